@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The image: one disk file made from trees."""

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+"""What the image stage hands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.plan.model import Disk
+
+
+@dataclass(frozen=True)
+class Image:
+    """A finished disk file.
+
+    `disk` is the plan's, with every `sectors` filled in. The file is sparse: `size_bytes` is its apparent size.
+    """
+
+    path: Path
+    size_bytes: int
+    disk: Disk

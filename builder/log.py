@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""The story of a run: steps, notes, progress, warnings. Always on stderr; stdout belongs to results.
+
+A step, a note or a line is an Event; a Sink shows events. There are three sinks: Console (rich, for a terminal),
+Plain (lines, for a log file) and Json (one object a line, for a program: a build inside a container tells its
+story to the one outside this way). Which sink is in use is the only state, held by `use`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol, TextIO
+
+from rich.console import Console as RichConsole
+from rich.markup import escape
+from rich.status import Status
+
+Kind = Literal["start", "end", "fail", "note", "warn", "line", "progress", "result", "error"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. `data` holds what only programs read: seconds, fractions, results."""
+
+    kind: Kind
+    text: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class Sink(Protocol):
+    """Where events go."""
+
+    def show(self, event: Event) -> None: ...
+
+
+class Json:
+    """One JSON object a line, flushed at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def show(self, event: Event) -> None:
+        self._stream.write(json.dumps(asdict(event), ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+
+class Plain:
+    """Indented lines without control characters: what a CI log or a file wants."""
+
+    def __init__(self, stream: TextIO, *, verbose: bool = False) -> None:
+        self._stream = stream
+        self._verbose = verbose
+        self._depth = 0
+
+    def show(self, event: Event) -> None:
+        if event.kind in ("end", "fail"):
+            self._depth = max(0, self._depth - 1)
+        text = _plain_text(event, verbose=self._verbose)
+        if text:
+            print("  " * self._depth + text, file=self._stream, flush=True)
+        if event.kind == "start":
+            self._depth += 1
+
+
+class Console:
+    """For a terminal: finished steps stay, the running one is a spinner with the last thing it said."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._console = RichConsole(stderr=True, highlight=False)
+        self._verbose = verbose
+        self._steps: list[str] = []
+        self._status: Status | None = None
+
+    def show(self, event: Event) -> None:
+        if event.kind == "start":
+            self._steps.append(event.text)
+        if event.kind in ("end", "fail") and self._steps:
+            self._steps.pop()
+        if event.kind in ("progress", "line") and not (self._verbose and event.kind == "line"):
+            self._spin(_last_words(event))
+            return
+        text = _rich_text(event)
+        if text:
+            self._console.print("  " * len(self._steps) + text)
+        self._spin("")
+
+    def _spin(self, last_words: str) -> None:
+        if not self._steps:
+            if self._status:
+                self._status.stop()
+                self._status = None
+            return
+        width = max(20, self._console.width - len(self._steps[-1]) - 12)
+        label = f"{escape(self._steps[-1])}  [dim]{escape(last_words[:width])}[/dim]"
+        if self._status is None:
+            self._status = self._console.status(label)
+            self._status.start()
+        else:
+            self._status.update(label)
+
+
+def _last_words(event: Event) -> str:
+    if event.kind == "progress" and "fraction" in event.data:
+        return f"{event.data['fraction']:4.0%} {event.text}"
+    return event.text
+
+
+def _plain_text(event: Event, *, verbose: bool) -> str:
+    seconds = f"{event.data.get('seconds', 0):.1f} s"
+    texts = {
+        "start": f"{event.text} …",
+        "end": f"{event.text}: done in {seconds}",
+        "fail": f"{event.text}: failed after {seconds}",
+        "warn": f"warning: {event.text}",
+        "note": event.text,
+        "line": f"| {event.text}" if verbose else "",
+    }
+    return texts.get(event.kind, "")
+
+
+def _rich_text(event: Event) -> str:
+    seconds = f"[dim]{event.data.get('seconds', 0):.1f} s[/dim]"
+    text = escape(event.text)
+    texts = {
+        "end": f"[green]✓[/green] {text}  {seconds}",
+        "fail": f"[red]✗[/red] {text}  {seconds}",
+        "warn": f"[yellow]![/yellow] {text}",
+        "note": f"[dim]·[/dim] {text}",
+        "line": f"[dim]{text}[/dim]",
+    }
+    return texts.get(event.kind, "")
+
+
+_sink: ContextVar[Sink | None] = ContextVar("sink", default=None)
+
+
+@contextmanager
+def use(sink: Sink) -> Iterator[None]:
+    """Show what happens inside on `sink`."""
+    token = _sink.set(sink)
+    try:
+        yield
+    finally:
+        _sink.reset(token)
+
+
+def emit(event: Event) -> None:
+    """Show one event; without a sink in use, as plain lines on stderr."""
+    (_sink.get() or Plain(sys.stderr)).show(event)
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Announce `name`, and how long it took when it ends or fails."""
+    emit(Event("start", name))
+    begun = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        emit(Event("fail", name, {"seconds": time.monotonic() - begun}))
+        raise
+    emit(Event("end", name, {"seconds": time.monotonic() - begun}))
+
+
+def note(text: str) -> None:
+    """Say something a user wants to know."""
+    emit(Event("note", text))
+
+
+def warn(text: str) -> None:
+    """Say something a user should act on, though the work goes on."""
+    emit(Event("warn", text))
+
+
+def line(text: str) -> None:
+    """Pass on a line of a tool's output: the last one shows beside the step, all of them with --verbose."""
+    emit(Event("line", text))
+
+
+def progress(text: str, fraction: float) -> None:
+    """Say how far the running step is: `fraction` from 0 to 1."""
+    emit(Event("progress", text, {"fraction": fraction}))

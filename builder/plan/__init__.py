@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Plans: recipes with every decision taken."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Recipes: what a person asks for."""

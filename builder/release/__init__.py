@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The release: finished files that are handed out."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The rootfs: a tree of the system."""

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""What the rootfs stage hands on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed package: name, version, architecture and installed size, as dpkg knows them."""
+
+    name: str
+    version: str
+    architecture: str
+    size_kib: int
+
+
+@dataclass(frozen=True)
+class Rootfs:
+    """A finished system, split into one tree per filesystem.
+
+    `trees` has the content of each slot by mount point. In the tree of "/" the other mount points are empty
+    directories. No file is younger than the plan's epoch.
+    """
+
+    trees: Mapping[str, Path]
+    packages: tuple[Package, ...]
