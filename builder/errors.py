@@ -8,6 +8,12 @@ anything else that escapes is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+DISK_FULL_HINT = "free some space, or name another place with BOARDWRIGHT_WORK"
+
 
 class BoardwrightError(Exception):
     """A failure with an explanation. `hint` may be empty; `exit_code` is part of the documented interface."""
@@ -100,3 +106,14 @@ KINDS: dict[str, type[BoardwrightError]] = {
     )
 }
 """Error kinds by the name they have in JSON events: what happens inside a container is raised again outside."""
+
+
+@contextmanager
+def disk_full_as_space_error(place: object) -> Iterator[None]:
+    """Turn a full disk (or a used-up quota) met inside into a SpaceError that names `place`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise SpaceError(f"no space left to write {place}", hint=DISK_FULL_HINT) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ class Event:
 
 
 class Sink(Protocol):
-    """Where events go."""
+    """Where events go. Several threads may call at once: each pipe of a running tool has its reader."""
 
     def show(self, event: Event) -> None: ...
 
@@ -63,7 +64,8 @@ class Plain:
             self._depth = max(0, self._depth - 1)
         text = _plain_text(event, verbose=self._verbose)
         if text:
-            print("  " * self._depth + text, file=self._stream, flush=True)
+            self._stream.write("  " * self._depth + text + "\n")  # One write: print() makes two, which can interleave.
+            self._stream.flush()
         if event.kind == "start":
             self._depth += 1
 
@@ -76,8 +78,13 @@ class Console:
         self._verbose = verbose
         self._steps: list[str] = []
         self._status: Status | None = None
+        self._lock = threading.Lock()
 
     def show(self, event: Event) -> None:
+        with self._lock:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         if event.kind == "start":
             self._steps.append(event.text)
         if event.kind in ("end", "fail") and self._steps:

@@ -16,17 +16,20 @@ import signal
 import subprocess
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO
 
 from builder import log
-from builder.errors import MachineError, SpaceError, ToolError
+from builder.errors import DISK_FULL_HINT, MachineError, SpaceError, ToolError, disk_full_as_space_error
 
 PASSED_ON = ("PATH", "HOME", "TERM", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
 LAST_LINES = 15
 END_TIMEOUT_S = 20.0
+"""How long a program may take to clean up after SIGTERM."""
+LINGER_S = 5.0
+"""How long a program that has ended may leave somebody else writing into its output."""
 
 DEBIAN_PACKAGES = {
     "sfdisk": "fdisk",
@@ -85,91 +88,150 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stdin: bytes | None = None,
+    stdin: bytes | IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
     ok: Collection[int] = (0,),
     log_file: Path | None = None,
     timeout_s: float | None = None,
+    name: str | None = None,
 ) -> Result:
     """Run a program to its end and return what it said.
 
     argv      program and arguments
     env       added to the scrubbed environment
-    stdin     bytes to feed; nothing (/dev/null) without
+    stdin     bytes to feed, or an open file; nothing (/dev/null) without
+    stdout    an open file that the output goes to instead of the Result
     ok        exit codes that are an answer; any other is a ToolError with the last lines it said
+    name      what messages call it, when argv[0] only leads to the program that matters
     log_file  every line is appended there, and passed on to the running step
 
     Raises MachineError (no such program), SpaceError (the program met a full disk), ToolError (bad end or timeout).
     """
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
-    with _started(command, env=env, cwd=cwd, stdin=stdin) as process, _open_log(log_file, command) as story:
+    with (
+        disk_full_as_space_error(log_file),
+        _open_log(log_file, command) as story,
+        _started(command, env=env, cwd=cwd, stdin=stdin, stdout=stdout) as process,
+    ):
         out, err = _Reader(process.stdout, story), _Reader(process.stderr, story)
-        if stdin is not None and process.stdin:
-            _feed(process.stdin, stdin)
         try:
             code = process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            raise ToolError(f"{argv[0]} was still running after {timeout_s:.0f} s", hint=_repeat(command)) from None
+            raise ToolError(f"{argv[0]} was still running after {timeout_s:g} s", hint=_repeat(command)) from None
+        if not (out.has_ended(LINGER_S) and err.has_ended(LINGER_S)):
+            # A background process holds a pipe: without this it would be waited for, however long it runs.
+            _signal_group(process, signal.SIGKILL)
         result = Result(tuple(command), code, out.text(), err.text())
     if code not in ok:
-        raise _failure(result, log_file)
+        raise failure(result, log_file, name=name)
     return result
+
+
+def attach(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> int:
+    """Run a program on our own terminal and return its exit code; ^C is for the program, not for us."""
+    command = [find_tool(str(argv[0])), *map(str, argv[1:])]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.run(command, env=_environment(env), check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def running(argv: Sequence[str | Path], *, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program that runs beside us, what it says going to the file `output`; it is ended with the block."""
+    command = [find_tool(str(argv[0])), *map(str, argv[1:])]
+    with (
+        output.open("ab") as stream,
+        _started(command, env=None, cwd=None, stdin=None, stdout=stream, stderr=stream) as process,
+    ):
+        yield process
 
 
 @contextmanager
 def _started(
-    command: list[str], *, env: Mapping[str, str] | None, cwd: Path | None, stdin: bytes | None
+    command: list[str],
+    *,
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    stdin: bytes | IO[bytes] | None,
+    stdout: IO[bytes] | None,
+    stderr: IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv", path=_path()) else []
     process = subprocess.Popen(
         [*guard, *command],
         env=_environment(env),
         cwd=cwd,
-        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL,
+        stdout=stdout or subprocess.PIPE,
+        stderr=stderr or subprocess.PIPE,
         start_new_session=True,
     )
     try:
+        if isinstance(stdin, bytes):
+            threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True).start()
         yield process
     finally:
         _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and its group if it still runs: ask, then insist."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            break
+    """End the process and its group if it still runs: ask, then insist, and leave nobody of the group."""
+    if process.poll() is not None:
+        return
+    _signal_group(process, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=END_TIMEOUT_S)
+    _signal_group(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-        try:
-            process.wait(timeout=END_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            continue
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream:
-            stream.close()
 
 
 class _Reader:
-    """Collects a stream in a thread, line by line, so that neither pipe of a process can fill up and block it."""
+    """Collects a stream in a thread, line by line, so that neither pipe of a process can fill up and block it.
+
+    It goes on reading when telling fails (log on a full disk), and says so at the end. The thread closes the stream:
+    closing it from outside would wait for whoever still holds its other end.
+    """
 
     def __init__(self, stream: IO[bytes] | None, story: TextIO | None) -> None:
         self._lines: list[str] = []
+        self._problem: Exception | None = None
         self._thread = threading.Thread(
             target=contextvars.copy_context().run, args=(self._collect, stream, story), daemon=True
         )
         self._thread.start()
 
-    def _collect(self, stream: IO[bytes], story: TextIO | None) -> None:
-        for raw in stream:
-            text = raw.decode(errors="replace")
-            self._lines.append(text)
-            if story:
-                story.write(text)
-                log.line(text.rstrip())
+    def _collect(self, stream: IO[bytes] | None, story: TextIO | None) -> None:
+        if stream is None:
+            return
+        with stream:
+            for raw in stream:
+                text = raw.decode(errors="replace")
+                self._lines.append(text)
+                if story and not self._problem:
+                    self._tell(text, story)
+
+    def _tell(self, text: str, story: TextIO) -> None:
+        try:
+            story.write(text)
+            log.line(text.rstrip())
+        except (OSError, ValueError) as error:  # ValueError: closed, when a reader outlives its process.
+            self._problem = error
+
+    def has_ended(self, timeout_s: float) -> bool:
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def text(self) -> str:
-        self._thread.join()
+        self.has_ended(LINGER_S)  # Who left the process group (a daemon) may hold the pipe for ever.
+        if self._problem:
+            raise self._problem
         return "".join(self._lines)
 
 
@@ -184,20 +246,18 @@ def _open_log(path: Path | None, command: list[str]) -> Iterator[TextIO | None]:
 
 
 def _feed(stream: IO[bytes], data: bytes) -> None:
-    try:
+    with suppress(BrokenPipeError), stream:  # A program may end before it read everything; its exit code tells why.
         stream.write(data)
-        stream.close()
-    except BrokenPipeError:
-        return  # The program ended before it read everything; its exit code tells why.
 
 
-def _failure(result: Result, log_file: Path | None) -> ToolError | SpaceError:
+def failure(result: Result, log_file: Path | None, *, name: str | None = None) -> ToolError | SpaceError:
+    """Return the error for a process that ended badly: how it ended and the last lines it said."""
     said = (result.stderr.strip() or result.stdout.strip()).splitlines()
-    name = Path(result.argv[0]).name
+    name = name or Path(result.argv[0]).name
     end = f"signal {signal.Signals(-result.code).name}" if result.code < 0 else f"exit code {result.code}"
     message = "\n".join([f"{name} ended with {end}; its last lines:", *(f"  | {text}" for text in said[-LAST_LINES:])])
     if any("No space left on device" in text for text in said):
-        return SpaceError(message, hint="free some space, or name another place with BOARDWRIGHT_WORK")
+        return SpaceError(message, hint=DISK_FULL_HINT)
     return ToolError(message, hint=f"the whole story is in {log_file}" if log_file else _repeat(result.argv))
 
 

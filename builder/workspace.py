@@ -16,19 +16,31 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
 from builder import log
-from builder.errors import BusyError
-from builder.run import run
+from builder.errors import BoardwrightError, BusyError
+from builder.resources import RELEASERS, Releaser, ResourceKind, is_mounted, loop_devices
 
-ResourceKind = Literal["loop", "mount", "directory", "container"]
-Releaser = Callable[[str], None]
+__all__ = [
+    "RELEASERS",
+    "Held",
+    "Journal",
+    "Leftovers",
+    "Releaser",
+    "ResourceKind",
+    "Workspace",
+    "find_leftovers",
+    "is_mounted",
+    "loop_devices",
+    "open_journal",
+    "open_workspace",
+    "release",
+]
 
 
 @dataclass(frozen=True)
@@ -65,16 +77,25 @@ class Journal:
     @contextmanager
     def holding(self, kind: ResourceKind, name: str | Path) -> Iterator[None]:
         """Declare a resource, then take it inside the block; it is given back when the block ends, also if taking
-        it failed half way. What cannot be given back raises, and stays in the journal."""
+        it failed half way. What cannot be given back raises (or is a note on the error in flight), and stays in
+        the journal."""
         held = Held(kind, str(name))
         self._write("hold", held)
         self._held.append(held)
         try:
             yield
-        finally:
-            self._releasers[kind](held.name)
-            self._write("free", held)
-            self._held.remove(held)
+        except BaseException as error:
+            try:
+                self._give_back(held)
+            except (BoardwrightError, OSError) as second:
+                error.add_note(f"besides, the {kind} {name} could not be given back: {second}")
+            raise
+        self._give_back(held)
+
+    def _give_back(self, held: Held) -> None:
+        self._releasers[held.kind](held.name)
+        self._write("free", held)
+        self._held.remove(held)
 
     def _write(self, event: Literal["hold", "free"], held: Held) -> None:
         self._stream.write(json.dumps({"event": event, "kind": held.kind, "name": held.name}) + "\n")
@@ -120,13 +141,15 @@ def open_workspace(
     """
     known = releasers or RELEASERS
     for leftovers in find_leftovers(state):
+        if not all(held.kind in known for held in leftovers.held):
+            continue  # Somebody else's, who knows how: an Engine's containers.
         log.note(f"giving back what an interrupted build left ({len(leftovers.held)} things)")
         release(leftovers, known)
     with _locked(state / "locks" / board, board, wait=wait), open_journal(state, board, known) as journal:
         workspace = Workspace(state / "rooms" / board, journal)
         workspace.room.mkdir(parents=True, exist_ok=True)
         with journal.holding("directory", workspace.scratch):
-            _remove_directory(str(workspace.scratch))
+            RELEASERS["directory"](str(workspace.scratch))
             workspace.scratch.mkdir()
             yield workspace
 
@@ -136,8 +159,10 @@ def open_journal(state: Path, name: str, releasers: Mapping[ResourceKind, Releas
     """Start a journal; its file goes away when everything was given back."""
     path = state / "journals" / f"{name}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8") as stream:
+    unnamed = path.with_suffix(".new")  # Under its name only once locked: unlocked, it would look like a leftover.
+    with unnamed.open("x", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
+        unnamed.rename(path)
         journal = Journal(path, stream, releasers)
         try:
             yield journal
@@ -150,20 +175,26 @@ def find_leftovers(state: Path) -> list[Leftovers]:
     """Return what builds that are gone left behind; builds that still run are not listed."""
     found = []
     for path in sorted((state / "journals").glob("*.jsonl")):
-        with path.open(encoding="utf-8") as stream:
-            try:
+        try:
+            with path.open(encoding="utf-8") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            found.append(Leftovers(path, _still_held(stream)))
+                found.append(Leftovers(path, _still_held(stream)))
+        except (FileNotFoundError, BlockingIOError):
+            continue  # Its build came to an end between listing and opening, or still runs.
     return found
 
 
 def release(leftovers: Leftovers, releasers: Mapping[ResourceKind, Releaser]) -> None:
-    """Give back what a journal says is held, newest first, and remove the journal."""
-    for held in leftovers.held:
-        releasers[held.kind](held.name)
-    leftovers.journal.unlink(missing_ok=True)
+    """Give back what a journal says is held, newest first, and remove the journal. Two that try take turns."""
+    try:
+        stream = leftovers.journal.open(encoding="utf-8")
+    except FileNotFoundError:
+        return  # Somebody else was quicker.
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        for held in leftovers.held:
+            releasers[held.kind](held.name)
+        leftovers.journal.unlink(missing_ok=True)
 
 
 def _still_held(stream: IO[str]) -> tuple[Held, ...]:
@@ -202,45 +233,3 @@ def _locked(path: Path, board: str, *, wait: bool) -> Iterator[None]:
         stream.flush()
         yield
         stream.truncate(0)
-
-
-def loop_devices(backing_file: str) -> list[str]:
-    """Return the loop devices attached to a file, the deleted ones included (sysfs, loop/backing_file)."""
-    found = []
-    for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
-        try:
-            backing = entry.read_text(encoding="utf-8").strip()
-        except OSError:
-            continue  # Detached between listing and reading.
-        if backing.removesuffix(" (deleted)") == backing_file:
-            found.append(f"/dev/{entry.parent.parent.name}")
-    return sorted(found)
-
-
-def is_mounted(target: str) -> bool:
-    """Say whether something is mounted exactly there, in this mount namespace."""
-    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    return any(line.split()[4].replace("\\040", " ") == target for line in mounts)
-
-
-def _release_loop(backing_file: str) -> None:
-    for device in loop_devices(backing_file):
-        run(["losetup", "--detach", device])
-
-
-def _release_mount(target: str) -> None:
-    if is_mounted(target):
-        run(["umount", target])
-
-
-def _remove_directory(path: str) -> None:
-    if Path(path).exists():
-        shutil.rmtree(path)
-
-
-RELEASERS: Mapping[ResourceKind, Releaser] = {
-    "loop": _release_loop,
-    "mount": _release_mount,
-    "directory": _remove_directory,
-}
-"""How each kind of resource is given back; every function is at rest when the thing is already gone."""

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""Where an image's version and time come from when the user names none: git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.errors import BoardwrightError
+from builder.run import run
+
+DIRTY = "dirty"
+
+
+def find_version(directory: Path) -> str:
+    """Return `git describe` of the checkout that holds `directory`; "dirty" where there is none."""
+    return _ask_git(directory, "describe", "--tags", "--always", "--dirty") or DIRTY
+
+
+def find_epoch(directory: Path) -> int | None:
+    """Return the time of the checkout's last commit in seconds since 1970; None where there is none."""
+    text = _ask_git(directory, "log", "-1", "--format=%ct")
+    return int(text) if text else None
+
+
+def _ask_git(directory: Path, *words: str) -> str:
+    try:
+        result = run(["git", "-C", directory, *words], ok=range(256))
+    except BoardwrightError:
+        return ""  # No git on this machine.
+    return result.stdout.strip() if result.code == 0 else ""
