@@ -11,41 +11,23 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from builder.recipe.values import (
+    Architecture,
+    Fingerprint,
+    Frozen,
+    Hostname,
+    PackageName,
+    RelativePath,
+    Sha256,
+    Size,
+    Url,
+    UserName,
+)
 from builder.units import load_size
 
-
-class Frozen(BaseModel):
-    """Base of all recipe types: no unknown keys, no silent conversion, no change after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class Architecture(StrEnum):
-    """Debian's names of processor architectures."""
-
-    AMD64 = "amd64"
-    ARM64 = "arm64"
-    ARMHF = "armhf"
-    ARMEL = "armel"
-    RISCV64 = "riscv64"
-
-
-def _check_size(text: str) -> str:
-    load_size(text)
-    return text
-
-
-Size = Annotated[str, AfterValidator(_check_size), Field(examples=["512MiB", "8KiB", "16s"])]
-Hostname = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-UserName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
-PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+(/[a-z0-9-]+)?$")]
-"""A Debian package, optionally with the suite to take it from: linux-image-arm64/trixie-backports."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-F]{4} ?){10}$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
-RelativePath = Annotated[str, Field(min_length=1)]
+__all__ = ["Architecture", "Filesystem", "Recipe"]
 
 
 class Key(Frozen):
@@ -294,7 +276,7 @@ class Recipe(Frozen):
     """Docker."""
     hostname: Hostname
     """Host name until user-data sets another."""
-    locale: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(_[A-Z]{2})?\.UTF-8$")]
+    locale: Annotated[str, Field(pattern=r"^(C|[a-z]{2,3}(_[A-Z]{2})?)\.UTF-8$")]
     """System locale, for example en_GB.UTF-8 (C.UTF-8 is allowed too)."""
     timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")]
     """Name of the time zone, for example Europe/Berlin."""

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""The disk of a plan: from partitions and blobs as asked to slots with numbers, type codes and ids.
+
+The recipe's geometry says where they lie; a loaded recipe is known to have no overlaps.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from builder.plan.identity import Identity
+from builder.plan.model import BlobPlan, Disk, Slot
+from builder.recipe.geometry import BACKUP_SECTORS, Extent, holes_of, place_partitions
+from builder.recipe.model import Blob, Filesystem, Recipe, Table
+from builder.units import load_size
+
+MBR_TYPES = {"esp": "ef", "fat32": "c", "ext4": "83"}
+"""Partition types of an MBR, as sfdisk takes them: EFI system, FAT32 with LBA, Linux."""
+GPT_TYPES = {
+    "esp": "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
+    "fat32": "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7",
+    "ext4": "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
+}
+"""Partition types of a GPT: EFI system (UEFI specification 2.10, 5.3.3), Microsoft basic data, Linux filesystem."""
+
+
+def make_disk(recipe: Recipe, identity: Identity) -> Disk:
+    """Return the disk of a recipe with every id."""
+    table = recipe.table
+    extents = place_partitions(table)
+    return Disk(
+        type=table.type,
+        id=identity.make_id32("disk") if table.type == "mbr" else identity.make_uuid("disk"),
+        slots=tuple(_make_slot(table, index, extent, identity) for index, extent in enumerate(extents)),
+        blobs=tuple(_make_blob(name, blob) for name, blob in recipe.blobs.items()),
+    )
+
+
+def _make_slot(table: Table, index: int, extent: Extent, identity: Identity) -> Slot:
+    partition = table.partitions[index]
+    number = index + 1
+    is_mbr = table.type == "mbr"
+    is_fat = partition.filesystem is Filesystem.FAT32
+    kind = "esp" if "esp" in partition.flags else partition.filesystem.value
+    partuuid = identity.make_uuid(f"partition {partition.name}")
+    if is_mbr:  # what the kernel makes of signature and number (block/partitions/msdos.c: "%08x-%02x")
+        partuuid = f"{identity.make_id32('disk')}-{number:02x}"
+    return Slot(
+        number=number,
+        name=partition.name,
+        filesystem=partition.filesystem,
+        start_sector=extent.start_sector,
+        sectors=extent.sectors,
+        margin_bytes=load_size(partition.margin),
+        mount=partition.mount,
+        options=partition.options,
+        label=partition.label,
+        type_code=MBR_TYPES[kind] if is_mbr else GPT_TYPES[kind],
+        bootable="boot" in partition.flags,
+        partuuid=partuuid,
+        fs_id=(identity.make_id32 if is_fat else identity.make_uuid)(f"filesystem {partition.name}"),
+    )
+
+
+def _make_blob(name: str, blob: Blob) -> BlobPlan:
+    source: Literal["rootfs", "file", "url"] = "rootfs" if blob.rootfs else "file" if blob.file else "url"
+    return BlobPlan(
+        name=name,
+        source=source,
+        location=str(blob.rootfs or blob.file or blob.url),
+        sha256=blob.sha256,
+        offset_bytes=load_size(blob.offset),
+        limit_bytes=load_size(blob.size),
+        holes=tuple(sorted(holes_of(blob))),
+    )
+
+
+def find_disk_sectors(disk: Disk) -> int | None:
+    """Return how long the disk is, its backup table included; None while a slot is as large as its content."""
+    last = disk.slots[-1]
+    return None if last.sectors is None else last.start_sector + last.sectors + BACKUP_SECTORS[disk.type]

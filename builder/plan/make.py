@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""From a board to its plan. Reads files of the board; needs no root, no network and no Docker.
+
+The same board, version, epoch and user-data give the same plan, on any machine.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from builder.errors import RecipeError
+from builder.plan.identity import make_identity
+from builder.plan.keys import make_steps
+from builder.plan.layout import make_disk
+from builder.plan.model import Disk, Plan
+from builder.plan.packages import add_docker_archive, make_packages
+from builder.plan.user_data import check_user_data
+from builder.recipe.load import Board
+from builder.recipe.model import Boot
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+def make_plan(board: Board, *, version: str, epoch: int, user_data: Path | None = None) -> Plan:
+    """Return every decision of one build.
+
+    version    what the image calls itself, part of its name and its ids
+    epoch      SOURCE_DATE_EPOCH in seconds
+    user_data  the user's own cloud-config in place of the documented example
+
+    Raises RecipeError for a version that is no file name, and for user-data that is no cloud-config.
+    """
+    if not _VERSION.fullmatch(version):
+        raise RecipeError(
+            f"found the version {version!r}; allowed: letters, digits and . _ + -, a letter or digit first",
+            hint="give one with --version or VERSION=",
+        )
+    if user_data:
+        check_user_data(user_data)
+    disk = make_disk(board.recipe, make_identity(board, version))
+    plan = Plan(
+        board=board.name,
+        version=version,
+        epoch=epoch,
+        recipe=add_docker_archive(board.recipe),
+        directories=board.directories,
+        packages=make_packages(board.recipe),
+        disk=disk,
+        kernel_cmdline=make_kernel_cmdline(board.recipe.boot, disk),
+        user_data=user_data,
+        image_name=f"boardwright-{board.name}-{version}.img",
+        steps=(),
+    )
+    return replace(plan, steps=make_steps(plan, board.files))
+
+
+def make_kernel_cmdline(boot: Boot, disk: Disk) -> str:
+    """Return the kernel's command line on one line: root= first, then the groups in the recipe's order."""
+    root = next(slot.partuuid for slot in disk.slots if slot.mount == "/")
+    words = [word for group in boot.cmdline.values() for word in group.split()]
+    return " ".join([f"root=PARTUUID={root}", *words])

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""The packages of a plan: kernel, the recipe's groups and Docker's, as apt takes them."""
+
+from __future__ import annotations
+
+from builder.plan.model import DebPlan, PackagePlan
+from builder.recipe.model import Archive, Docker, Recipe
+
+_DEBIAN_DOCKER = ("docker.io", "docker-cli", "docker-compose", "containerd", "runc", "iptables")
+"""Debian trixie's names: since 13 the CLI is a package of its own, and docker-compose is the plugin."""
+
+
+def make_packages(recipe: Recipe) -> PackagePlan:
+    """Return what is installed: names without duplicates, sorted, because apt does not care for their order."""
+    groups = [recipe.kernel.packages, *recipe.packages.values(), docker_packages(recipe.docker)]
+    return PackagePlan(
+        names=tuple(sorted({name for group in groups for name in group})),
+        debs=tuple(DebPlan(str(deb.file or deb.url), deb.sha256) for deb in recipe.kernel.debs),
+    )
+
+
+def docker_packages(docker: Docker) -> tuple[str, ...]:
+    """Return the packages of Engine, CLI and compose plugin from the source that a recipe names."""
+    if docker.source == "none":
+        return ()
+    if docker.source == "debian":
+        return _DEBIAN_DOCKER
+    chosen = f"={docker.version}" if docker.version else ""
+    return (
+        f"docker-ce{chosen}",
+        f"docker-ce-cli{chosen}",
+        "containerd.io",
+        "docker-buildx-plugin",
+        "docker-compose-plugin",
+    )
+
+
+def add_docker_archive(recipe: Recipe) -> Recipe:
+    """Return the recipe with Docker's own archive among its archives, if Docker comes from there."""
+    docker = recipe.docker
+    if docker.source != "docker":
+        return recipe
+    archive = Archive(url=docker.url, suites=[recipe.suite], components=[docker.channel], key=docker.key)
+    return recipe.model_copy(update={"archives": {**recipe.archives, "docker": archive}})

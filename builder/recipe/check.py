@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""What a recipe's types cannot say: parts that do not go together.
+
+Each check takes validated parts and yields findings: the path of the value to change, and what is wrong with it.
+They run on whatever parts are valid, so that a mistyped locale does not hide a partition outside the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from builder.recipe.check_disk import Finding, check_blobs, check_table
+from builder.recipe.model import Archive, Blob, Boot, Docker, Filesystem, Kernel, Table
+from builder.recipe.tree import suggest
+
+Parts = Mapping[str, Any]
+"""The valid ones of a recipe's top-level values, by key."""
+
+
+def check_parts(parts: Parts) -> Iterator[Finding]:
+    """Yield every finding of the checks whose parts are there."""
+    for needed, check in _CHECKS:
+        if all(name in parts for name in needed):
+            yield from check(*(parts[name] for name in needed))
+
+
+def check_archives(suite: str, archives: dict[str, Archive]) -> Iterator[Finding]:
+    """The archive called `debian` is there and has the recipe's suite."""
+    debian = archives.get("debian")
+    if debian is None:
+        found = ", ".join(archives)
+        yield ("archives",), f"found {found}; needed: one called debian, which the system is made from"
+    elif suite not in debian.suites:
+        found = ", ".join(debian.suites)
+        yield ("archives", "debian", "suites"), f"found {found}; needed: {suite}, the suite of the image"
+
+
+def check_docker(docker: Docker, archives: dict[str, Archive]) -> Iterator[Finding]:
+    """Docker's own archive does not meet another of its name."""
+    if docker.source == "docker" and "docker" in archives:
+        yield ("archives", "docker"), "found an archive called docker, the name of what `docker: source: docker` adds"
+
+
+def check_packages(
+    packages: dict[str, list[str]], kernel: Kernel, archives: dict[str, Archive], docker: Docker
+) -> Iterator[Finding]:
+    """A package is asked of one suite only, and of one that an archive has."""
+    suites = {suite for archive in archives.values() for suite in archive.suites}
+    asked: dict[str, str] = {}
+    groups = [(("kernel", "packages"), kernel.packages)]
+    groups += [(("packages", name), names) for name, names in packages.items()]
+    for path, names in groups:
+        for index, text in enumerate(names):
+            name, _, suite = text.partition("/")
+            if suite and suite not in suites:
+                allowed = ", ".join(sorted(suites))
+                yield (*path, index), f"found the suite {suite!r}; allowed: {allowed}{suggest(suite, suites)}"
+            if asked.setdefault(name, text) != text:
+                yield (*path, index), f"found {text!r}, which is asked for as {asked[name]!r} too; keep one"
+    if not kernel.packages and not kernel.debs:
+        yield ("kernel",), "found no kernel; needed: `packages` or `debs`"
+
+
+def check_boot(boot: Boot, table: Table) -> Iterator[Finding]:
+    """The boot method has the partition it starts from, and the command line leaves root= to the builder."""
+    for group, text in boot.cmdline.items():
+        if any(word.startswith("root=") for word in text.split()):
+            yield ("boot", "cmdline", group), "found root=; leave it out, the builder knows the partition"
+    fats = [partition for partition in table.partitions if partition.filesystem is Filesystem.FAT32]
+    if boot.method == "efi" and not any("esp" in partition.flags for partition in fats):
+        yield ("boot", "method"), "found efi; needed: a fat32 partition with `flags: [esp]`"
+    if boot.method == "raspi" and not any(partition.mount == "/boot/firmware" for partition in fats):
+        yield ("boot", "method"), "found raspi; needed: a fat32 partition mounted at /boot/firmware"
+
+
+def check_blob_sources(blobs: dict[str, Blob]) -> Iterator[Finding]:
+    """A blob's file of the rootfs is inside the rootfs."""
+    for name, blob in blobs.items():
+        path = PurePosixPath(blob.rootfs or ".")
+        if path.is_absolute() or ".." in path.parts:
+            yield ("blobs", name, "rootfs"), f"found {blob.rootfs!r}; allowed: a path without leading / and without .."
+
+
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Finding]]], ...] = (
+    (("suite", "archives"), check_archives),
+    (("docker", "archives"), check_docker),
+    (("packages", "kernel", "archives", "docker"), check_packages),
+    (("boot", "table"), check_boot),
+    (("table",), check_table),
+    (("blobs",), check_blob_sources),
+    (("blobs", "table"), check_blobs),
+)
+"""Which parts each check needs, in the order it takes them."""

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Files that a recipe names, and overlay trees: found, and inside the directory of the board that names them.
+
+"Inside" is asked of the resolved path, so that neither `..` nor a symlink leads out; a comparison of text would not
+do. The one exception is a keyring of the system's own, named by its absolute path below /usr/share/keyrings: that is
+looked for where the build runs, which may be another machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, Steps, render_path
+
+SYSTEM_KEYRINGS = Path("/usr/share/keyrings")
+_KEY_FILES = (("archives", "*", "key", "file"), ("docker", "key", "file"))
+_FILES = (*_KEY_FILES, ("kernel", "debs", "*", "file"), ("blobs", "*", "file"))
+
+
+def resolve_files(node: Map, problems: list[Problem]) -> Map:
+    """Return the tree with every named file as an absolute path; what cannot be one goes to `problems`."""
+    entries = {key: Entry(entry.at, _resolve(entry.node, (key,), problems)) for key, entry in node.entries.items()}
+    return Map(node.at, entries, node.removed)
+
+
+def _resolve(node: Node, path: Steps, problems: list[Problem]) -> Node:
+    if isinstance(node, Map):
+        below = ((key, entry, (*path, key)) for key, entry in node.entries.items())
+        entries = {key: Entry(entry.at, _resolve(entry.node, deeper, problems)) for key, entry, deeper in below}
+        return Map(node.at, entries, node.removed)
+    if isinstance(node, List):
+        items = (_resolve(item, (*path, index), problems) for index, item in enumerate(node.items))
+        return List(node.at, tuple(items))
+    if isinstance(node.value, str) and node.value and any(_fits(path, pattern) for pattern in _FILES):
+        return _resolve_scalar(node, node.value, path, problems)
+    return node
+
+
+def _fits(path: Steps, pattern: tuple[str, ...]) -> bool:
+    return len(path) == len(pattern) and all(want in ("*", step) for step, want in zip(path, pattern, strict=True))
+
+
+def _resolve_scalar(node: Scalar, text: str, path: Steps, problems: list[Problem]) -> Scalar:
+    if any(_fits(path, pattern) for pattern in _KEY_FILES) and is_system_keyring(text):
+        return Scalar(node.at, os.path.normpath(text), node.text)
+    wrong = find_file_problem(text, node.at.file.parent)
+    if wrong:
+        problems.append(Problem(node.at, f"{render_path(path)}: found {text!r}, {wrong}"))
+        return node
+    return Scalar(node.at, str((node.at.file.parent / text).resolve()), node.text)
+
+
+def is_system_keyring(text: str) -> bool:
+    """Is this a path below /usr/share/keyrings?"""
+    normal = Path(os.path.normpath(text))
+    return normal.is_relative_to(SYSTEM_KEYRINGS) and normal != SYSTEM_KEYRINGS
+
+
+def find_file_problem(text: str, directory: Path) -> str:
+    """Return what is wrong with a file named relative to `directory`, or nothing."""
+    if Path(text).is_absolute():
+        return f"an absolute path; allowed: a path below {directory}"
+    try:
+        path = (directory / text).resolve()
+        if not path.is_relative_to(directory.resolve()):
+            return f"which is outside {directory}; allowed: a path below it"
+        if path.is_file():
+            return ""
+    except (OSError, RuntimeError, ValueError):  # a loop of symlinks; a zero byte
+        return "which cannot be followed; allowed: a file or a symlink to one"
+    return "which is not a file" if path.exists() else f"which does not exist below {directory}"
+
+
+def find_script_problems(directory: Path) -> Iterator[Problem]:
+    """Yield what is wrong with a board's customise.sh, if it has one."""
+    script = directory / "customise.sh"
+    wrong = find_file_problem(script.name, directory) if script.exists() or script.is_symlink() else ""
+    if wrong:
+        yield Problem(Position(script, 1, 1), f"found {script.name!r}, {wrong}")
+
+
+def find_overlay(directory: Path, problems: list[Problem]) -> Path | None:
+    """Return the overlay tree of a board's directory, checked, or None when it has none."""
+    overlay = directory / "files"
+    if overlay.is_symlink() or not overlay.is_dir():
+        if overlay.is_symlink() or overlay.exists():
+            problems.append(Problem(Position(overlay, 1, 1), "found no directory; allowed: a directory of its own"))
+        return None
+    problems.extend(_check_overlay(overlay))
+    return overlay
+
+
+def _check_overlay(overlay: Path) -> Iterator[Problem]:
+    for path in sorted(overlay.rglob("*")):
+        where = Position(path, 1, 1)
+        if path.is_symlink():
+            if _leads_out(path, overlay.resolve()):
+                found = f"found a symlink to {path.readlink()}, outside {overlay}"
+                yield Problem(where, f"{found}; allowed: a relative one that stays inside")
+        elif not (path.is_file() or path.is_dir()):
+            yield Problem(where, "found a special file; allowed: files, directories and symlinks")
+
+
+def _leads_out(link: Path, root: Path) -> bool:
+    """Does a symlink of an overlay lead out of it, as text or when followed?
+
+    An absolute one does: laid over a tree, it would point into the machine that builds.
+    """
+    target = link.readlink()
+    try:
+        followed = link.resolve()
+    except (OSError, RuntimeError):  # a loop
+        return True
+    written = Path(os.path.normpath(link.parent.resolve() / target))
+    return target.is_absolute() or not (written.is_relative_to(root) and followed.is_relative_to(root))

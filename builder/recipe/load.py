@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""From a directory of boards to one board: its recipe, merged with its parents', checked, with absolute paths.
+
+A board is a directory with a board.yaml; one whose name begins with `_` is a parent only. Whatever is wrong with a
+board and its parents is said at once, in one RecipeError.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from builder.errors import RecipeError
+from builder.recipe.check import check_parts
+from builder.recipe.files import find_overlay, find_script_problems, resolve_files
+from builder.recipe.model import Recipe
+from builder.recipe.problems import check_no_problems, explain
+from builder.recipe.source import describe, load_tree
+from builder.recipe.template import render_board, render_readme
+from builder.recipe.tree import (
+    Map,
+    Node,
+    Problem,
+    find_node,
+    merge_maps,
+    plain_value,
+    render_path,
+    suggest,
+)
+
+MAX_PARENTS = 8
+_BOARD_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board as its directories say it."""
+
+    name: str
+    recipe: Recipe
+    """Every file it names is an absolute path."""
+    directories: tuple[Path, ...]
+    """Absolute directories of the board and its ancestors, ancestors first."""
+    files: tuple[Path, ...]
+    """Those of their overlay trees (`files/`) that exist, in the order they are laid over the rootfs."""
+
+
+def list_boards(boards: Path) -> list[str]:
+    """Return the names of all boards that can be built, sorted."""
+    return [name for name in _list_directories(boards) if _BOARD_NAME.fullmatch(name)]
+
+
+def _list_directories(boards: Path) -> list[str]:
+    if not boards.is_dir():
+        raise RecipeError(f"there is no directory {boards}", hint="say where the boards are with --boards")
+    return sorted(path.parent.name for path in boards.glob("*/board.yaml"))
+
+
+def load_board(boards: Path, name: str) -> Board:
+    """Return a board of the directory `boards`; RecipeError with everything that is wrong with it."""
+    check_is_board(boards, name)
+    problems: list[Problem] = []
+    trees = _load_family(boards, name, problems)
+    if not trees:
+        check_no_problems(problems)
+    merged = merge_maps(None, trees[0], problems)
+    for tree in trees[1:]:
+        merged = merge_maps(merged, tree, problems)
+    recipe = _make_recipe(resolve_files(merged, problems), problems)
+    directories = tuple(tree.at.file.parent.resolve() for tree in trees)
+    overlays = [find_overlay(tree.at.file.parent, problems) for tree in trees]
+    problems.extend(problem for tree in trees for problem in find_script_problems(tree.at.file.parent))
+    check_no_problems(problems)
+    assert recipe is not None  # else there was a problem
+    return Board(name, recipe, directories, tuple(overlay.resolve() for overlay in overlays if overlay))
+
+
+def check_is_board(boards: Path, name: str) -> None:
+    """Raise RecipeError, with the names that there are, when `name` is none of them."""
+    names = list_boards(boards)
+    if name not in names:
+        known = ", ".join(names) or "none"
+        raise RecipeError(
+            f"there is no board {name!r} in {boards}; there are: {known}{suggest(name, names)}",
+            hint="`boardwright new-board` makes one",
+        )
+
+
+def _load_family(boards: Path, name: str, problems: list[Problem]) -> list[Map]:
+    """Return the trees of a board and its ancestors, ancestors first; none when one of them cannot be used."""
+    trees: list[Map] = []
+    names = [name]
+    while True:
+        tree = load_tree(boards / names[0] / "board.yaml", problems)
+        if tree is None:
+            return []
+        trees.insert(0, tree)
+        extends = tree.entries.get("extends")
+        if extends is None:
+            return trees
+        wrong = _find_parent_problem(boards, extends.node, names)
+        if wrong:
+            problems.append(Problem(extends.node.at, f"extends: {wrong}"))
+            return []
+        names.insert(0, str(plain_value(extends.node)))
+
+
+def _find_parent_problem(boards: Path, extends: Node, names: list[str]) -> str:
+    options = [option for option in _list_directories(boards) if option not in names]
+    parent = plain_value(extends)
+    if not isinstance(parent, str):
+        return f"found {describe(extends)}; allowed: {', '.join(options)}"
+    if parent in names:
+        return f"found {parent!r}, which makes a loop: {' -> '.join([*reversed(names), parent])}"
+    if parent not in options:
+        return f"found {parent!r}; allowed: {', '.join(options)}{suggest(parent, options)}"
+    if len(names) > MAX_PARENTS:
+        return f"found {parent!r}, ancestor number {len(names)}; allowed: {MAX_PARENTS}"
+    return ""
+
+
+def _make_recipe(tree: Map, problems: list[Problem]) -> Recipe | None:
+    data = json.dumps(plain_value(tree))  # as JSON, because strict Python input would want Enum members
+    try:
+        recipe = Recipe.model_validate_json(data)
+    except ValidationError as error:
+        wrong = {str(details["loc"][0]) for details in error.errors() if details["loc"]}
+        problems.extend(explain(error, tree))
+        problems.extend(_check_valid_parts(tree, wrong))
+        return None
+    problems.extend(_place_findings(check_parts({key: getattr(recipe, key) for key in Recipe.model_fields}), tree))
+    return recipe
+
+
+def _check_valid_parts(tree: Map, wrong: set[str]) -> Iterable[Problem]:
+    """Check the parts of a recipe that are right among others that are wrong."""
+    parts = {}
+    for key, field in Recipe.model_fields.items():
+        if key in wrong:
+            continue
+        entry = tree.entries.get(key)
+        default = field.get_default(call_default_factory=True)
+        adapter: TypeAdapter[object] = TypeAdapter(cast(type[object], field.annotation))
+        parts[key] = adapter.validate_json(json.dumps(plain_value(entry.node)), strict=True) if entry else default
+    return _place_findings(check_parts(parts), tree)
+
+
+def _place_findings(findings: Iterable[tuple[tuple[str | int, ...], str]], tree: Map) -> list[Problem]:
+    return [Problem(find_node(tree, path)[1].at, f"{render_path(path)}: {words}") for path, words in findings]
+
+
+def new_board(boards: Path, name: str, parent: str) -> Path:
+    """Make the directory of a new board that starts from `parent`, and return it: complete, or not at all."""
+    if not _BOARD_NAME.fullmatch(name):
+        raise RecipeError(f"found the name {name!r}; allowed: lower-case letters, digits and hyphens, no hyphen first")
+    load_board(boards, parent)  # the new one plans only if this one does
+    target = boards / name
+    if target.exists() or target.is_symlink():
+        raise RecipeError(f"{target} exists already", hint="choose another name, or edit that board")
+    with tempfile.TemporaryDirectory(dir=boards, prefix=f".{name}.") as scratch:
+        directory = Path(scratch) / name
+        (directory / "files").mkdir(parents=True)
+        (directory / "files/.gitkeep").touch()
+        (directory / "board.yaml").write_text(render_board(name, parent), encoding="utf-8")
+        (directory / "README.md").write_text(render_readme(name, parent), encoding="utf-8")
+        directory.rename(target)
+    return target

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""The JSON Schema of a board file, for editors: completion, help at the cursor, mistakes underlined while typing.
+
+It is the models' own schema, changed where a file may say less than a recipe must hold: a child leaves out what its
+parent says, so no key of a merged mapping is required, and null takes such a key away. Values inside lists are not
+merged and keep their required keys.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from builder.recipe.model import Recipe
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_NULL = {"type": "null"}
+Schema = dict[str, Any]
+
+
+def recipe_schema() -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a board.yaml."""
+    schema = Recipe.model_json_schema()
+    definitions: Schema = schema["$defs"]
+    in_lists = _models_in_lists(schema)
+    relaxed = {
+        name: _without_null(model) if name in in_lists else _relaxed(model) for name, model in definitions.items()
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "Boardwright board",
+        **{key: value for key, value in _relaxed(schema).items() if key not in ("$defs", "title")},
+        "$defs": relaxed,
+    }
+
+
+def render_schema() -> str:
+    """Return the schema as the text of boards/schema.json."""
+    return json.dumps(recipe_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _models_in_lists(schema: Schema) -> set[str]:
+    models = [schema, *schema["$defs"].values()]
+    properties = [value for model in models for value in model.get("properties", {}).values()]
+    references = [value["items"].get("$ref", "") for value in properties if value.get("type") == "array"]
+    return {reference.rpartition("/")[2] for reference in references}
+
+
+def _relaxed(model: Schema) -> Schema:
+    """Return a model of merged mappings: nothing required, null allowed."""
+    if "properties" not in model:
+        return model
+    properties = {key: _nullable(value) for key, value in model["properties"].items()}
+    return {key: value for key, value in model.items() if key != "required"} | {"properties": properties}
+
+
+def _nullable(value: Schema) -> Schema:
+    if isinstance(value.get("additionalProperties"), dict):
+        value = value | {"additionalProperties": _nullable(value["additionalProperties"])}
+        value.pop("minProperties", None)
+    if value.get("description") and "anyOf" not in value:
+        about = {"description": value["description"]}
+        return about | {"anyOf": [{key: part for key, part in value.items() if key != "description"}, _NULL]}
+    options = value.get("anyOf", [value])
+    rest = {key: part for key, part in value.items() if key == "description"}
+    return rest | {"anyOf": [*(option for option in options if option != _NULL), _NULL]}
+
+
+def _without_null(model: Schema) -> Schema:
+    """Return a model that is met in lists only, where null has nothing to take away."""
+    properties = {}
+    for key, value in model["properties"].items():
+        options = [option for option in value.get("anyOf", ()) if option != _NULL]
+        rest = {name: part for name, part in value.items() if name not in ("anyOf", "default") or part is not None}
+        if len(options) == 1:
+            rest = {name: part for name, part in rest.items() if name != "anyOf"} | options[0]
+        properties[key] = rest
+    return model | {"properties": properties}

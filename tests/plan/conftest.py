@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+"""Boards to plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.recipe.boards import GOOD, write_board
+
+
+@pytest.fixture
+def boards(tmp_path: Path) -> Path:
+    """A directory of boards with `good` in it."""
+    write_board(tmp_path / "boards", "good", GOOD)
+    return tmp_path / "boards"

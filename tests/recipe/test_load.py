@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""Boards from directories: parents, files, overlays; and the boards of this repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from builder.errors import RecipeError
+from builder.recipe.load import MAX_PARENTS, list_boards, load_board
+from tests.recipe.boards import GOOD, write_board
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_board(Path("boards"), "good", GOOD)
+    return Path("boards")
+
+
+def _lines(boards: Path, name: str) -> list[str]:
+    with pytest.raises(RecipeError) as caught:
+        load_board(boards, name)
+    return caught.value.message.split("\n")
+
+
+@pytest.mark.parametrize("name", list_boards(REPOSITORY / "boards"))
+def test_boards_of_this_repository_load(name: str) -> None:
+    board = load_board(REPOSITORY / "boards", name)
+    assert board.name == name
+    assert board.directories[-1] == REPOSITORY / "boards" / name
+
+
+def test_lists_directories_with_a_recipe_but_no_parents_only(boards: Path) -> None:
+    write_board(boards, "_base", GOOD)
+    (boards / "empty").mkdir()
+    (boards / ".hidden").mkdir()
+    (boards / ".hidden/board.yaml").touch()
+    assert list_boards(boards) == ["good"]
+
+
+def test_no_directory_of_boards(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="there is no directory"):
+        list_boards(tmp_path / "boards")
+
+
+def test_unknown_board_and_parent_only(boards: Path) -> None:
+    write_board(boards, "_base", GOOD)
+    assert _lines(boards, "god") == ["there is no board 'god' in boards; there are: good (did you mean \"good\"?)"]
+    assert _lines(boards, "_base") == ["there is no board '_base' in boards; there are: good"]
+    assert _lines(boards, "../boards/good")[0].startswith("there is no board '../boards/good'")
+
+
+def test_mappings_merge_lists_replace_null_removes(boards: Path) -> None:
+    write_board(boards, "mid", "extends: good\npackages:\n  more: [vim, tmux]\nunits: {a.service: masked}\n")
+    text = "extends: mid\npackages:\n  base: [sudo]\n  more: null\nboot:\n  cmdline: {console: null, x: y}\n"
+    write_board(boards, "low", text)
+    board = load_board(boards, "low")
+    assert board.recipe.packages == {"base": ["sudo"]}
+    assert board.recipe.boot.cmdline == {"root": "rw rootwait", "x": "y"}
+    assert board.recipe.units == {"a.service": "masked"}
+    assert board.recipe.extends == "mid"
+    assert [directory.name for directory in board.directories] == ["good", "mid", "low"]
+    assert all(directory.is_absolute() for directory in board.directories)
+
+
+def test_null_removes_once_more_what_a_parent_removed(boards: Path) -> None:
+    write_board(boards, "mid", "extends: good\npackages: {base: null}\n")
+    write_board(boards, "low", "extends: mid\npackages: {base: null}\n")
+    assert load_board(boards, "low").recipe.packages == {}
+
+
+def test_errors_point_into_the_parent_that_said_it(boards: Path) -> None:
+    write_board(boards, "mid", "extends: good\n\nhostname: No_Name\n")
+    write_board(boards, "low", "extends: mid\nsuite: 13\n")
+    assert _lines(boards, "low") == [
+        'boards/low/board.yaml:2:8: suite: found the number 13; quote it: "13"',
+        "boards/mid/board.yaml:3:11: hostname: found 'No_Name'; allowed: lower-case letters, digits and inner hyphens,"
+        " at most 63",
+    ]
+
+
+def test_syntax_errors_of_child_and_parent_come_together(boards: Path) -> None:
+    write_board(boards, "mid", "title: [\n")
+    write_board(boards, "low", "extends: mid\ntitle: a\ntitle: b\n")
+    first, second = _lines(boards, "low")
+    assert first == "boards/low/board.yaml:3:1: found the key 'title' again; the first is on line 2"
+    assert second.startswith("boards/mid/board.yaml:2:1: not YAML:")
+
+
+def test_loops_of_parents(boards: Path) -> None:
+    write_board(boards, "a", "extends: b\n")
+    write_board(boards, "b", "extends: c\n")
+    write_board(boards, "c", "extends: a\n")
+    expected = "boards/c/board.yaml:1:10: extends: found 'a', which makes a loop: a -> b -> c -> a"
+    assert _lines(boards, "a") == [expected]
+
+
+def test_too_many_parents(boards: Path) -> None:
+    write_board(boards, "b0", "extends: good\n")
+    for number in range(1, MAX_PARENTS):
+        write_board(boards, f"b{number}", f"extends: b{number - 1}\n")
+    assert load_board(boards, f"b{MAX_PARENTS - 1}").recipe.hostname == "good"
+    write_board(boards, "deep", f"extends: b{MAX_PARENTS - 1}\n")
+    assert _lines(boards, "deep") == ["boards/b0/board.yaml:1:10: extends: found 'good', ancestor number 9; allowed: 8"]
+
+
+def test_files_are_found_beside_the_recipe_that_says_them(boards: Path) -> None:
+    write_board(boards, "mid", "extends: good\nkernel:\n  debs: [{file: debs/../debs/a.deb}]\n")
+    (boards / "mid/debs").mkdir()
+    (boards / "mid/debs/a.deb").touch()
+    write_board(boards, "low", "extends: mid\narchives: {debian: {key: {file: ./key.asc}}}\n")
+    (boards / "low/key.asc").touch()
+    recipe = load_board(boards, "low").recipe
+    assert recipe.kernel.debs[0].file == str((boards / "mid/debs/a.deb").resolve())
+    assert recipe.archives["debian"].key.file == str((boards / "low/key.asc").resolve())
+
+
+def test_a_directory_whose_name_begins_alike_is_outside(boards: Path) -> None:
+    write_board(boards, "low", "extends: good\nkernel:\n  debs: [{file: ../low-secret/a.deb}]\n")
+    (boards / "low-secret").mkdir()
+    (boards / "low-secret/a.deb").touch()
+    assert _lines(boards, "low") == [
+        "boards/low/board.yaml:3:17: kernel.debs[0].file: found '../low-secret/a.deb', which is outside boards/low;"
+        " allowed: a path below it"
+    ]
+
+
+def test_a_zero_byte_in_a_file_name(boards: Path) -> None:
+    write_board(boards, "low", 'extends: good\nkernel:\n  debs: [{file: "a\\0b"}]\n')
+    assert _lines(boards, "low") == [
+        "boards/low/board.yaml:3:17: kernel.debs[0].file: found 'a\\x00b', which cannot be followed; allowed: a file or"
+        " a symlink to one"
+    ]
+
+
+def test_overlays_ancestors_first(boards: Path) -> None:
+    write_board(boards, "low", "extends: good\n")
+    for name in ("good", "low"):
+        (boards / name / "files/etc").mkdir(parents=True)
+        (boards / name / "files/etc/motd").write_text(name)
+    (boards / "low/files/etc/link").symlink_to("../usr/share/later")
+    (boards / "low/customise.sh").write_text("true\n")
+    board = load_board(boards, "low")
+    assert board.files == tuple((boards / name / "files").resolve() for name in ("good", "low"))
+
+
+def test_overlays_that_reach_outside(boards: Path) -> None:
+    files = write_board(boards, "low", "extends: good\n") / "files"
+    (files / "etc").mkdir(parents=True)
+    (files / "etc/a").symlink_to("/etc/shadow")
+    (files / "etc/b").symlink_to("../../board.yaml")
+    (files / "etc/c").symlink_to("c")
+    (files / "etc/d").symlink_to("inner/../../..")  # inside as text, outside when followed
+    (files / "etc/deep/er").mkdir(parents=True)
+    (files / "etc/inner").symlink_to("deep/er")
+    (files / "etc/up").symlink_to("..")
+    (files / "etc/e").symlink_to("up/../x")  # up/.. is beside files/
+    os.mkfifo(files / "etc/fifo")
+    allowed = "outside boards/low/files; allowed: a relative one that stays inside"
+    assert _lines(boards, "low") == [
+        f"boards/low/files/etc/a:1:1: found a symlink to /etc/shadow, {allowed}",
+        f"boards/low/files/etc/b:1:1: found a symlink to ../../board.yaml, {allowed}",
+        f"boards/low/files/etc/c:1:1: found a symlink to c, {allowed}",
+        f"boards/low/files/etc/d:1:1: found a symlink to inner/../../.., {allowed}",
+        f"boards/low/files/etc/e:1:1: found a symlink to up/../x, {allowed}",
+        "boards/low/files/etc/fifo:1:1: found a special file; allowed: files, directories and symlinks",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["symlink", "file"])
+def test_overlay_that_is_no_directory(boards: Path, kind: str) -> None:
+    files = write_board(boards, "low", "extends: good\n") / "files"
+    if kind == "symlink":
+        files.symlink_to("../good")
+    else:
+        files.touch()
+    assert _lines(boards, "low") == ["boards/low/files:1:1: found no directory; allowed: a directory of its own"]
+
+
+def test_script_that_is_a_way_out(boards: Path) -> None:
+    directory = write_board(boards, "low", "extends: good\n")
+    (directory / "customise.sh").symlink_to("/etc/shadow")
+    expected = "found 'customise.sh', which is outside boards/low; allowed: a path below it"
+    assert _lines(boards, "low") == [f"boards/low/customise.sh:1:1: {expected}"]

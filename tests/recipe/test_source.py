@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""What a file of bytes can do before it is a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builder.recipe.source import MAX_BYTES, load_tree
+from builder.recipe.tree import Problem, plain_value
+
+
+def _load(tmp_path: Path, data: bytes) -> tuple[object, list[str]]:
+    file = tmp_path / "board.yaml"
+    file.write_bytes(data)
+    problems: list[Problem] = []
+    tree = load_tree(file, problems)
+    said = [str(problem).removeprefix(f"{file}:") for problem in problems]
+    return (None if tree is None else plain_value(tree)), said
+
+
+def test_values_keep_their_yaml_1_2_types(tmp_path: Path) -> None:
+    text = b"a: yes\nb: true\nc: 010\nd: 2026-01-01\ne: '1.0'\nf: 1.0\ng: [x, {y: 12:30}]\nh: ''\ni: !!str 5\n"
+    value, said = _load(tmp_path, text)
+    assert said == []
+    assert value == {
+        "a": "yes",
+        "b": True,
+        "c": 10,
+        "d": "2026-01-01",
+        "e": "1.0",
+        "f": 1.0,
+        "g": ["x", {"y": "12:30"}],
+        "h": "",
+        "i": "5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"title: caf\xe9\n", "1:11: found the byte 0xe9, which is not UTF-8; save as UTF-8"),
+        (b"a: 1\nb: x\nc: \xff\n", "3:4: found the byte 0xff, which is not UTF-8; save as UTF-8"),
+        (b"a: b\nc: d\x07\n", "2:5: found the character U+0007, which YAML does not allow"),
+        (b"#" * (MAX_BYTES + 1), f"1:1: found {MAX_BYTES + 1} bytes; allowed: at most {MAX_BYTES}"),
+        (b"[" * 5000, "1:1: nested too deep; allowed: 20 levels"),
+        (b"%YAML 2.0\n---\na: 1\n", "1:1: not YAML: found incompatible YAML document (version 1.* is required)"),
+    ],
+)
+def test_refuses_what_is_no_text_for_a_recipe(tmp_path: Path, data: bytes, said: str) -> None:
+    assert _load(tmp_path, data) == (None, [said])
+
+
+def test_alias_bomb_is_refused_quickly(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in range(1, 15):
+        lines.append(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]")
+    value, said = _load(tmp_path, "\n".join(lines).encode())
+    assert value is None
+    assert [line.partition(": ")[2] for line in said] == ["aliases make this more than 20000 values; write it without"]
+
+
+def test_aliases_and_anchors_said_twice_are_fine(tmp_path: Path) -> None:
+    value, said = _load(tmp_path, b"a: &x [1]\nb: *x\nc: &x 2\nd: *x\n")
+    assert (value, said) == ({"a": [1], "b": [1], "c": 2, "d": 2}, [])
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    problems: list[Problem] = []
+    assert load_tree(tmp_path / "board.yaml", problems) is None
+    assert [problem.text for problem in problems] == ["cannot be read: No such file or directory"]
