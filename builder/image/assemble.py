@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""Plan and rootfs become a disk file.
+
+There are two assemblers, which differ only in where the filesystem tools write: `loop` attaches each slot to a
+device, `offline` lets them work inside the file. Both give the same bytes, whenever and wherever they run. The file
+is sparse and lies in the workspace's scratch directory; it is checked with foreign tools before it is handed on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from builder import log
+from builder.errors import MachineError, SpaceError, ToolError, VerifyError
+from builder.image import loop, offline
+from builder.image.blobs import check_blobs, find_blobs, write_blobs
+from builder.image.filesystems import MAKERS
+from builder.image.model import Image
+from builder.image.sizes import find_trees, measure_slots
+from builder.image.table import check_table, disk_bytes, write_table
+from builder.image.target import Target, target_in_file
+from builder.plan.model import Plan, Slot
+from builder.rootfs.model import Rootfs
+from builder.units import MIB, render_size
+from builder.workspace import Workspace
+
+Assembler = Literal["auto", "loop", "offline"]
+OpenSlot = Callable[[Workspace, Path, Slot], AbstractContextManager[Target]]
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+ALMOST_FULL_BYTES = 4 * MIB
+"""With less than this left, an input/output error of a loop device means that its file could not grow."""
+
+
+def make_image(
+    plan: Plan,
+    rootfs: Rootfs,
+    workspace: Workspace,
+    *,
+    assembler: Assembler = "auto",
+    blobs: Mapping[str, Path] = MappingProxyType({}),
+) -> Image:
+    """Return the image of a plan, filled with a rootfs.
+
+    assembler  loop, offline, or auto: loop where this machine can
+    blobs      the files of the plan's url blobs, by name, fetched and verified
+
+    Raises RecipeError (a blob's file is missing, names a filesystem cannot hold), SpaceError (content too large, disk
+    full), MachineError (no tools, no loop devices), ToolError, VerifyError (the result is not the plan).
+    """
+    open_slot = _choose_assembler(assembler)
+    trees = find_trees(plan.disk, rootfs)
+    files = find_blobs(plan.disk, rootfs, blobs)
+    with _explaining_full_disk(workspace.scratch):
+        with log.step("measure the content"):
+            disk = measure_slots(plan.disk, trees, workspace)
+        image = Image(workspace.scratch.resolve() / plan.image_name, disk_bytes(disk), disk)
+        with log.step(f"partition table and {len(files)} boot blobs ({render_size(image.size_bytes)})"):
+            _make_file(image)
+            write_blobs(files, image.path)
+            write_table(disk, image.path, workspace.log_file)
+        for slot in disk.slots:
+            with log.step(f"{slot.filesystem} {slot.name}"), open_slot(workspace, image.path, slot) as target:
+                MAKERS[slot.filesystem].make(target, slot, trees[slot.name], plan.epoch, workspace)
+        with log.step("check the image"):
+            check_image(image)
+            check_blobs(files, image.path)
+            _check_margin(plan, image)
+    return image
+
+
+def check_image(image: Image) -> None:
+    """Raise VerifyError, with the tools' words, unless table and filesystems are sound and as planned."""
+    if (found := image.path.stat().st_size) != image.size_bytes:
+        raise VerifyError(f"{image.path.name} has {found} bytes; planned are {image.size_bytes}")
+    check_table(image.disk, image.path)
+    for slot in image.disk.slots:
+        MAKERS[slot.filesystem].check(target_in_file(image.path, slot), slot)
+
+
+def _choose_assembler(wanted: Assembler) -> OpenSlot:
+    if wanted == "offline":
+        return offline.open_slot
+    obstacle = loop.find_obstacle()
+    if wanted == "loop" and obstacle:
+        raise MachineError(
+            f"loop devices cannot be used here: {obstacle}",
+            hint="build with --assembler offline; the image is the same",
+        )
+    if obstacle:
+        log.note(f"assembler: offline ({obstacle})")
+        return offline.open_slot
+    if wanted == "auto":
+        log.note("assembler: loop (root, and loop devices work here)")
+    return loop.open_slot
+
+
+def _make_file(image: Image) -> None:
+    image.path.unlink(missing_ok=True)
+    image.path.touch()
+    os.truncate(image.path, image.size_bytes)
+
+
+def _check_margin(plan: Plan, image: Image) -> None:
+    for asked, slot in zip(plan.disk.slots, image.disk.slots, strict=True):
+        free_bytes = MAKERS[slot.filesystem].free_bytes(target_in_file(image.path, slot))
+        log.note(f"{slot.name}: {render_size(free_bytes)} free")
+        if asked.sectors is None and free_bytes < slot.margin_bytes:
+            raise VerifyError(
+                f"slot {slot.name} has {free_bytes} bytes free; its margin is {slot.margin_bytes}",
+                hint="this is a fault in measuring; please report it with the tree's listing",
+            )
+
+
+@contextmanager
+def _explaining_full_disk(directory: Path) -> Iterator[None]:
+    """Turn the many ways in which a full disk shows into a SpaceError."""
+    try:
+        yield
+    except (ToolError, OSError) as error:
+        status = os.statvfs(directory)
+        free_bytes = status.f_bavail * status.f_frsize
+        is_full = isinstance(error, OSError) and error.errno in FULL_DISK
+        if not is_full and free_bytes >= ALMOST_FULL_BYTES:
+            raise
+        raise SpaceError(
+            f"the disk of {directory} is full ({render_size(free_bytes)} left): {error}",
+            hint="free some space, or name another place with BOARDWRIGHT_WORK",
+        ) from error

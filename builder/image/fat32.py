@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""FAT32, made and filled by mtools, without the kernel (many have no vfat).
+
+The result depends on names, contents and times of the tree alone: names are sorted, a directory is made before its
+files are copied, and a time after the epoch (or before 1980) becomes the epoch. Never `mcopy -s`, which follows the
+order of the source directory, and never `mcopy -b`, which damages files (github.com/pengutronix/genimage/issues/142).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.errors import RecipeError, VerifyError
+from builder.image.names import check_names
+from builder.image.target import Target, copied
+from builder.plan.model import Slot
+from builder.run import run
+from builder.units import MIB, SECTOR
+from builder.workspace import Workspace
+
+CLUSTERS = range(65525 + 16, 1 << 28)
+"""How many clusters make a FAT a FAT32 (Microsoft's fatgen103), with the distance it recommends."""
+CLUSTER_SECTORS = (8, 4, 2, 1)
+"""Cluster sizes to choose from; 4 KiB are a page and what flash likes."""
+RESERVED_SECTORS = 32
+BACKUP_SECTOR = 6
+"""Where mformat puts the copy of the boot sector, as everybody does."""
+MINIMUM_BYTES = 34 * MIB
+LARGEST_FILE = (1 << 32) - 1
+YEAR_1980 = 315532800
+BATCH = 200
+"""Files in one call of mcopy, so that the arguments stay far below what the kernel takes."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A directory of the tree: names of its directories and files, sorted by their bytes."""
+
+    path: Path
+    inside: str
+    """Path from the filesystem's root: "" or "/overlays"."""
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a tree takes: the length in bytes of each file and each directory."""
+
+    lengths: tuple[int, ...]
+
+    def shortage_bytes(self, size_bytes: int, margin_bytes: int) -> int:
+        """Return how much larger the filesystem should be; see filesystems.Content."""
+        cluster = find_cluster_sectors(size_bytes // SECTOR)
+        if cluster is None:
+            return max(MINIMUM_BYTES - size_bytes, MIB)
+        cluster_bytes = cluster * SECTOR
+        needed = sum(-(-length // cluster_bytes) for length in self.lengths) + -(-margin_bytes // cluster_bytes)
+        return max(0, needed - _count_clusters(size_bytes // SECTOR, cluster)) * cluster_bytes
+
+
+def measure(tree: Path, workspace: Workspace) -> Content:
+    """Return what a tree needs of a FAT32; RecipeError naming everything a FAT cannot hold."""
+    lengths = []
+    problems = []
+    for folder in _walk(tree, ""):
+        problems += check_names(folder.inside, [*folder.folders, *folder.files])
+        lengths.append(_directory_bytes(folder))
+        for name in folder.files:
+            status = (folder.path / name).lstat()
+            lengths.append(status.st_size)
+            problems += _check_file(f"{folder.inside}/{name}", status)
+    if problems:
+        shown = "".join(f"\n  {text}" for text in problems[:10])
+        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise RecipeError(
+            f"a FAT filesystem cannot hold what is in {tree}:{shown}{more}",
+            hint="rename or leave out these files, or make the partition ext4",
+        )
+    return Content(tuple(lengths))
+
+
+def make(target: Target, slot: Slot, tree: Path, epoch: int, workspace: Workspace) -> None:
+    """Make the filesystem of a slot and fill it with a tree."""
+    cluster = find_cluster_sectors(target.sectors)
+    if cluster is None:
+        raise AssertionError(f"slot {slot.name} was not measured")
+    environment = _environment(epoch)
+
+    def mtool(name: str, *arguments: str | Path) -> None:
+        command = [name, "-i", target.for_mtools, *arguments]
+        run(command, env=environment, log_file=workspace.log_file)
+
+    geometry = ["-T", str(target.sectors), "-h", "255", "-s", "63", "-H", str(target.start_sector)]
+    identity = ["-N", slot.fs_id.replace("-", ""), "-v", slot.label.upper()]
+    mtool("mformat", "-F", "-c", str(cluster), *geometry, *identity, "::")
+    _clear_partition_entry(target)
+    for folder in _walk(tree, ""):
+        for names in _batches(folder.folders):
+            mtool("mmd", *(f"::{folder.inside}/{name}" for name in names))
+        # -m keeps a file's time; without it the file gets the epoch.
+        older = [name for name in folder.files if YEAR_1980 <= (folder.path / name).lstat().st_mtime <= epoch]
+        younger = [name for name in folder.files if name not in set(older)]
+        for options, files in ((["-m"], older), ([], younger)):
+            for names in _batches(files):
+                mtool("mcopy", *options, *(folder.path / name for name in names), f"::{folder.inside}/")
+
+
+def check(target: Target, slot: Slot) -> None:
+    """Raise VerifyError unless the filesystem is sound, is a FAT32 and has the slot's id and label."""
+    # fsck.vfat knows no offset, so it gets a copy, made without the holes.
+    with copied(target) as path:
+        result = run(["fsck.vfat", "-n", path], ok=range(256))
+    if result.code != 0:
+        raise VerifyError(f"fsck.vfat finds slot {slot.name} damaged:\n{(result.stdout + result.stderr).strip()}")
+    found = _read_facts(target)
+    planned = (slot.fs_id.replace("-", "").upper(), slot.label.upper())
+    if (found.volume_id, found.label) != planned or found.clusters < CLUSTERS.start - 16:
+        raise VerifyError(f"slot {slot.name} is not the planned FAT32 (id and label {planned}): {found}")
+
+
+def free_bytes(target: Target) -> int:
+    """Return the room left, as the filesystem's own summary says (FSInfo, checked by fsck.vfat)."""
+    facts = _read_facts(target)
+    free: int = struct.unpack("<I", target.read(facts.info_sector * SECTOR + 488, 4))[0]
+    return free * facts.cluster_bytes
+
+
+def find_cluster_sectors(sectors: int) -> int | None:
+    """Return the largest cluster size that makes a FAT32 of that many sectors, or None if it is too small."""
+    if sectors * SECTOR < MINIMUM_BYTES:
+        return None
+    return next((size for size in CLUSTER_SECTORS if _count_clusters(sectors, size) in CLUSTERS), None)
+
+
+def _clear_partition_entry(target: Target) -> None:
+    """Zero the partition table that mformat (4.0.32) writes into the boot sector and its copy: it describes a disk
+    as large as the file around the filesystem, so it differs between assemblers, and partitions have none."""
+    for sector in (0, BACKUP_SECTOR):
+        target.write(sector * SECTOR + 446, bytes(64))
+
+
+def _count_clusters(sectors: int, cluster_sectors: int) -> int:
+    """Return the clusters of a FAT32 with two tables, or a few less."""
+    table = -(-(sectors // cluster_sectors + 2) * 4 // SECTOR)
+    return (sectors - RESERVED_SECTORS - 2 * table) // cluster_sectors
+
+
+@dataclass(frozen=True)
+class _Facts:
+    volume_id: str
+    label: str
+    clusters: int
+    cluster_bytes: int
+    info_sector: int
+
+
+def _read_facts(target: Target) -> _Facts:
+    """Read the boot sector (Microsoft's fatgen103, FAT32)."""
+    raw = target.read(0, SECTOR)
+    cluster_sectors, reserved, tables = struct.unpack_from("<BHB", raw, 13)
+    sectors, table = struct.unpack_from("<II", raw, 32)
+    info_sector, volume_id = struct.unpack_from("<H", raw, 48)[0], struct.unpack_from("<I", raw, 67)[0]
+    return _Facts(
+        volume_id=f"{volume_id:08X}",
+        label=raw[71:82].decode("ascii", errors="replace").rstrip(),
+        clusters=(sectors - reserved - tables * table) // max(1, cluster_sectors),
+        cluster_bytes=cluster_sectors * SECTOR,
+        info_sector=info_sector,
+    )
+
+
+def _walk(path: Path, inside: str) -> Iterator[Folder]:
+    """Yield a directory, then those below it."""
+    with os.scandir(path) as entries:
+        kinds = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    names = sorted(kinds, key=os.fsencode)
+    folders = tuple(name for name in names if kinds[name])
+    yield Folder(path, inside, folders, tuple(name for name in names if not kinds[name]))
+    for name in folders:
+        yield from _walk(path / name, f"{inside}/{name}")
+
+
+def _directory_bytes(folder: Folder) -> int:
+    """An entry takes 32 bytes, and as much for each 13 characters of a long name; `.`, `..` or the label come first."""
+    names = [*folder.folders, *folder.files]
+    return 32 * (3 + sum(2 + len(name) // 13 for name in names))
+
+
+def _check_file(shown: str, status: os.stat_result) -> list[str]:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "a device, socket or pipe"
+        return [f"{shown} is {kind}"]
+    if status.st_size > LARGEST_FILE:
+        return [f"{shown} has {status.st_size} bytes; at most {LARGEST_FILE}"]
+    return []
+
+
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), BATCH):
+        yield names[start : start + BATCH]
+
+
+def _environment(epoch: int) -> dict[str, str]:
+    """mtools with the plan's clock and without the settings of this machine's user."""
+    return {"SOURCE_DATE_EPOCH": str(epoch), "HOME": "/nonexistent", "MTOOLSRC": "/dev/null"}

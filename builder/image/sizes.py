@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""The sizes a plan cannot know: whether the content fits, and how large a slot must be that is as large as it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from builder import log
+from builder.errors import RecipeError, SpaceError
+from builder.image.filesystems import MAKERS, Content
+from builder.plan.model import Disk, Slot
+from builder.rootfs.model import Rootfs
+from builder.units import MIB, SECTOR, align_up, render_size
+from builder.workspace import Workspace
+
+
+def find_trees(disk: Disk, rootfs: Rootfs) -> Mapping[str, Path]:
+    """Return the tree of each slot by the slot's name; RecipeError for a mount point without a tree."""
+    for slot in disk.slots:
+        if slot.mount not in rootfs.trees:
+            raise RecipeError(
+                f"table.partitions: {slot.name} is mounted at {slot.mount}, but the rootfs has no tree for it;"
+                f" there are {', '.join(sorted(rootfs.trees))}"
+            )
+    return {slot.name: rootfs.trees[slot.mount] for slot in disk.slots}
+
+
+def measure_slots(disk: Disk, trees: Mapping[str, Path], workspace: Workspace) -> Disk:
+    """Return the disk with every size filled in.
+
+    Raises SpaceError for a slot too small for its content, RecipeError for content its filesystem cannot hold.
+    """
+    return replace(disk, slots=tuple(_measure(slot, trees[slot.name], workspace) for slot in disk.slots))
+
+
+def _measure(slot: Slot, tree: Path, workspace: Workspace) -> Slot:
+    content = MAKERS[slot.filesystem].measure(tree, workspace)
+    if slot.sectors is None:
+        size_bytes = find_size(content, slot.margin_bytes)
+        log.note(f"{slot.name} gets {render_size(size_bytes)}, {render_size(slot.margin_bytes)} of it free")
+        return replace(slot, sectors=size_bytes // SECTOR)
+    given_bytes = slot.sectors * SECTOR
+    if content.shortage_bytes(given_bytes, 0) > 0:
+        needed_bytes = max(find_size(content, 0), align_up(given_bytes + 1, MIB))
+        raise SpaceError(
+            f"slot {slot.number} ({slot.name}) has {render_size(given_bytes)};"
+            f" its content needs {render_size(needed_bytes)}",
+            hint=f"raise the `size` of {slot.name} in table.partitions to {needed_bytes // MIB}MiB or more,"
+            " or make it `auto` if it is the last one",
+        )
+    return slot
+
+
+def find_size(content: Content, margin_bytes: int) -> int:
+    """Return the size, in whole MiB, that leaves `margin_bytes` free: grown by what is missing until nothing is."""
+    size_bytes = MIB
+    while shortage := content.shortage_bytes(size_bytes, margin_bytes):
+        size_bytes = align_up(size_bytes + shortage, MIB)
+    return size_bytes

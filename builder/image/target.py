@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Where a filesystem goes: a range of a file, or a block device that is that range.
+
+Each tool has its own way to say "from this byte on"; they are written down here, so that both assemblers can
+hand the same makers a target. All tools keep inside the range: they are told its length as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.plan.model import Slot
+from builder.units import MIB, SECTOR
+
+CHUNK = 4 * MIB
+
+
+@dataclass(frozen=True)
+class Target:
+    """A range of `sectors` sectors. `start_sector` is its place on the disk, also when `offset_bytes` is 0."""
+
+    path: Path
+    offset_bytes: int
+    start_sector: int
+    sectors: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the range."""
+        return self.sectors * SECTOR
+
+    @property
+    def for_e2fsprogs(self) -> str:
+        """The name that debugfs and e2fsck open (libext2fs: options of the io manager follow a `?`)."""
+        return f"{self.path}?offset={self.offset_bytes}" if self.offset_bytes else str(self.path)
+
+    @property
+    def for_mtools(self) -> str:
+        """The name that `-i` of mtools takes."""
+        return f"{self.path}@@{self.offset_bytes}" if self.offset_bytes else str(self.path)
+
+    def read(self, offset_bytes: int, size_bytes: int) -> bytes:
+        """Return bytes of the range."""
+        with self.path.open("rb", buffering=0) as stream:
+            stream.seek(self.offset_bytes + offset_bytes)
+            return stream.read(size_bytes)
+
+    def write(self, offset_bytes: int, data: bytes) -> None:
+        """Overwrite bytes of the range."""
+        with self.path.open("r+b", buffering=0) as stream:
+            stream.seek(self.offset_bytes + offset_bytes)
+            stream.write(data)
+
+
+def slot_sectors(slot: Slot) -> int:
+    """Return the length of a slot whose size is known by now."""
+    if slot.sectors is None:
+        raise AssertionError(f"slot {slot.name} was not measured")
+    return slot.sectors
+
+
+def target_in_file(path: Path, slot: Slot) -> Target:
+    """Return the range of an image file that is the slot."""
+    return Target(path, slot.start_sector * SECTOR, slot.start_sector, slot_sectors(slot))
+
+
+@contextmanager
+def copied(target: Target) -> Iterator[Path]:
+    """Yield a sparse copy of a range of a file, beside that file, for tools that know no offset."""
+    path = target.path.with_name(f"{target.path.name}.{target.start_sector}.copy")
+    try:
+        with target.path.open("rb") as source, path.open("wb") as copy:
+            _copy_data(source.fileno(), copy.fileno(), target)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _copy_data(source: int, copy: int, target: Target) -> None:
+    position, end = target.offset_bytes, target.offset_bytes + target.size_bytes
+    os.truncate(copy, target.size_bytes)
+    while position < end:
+        try:
+            position = os.lseek(source, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return  # No data from here on.
+        stop = min(os.lseek(source, position, os.SEEK_HOLE), end)
+        while position < stop:
+            data = os.pread(source, min(CHUNK, stop - position), position)
+            os.pwrite(copy, data, position - target.offset_bytes)
+            position += len(data)

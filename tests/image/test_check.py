@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""An image that is not the planned one does not leave the stage."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from builder.errors import VerifyError
+from builder.image.assemble import check_image, make_image
+from builder.image.model import Image
+from builder.rootfs.model import Rootfs
+from builder.units import MIB, SECTOR
+from builder.workspace import Workspace
+
+from .conftest import make_disk, make_plan
+
+machine = pytest.mark.machine
+
+
+@machine
+def test_an_image_of_another_size_is_refused(small: Rootfs, workspace: Workspace) -> None:
+    image = make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+    check_image(image)
+    os.truncate(image.path, image.size_bytes + 1)
+    with pytest.raises(VerifyError, match=r"has [0-9]+ bytes; planned are"):
+        check_image(image)
+
+
+@machine
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (446 + 8, "partition table"),  # Start of the first slot.
+        (440, "id: planned 0a1b2c3d"),
+        (2048 * SECTOR + 32 * SECTOR + 12, "fsck.vfat finds slot boot damaged"),  # First cluster of the first FAT.
+        (2048 * SECTOR + 71, "fsck.vfat finds slot boot damaged|is not the planned FAT32"),  # Label.
+        (83968 * SECTOR + 4096 + 12, "e2fsck finds slot root damaged"),  # A group descriptor.
+    ],
+)
+def test_damage_is_found(place: int, words: str, small: Rootfs, workspace: Workspace) -> None:
+    image = make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+    with image.path.open("r+b") as stream:
+        stream.seek(place)
+        byte = stream.read(1)[0]
+        stream.seek(place)
+        stream.write(bytes([byte ^ 0x41]))
+    with pytest.raises(VerifyError, match=words):
+        check_image(image)
+    assert not list(workspace.scratch.glob("*.copy"))
+
+
+@machine
+def test_another_id_is_found(small: Rootfs, workspace: Workspace) -> None:
+    image = make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+    boot, root = image.disk.slots
+    for slots, words in (
+        ((replace(boot, fs_id="00000001"), root), "slot boot is not the planned FAT32"),
+        ((boot, replace(root, label="other")), "slot root has uuid .* label 'rootfs'; planned"),
+        ((boot, replace(root, type_code="82")), "2 type: planned 82, found 83"),
+    ):
+        with pytest.raises(VerifyError, match=words):
+            check_image(Image(image.path, image.size_bytes, replace(image.disk, slots=slots)))
+
+
+@machine
+def test_a_wrong_measure_does_not_go_unnoticed(
+    small: Rootfs, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builder.image.ext4._file_blocks", lambda path, size_bytes: 0)
+    (small.trees["/"] / "unseen").write_bytes(b"u" * 4 * MIB)
+    with pytest.raises(VerifyError, match="its margin is"):
+        make_image(make_plan(make_disk()), small, workspace, assembler="offline")
