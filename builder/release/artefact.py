@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""The finished files of a build: compressed image, its digest, its list of packages.
+
+    OUTPUT/<name>.img.zst           the image (.xz, .gz, .zip or nothing by compression)
+    OUTPUT/<name>.img.zst.sha256    for `sha256sum --check`
+    OUTPUT/<name>.packages          what is installed: name, version, architecture, size in KiB; tabs between
+
+Everything is made in OUTPUT/.<name>.partial/ and renamed when all of it is on the disk; the digest comes last, so
+where it is, the rest is complete. Files of an earlier build of that name are replaced, others are left alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from builder.errors import BusyError, disk_full_as_space_error
+from builder.release.checksums import render_sum, sha256_file
+from builder.release.compress import Compression, compress, suffix_of, sync
+from builder.workspace import Journal
+
+__all__ = ["Artefact", "Compression", "PackageRow", "make_artefact", "render_packages"]
+
+COLUMNS = ("name", "version", "architecture", "installed size in KiB")
+
+
+class PackageRow(Protocol):
+    """An installed package."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def size_kib(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A finished file."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+def make_artefact(
+    image: Path,
+    *,
+    name: str,
+    compression: Compression,
+    packages: Sequence[PackageRow],
+    output: Path,
+    epoch: int,
+    journal: Journal | None = None,
+    log_file: Path | None = None,
+) -> tuple[Artefact, ...]:
+    """Make the artefacts of an image in `output` and return them: image, digest, packages.
+
+    Raises SpaceError, BusyError (another build is making the same), ToolError, MachineError; then nothing of this
+    build is in `output`.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with _partial_directory(output / f".{name}.partial", journal) as partial:
+        product = partial / f"{name}.img{suffix_of(compression)}"
+        compress(image, product, compression=compression, name=f"{name}.img", epoch=epoch, log_file=log_file)
+        listing = _write(partial / f"{name}.packages", render_packages(packages))
+        digest = sha256_file(product)
+        checksum = _write(partial / f"{product.name}.sha256", render_sum(digest, product.name))
+        made = (_describe(product, digest), *(_describe(path, sha256_file(path)) for path in (checksum, listing)))
+        (output / checksum.name).unlink(missing_ok=True)  # The old digest is wrong from the next line on.
+        for path in (product, listing, checksum):
+            path.replace(output / path.name)
+        sync(output)
+    return tuple(Artefact(output / each.path.name, each.size_bytes, each.sha256) for each in made)
+
+
+def render_packages(packages: Sequence[PackageRow]) -> str:
+    """Return the table of packages, sorted by name and architecture, with a header line."""
+    rows = [(each.name, each.version, each.architecture, str(each.size_kib)) for each in packages]
+    return "".join("\t".join(row) + "\n" for row in [COLUMNS, *sorted(rows, key=lambda row: (row[0], row[2], row[1]))])
+
+
+@contextmanager
+def _partial_directory(path: Path, journal: Journal | None) -> Iterator[Path]:
+    """Hold a directory; a lock on it keeps a second build of the same name (another state directory) out."""
+    path.mkdir(exist_ok=True)  # Not yet in the journal: until it is locked, it may be the other build's to remove.
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(descriptor, path)
+        with journal.holding("directory", path) if journal else _removed_at_the_end(path):
+            yield path
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    busy = BusyError(f"another build is making {path}", hint="wait for it, or name another --output")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise busy from None
+    if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
+        raise busy  # It ended just now and took the directory with it; the name may be a third one's already.
+
+
+@contextmanager
+def _removed_at_the_end(path: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        shutil.rmtree(path)
+
+
+def _write(path: Path, text: str) -> Path:
+    with disk_full_as_space_error(path):
+        path.write_text(text, encoding="utf-8")
+    sync(path)
+    return path
+
+
+def _describe(path: Path, sha256: str) -> Artefact:
+    return Artefact(path, path.stat().st_size, sha256)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""SHA-256 of large sparse files, in the format of sha256sum.
+
+The digest is that of all bytes, holes read as zeros, so that `sha256sum --check` agrees; holes are not read from
+the disk, which for a half-empty card image is most of the time.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+PIECE = 1024 * 1024
+ZEROS = memoryview(bytes(PIECE))
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hex digits."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(PIECE))
+    with path.open("rb", buffering=0) as stream:
+        end = os.fstat(stream.fileno()).st_size
+        for is_data, start, stop in _extents(stream.fileno(), end):
+            stream.seek(start)
+            left = stop - start
+            while left:
+                count = stream.readinto(buffer[:left]) if is_data else min(PIECE, left)
+                if not count:
+                    raise OSError(errno.EIO, "file became shorter while it was read", str(path))
+                digest.update((buffer if is_data else ZEROS)[:count])
+                left -= count
+    return digest.hexdigest()
+
+
+def render_sum(sha256: str, name: str) -> str:
+    """Return the line that `sha256sum --check` reads."""
+    return f"{sha256}  {name}\n"
+
+
+def _extents(descriptor: int, end: int) -> Iterator[tuple[bool, int, int]]:
+    """Yield (is data, start, stop) from byte 0 to `end` without a gap."""
+    position = 0
+    while position < end:
+        data = _next_data(descriptor, position, end)
+        if data > position:
+            yield False, position, data
+        if data == end:
+            return
+        position = min(end, os.lseek(descriptor, data, os.SEEK_HOLE))
+        yield True, data, position
+
+
+def _next_data(descriptor: int, position: int, end: int) -> int:
+    try:
+        return min(end, os.lseek(descriptor, position, os.SEEK_DATA))
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # ENXIO: only a hole until the end (lseek(2)).
+            raise
+        return end
