@@ -7,7 +7,6 @@ is resolved as the running system would: a symbolic link leads to another place 
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from builder.errors import RecipeError, SpaceError, VerifyError
 from builder.image.table import SIGNATURE
 from builder.plan.model import BlobPlan, Disk
 from builder.rootfs.model import Rootfs
+from builder.tree import resolve_inside
 from builder.units import render_size
 
-MAX_LINKS = 40
 """As many symbolic links as Linux follows in one path."""
 
 
@@ -116,32 +115,9 @@ def _hint(blob: BlobPlan) -> str:
 
 
 def find_inside(tree: Path, location: str) -> Path | None:
-    """Return the real path of `location` in a tree, as a program inside a chroot would find it, or None.
-
-    Absolute links start at the tree and `..` stops at it, so the result is always inside.
-    """
-    todo = list(reversed(Path(location).parts))
-    found: list[str] = []
-    links = 0
-    while todo:
-        part = todo.pop()
-        if part == "/":
-            found = []
-        elif part == "..":
-            found = found[:-1]
-        elif (link := _read_link(tree.joinpath(*found, part))) is not None:
-            links += 1
-            if links > MAX_LINKS:
-                return None
-            todo += reversed(Path(link).parts)
-        else:
-            found.append(part)
-    path = tree.joinpath(*found)
-    return path if path.exists() else None
-
-
-def _read_link(path: Path) -> str | None:
+    """Return the file that `location` means in a system whose root is `tree`, or None; never one outside of it."""
     try:
-        return str(path.readlink()) if stat.S_ISLNK(path.lstat().st_mode) else None
-    except OSError:
-        return None  # Not there; the caller finds out.
+        path = resolve_inside(tree, location)
+    except RecipeError:
+        return None  # A loop of links leads to no file; the caller names the key that asked for it.
+    return path if path.exists() else None
