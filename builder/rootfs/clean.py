@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""What is taken out of a tree before it becomes an image: traces of the build, and what each board must make itself.
+
+Nothing here may depend on when or where the build ran: two builds of one plan leave the same tree.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from builder.tree import write_text
+
+REMOVED = (
+    # keys and ids that every board makes for itself
+    "etc/ssh/ssh_host_*",
+    "var/lib/dbus/machine-id",
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/credential.secret",
+    "boot/*/loader/random-seed",
+    # of the package manager
+    "var/lib/apt/lists/*",
+    "var/cache/apt/*.bin",
+    "var/cache/apt/archives/*.deb",
+    "var/cache/debconf/*-old",
+    "var/lib/dpkg/*-old",
+    "var/lib/apt/extended_states.bak",
+    "etc/apt/apt.conf.d/99mmdebstrap",
+    "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+    # backups of /etc/passwd and its like, which hold the order of edits
+    "etc/passwd-",
+    "etc/group-",
+    "etc/shadow-",
+    "etc/gshadow-",
+    "etc/subuid-",
+    "etc/subgid-",
+    "etc/.pwd.lock",
+    # caches with times inside
+    "var/cache/ldconfig/aux-cache",
+    "var/log/*.log",
+    "var/log/apt/*",
+    "tmp/*",
+    "var/tmp/*",
+    "run/*",
+    "root/.cache",
+)
+
+
+def clean_tree(rootfs: Path) -> None:
+    """Remove the build's traces, and leave machine-id empty so that the first boot makes one."""
+    for pattern in REMOVED:
+        for path in sorted(rootfs.glob(pattern)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    machine_id = rootfs / "etc/machine-id"
+    machine_id.unlink(missing_ok=True)
+    write_text(rootfs, "/etc/machine-id", "", mode=0o444)
+    resolver = rootfs / "etc/resolv.conf"
+    resolver.unlink(missing_ok=True)
+    resolver.symlink_to("../run/systemd/resolve/stub-resolv.conf")
+
+
+def clamp_times(tree: Path, epoch: int) -> None:
+    """Make nothing in the tree younger than `epoch` (seconds since 1970), as SOURCE_DATE_EPOCH asks."""
+    limit = epoch * 1_000_000_000
+    for directory, subdirectories, files in os.walk(tree, topdown=False):
+        for name in [*subdirectories, *files]:
+            _clamp(os.path.join(directory, name), limit)  # noqa: PTH118 - 25,000 files: Path objects cost seconds
+    _clamp(str(tree), limit)
+
+
+def _clamp(path: str, limit_ns: int) -> None:
+    if os.lstat(path).st_mtime_ns > limit_ns:
+        os.utime(path, ns=(limit_ns, limit_ns), follow_symlinks=False)

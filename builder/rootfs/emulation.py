@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""How programs of the target's architecture run on this machine, and the namespaces they run in.
+
+Three modes. NATIVE: the machine runs them itself. QEMU: qemu-user runs each of them, about twelve times slower.
+REDIRECT: a program that has a native twin (twins.py) runs as that twin, the others by qemu-user; the same tree
+comes out, in about a tenth of the time.
+
+QEMU and REDIRECT register their interpreter in a binfmt_misc instance of their own (enter.py), which needs Linux 6.7
+and a machine that allows it. Elsewhere only QEMU is left, by the handler the machine has registered; we never change
+that table. Nothing is held here: whatever command() returns frees all it takes when it ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from builder.errors import MachineError
+from builder.log import note, step, warn
+from builder.rootfs import enter, twins
+from builder.rootfs.twins import Architecture, Sources
+from builder.run import run
+
+__all__ = ["Emulation", "Mode", "Sources", "choose", "command", "mmdebstrap_options", "prepare"]
+
+# name, multiarch, qemu, ELF class (1: 32 bit, 2: 64 bit), e_machine (elf.h)
+ARCHITECTURES = {
+    architecture.name: architecture
+    for architecture in (
+        Architecture("amd64", "x86_64-linux-gnu", "x86_64", 2, 62),
+        Architecture("arm64", "aarch64-linux-gnu", "aarch64", 2, 183),
+        Architecture("armel", "arm-linux-gnueabi", "arm", 1, 40),
+        Architecture("armhf", "arm-linux-gnueabihf", "arm", 1, 40),
+        Architecture("riscv64", "riscv64-linux-gnu", "riscv64", 2, 243),
+    )
+}
+
+# Any OS ABI; e_type 2 (fixed address) or 3 (position-independent).
+MASK = b"\xff" * 7 + b"\x00" + b"\xff" * 8 + b"\xfe\xff\xff\xff"
+
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+HELPER = Path("/usr/local/libexec/boardwright/redirect")
+HELPER_SOURCE = Path(__file__).with_name("redirect.c")
+
+
+class Mode(StrEnum):
+    NATIVE = "native"
+    REDIRECT = "redirect"
+    QEMU = "qemu"
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """How to run programs of an architecture. REDIRECT is complete only after prepare()."""
+
+    mode: Mode
+    architecture: str
+    reason: str
+    qemu: Path | None = None
+    private: bool = False  # a binfmt_misc instance of our own, in a user namespace
+    helper: Path | None = None
+    twins: Path | None = None
+
+
+def choose(*, architecture: str, wanted: str = "auto") -> Emulation:
+    """Decides between the modes; `wanted` is auto, redirect or qemu.
+
+    auto takes the fastest that works, and warns when that is a slow one. Raises MachineError if the architecture
+    cannot be run at all, or not in the way that is wanted.
+    """
+    native = _read_native_architecture()
+    if architecture == native:
+        return Emulation(Mode.NATIVE, architecture, f"this machine is {native} itself")
+    qemu = find_qemu(architecture)
+    plain = Emulation(Mode.QEMU, architecture, "asked for", qemu, private=True)
+    refusal = _find_refusal(plain)
+    if refusal:
+        _check_handler(architecture, refusal)
+        plain = replace(plain, private=False)
+    if wanted == "qemu":
+        return plain
+    obstacle = refusal or _find_missing_tool(native)
+    if not obstacle:
+        return replace(plain, mode=Mode.REDIRECT, reason="a private binfmt_misc instance works here")
+    if wanted == "redirect":
+        raise MachineError(
+            f"the execution redirect is wanted for {architecture}, but: {obstacle}",
+            hint="Emulation 'auto' builds with qemu-user instead, about twelve times slower.",
+        )
+    warn(f"{architecture} programs run by qemu-user, which is about twelve times slower: {obstacle}")
+    return replace(plain, reason=obstacle)
+
+
+def prepare(emulation: Emulation, sources: Sources, *, cache: Path) -> Emulation:
+    """Makes what REDIRECT needs (helper and twin tree, kept in the cache); other modes need nothing."""
+    if emulation.mode is not Mode.REDIRECT:
+        return emulation
+    cache = cache.resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    native = ARCHITECTURES[_read_native_architecture()]
+    with step(f"native twins of {emulation.architecture} programs"):
+        tree = twins.make(sources, native=native, foreign=ARCHITECTURES[emulation.architecture], cache=cache)
+    if tree is None:
+        reason = f"{sources.suite} has no package in the same version for {native.name}"
+        warn(f"{emulation.architecture} programs run by qemu-user, which is about twelve times slower: {reason}")
+        return replace(emulation, mode=Mode.QEMU, reason=reason)
+    note(f"twins: {tree}")
+    return replace(emulation, helper=_make_helper(cache), twins=tree)
+
+
+def command(
+    emulation: Emulation,
+    argv: Sequence[str | Path],
+    *,
+    rootfs: Path,
+    chroot: bool = False,
+    binds: Mapping[str, Path] = MappingProxyType({}),
+) -> list[str]:
+    """Returns the argv that runs `argv` in namespaces where programs in `rootfs` can run.
+
+    All mounts and processes that it leaves end with it. With `chroot` it runs inside the rootfs, with /proc, /sys and
+    /dev, and with each directory of `binds` mounted at its mount point. The rootfs may be empty or missing still
+    (mmdebstrap's target). Exit code: that of argv, or enter.REFUSED.
+    """
+    options = [f"--rootfs={rootfs}", *(["--chroot"] if chroot else [])]
+    for mount, source in binds.items():
+        options += ["--bind", str(source), mount.lstrip("/")]
+    if emulation.private:
+        options.append(f"--register={_render_registration(emulation)}")
+    if emulation.twins:
+        options += [f"--twins={emulation.twins}", f"--place={twins.PLACE}", f"--qemu={emulation.qemu}"]
+    # Isolated, for it is run as root wherever the caller stands.
+    return [sys.executable, "-I", str(Path(enter.__file__)), *options, "--", *map(str, argv)]
+
+
+def mmdebstrap_options(emulation: Emulation) -> list[str]:
+    """Returns what mmdebstrap must be told when it runs by command()."""
+    foreign = ["--skip=check/qemu"] if emulation.mode is not Mode.NATIVE else []
+    # The mount point of the twins is in the target before mmdebstrap starts.
+    occupied = ["--skip=check/empty"] if emulation.twins else []
+    return ["--mode=root", f"--architectures={emulation.architecture}", *foreign, *occupied]
+
+
+def _read_native_architecture() -> str:
+    return run(["dpkg", "--print-architecture"]).stdout.strip()
+
+
+def find_qemu(architecture: str) -> Path:
+    """Only a static build runs inside a rootfs; Debian has called it qemu-CPU since version 9.1."""
+    if architecture not in ARCHITECTURES:
+        raise MachineError(f"architecture '{architecture}' is not one of {', '.join(ARCHITECTURES)}")
+    cpu = ARCHITECTURES[architecture].qemu
+    for name in (f"qemu-{cpu}-static", f"qemu-{cpu}"):
+        found = shutil.which(name)
+        if found and _is_static(Path(found)):
+            return Path(found).resolve()
+    raise MachineError(
+        f"no static qemu-user for {architecture} on this machine",
+        hint="Install it: apt-get install qemu-user-static (Debian 12) or qemu-user (Debian 13).",
+    )
+
+
+def _is_static(program: Path) -> bool:
+    answer = run(["ldd", program], ok=(0, 1))
+    return answer.code == 1 or "statically linked" in answer.stdout
+
+
+def _find_refusal(emulation: Emulation) -> str:
+    """Tries the private binfmt_misc instance for real. Returns why it is refused, or nothing."""
+    probe = run(command(emulation, ["true"], rootfs=Path("/")), ok=(0, enter.REFUSED))
+    return probe.stderr.strip() if probe.code else ""
+
+
+def _check_handler(architecture: str, refusal: str) -> None:
+    """The machine's own handler must have the flag F, or the kernel looks for qemu inside the rootfs."""
+    entries = [entry.read_text() for entry in BINFMT.glob("*") if entry.name not in ("register", "status")]
+    magic = f"\nmagic {_make_magic(architecture).hex()}\n"
+    usable = [text for text in entries if magic in text and re.match(r"enabled\n(.*\n)*flags: \w*F", text)]
+    if not usable:
+        raise MachineError(
+            f"no way to run {architecture} programs here: {refusal}; nor has binfmt_misc a handler with the flag F",
+            hint="Use Linux 6.7 or later (in a container with systempaths=unconfined), or install qemu-user-binfmt.",
+        )
+
+
+def _find_missing_tool(native: str) -> str:
+    """Returns what keeps this machine from making twins, or nothing."""
+    if native not in twins.LOADERS:
+        return f"there are no twins for {native}"
+    tools = ["apt-get", "dpkg-deb", *([] if HELPER.exists() else ["gcc"])]
+    missing = [tool for tool in tools if not shutil.which(tool)]
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+def _make_helper(cache: Path) -> Path:
+    """Returns the binfmt_misc interpreter: the one the builder image has, or one compiled here."""
+    if HELPER.exists():
+        return HELPER
+    helper = cache / f"redirect-{hashlib.sha256(HELPER_SOURCE.read_bytes()).hexdigest()[:16]}"
+    if not helper.exists():
+        run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-o", helper, HELPER_SOURCE])
+    return helper
+
+
+def _render_registration(emulation: Emulation) -> str:
+    """Returns the line for binfmt_misc (Linux, Documentation/admin-guide/binfmt-misc.rst).
+
+    P hands the caller's argv[0] on. F opens the interpreter now, so a chroot need not have it.
+    """
+    magic = "".join(f"\\x{byte:02x}" for byte in _make_magic(emulation.architecture))
+    mask = "".join(f"\\x{byte:02x}" for byte in MASK)
+    return f":boardwright:M::{magic}:{mask}:{emulation.helper or emulation.qemu}:PF"
+
+
+def _make_magic(architecture: str) -> bytes:
+    """The first bytes of a little-endian ELF program (elf.h): class, order, version, ABI, padding, type, machine."""
+    row = ARCHITECTURES[architecture]
+    return b"\x7fELF" + bytes([row.elf_class, 1, 1]) + bytes(9) + b"\x02\x00" + row.elf_machine.to_bytes(2, "little")

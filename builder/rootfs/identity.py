@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""What makes a tree this board's system: name, language, users, units, first-boot data, version.
+
+Files are written from outside; programs of the image run only where they own the format (users, units, locales).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from builder.errors import RecipeError
+from builder.plan.model import Plan
+from builder.recipe.model import User
+from builder.rootfs.bootloader import Command
+from builder.tree import resolve_inside, write_text
+
+FIRMWARE = "/boot/firmware"
+"""Where users, cloud-init and the documentation find the FAT partition, whatever its mount point is."""
+
+
+def link_firmware(plan: Plan, rootfs: Path) -> None:
+    """Make /boot/firmware lead to the FAT partition on boards that mount it elsewhere."""
+    if plan.slot(FIRMWARE):
+        return
+    mount = next((slot.mount for slot in plan.disk.slots if slot.mount.startswith("/boot/")), None)
+    if mount:
+        (rootfs / mount.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        (rootfs / FIRMWARE.lstrip("/")).symlink_to(os.path.relpath(mount, "/boot"))
+
+
+def lay_files(plan: Plan, rootfs: Path) -> None:
+    """Lay the files/ of the board and of its ancestors over the tree, as root's, with plain modes.
+
+    git keeps nothing of a mode but the executable bit, so the others are set here: 0440 below sudoers.d, which
+    sudo insists on, else 0755 or 0644.
+    """
+    for directory in plan.directories:
+        overlay = directory / "files"
+        for source in sorted(path for path in overlay.rglob("*") if path.is_symlink() or not path.is_dir()):
+            if source.name == ".gitkeep":
+                continue
+            _lay_file(source, rootfs, "/" + source.relative_to(overlay).as_posix())
+
+
+def _lay_file(source: Path, rootfs: Path, path: str) -> None:
+    parent = resolve_inside(rootfs, str(Path(path).parent))
+    parent.mkdir(parents=True, exist_ok=True)
+    target = parent / source.name
+    target.unlink(missing_ok=True)
+    if source.is_symlink():
+        target.symlink_to(source.readlink())
+        return
+    shutil.copyfile(source, target)
+    target.chmod(0o440 if "/sudoers.d/" in path else 0o755 if os.access(source, os.X_OK) else 0o644)
+
+
+def write_names(plan: Plan, rootfs: Path) -> None:
+    """Write host name, hosts, time zone, locale and the version of the image."""
+    recipe = plan.recipe
+    write_text(rootfs, "/etc/hostname", recipe.hostname + "\n")
+    write_text(
+        rootfs,
+        "/etc/hosts",
+        f"127.0.0.1 localhost\n127.0.1.1 {recipe.hostname}\n\n"
+        "::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n",
+    )
+    zone = f"/usr/share/zoneinfo/{recipe.timezone}"
+    if not resolve_inside(rootfs, zone).is_file():
+        raise RecipeError(
+            f"boards/{plan.board}: timezone {recipe.timezone} is not one that tzdata knows",
+            hint="names look like Europe/Berlin; some old ones are in the package tzdata-legacy",
+        )
+    localtime = rootfs / "etc/localtime"
+    localtime.unlink(missing_ok=True)
+    localtime.symlink_to(f"..{zone}")
+    write_text(rootfs, "/etc/timezone", recipe.timezone + "\n")
+    write_text(rootfs, "/etc/default/locale", f"LANG={recipe.locale}\n")
+    write_text(rootfs, "/etc/locale.gen", f"{recipe.locale} UTF-8\n")
+    # A board without a clock starts at the time of this file (systemd, clock-epoch), and from its second boot on
+    # at the time that timesyncd kept.
+    epoch = write_text(rootfs, "/usr/lib/clock-epoch", "")
+    os.utime(epoch, (plan.epoch, plan.epoch))
+
+
+def write_release(plan: Plan, rootfs: Path) -> None:
+    """Write the board's and the image's version into os-release, and a copy onto the FAT partition."""
+    base = resolve_inside(rootfs, "/usr/lib/os-release").read_text(encoding="utf-8")
+    text = (
+        base.rstrip("\n")
+        + f"\nIMAGE_ID=boardwright-{plan.board}\nIMAGE_VERSION={plan.version}\n"
+        + f'BOARDWRIGHT_BOARD={plan.board}\nBOARDWRIGHT_DEVICE="{plan.recipe.title}"\n'
+    )
+    (rootfs / "etc/os-release").unlink(missing_ok=True)
+    write_text(rootfs, "/etc/os-release", text)
+    write_text(rootfs, f"{FIRMWARE}/os-release", text)
+
+
+def write_first_boot(plan: Plan, rootfs: Path) -> None:
+    """Point cloud-init at the FAT partition, name its default user, and lay the user's own user-data there."""
+    name, user = next(iter(plan.recipe.users.items()), (None, User()))
+    config: dict[str, object] = {
+        "datasource": {"NoCloud": {"seedfrom": f"file://{FIRMWARE}/"}},
+        "preserve_hostname": False,
+        "manage_etc_hosts": True,
+    }
+    if name:
+        config["system_info"] = {"default_user": _default_user(name, user)}
+    write_text(
+        rootfs,
+        "/etc/cloud/cloud.cfg.d/90_boardwright.cfg",
+        # ds-identify reads this list with a line-based parser: it must be one line of its own.
+        "# Written by Boardwright. YAML; JSON is a part of it.\n"
+        "datasource_list: [NoCloud]\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in config.items()),
+    )
+    if plan.user_data:
+        write_text(rootfs, f"{FIRMWARE}/user-data", plan.user_data.read_text(encoding="utf-8"))
+
+
+def _default_user(name: str, user: User) -> dict[str, object]:
+    return {
+        "name": name,
+        "gecos": user.gecos,
+        "groups": list(user.groups),
+        "shell": user.shell,
+        "lock_passwd": True,
+        **({"sudo": ["ALL=(ALL) NOPASSWD:ALL"]} if user.sudo == "nopasswd" else {}),
+    }
+
+
+def write_sudoers(plan: Plan, rootfs: Path) -> None:
+    """Let users do without a password where the recipe says so; with one, Debian's sudo group already does."""
+    for name, user in plan.recipe.users.items():
+        if user.sudo == "nopasswd":
+            write_text(rootfs, f"/etc/sudoers.d/boardwright-{name}", f"{name} ALL=(ALL) NOPASSWD:ALL\n", mode=0o440)
+
+
+def identity_commands(plan: Plan, rootfs: Path) -> list[Command]:
+    """Return what to run in the tree: locales, groups, users, units."""
+    commands = [
+        Command(("dpkg-divert", "--local", "--no-rename", "--add", "/etc/os-release")),
+        *_locale_commands(plan),
+        *_user_commands(plan, rootfs),
+    ]
+    verbs = {"enabled": "enable", "disabled": "disable", "masked": "mask"}
+    for state, verb in verbs.items():
+        units = sorted(unit for unit, wanted in plan.recipe.units.items() if wanted == state)
+        if units:
+            commands.append(Command(("systemctl", verb, *units)))
+    return commands
+
+
+def _locale_commands(plan: Plan) -> list[Command]:
+    return [] if plan.recipe.locale == "C.UTF-8" else [Command(("locale-gen",))]
+
+
+def _user_commands(plan: Plan, rootfs: Path) -> list[Command]:
+    users = plan.recipe.users
+    present = {line.split(":")[0] for line in (rootfs / "etc/group").read_text(encoding="utf-8").splitlines()}
+    missing = sorted({group for user in users.values() for group in user.groups} - present)
+    return [
+        *(Command(("groupadd", "--system", group)) for group in missing),
+        *(
+            Command(
+                (
+                    "useradd",
+                    "--create-home",
+                    "--user-group",
+                    f"--shell={user.shell}",
+                    f"--comment={user.gecos}",
+                    f"--groups={','.join(user.groups)}",
+                    name,
+                )
+            )
+            for name, user in users.items()
+        ),
+    ]

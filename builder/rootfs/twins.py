@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""The twin tree: native builds of the programs that maintainer scripts use, to run in place of emulated ones.
+
+Made from the archive of the target (same suite, same mirrors) by a private apt, for a fixed list of packages. A
+program gets a twin only if its package has the same source version for both architectures. The tree holds programs
+and the libraries they load, no data: a twin reads the data of the target, at the target's paths. It is mounted at
+PLACE in the target while a build runs. Loader and libraries are at that place alone, for a hook that globs
+/usr/lib/*/ would copy them into the initrd: the paths that are compiled into programs, libraries and the loader are
+overwritten by others of the same length. (Not with patchelf: its 0.18, in Debian 13, breaks python3.13.)
+
+A program that is not in the tree is emulated. So are, by decision: what reports the architecture or depends on it,
+what loads modules the tree lacks (PAM), and most calls of Python and dpkg (redirect.c says which are not). What no
+choice of programs can hide: perl's $Config{archname} and POSIX::uname, and bash's $MACHTYPE, name the native one.
+A tree is keyed by the versions in it and by this file, appears only when complete, and is never changed afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.run import run
+
+PLACE = ".boardwright-twins"
+
+PACKAGES = (
+    *("bash", "bsdutils", "bzip2", "coreutils", "cpio", "dash", "debianutils", "diffutils", "dracut-install"),
+    *("findutils", "gawk", "grep", "gzip", "kmod", "mawk", "mount", "openssl", "perl-base", "sed", "systemd"),
+    *("tar", "udev", "util-linux", "xz-utils", "zstd"),
+)
+
+# Of these packages only the named programs: the others report the architecture, or ask NSS or PAM.
+ONLY = {
+    "dpkg": {"dpkg", "dpkg-deb", "dpkg-divert", "dpkg-split", "dpkg-statoverride", "update-alternatives"},
+    "libc-bin": {"localedef"},
+    "openssh-client": {"ssh-keygen"},
+}
+
+# Versioned names: perl's modules and python's compiler come as dependencies of these.
+UMBRELLAS = ("perl", "python3-minimal")
+PYTHON = re.compile(r"python3\.\d+-minimal")
+
+EMULATED = frozenset({
+    # report or depend on the architecture
+    "arch", "uname", "lscpu", "setarch", "bootctl", "hostnamectl", "kernel-install", "portablectl",
+    "systemd-analyze", "systemd-confext", "systemd-detect-virt", "systemd-dissect", "systemd-gpt-auto-generator",
+    "systemd-id128", "systemd-repart", "systemd-sysext",
+    # load PAM modules
+    "login", "run0", "runuser", "su",
+})  # fmt: skip
+
+MERGED = ("bin", "lib", "sbin")
+LOADERS = {"amd64": b"/lib64/ld-linux-x86-64.so.2\0", "arm64": b"/lib/ld-linux-aarch64.so.1\0"}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the packages of the target come from. The tree of twins is kept under the name of the suite."""
+
+    suite: str
+    deb822: str  # with Signed-By
+    pins: str = ""  # apt_preferences
+    apt_options: tuple[str, ...] = ()  # lines of apt.conf, such as 'Acquire::Check-Date "false";'
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What differs between Debian's architectures for a program that starts: ELF header and paths."""
+
+    name: str
+    multiarch: str
+    qemu: str
+    elf_class: int
+    elf_machine: int
+
+
+def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache: Path) -> Path | None:
+    """Returns the tree for this archive, made if the cache has none of the current versions.
+
+    None if the archive has no program in the same version for both architectures.
+    """
+    environment = _make_apt(sources, (native.name, foreign.name), cache / f"apt-{native.name}-{foreign.name}")
+    versions = _find_versions(environment)
+    paired = _find_paired(versions, foreign.name, environment)
+    if not paired.intersection(PACKAGES):
+        return None
+    key = hashlib.sha256(f"{sorted(versions.items())} {sorted(paired)}".encode() + Path(__file__).read_bytes())
+    tree = cache / f"{sources.suite}-{native.name}-for-{foreign.name}-{key.hexdigest()[:16]}"
+    if not tree.exists():
+        scratch = cache / f"{tree.name}.part"
+        shutil.rmtree(scratch, ignore_errors=True)
+        _unpack(versions, environment, scratch / "packages")
+        _fill(scratch, paired, native)
+        _hide_full_perl(scratch / "tree", foreign.multiarch)
+        _replace_paths(scratch / "tree", native)
+        (scratch / "tree").rename(tree)
+        shutil.rmtree(scratch)
+    return tree
+
+
+def _make_apt(sources: Sources, architectures: tuple[str, str], root: Path) -> dict[str, str]:
+    """Brings the package lists of both architectures up to date, under a root of its own. Returns the environment."""
+    for name in ("etc/apt/sources.list.d", "etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/dpkg",
+                 "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):  # fmt: skip
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "var/lib/dpkg/status").touch()
+    (root / "etc/apt/sources.list.d/target.sources").write_text(sources.deb822)
+    (root / "etc/apt/preferences.d/target").write_text(sources.pins)
+    (root / "apt.conf").write_text("\n".join([
+        f'Dir "{root}";',
+        f'Dir::State::status "{root}/var/lib/dpkg/status";',
+        f'APT::Architecture "{architectures[0]}";',
+        f'APT::Architectures {{ "{architectures[0]}"; "{architectures[1]}"; }};',
+        'APT::Sandbox::User "root";',
+        'APT::Install-Recommends "false";',
+        'Acquire::Languages "none";',
+        *sources.apt_options,
+        "",
+    ]))  # fmt: skip
+    environment = {"APT_CONFIG": str(root / "apt.conf")}
+    run(["apt-get", "update", "--error-on=any"], env=environment)
+    return environment
+
+
+def _find_versions(environment: dict[str, str]) -> dict[str, str]:
+    """Returns name and version of every package that installing our list would bring."""
+    wanted = [*PACKAGES, *ONLY, *UMBRELLAS]
+    known = run(["apt-cache", "--generate", "pkgnames"], env=environment).stdout.split()
+    asked = sorted(set(wanted).intersection(known))
+    if not asked:
+        return {}
+    plan = run(["apt-get", "install", "--simulate", *asked], env=environment).stdout
+    return dict(re.findall(r"^Inst (\S+) \((\S+) ", plan, flags=re.MULTILINE))
+
+
+def _find_paired(versions: dict[str, str], foreign: str, environment: dict[str, str]) -> set[str]:
+    """Returns the packages that have the same source version for the foreign architecture."""
+    names = [f"{name}:{foreign}" for name in versions]
+    policy = run(["apt-cache", "policy", *names], env=environment).stdout
+    found = re.findall(rf"^(\S+):{foreign}:\n  Installed: .*\n  Candidate: (\S+)$", policy, flags=re.MULTILINE)
+    return {name for name, version in found if _source_version(version) == _source_version(versions[name])}
+
+
+def _source_version(version: str) -> str:
+    """A rebuild of the same source for one architecture carries +bN (Debian policy 5.6.12)."""
+    return re.sub(r"\+b\d+$", "", version)
+
+
+def _unpack(versions: dict[str, str], environment: dict[str, str], packages: Path) -> None:
+    """Downloads exactly these versions and unpacks each package into a directory of its name."""
+    exact = [f"{name}={version}" for name, version in versions.items()]
+    debs = packages.parent / "debs"
+    (debs / "partial").mkdir(parents=True)
+    packages.mkdir()
+    run(["apt-get", "install", "--yes", "--download-only", f"--option=Dir::Cache::archives={debs}", *exact],
+        env=environment)  # fmt: skip
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda deb: run(["dpkg-deb", "--extract", deb, packages / deb.name.split("_")[0]]),
+                      debs.glob("*.deb")))  # fmt: skip
+
+
+def _fill(scratch: Path, paired: set[str], native: Architecture) -> None:
+    """Moves libraries (all of them) and programs (those that may have a twin) from the packages into the tree."""
+    tree = scratch / "tree"
+    (tree / "usr").mkdir(parents=True)
+    (tree / "qemu").touch()  # enter.py mounts the machine's there
+    (tree / "ld.so").symlink_to(f"libs/{_loader_name(native)}")
+    for name in MERGED:
+        (tree / name).symlink_to(f"usr/{name}")
+    for package in sorted((scratch / "packages").iterdir()):
+        for root in (package / "lib" / native.multiarch, package / "usr/lib" / native.multiarch):
+            for file in sorted(_walk(root)):
+                _move(file, tree / "libs" / file.relative_to(root))
+        for file in sorted(_walk(package)):
+            if package.name in paired and _want_twin(package.name, file.name) and _is_program(file, native):
+                _move(file, tree / _merged(file.relative_to(package)))
+
+
+def _move(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file.rename(target)
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Files and symbolic links below a directory, which need not exist."""
+    for directory, names, files in os.walk(root):
+        links = [name for name in names if Path(directory, name).is_symlink()]
+        yield from (Path(directory, name) for name in files + links)
+
+
+def _want_twin(package: str, program: str) -> bool:
+    if package in ONLY:
+        return program in ONLY[package]
+    return (package in PACKAGES or PYTHON.fullmatch(package) is not None) and program not in EMULATED
+
+
+def _merged(path: Path) -> Path:
+    """Packages of Debian 12 still have /bin, /lib and /sbin beside /usr."""
+    return Path("usr") / path if path.parts[0] in MERGED else path
+
+
+def _is_program(file: Path, native: Architecture) -> bool:
+    """A static program would do without the tree, but Debian has none of interest."""
+    return _is_elf(file) and bool(file.stat().st_mode & 0o111) and LOADERS[native.name] in file.read_bytes()
+
+
+def _is_elf(file: Path) -> bool:
+    if file.is_symlink():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(4) == b"\x7fELF"
+
+
+def _hide_full_perl(tree: Path, foreign_multiarch: str) -> None:
+    """Perl finds the compiled modules of the full perl only from the moment the target has them too.
+
+    A twin that is richer than the target misleads scripts. So the link to them leads through the directory in the
+    target that holds the target's own; those of perl-base are always there, as in the target.
+    """
+    modules = tree / "libs/perl"
+    if modules.exists():
+        modules.rename(tree / "perl")
+        modules.symlink_to(f"/usr/lib/{foreign_multiarch}/perl/../../../../{PLACE}/perl")
+
+
+def _replace_paths(tree: Path, native: Architecture) -> None:
+    """Makes programs, libraries and the loader look for each other in the tree, wherever they look.
+
+    The length of a text may be compiled in with it, so it must not change; more slashes than one change nothing.
+    """
+    loader, public = LOADERS[native.name], f"/usr/lib/{native.multiarch}".encode()
+    place = f"/{PLACE}".encode()
+    for file in [file for file in _walk(tree) if _is_elf(file)]:
+        old = file.read_bytes()
+        new = old.replace(public, place + b"libs".rjust(len(public) - len(place), b"/"))
+        new = new.replace(loader, (place + b"/ld.so").ljust(len(loader), b"\0"))
+        if new != old:
+            file.write_bytes(new)
+
+
+def _loader_name(native: Architecture) -> str:
+    return Path(LOADERS[native.name].rstrip(b"\0").decode()).name
