@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+#
+# Where images are built: Debian's tools and the `builder` package. Made by builder/engine/builder_image.py when one
+# of its inputs changed; nothing but a Debian mirror is needed. BASE is debian:trixie-slim or, where no registry
+# answers, the same thing made from the mirror (builder/engine/base_image.py).
+ARG BASE=debian:trixie-slim
+FROM ${BASE}
+
+# Also on the images in between, so that those of a failed build can be found and removed.
+LABEL boardwright.image=builder
+
+# qemu-user holds static programs since trixie; qemu-user-static there is an empty package that depends on it.
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+      arch-test ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gpg gpgv mmdebstrap mount \
+      mtools pigz python3 python3-docker python3-pydantic python3-requests python3-rich \
+      python3-ruamel.yaml python3-typer qemu-user util-linux xz-utils zip zstd \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+
+# The compiler comes and goes in one layer: a second stage would stay behind as an image without a name.
+COPY builder/rootfs/redirect.c /usr/src/redirect.c
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && mkdir -p /usr/local/libexec/boardwright \
+ && gcc -static -O2 -Wall -Wextra -o /usr/local/libexec/boardwright/redirect /usr/src/redirect.c \
+ && apt-get purge --yes --auto-remove gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+
+COPY builder /usr/lib/boardwright/python/builder
+RUN python3 -m compileall -q /usr/lib/boardwright/python
+
+ENV PYTHONPATH=/usr/lib/boardwright/python PYTHONUNBUFFERED=1
+WORKDIR /work

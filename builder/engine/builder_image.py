@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""The image that builds run in, made from Dockerfile.builder when one of its inputs changed.
+
+Its tag is the digest of everything it is made from: the Dockerfile, the files of the `builder` package and the id
+of the base image. An image of that tag is used as it is; after a new one was made the older ones are removed.
+The context is made in memory and holds only those files, so a stray file in the checkout changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError, ImageNotFound
+
+import builder
+from builder import log
+from builder.engine.base_image import Base, make_base
+from builder.engine.connect import engine_errors
+from builder.errors import MachineError, ToolError
+
+REPOSITORY = "boardwright-builder"
+LABEL = "boardwright.image=builder"
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+LAST_LINES = 15
+
+
+def make_builder_image(api: APIClient) -> str:
+    """Return the name of the builder image, built now if there is none for today's inputs.
+
+    Raises MachineError (no sources to build from, no base), DownloadError and ToolError (a step failed).
+    """
+    files = _find_inputs(Path(builder.__file__).resolve().parent)
+    base = make_base(api)
+    name = f"{REPOSITORY}:{_digest(files, base)}"
+    with engine_errors("looking for the builder image"):
+        try:
+            api.inspect_image(name)  # type: ignore[no-untyped-call]
+        except ImageNotFound:
+            _build(api, name, files, base)
+            _remove_older(api, name)
+    return name
+
+
+def pass_proxies() -> dict[str, str]:
+    """Return the proxy settings of this machine, for builds and containers."""
+    return {name: os.environ[name] for name in PROXIES if name in os.environ}
+
+
+def _find_inputs(package: Path) -> dict[str, bytes]:
+    """Return the files of the context by their path in it."""
+    dockerfile = package.parent / "Dockerfile.builder"
+    if not dockerfile.is_file():
+        raise MachineError(
+            f"{dockerfile} is missing: the builder image is made from a checkout",
+            hint="clone the repository and install with `pip install --editable .`, or use --engine local",
+        )
+    sources = (path for path in sorted(package.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(package.parent).as_posix(): path.read_bytes() for path in (dockerfile, *sources)}
+
+
+def _digest(files: Mapping[str, bytes], base: Base) -> str:
+    state = hashlib.sha256(base.id.encode())
+    for name, content in files.items():
+        state.update(f"\0{name}\0{len(content)}\0".encode())
+        state.update(content)
+    return state.hexdigest()[:16]
+
+
+def _context(files: Mapping[str, bytes]) -> io.BytesIO:
+    """The same files give the same bytes: no times, no owners."""
+    stream = io.BytesIO()
+    with tarfile.open(mode="w", fileobj=stream) as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    stream.seek(0)
+    return stream
+
+
+def _build(api: APIClient, name: str, files: Mapping[str, bytes], base: Base) -> None:
+    with log.step("make the builder image"):
+        said: list[str] = []
+        for news in _start_build(api, name, files, base):
+            if "error" in news:
+                tail = "\n".join(f"  | {text}" for text in said[-LAST_LINES:])
+                raise ToolError(
+                    f"the builder image could not be made: {str(news['error']).strip()}; its last lines:\n{tail}",
+                    hint=f"to see it again: docker build --build-arg BASE={base.name} --file Dockerfile.builder .",
+                )
+            for text in str(news.get("stream") or news.get("status") or "").splitlines():
+                if text.strip():
+                    said.append(text)
+                    log.line(text)
+
+
+def _start_build(api: APIClient, name: str, files: Mapping[str, bytes], base: Base) -> Iterator[dict[str, Any]]:
+    news: Iterator[dict[str, Any]] = api.build(
+        fileobj=_context(files),
+        custom_context=True,
+        dockerfile="Dockerfile.builder",
+        tag=name,
+        buildargs={"BASE": base.name, **pass_proxies()},
+        rm=True,
+        forcerm=True,
+        decode=True,
+    )
+    return news
+
+
+def _remove_older(api: APIClient, name: str) -> None:
+    """Remove builder images of other inputs, and what failed builds left; one that a container uses stays."""
+    for image in api.images(name=REPOSITORY):
+        for tag in image["RepoTags"] or ():
+            if tag != name:
+                try:
+                    api.remove_image(tag)
+                except APIError as error:
+                    log.note(f"{tag} stays for now: {error.explanation}")
+    api.prune_images(filters={"dangling": True, "label": LABEL})  # type: ignore[no-untyped-call]

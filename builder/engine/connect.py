@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""The Docker Engine to talk to, and the choice between it and this machine.
+
+An Engine is a `docker.APIClient` that has answered. `DOCKER_HOST` names it; without, the current docker context
+and the sockets where Docker Desktop, Colima and rootless Docker listen are tried in turn. What the SDK raises
+becomes an error with a hint here, in `engine_errors`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import requests
+from docker import APIClient
+from docker.context import ContextAPI
+from docker.errors import APIError, DockerException
+from docker.utils import kwargs_from_env
+
+from builder.errors import BoardwrightError, MachineError, SpaceError, ToolError
+
+Wanted = Literal["auto", "docker", "local"]
+Chosen = Literal["docker", "local"]
+
+ANSWER_S = 300
+"""Longest silence of a call; removing a container with a large layer can take minutes on a slow disk."""
+PING_S = 5
+
+SOCKETS = (
+    "/var/run/docker.sock",
+    "~/.docker/run/docker.sock",  # Docker Desktop
+    "~/.colima/default/docker.sock",
+    "~/.orbstack/run/docker.sock",
+    "~/.rd/docker.sock",  # Rancher Desktop
+    "$XDG_RUNTIME_DIR/docker.sock",  # rootless Docker
+)
+
+
+def choose_engine(wanted: Wanted) -> Chosen:
+    """Return where to build: in Docker if an Engine answers, else here if this machine can.
+
+    Raises MachineError when what is wanted is not there.
+    """
+    if wanted == "local":
+        _check_local()
+        return "local"
+    try:
+        with open_engine():
+            return "docker"
+    except MachineError as without_engine:
+        if wanted == "docker":
+            raise
+        if _local_obstacle():
+            raise MachineError(
+                f"no Docker Engine answers, and {_local_obstacle()}",
+                hint=f"{without_engine.hint}; or use Debian or Ubuntu as root",
+            ) from None
+        return "local"
+
+
+@contextmanager
+def open_engine() -> Iterator[APIClient]:
+    """Connect to the Engine; MachineError with the reason of each address that was tried."""
+    with closing(_connect()) as api:
+        yield api
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Turn what the SDK raises while `doing` something into an error with a hint."""
+    try:
+        yield
+    except BoardwrightError:
+        raise
+    except APIError as error:
+        raise _explain(doing, str(error.explanation or error)) from error
+    except (DockerException, requests.RequestException) as error:
+        raise MachineError(
+            f"the Docker Engine stopped answering while {doing}: {error}",
+            hint="see whether `docker version` answers, then build again; `boardwright doctor` shows what is left",
+        ) from error
+
+
+def _explain(doing: str, said: str) -> BoardwrightError:
+    if "no space left on device" in said.lower():
+        return SpaceError(
+            f"the Docker Engine's disk is full ({doing})", hint="make room, for example: docker system df"
+        )
+    return ToolError(f"the Docker Engine refused while {doing}: {said}", hint="look at the Engine: docker info")
+
+
+def _connect() -> APIClient:
+    refusals = []
+    for arguments in _addresses():
+        try:
+            with closing(APIClient(version="auto", timeout=PING_S, **arguments)) as probe:
+                return APIClient(version=probe.api_version, timeout=ANSWER_S, **arguments)
+        except (DockerException, requests.RequestException) as error:
+            refusals.append(f"{arguments.get('base_url')}: {_reason(error)}")
+    raise MachineError(
+        "no Docker Engine answers (" + "; ".join(refusals or ["no socket found"]) + ")",
+        hint="install Docker and start it (Debian: apt-get install docker.io), or set DOCKER_HOST",
+    )
+
+
+def _addresses() -> list[dict[str, Any]]:
+    """Arguments of APIClient to try, in order."""
+    if os.environ.get("DOCKER_HOST"):
+        return [dict(kwargs_from_env())]
+    found: list[dict[str, Any]] = []
+    context = ContextAPI.get_current_context()
+    if context and context.Name != "default" and context.Host:
+        found.append({"base_url": context.Host, "tls": context.TLSConfig})
+    sockets = [Path(os.path.expandvars(place)).expanduser() for place in SOCKETS]
+    return found + [{"base_url": f"unix://{path}"} for path in sockets if path.is_socket()]
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause in words: the SDK wraps it in three layers of its own."""
+    text = str(error)
+    for known in ("Permission denied", "Connection refused", "No such file", "timed out", "Name or service not known"):
+        if known.lower() in text.lower():
+            return known.lower()
+    return text
+
+
+def _check_local() -> None:
+    if obstacle := _local_obstacle():
+        raise MachineError(f"cannot build on this machine: {obstacle}", hint="use --engine docker")
+
+
+def _local_obstacle() -> str:
+    """What keeps this machine from building without Docker; empty when nothing does."""
+    if sys.platform != "linux" or not shutil.which("apt-get"):
+        return "this is not a Debian-like Linux"
+    if os.geteuid() != 0:
+        return "you are not root"
+    return ""

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""A shell in the rootfs of a board's last build, in a container, joined to this terminal.
+
+With a terminal on both sides the bytes go through as they are and the container follows its size; without one,
+stdin is piped in and stdout and stderr stay apart, so that scripts work too. The terminal gets its mode back.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError
+from docker.utils.socket import frames_iter
+
+from builder.engine.builder_image import make_builder_image
+from builder.engine.connect import engine_errors, open_engine
+from builder.engine.container import STATE, VOLUME, Job, create, give_back_leftovers, make_job, releasers
+from builder.engine.transfer import BOARDS, put_inputs
+from builder.workspace import open_journal
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+
+
+def open_shell(board: str, *, boards: Path, state: Path, options: tuple[str, ...] = (), volume: str = VOLUME) -> int:
+    """Run `boardwright shell` in a container and return its exit code; `options` are passed on.
+
+    Raises MachineError (no Engine) and ToolError (the container could not be started).
+    """
+    verb = ("python3", "-m", "builder", "shell", board, "--engine", "local")
+    argv = (*verb, "--boards", BOARDS, "--state", STATE, *options)
+    with open_engine() as api:
+        image = make_builder_image(api)
+        give_back_leftovers(api, state)
+        with open_journal(state, board, releasers(api)) as journal:
+            job = make_job(image, board, argv, journal.path, volume=volume)
+            job = replace(job, stdin=True, tty=_is_terminal(), loop=False, environment=_terminal_environment())
+            with journal.holding("container", job.name):
+                return _talk(api, job, boards)
+
+
+def _talk(api: APIClient, job: Job, boards: Path) -> int:
+    create(api, job)
+    put_inputs(api, job.name, {BOARDS: boards})
+    with engine_errors("talking to the container"):
+        stream = api.attach_socket(job.name, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+        connection: socket.socket = getattr(stream, "_sock", stream)
+        connection.settimeout(None)
+        with connection, _raw_terminal(job.tty), _following_size(lambda: _resize(api, job)), _feeding(connection):
+            api.start(job.name)
+            _resize(api, job)
+            for number, data in frames_iter(connection, job.tty):  # type: ignore[no-untyped-call]
+                _write(STDERR if number == STDERR else STDOUT, data)
+        return int(api.wait(job.name)["StatusCode"])
+
+
+def _is_terminal() -> bool:
+    return os.isatty(STDIN) and os.isatty(STDOUT)
+
+
+def _terminal_environment() -> dict[str, str]:
+    return {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
+
+
+def _write(target: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(target, data) :]
+
+
+@contextmanager
+def _raw_terminal(wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    before = termios.tcgetattr(STDIN)
+    tty.setraw(STDIN)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(STDIN, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _following_size(resize: Callable[[], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: Any = signal.signal(signal.SIGWINCH, lambda *_: resize())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+
+
+def _resize(api: APIClient, job: Job) -> None:
+    if job.tty:
+        size = shutil.get_terminal_size()
+        with suppress(APIError):  # It has ended already.
+            api.resize(job.name, height=size.lines, width=size.columns)
+
+
+@contextmanager
+def _feeding(connection: socket.socket) -> Iterator[None]:
+    """Pass stdin on in a thread that ends with the block, so that it does not swallow what is typed later."""
+    wake, close = os.pipe()
+    thread = threading.Thread(target=_feed, args=(connection, wake), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(close)
+        thread.join()
+        os.close(wake)
+
+
+def _feed(connection: socket.socket, wake: int) -> None:
+    with suppress(OSError):  # The other side hung up; the main thread sees that too.
+        while wake not in select.select([STDIN, wake], [], [])[0]:
+            data = os.read(STDIN, 65536)
+            if not data:
+                connection.shutdown(socket.SHUT_WR)
+                return
+            connection.sendall(data)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""A build in a container: the same command line as here, with `--engine local`, in the builder image.
+
+Inputs are put in before it starts, its events are shown as they happen, its artefacts are fetched when it ends
+well. ^C asks the build inside to stop, which gives back what it holds, and a second ^C kills it; either way, and
+on any error, the container is removed.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError, DockerException, NotFound
+
+from builder import log
+from builder.engine.builder_image import make_builder_image
+from builder.engine.connect import engine_errors, open_engine
+from builder.engine.container import (
+    STATE,
+    VOLUME,
+    Job,
+    create,
+    give_back_leftovers,
+    is_missing_loop_control,
+    make_job,
+    releasers,
+)
+from builder.engine.story import Story
+from builder.engine.transfer import BOARDS, get_artefacts, put_inputs
+from builder.errors import Interrupted, ToolError
+from builder.release.artefact import Artefact
+from builder.workspace import Journal, open_journal
+
+STOP_S = 30
+"""How long a build may take to give back what it holds before it is killed."""
+OUTPUT = "/work/dist"
+
+Pieces = SimpleQueue[tuple[bytes | None, bytes | None] | signal.Signals | None]
+"""What was said on stdout and stderr, in order; a signal where this process was asked to stop; None at the end."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command for the builder in a container."""
+
+    board: str
+    boards: Path
+    """The directory of all boards; sent whole, because boards extend each other."""
+    state: Path
+    """This machine's state directory: the journal that names the container."""
+    output: Path
+    """Where artefacts go."""
+    options: tuple[str, ...] = ()
+    """More options of the verb, passed on as they are."""
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    """Options whose value is a file or directory of this machine ({"--user-data": Path(…)}); it is sent."""
+    verb: str = "build"
+    volume: str = VOLUME
+    """Named volume of the Engine for what outlives the container."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command in a container left: files, now on this machine, and its result as it told it."""
+
+    artefacts: tuple[Artefact, ...]
+    data: Mapping[str, Any]
+
+
+def run_in_docker(request: Request) -> Outcome:
+    """Run a command of the builder in a container and return what it made.
+
+    Raises what the command raised inside, MachineError (no Engine, no way to make the builder image), ToolError
+    (the container ended without saying why), TrustError (a file was damaged on the way), Interrupted.
+    """
+    with open_engine() as api:
+        image = make_builder_image(api)
+        give_back_leftovers(api, request.state)
+        with open_journal(request.state, request.board, releasers(api)) as journal:
+            job = make_job(image, request.board, _argv(request), journal.path, volume=request.volume)
+            return _run(api, job, request, journal)
+
+
+@contextmanager
+def started(api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journal) -> Iterator[Pieces]:
+    """Start a container and yield what it says, piece by piece until None; it is removed at the end."""
+    with journal.holding("container", job.name):
+        create(api, job)
+        put_inputs(api, job.name, inputs)
+        with engine_errors("starting the container"):
+            pieces = _listen(api, job.name)
+            api.start(job.name)
+        yield pieces
+
+
+def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcome:
+    try:
+        with started(api, job, _inputs(request), journal) as pieces:
+            story = _follow(api, job.name, pieces)
+            _check_end(api, job.name, story)
+            return _collect(api, job.name, story, request.output, journal)
+    except ToolError as error:
+        if not job.loop or not isinstance(error.__cause__, APIError) or not is_missing_loop_control(error.__cause__):
+            raise
+    log.note("the Engine's machine has no loop devices; the image is assembled without")
+    return _run(api, replace(job, loop=False), request, journal)
+
+
+def _argv(request: Request) -> tuple[str, ...]:
+    sent = (word for option in request.inputs for word in (option, _place(option)))
+    return (
+        *("python3", "-m", "builder", request.verb, request.board),
+        *("--json", "--engine", "local"),
+        *("--boards", BOARDS),
+        *("--state", STATE),
+        *("--output", OUTPUT),
+        *sent,
+        *request.options,
+    )
+
+
+def _inputs(request: Request) -> dict[str, Path]:
+    return {BOARDS: request.boards, **{_place(option): path for option, path in request.inputs.items()}}
+
+
+def _place(option: str) -> str:
+    return f"/work/inputs/{option.strip('-')}"
+
+
+def _listen(api: APIClient, name: str) -> Pieces:
+    """Attach now, read in a thread: so no word is lost, and ^C reaches a main thread that waits on a queue."""
+    stream = api.attach(name, stream=True, demux=True)
+    pieces: Pieces = SimpleQueue()
+
+    def pass_on() -> None:
+        try:
+            for piece in stream:
+                pieces.put(piece)
+        except (DockerException, OSError):
+            pass  # The connection broke; asking for the exit code tells why.
+        finally:
+            pieces.put(None)
+
+    threading.Thread(target=pass_on, daemon=True).start()
+    return pieces
+
+
+def _follow(api: APIClient, name: str, pieces: Pieces) -> Story:
+    """Show the story to its end; raise Interrupted if it was stopped from here."""
+    story, interrupts = Story(), 0
+    with _queued_interrupts(pieces):
+        while piece := pieces.get():
+            if isinstance(piece, tuple):
+                story.hear(*piece)
+            else:
+                interrupts += 1
+                _stop(api, name, kill=interrupts > 1)
+    story.end()
+    if interrupts:
+        raise Interrupted("stopped; the container is gone")
+    return story
+
+
+@contextmanager
+def _queued_interrupts(pieces: Pieces) -> Iterator[None]:
+    """Let ^C wait its turn among the pieces: an exception could come at any line, also while stopping."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def queue(number: int, _: FrameType | None) -> None:
+        pieces.put(signal.Signals(number))  # SimpleQueue is made to be called from handlers.
+
+    before: dict[signal.Signals, Any] = {
+        number: signal.signal(number, queue) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(api: APIClient, name: str, *, kill: bool) -> None:
+    """Stop the build from a thread, so that what it says while it stops is still shown."""
+    log.note("killing the build" if kill else "stopping the build; ^C again kills it")
+
+    def stop() -> None:
+        try:
+            if kill:
+                api.kill(name)
+            else:
+                api.stop(name, timeout=STOP_S)
+        except DockerException:
+            return  # It ended by itself meanwhile.
+
+    threading.Thread(target=stop, daemon=True).start()
+
+
+def _check_end(api: APIClient, name: str, story: Story) -> None:
+    """Raise the error of a build that did not end well."""
+    with engine_errors("asking how the build ended"):
+        try:
+            code = int(api.wait(name)["StatusCode"])
+            out_of_memory = bool(api.inspect_container(name)["State"].get("OOMKilled"))
+        except NotFound:
+            raise story.failure(137, killed="was removed by somebody else") from None
+    if code:
+        killed = "was killed" if code == 137 else ""
+        raise story.failure(code, killed="ran out of memory" if out_of_memory else killed)
+
+
+def _collect(api: APIClient, name: str, story: Story, output: Path, journal: Journal) -> Outcome:
+    if story.result is None:
+        raise ToolError("the command in the container ended without a result", hint="this is a bug; please report it")
+    announced = [Artefact(Path(a["path"]), int(a["size"]), str(a["sha256"])) for a in story.result.get("artefacts", ())]
+    return Outcome(get_artefacts(api, name, announced, output, journal) if announced else (), story.result)

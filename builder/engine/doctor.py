@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""What is wrong with this machine, and what interrupted builds left on it and in the Engine.
+
+`examine` looks and changes nothing; `fix` gives back what is ours and has no living owner. Ours is what a journal
+below the state directory names, a container whose labels name such a journal, a loop device attached to a file
+below it. The volume of the Engine is looked at by this same program, in a container that has it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from docker import APIClient
+from rich.console import Console
+from rich.table import Table
+
+from builder import log
+from builder.engine.builder_image import REPOSITORY, make_builder_image
+from builder.engine.connect import Wanted, engine_errors, open_engine
+from builder.engine.container import (
+    STATE,
+    VOLUME,
+    find_orphans,
+    give_back_leftovers,
+    make_job,
+    releasers,
+    remove,
+)
+from builder.engine.docker import started
+from builder.engine.finding import Finding
+from builder.engine.machine import (
+    examine_kernel,
+    examine_leftovers,
+    examine_loop,
+    examine_root,
+    examine_space,
+    examine_tools,
+    release_stray_loops,
+)
+from builder.errors import BoardwrightError, MachineError, ToolError
+from builder.workspace import RELEASERS, find_leftovers, open_journal, release
+
+IN_VOLUME = ("space", "leftovers", "loop devices")
+"""What of a container's own findings says something about the volume."""
+
+
+def run_doctor(state: Path, *, engine: Wanted = "auto", fix: bool = False, json: bool = False) -> bool:
+    """Look, give back if asked, look again, print; return whether everything is well."""
+    if fix:
+        give_back(state, engine=engine)
+    findings = examine(state, engine=engine)
+    if json:
+        sys.stdout.write(render_json(findings) + "\n")
+    else:
+        Console().print(render_table(findings))
+    return all(finding.ok for finding in findings)
+
+
+def examine(state: Path, *, engine: Wanted = "auto", volume: str = VOLUME) -> list[Finding]:
+    """Return what there is to say about this machine, its Engine, and what is left in either."""
+    if engine == "local":
+        return _examine_here(state, needed=True)
+    try:
+        with open_engine() as api:
+            return [*_examine_engine(api), *_examine_here(state, needed=False), *_examine_inside(api, state, volume)]
+    except MachineError as error:
+        found = Finding("engine", engine == "auto", f"{error.message}; builds run on this machine", error.hint)
+        return [found, *_examine_here(state, needed=True)]
+
+
+def give_back(state: Path, *, engine: Wanted = "auto", volume: str = VOLUME) -> None:
+    """Give back what builds that are gone left: containers first, then what is in the volume, then what is here."""
+    if engine != "local":
+        try:
+            with open_engine() as api:
+                _give_back_in_engine(api, state, volume)
+        except MachineError as error:
+            log.note(f"containers are not looked for: {error.message}")
+    for leftovers in find_leftovers(state):
+        if all(held.kind in RELEASERS for held in leftovers.held):
+            release(leftovers, RELEASERS)
+    release_stray_loops(state)
+
+
+def render_table(findings: Sequence[Finding]) -> Table:
+    """Return the findings for people."""
+    table = Table("", "Area", "Finding", "What to do", box=None, pad_edge=False)
+    for finding in findings:
+        mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"
+        table.add_row(mark, finding.area, finding.text, "" if finding.ok else finding.fix)
+    return table
+
+
+def render_json(findings: Sequence[Finding]) -> str:
+    """Return the findings for programs."""
+    return json.dumps([asdict(finding) for finding in findings], indent=2)
+
+
+def _examine_here(state: Path, *, needed: bool) -> list[Finding]:
+    """Look at this machine; `needed` when builds run here and not in a container."""
+    local = [*examine_root(), *examine_tools(), *examine_loop(), *examine_kernel()] if needed else []
+    return [*local, *examine_space(state), *examine_leftovers(state)]
+
+
+def _examine_engine(api: APIClient) -> list[Finding]:
+    with engine_errors("asking for its version"):
+        version = api.version()
+    text = f"Docker Engine {version['Version']} on {version['Os']}/{version['Arch']}, {api.base_url}"
+    return [Finding("engine", True, text), *examine_kernel(version["KernelVersion"])]
+
+
+def _examine_inside(api: APIClient, state: Path, volume: str) -> list[Finding]:
+    orphans = [
+        Finding("containers", False, f"{name} has no living owner", "boardwright doctor --fix")
+        for name in find_orphans(api, state)
+    ]
+    if not _has_volume(api, volume) or not api.images(name=REPOSITORY):
+        return orphans  # Nothing was ever built here; making the builder image for a look would take minutes.
+    try:
+        said = json.loads(_ask_inside(api, state, volume, fix=False))
+        inside = [Finding(**entry) for entry in said]
+    except (BoardwrightError, ValueError, TypeError) as error:
+        return [*orphans, Finding("volume", False, f"{volume} cannot be looked at: {error}", "build once, try again")]
+    return [*orphans, *(_in_volume(finding, volume) for finding in inside if finding.area in IN_VOLUME)]
+
+
+def _in_volume(finding: Finding, volume: str) -> Finding:
+    return Finding(finding.area, finding.ok, f"volume {volume}: {finding.text}", finding.fix)
+
+
+def _give_back_in_engine(api: APIClient, state: Path, volume: str) -> None:
+    give_back_leftovers(api, state)
+    for name in find_orphans(api, state):
+        log.note(f"removing the container {name}")
+        remove(api, name)
+    if _has_volume(api, volume):
+        _ask_inside(api, state, volume, fix=True)
+
+
+def _has_volume(api: APIClient, volume: str) -> bool:
+    with engine_errors("looking for the volume"):
+        return any(found["Name"] == volume for found in api.volumes(filters={"name": volume})["Volumes"] or ())
+
+
+def _ask_inside(api: APIClient, state: Path, volume: str, *, fix: bool) -> str:
+    """Run the doctor in a container that has the volume, and return what it printed."""
+    image = make_builder_image(api)
+    argv = ("python3", "-m", "builder", "doctor", "--engine", "local", "--state", STATE, "--json")
+    with open_journal(state, "doctor", releasers(api)) as journal:
+        job = make_job(image, "doctor", (*argv, "--fix") if fix else argv, journal.path, volume=volume)
+        with started(api, job, {}, journal) as pieces:
+            said, story = b"", b""
+            while isinstance(piece := pieces.get(), tuple):
+                said, story = said + (piece[0] or b""), story + (piece[1] or b"")
+            code = int(api.wait(job.name)["StatusCode"])
+    if code not in (0, MachineError.exit_code):
+        raise ToolError(f"the doctor in the container ended with exit code {code}: {story.decode(errors='replace')}")
+    return said.decode()

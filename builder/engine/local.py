@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""This machine as the place of a build: its tools, and a shell in what it built."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from builder import log
+from builder.errors import MachineError
+from builder.plan.model import Plan
+from builder.recipe.model import Architecture
+from builder.rootfs import emulation as emulate
+from builder.rootfs.kept import load_kept
+from builder.run import DEBIAN_PACKAGES, attach, find_tool, run
+from builder.workspace import Workspace, open_workspace
+
+TOOLS = (
+    *("mmdebstrap", "unshare", "setpriv", "sfdisk", "mke2fs", "e2fsck", "debugfs", "dumpe2fs"),
+    *("mformat", "mcopy", "mmd", "mdir", "fsck.vfat", "losetup", "mount", "umount", "zstd", "xz", "pigz", "gpg"),
+)
+
+
+def install_tools(plan: Plan) -> None:
+    """Install the Debian packages that a build here needs and that are missing, after saying which.
+
+    Raises MachineError when they cannot be installed.
+    """
+    missing = [DEBIAN_PACKAGES[tool] for tool in TOOLS if not _has(tool)]
+    if plan.recipe.architecture != run(["dpkg", "--print-architecture"]).stdout.strip():
+        # The compiler makes the redirect's helper, where the builder image has not brought it.
+        missing += [] if emulate.HELPER.exists() or _has("gcc") else ["gcc libc6-dev"]
+        missing += _find_qemu_package(plan.recipe.architecture)
+    if not missing:
+        return
+    packages = sorted({name for package in missing for name in package.split()})
+    log.note(f"this machine lacks some tools; installing with apt-get: {' '.join(packages)}")
+    with log.step("tools"):
+        run(["apt-get", "update", "-qq"])
+        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
+
+
+def _has(tool: str) -> bool:
+    try:
+        return bool(find_tool(tool))
+    except MachineError:
+        return False
+
+
+def _find_qemu_package(architecture: Architecture) -> list[str]:
+    """Static qemu-user is a package of its own up to Debian 12; later qemu-user itself is static."""
+    try:
+        emulate.find_qemu(architecture)
+    except MachineError:
+        policy = run(["apt-cache", "policy", "qemu-user-static"]).stdout
+        real = "Candidate:" in policy and "Candidate: (none)" not in policy
+        return ["qemu-user-static" if real else "qemu-user"]
+    return []
+
+
+def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:
+    """Open a shell in the rootfs of a board's last build and return its exit code.
+
+    The shell works on an overlay: what it changes is thrown away. Builds of the same board wait until it ends.
+    """
+    load_kept(state / "rooms" / board / "rootfs", board)
+    # A shell is not worth making twins for: without them the same programs run by qemu-user.
+    how = emulate.choose(architecture=architecture, wanted="qemu")
+    with open_workspace(state, board) as workspace, _changeable(workspace, board) as (tree, binds):
+        return attach(
+            emulate.command(how, ["/bin/bash", "-l"], rootfs=tree, chroot=True, binds=binds),
+            env={"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"},
+        )
+
+
+@contextmanager
+def _changeable(workspace: Workspace, board: str) -> Iterator[tuple[Path, dict[str, Path]]]:
+    """Mount the rootfs under a layer of its own; yield it, with copies of the trees of its other filesystems."""
+    rootfs = load_kept(workspace.rootfs, board)
+    tree, upper, work = (workspace.scratch / name for name in ("tree", "upper", "work"))
+    for path in (tree, upper, work):
+        path.mkdir()
+    binds = {mount: workspace.scratch / other.name for mount, other in rootfs.trees.items() if mount != "/"}
+    for mount, copy in binds.items():
+        shutil.copytree(rootfs.trees[mount], copy, symlinks=True)
+    options = f"lowerdir={rootfs.trees['/']},upperdir={upper},workdir={work}"
+    with workspace.journal.holding("mount", tree):
+        run(["mount", "-t", "overlay", "-o", options, "overlay", tree])
+        yield tree, binds

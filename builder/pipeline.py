@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""The chain: plan → rootfs → image → artefacts. Only this module knows the order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from builder import log
+from builder.fetch import fetch
+from builder.image.assemble import check_image, make_image
+from builder.plan.model import Plan
+from builder.release.artefact import Artefact, Compression, make_artefact
+from builder.rootfs.make import make_rootfs
+from builder.workspace import open_workspace
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How to build: what changes the way, not the image."""
+
+    state: Path
+    """Directory of rooms, journals and caches."""
+    output: Path
+    """Directory of finished artefacts."""
+    assembler: Literal["auto", "loop", "offline"] = "auto"
+    compression: Compression = "zst"
+    emulation: Literal["auto", "redirect", "qemu"] = "auto"
+    wait: bool = True
+    """Wait for another build of the same board, or raise BusyError."""
+    reuse_rootfs: bool = False
+    """Take the rootfs of the last build when its key is the same; its packages are as old as that build."""
+
+
+def build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
+    """Build everything a plan says and return the artefacts; nothing else is left but the board's room."""
+    cache = choices.state / "cache"
+    with open_workspace(choices.state, plan.board, wait=choices.wait) as workspace:
+        blobs = fetch_blobs(plan, cache / "files")
+        rootfs = make_rootfs(plan, workspace, emulation=choices.emulation, cache=cache, reuse=choices.reuse_rootfs)
+        image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)
+        check_image(image)
+        with log.step(f"artefact: {choices.compression}"):
+            return make_artefact(
+                image.path,
+                name=plan.image_name.removesuffix(".img"),
+                compression=choices.compression,
+                packages=rootfs.packages,
+                output=choices.output,
+                epoch=plan.epoch,
+                journal=workspace.journal,
+            )
+
+
+def fetch_blobs(plan: Plan, cache: Path) -> Mapping[str, Path]:
+    """Fetch the boot blobs that a recipe names by URL, by digest."""
+    wanted = [blob for blob in plan.disk.blobs if blob.source == "url"]
+    return {blob.name: fetch(blob.location, sha256=blob.sha256, cache=cache) for blob in wanted}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Whether an image is what it should be."""

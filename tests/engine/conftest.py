@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""An Engine, a builder image whose `builder` is the stub beside this file, and nothing left of either afterwards."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from docker import APIClient
+from docker.errors import NotFound
+
+from builder import log
+from builder.engine import console, docker, doctor
+from builder.engine.builder_image import make_builder_image
+from builder.engine.connect import open_engine
+from builder.engine.docker import Request
+from builder.errors import MachineError
+from builder.log import Event
+
+STUB = Path(__file__).with_name("stub.py")
+DOCKERFILE = "FROM {base}\nCOPY __main__.py /usr/lib/boardwright/python/builder/__main__.py\n"
+
+
+class Heard:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.on_event: Callable[[Event], None] = lambda _: None
+
+    def show(self, event: Event) -> None:
+        self.events.append(event)
+        self.on_event(event)
+
+    def texts(self, kind: str) -> list[str]:
+        return [event.text for event in self.events if event.kind == kind]
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[APIClient]:
+    try:
+        with open_engine() as client:
+            yield client
+    except MachineError as error:
+        pytest.skip(error.message)
+
+
+@pytest.fixture(scope="session")
+def stub_image(api: APIClient) -> Iterator[str]:
+    """The real builder image with another __main__."""
+    name = f"boardwright-stub:{os.getpid()}"
+    stream = io.BytesIO()
+    with tarfile.open(mode="w", fileobj=stream) as tar:
+        for path, content in (
+            ("Dockerfile", DOCKERFILE.format(base=make_builder_image(api)).encode()),
+            ("__main__.py", STUB.read_bytes()),
+        ):
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    stream.seek(0)
+    for news in api.build(fileobj=stream, custom_context=True, tag=name, decode=True, rm=True):
+        assert "error" not in news, news
+    yield name
+    api.remove_image(name, force=True)
+
+
+@pytest.fixture
+def stub(stub_image: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for module in (docker, console, doctor):
+        monkeypatch.setattr(module, "make_builder_image", lambda _: stub_image)
+    return stub_image
+
+
+@pytest.fixture
+def volume(api: APIClient, tmp_path: Path) -> Iterator[str]:
+    name = f"boardwright-test-{os.getpid()}-{os.urandom(3).hex()}"
+    yield name
+    try:
+        api.remove_volume(name, force=True)
+    except NotFound:
+        return
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    sink = Heard()
+    with log.use(sink):
+        yield sink
+
+
+@pytest.fixture
+def request_of(tmp_path: Path, volume: str, stub: str) -> Callable[[str], Request]:
+    """Make a Request whose stub behaves as named."""
+    boards = tmp_path / "boards"
+    (boards / "x").mkdir(parents=True)
+    (boards / "x" / "board.yaml").write_text("title: x\n", encoding="utf-8")
+    (tmp_path / "state").mkdir()
+
+    def make(act: str) -> Request:
+        return Request("x", boards, tmp_path / "state", tmp_path / "dist", options=(act,), volume=volume)
+
+    return make
+
+
+@pytest.fixture
+def containers(api: APIClient, tmp_path: Path) -> Callable[[], list[str]]:
+    """Names of the containers that this test's state directory owns."""
+    journals = str((tmp_path / "state" / "journals").resolve())
+
+    def names() -> list[str]:
+        found = api.containers(all=True, filters={"label": "boardwright.build"})
+        return [c["Names"][0] for c in found if c["Labels"]["boardwright.journal"].startswith(journals)]
+
+    return names

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+# ruff: noqa: T201, PLC0415 - a program of its own: it prints, and imports what its container has.
+"""Stands in for `python3 -m builder` in a container: the last word of its command line says how to behave."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+MIB = 1024 * 1024
+
+
+def emit(kind: str, text: str, /, **data: object) -> None:
+    print(json.dumps({"kind": kind, "text": text, "data": data}), flush=True)
+
+
+def good() -> None:
+    emit("start", "build")
+    emit("line", "a tool says something")
+    print("not an event", file=sys.stderr, flush=True)
+    time.sleep(1.5)
+    emit("end", "build", seconds=1.5)
+    announce(write_image())
+
+
+def write_image() -> pathlib.Path:
+    path = pathlib.Path("/work/dist/image.img")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        stream.write(b"boot" * 1000)
+        stream.seek(33 * MIB + 5)
+        stream.write(b"root" * 1000)
+        stream.truncate(48 * MIB + 7)
+    return path
+
+
+def announce(path: pathlib.Path, /, **wrong: object) -> None:
+    entry = {"path": str(path), "size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    emit("result", "done", artefacts=[entry | wrong])
+
+
+def lie() -> None:
+    announce(write_image(), sha256="0" * 64)
+
+
+def absent() -> None:
+    emit("result", "done", artefacts=[{"path": "/work/dist/absent", "size": 1, "sha256": "0" * 64}])
+
+
+def folder() -> None:
+    pathlib.Path("/work/dist/folder").mkdir(parents=True)
+    emit("result", "done", artefacts=[{"path": "/work/dist/folder", "size": 1, "sha256": "0" * 64}])
+
+
+def escape() -> None:
+    announce(write_image().rename("/work/dist/..data"), path="/work/dist/../../work/dist/..data")
+
+
+def slow() -> None:
+    def end(*_: object) -> None:
+        emit("note", "unwound")
+        emit("error", "asked to stop", kind="interrupted", hint="", exit_code=130)
+        sys.exit(130)
+
+    signal.signal(signal.SIGTERM, end)
+    emit("start", "endless")
+    emit("note", "begun")
+    time.sleep(120)
+
+
+def stubborn() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    emit("note", "begun")
+    time.sleep(120)
+
+
+def fail() -> None:
+    emit("error", "the mirror is away", kind="download", hint="try another", exit_code=5)
+    sys.exit(5)
+
+
+def mute() -> None:
+    emit("start", "mkfs")
+    for number in range(30):
+        print(f"word {number}", file=sys.stderr)
+    sys.exit(3)
+
+
+def nothing() -> None:
+    sys.exit(0)
+
+
+def inputs() -> None:
+    root = pathlib.Path("/work")
+    seen = {
+        str(path): [oct(path.stat().st_mode & 0o7777), path.stat().st_uid, path.read_text()]
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+    emit("result", "done", seen=seen, argv=sys.argv[1:], environment=dict(os.environ))
+
+
+def loop() -> None:
+    pathlib.Path("/var/lib/boardwright/disk.img").write_bytes(bytes(MIB))
+    path = attach()
+    pathlib.Path("/mnt/x").mkdir(parents=True)
+    subprocess.run(["mke2fs", "-q", path], check=True)
+    subprocess.run(["mount", path, "/mnt/x"], check=True)
+    kind = subprocess.run(["findmnt", "-no", "FSTYPE", "/mnt/x"], check=True, capture_output=True, text=True).stdout
+    subprocess.run(["umount", "/mnt/x"], check=True)
+    subprocess.run(["losetup", "--detach", path], check=True)
+    emit("result", "done", kind=kind.strip())
+
+
+def attach() -> str:
+    from builder.image.loop import _free_device
+
+    path = _free_device()
+    subprocess.run(["losetup", str(path), "/var/lib/boardwright/disk.img"], check=True)
+    return str(path)
+
+
+def hold() -> None:
+    from builder.workspace import RELEASERS, open_journal
+
+    state = pathlib.Path("/var/lib/boardwright")
+    (state / "disk.img").write_bytes(bytes(MIB))
+    with open_journal(state, "stub", RELEASERS) as journal, journal.holding("loop", state / "disk.img"):
+        emit("note", f"attached {attach()}")
+        time.sleep(120)
+
+
+def doctor() -> None:
+    from builder.engine.doctor import run_doctor
+
+    state = pathlib.Path(sys.argv[sys.argv.index("--state") + 1])
+    healthy = run_doctor(state, engine="local", fix="--fix" in sys.argv, json=True)
+    sys.exit(0 if healthy else 4)
+
+
+def shell() -> None:
+    print(f"size {os.get_terminal_size()}" if sys.stdout.isatty() else "no terminal", flush=True)
+    with contextlib.suppress(EOFError):
+        while True:
+            said = input()
+            print(f"heard {said}", flush=True)
+            print(f"aside {said}", file=sys.stderr, flush=True)
+            if said == "bye":
+                break
+            if said == "size":
+                print(f"size {os.get_terminal_size()}", flush=True)
+    sys.exit(7)
+
+
+VERBS = {"doctor": doctor, "shell": shell}
+(VERBS.get(sys.argv[1]) or globals()[sys.argv[-1]])()

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: MIT
+"""A build in a container, on a real Engine: what it is given, what it tells, what comes out, how it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from docker import APIClient
+
+from builder.engine import container
+from builder.engine.docker import Request, run_in_docker
+from builder.engine.doctor import examine, give_back
+from builder.errors import DownloadError, Interrupted, RecipeError, SpaceError, ToolError, TrustError
+from builder.log import Event
+from builder.workspace import find_leftovers
+from tests.engine.conftest import Heard
+
+pytestmark = pytest.mark.engine
+MIB = 1024 * 1024
+RequestOf = Callable[[str], Request]
+Containers = Callable[[], list[str]]
+
+
+def _on_note(heard: Heard, text: str, act: Callable[[], None]) -> None:
+    """Do something, once, at the moment a note arrives."""
+
+    def look(event: Event) -> None:
+        if event.kind == "note" and event.text.startswith(text):
+            act()
+
+    heard.on_event = look
+
+
+def _interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _is_clean(state: Path, output: Path) -> bool:
+    return not list((state / "journals").glob("*")) and not list(output.glob(".partial*"))
+
+
+def test_events_arrive_while_the_build_runs(request_of: RequestOf, heard: Heard) -> None:
+    times: dict[str, float] = {}
+
+    def note_time(event: Event) -> None:
+        times.setdefault(f"{event.kind} {event.text}", time.monotonic())
+
+    heard.on_event = note_time
+    run_in_docker(request_of("good"))
+    assert times["end build"] - times["line a tool says something"] > 1
+    assert "not an event" in heard.texts("line")
+
+
+def test_artefacts_come_out_whole_and_sparse(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
+    request = request_of("good")
+    outcome = run_in_docker(request)
+    (artefact,) = outcome.artefacts
+    content = artefact.path.read_bytes()
+    assert artefact.path == request.output / "image.img"
+    assert artefact.size_bytes == len(content) == 48 * MIB + 7
+    assert artefact.sha256 == hashlib.sha256(content).hexdigest()
+    assert content[33 * MIB + 5 : 33 * MIB + 9] == b"root"
+    assert artefact.path.stat().st_blocks * 512 < MIB
+    assert not containers()
+    assert _is_clean(request.state, request.output)
+
+
+def test_inputs_are_copied_and_private(request_of: RequestOf, heard: Heard, tmp_path: Path) -> None:
+    secret = tmp_path / "seed"
+    secret.write_text("password", encoding="utf-8")
+    outcome = run_in_docker(replace(request_of("inputs"), inputs={"--user-data": secret}))
+    seen = outcome.data["seen"]
+    assert seen["/work/inputs/user-data"] == ["0o600", 0, "password"]
+    assert seen["/work/boards/x/board.yaml"][2] == "title: x\n"
+    argv = outcome.data["argv"]
+    assert argv[:2] == ["build", "x"]
+    assert argv[argv.index("--user-data") + 1] == "/work/inputs/user-data"
+
+
+def test_proxies_are_passed_on(request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "example.org")
+    assert run_in_docker(request_of("inputs")).data["environment"]["no_proxy"] == "example.org"
+
+
+def test_an_input_that_is_not_there_is_named(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
+    with pytest.raises(RecipeError, match="absent cannot be read"):
+        run_in_docker(replace(request_of("good"), inputs={"--user-data": Path("absent")}))
+    assert not containers()
+
+
+def test_the_container_has_no_more_than_it_needs(
+    request_of: RequestOf, heard: Heard, api: APIClient, containers: Containers
+) -> None:
+    seen: list[dict[str, object]] = []
+
+    def look() -> None:
+        seen.append(api.inspect_container(containers()[0].lstrip("/")))
+        _interrupt()
+
+    _on_note(heard, "begun", look)
+    with pytest.raises(Interrupted):
+        run_in_docker(request_of("slow"))
+    host = seen[0]["HostConfig"]
+    assert isinstance(host, dict)
+    assert host["Privileged"] is False
+    assert host["CapAdd"] == ["SYS_ADMIN"] or host["CapAdd"] == ["CAP_SYS_ADMIN"]
+    assert not host["Binds"]
+    mounts = seen[0]["Mounts"]
+    assert isinstance(mounts, list)
+    assert [mount["Type"] for mount in mounts] == ["volume"]
+
+
+def test_loop_devices_work_without_privileges(request_of: RequestOf, heard: Heard) -> None:
+    assert run_in_docker(request_of("loop")).data["kind"].startswith("ext")
+
+
+def test_an_engine_without_loop_devices_still_builds(
+    request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch, containers: Containers
+) -> None:
+    monkeypatch.setattr(container, "LOOP_CONTROL", "/dev/no-such-loop-control")
+    assert run_in_docker(request_of("good")).artefacts
+    assert any("no loop devices" in text for text in heard.texts("note"))
+    assert not containers()
+
+
+def test_an_error_inside_is_the_same_error_here(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
+    with pytest.raises(DownloadError, match="the mirror is away") as caught:
+        run_in_docker(request_of("fail"))
+    assert caught.value.hint == "try another"
+    assert not containers()
+
+
+def test_an_end_without_a_word_shows_the_last_lines(request_of: RequestOf, heard: Heard) -> None:
+    with pytest.raises(ToolError, match=r"(?s)exit code 3.*word 15.*word 29") as caught:
+        run_in_docker(request_of("mute"))
+    assert "word 14" not in caught.value.message
+    assert heard.texts("fail") == ["mkfs"]
+
+
+def test_a_build_without_a_result_is_an_error(request_of: RequestOf, heard: Heard) -> None:
+    with pytest.raises(ToolError, match="without a result"):
+        run_in_docker(request_of("nothing"))
+
+
+def test_a_file_that_was_damaged_is_refused(request_of: RequestOf, heard: Heard) -> None:
+    request = request_of("lie")
+    with pytest.raises(TrustError, match="arrived with sha256"):
+        run_in_docker(request)
+    assert not list(request.output.iterdir())
+
+
+@pytest.mark.parametrize(("act", "message"), [("absent", "has no such file"), ("folder", "is not a file")])
+def test_a_file_that_is_none_is_an_error(request_of: RequestOf, heard: Heard, act: str, message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        run_in_docker(request_of(act))
+
+
+def test_a_name_cannot_leave_the_output(request_of: RequestOf, heard: Heard) -> None:
+    request = request_of("escape")
+    assert run_in_docker(request).artefacts[0].path == request.output / "..data"
+
+
+@pytest.mark.machine
+def test_a_full_disk_here_is_a_space_error(request_of: RequestOf, heard: Heard, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", small], check=True)
+    try:
+        with pytest.raises(SpaceError, match="No space left"):
+            run_in_docker(replace(request_of("good"), output=small))
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_an_interrupt_lets_the_build_unwind(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
+    request = request_of("slow")
+    _on_note(heard, "begun", _interrupt)
+    with pytest.raises(Interrupted):
+        run_in_docker(request)
+    assert "unwound" in heard.texts("note")
+    assert heard.texts("fail") == ["endless"]
+    assert not containers()
+    assert _is_clean(request.state, request.output)
+
+
+def test_an_interrupt_while_fetching_leaves_nothing(
+    request_of: RequestOf, heard: Heard, containers: Containers
+) -> None:
+    request = request_of("good")
+    heard.on_event = lambda event: _interrupt() if event.kind == "progress" else None
+    with pytest.raises(KeyboardInterrupt):
+        run_in_docker(request)
+    assert not containers()
+    assert _is_clean(request.state, request.output)
+    assert not list(request.output.iterdir())
+
+
+def test_a_second_interrupt_kills(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
+    begun = time.monotonic()
+    heard.on_event = lambda event: _interrupt() if event.text.startswith(("begun", "stopping")) else None
+    with pytest.raises(Interrupted):
+        run_in_docker(request_of("stubborn"))
+    assert time.monotonic() - begun < 15
+    assert not containers()
+
+
+@pytest.mark.parametrize("delay_s", [0.02, 0.06, 0.1, 0.2, 0.3, 0.45, 0.6, 1.0])
+def test_an_interrupt_at_any_moment_leaves_nothing(
+    request_of: RequestOf, heard: Heard, containers: Containers, delay_s: float
+) -> None:
+    request = request_of("slow")
+    timer = threading.Timer(delay_s, _interrupt)
+    timer.start()
+    with pytest.raises((Interrupted, KeyboardInterrupt)):
+        run_in_docker(request)
+    timer.join()
+    assert not containers()
+    assert _is_clean(request.state, request.output)
+
+
+def test_a_container_killed_by_others_is_an_error(
+    request_of: RequestOf, heard: Heard, api: APIClient, containers: Containers
+) -> None:
+    _on_note(heard, "begun", lambda: api.kill(containers()[0].lstrip("/")))
+    with pytest.raises(ToolError, match="was killed"):
+        run_in_docker(request_of("slow"))
+    assert not containers()
+
+
+def test_a_container_removed_by_others_is_an_error(
+    request_of: RequestOf, heard: Heard, api: APIClient, containers: Containers
+) -> None:
+    _on_note(heard, "begun", lambda: api.remove_container(containers()[0].lstrip("/"), force=True))
+    with pytest.raises(ToolError, match="removed by somebody else"):
+        run_in_docker(request_of("slow"))
+
+
+def test_two_at_once_do_not_disturb_each_other(request_of: RequestOf, containers: Containers, tmp_path: Path) -> None:
+    requests = [replace(request_of("good"), output=tmp_path / name) for name in ("one", "two")]
+    done: list[str] = []
+    threads = [
+        threading.Thread(target=lambda r=request: done.append(run_in_docker(r).artefacts[0].sha256))
+        for request in requests
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 2
+    assert done[0] == done[1]
+    assert not containers()
+
+
+def test_a_remote_engine_works(request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_forward, args=(server,), daemon=True).start()
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        outcome = run_in_docker(request_of("good"))
+    assert outcome.artefacts[0].size_bytes == 48 * MIB + 7
+    assert "a tool says something" in heard.texts("line")
+
+
+def _forward(server: socket.socket) -> None:
+    """Join every connection to the Engine's own socket."""
+    while True:
+        try:
+            client, _ = server.accept()
+        except OSError:
+            return
+        engine = socket.socket(socket.AF_UNIX)
+        engine.connect("/var/run/docker.sock")
+        for source, target in ((client, engine), (engine, client)):
+            threading.Thread(target=_pump, args=(source, target), daemon=True).start()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        return
+
+
+def test_a_killed_build_is_cleaned_up_by_the_doctor(
+    request_of: RequestOf, stub: str, volume: str, containers: Containers, heard: Heard
+) -> None:
+    request = request_of("hold")
+    _start_and_kill(request, stub, until=lambda text: "attached" in text)
+    assert len(containers()) == 1
+    ours = [finding for finding in examine(request.state, volume=volume) if not finding.ok]
+    assert {"containers", "leftovers"} <= {finding.area for finding in ours}
+    give_back(request.state, volume=volume)
+    assert not containers()
+    assert not find_leftovers(request.state)
+    assert not [finding for finding in examine(request.state, volume=volume) if finding.area in {"containers"}]
+    assert all(f.ok for f in examine(request.state, volume=volume) if f.area in {"leftovers", "loop devices"})
+    assert "disk.img" not in subprocess.run(["losetup", "--list"], check=True, capture_output=True, text=True).stdout
+
+
+def test_the_next_build_cleans_up_too(request_of: RequestOf, stub: str, containers: Containers, heard: Heard) -> None:
+    request = request_of("slow")
+    _start_and_kill(request, stub, until=lambda text: "begun" in text)
+    assert len(containers()) == 1
+    run_in_docker(replace(request, options=("good",)))
+    assert not containers()
+    assert any("interrupted build" in text for text in heard.texts("note"))
+
+
+def _start_and_kill(request: Request, stub: str, until: Callable[[str], bool]) -> None:
+    """Run the request in a process of its own and kill that without a chance to clean up."""
+    code = (
+        "import pathlib, sys\n"
+        "from builder.engine import docker\n"
+        f"docker.make_builder_image = lambda _: {stub!r}\n"
+        f"docker.run_in_docker(docker.Request('x', pathlib.Path({str(request.boards)!r}),"
+        f" pathlib.Path({str(request.state)!r}), pathlib.Path({str(request.output)!r}),"
+        f" options={request.options!r}, volume={request.volume!r}))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    for text in process.stderr:
+        if until(text):
+            break
+    process.kill()
+    process.wait()
+    process.stderr.close()
