@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+# Every target is one line that calls the command line or pytest. `boardwright --help` has the rest.
+
+BOARD ?= rpi
+RUN := .venv/bin/boardwright
+
+.DEFAULT_GOAL := help
+.PHONY: help build plan boards shell doctor test check schema clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/ready: pyproject.toml builder/setup.sh
+	@sh builder/setup.sh
+
+build: .venv/ready ## Build an image: make build BOARD=rpi [VERSION=1.0] [USER_DATA=my-user-data]
+	@$(RUN) build $(BOARD)
+
+plan: .venv/ready ## Show every decision of a build: make plan BOARD=rpi
+	@$(RUN) plan $(BOARD)
+
+boards: .venv/ready ## List the boards
+	@$(RUN) boards
+
+shell: .venv/ready ## Open a shell in the last build's system: make shell BOARD=rpi
+	@$(RUN) shell $(BOARD)
+
+doctor: .venv/ready ## Say what is wrong with this machine
+	@$(RUN) doctor
+
+test: .venv/ready ## Run all tests; those that need what this machine lacks say so
+	@.venv/bin/pytest
+
+check: .venv/ready ## Run the tests that need no root, no Docker and no network
+	@.venv/bin/pytest -m "not machine and not engine and not boot"
+
+schema: .venv/ready ## Write boards/schema.json again after a change of the recipe's types
+	@$(RUN) schema > boards/schema.json
+
+clean: ## Remove the virtual environment
+	@rm -rf .venv

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The options of the command line: each said once, whichever verbs have it.
+
+Choices are StrEnums and not Literals: the builder image has Debian's typer, and its 0.15 knows no Literal.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class EngineName(StrEnum):
+    """Where a build runs."""
+
+    AUTO = "auto"
+    DOCKER = "docker"
+    LOCAL = "local"
+
+
+class AssemblerName(StrEnum):
+    """How an image is assembled."""
+
+    AUTO = "auto"
+    LOOP = "loop"
+    OFFLINE = "offline"
+
+
+class CompressionName(StrEnum):
+    """How an artefact is compressed."""
+
+    ZST = "zst"
+    XZ = "xz"
+    GZ = "gz"
+    ZIP = "zip"
+    NONE = "none"
+
+
+class EmulationName(StrEnum):
+    """How programs of a foreign architecture run."""
+
+    AUTO = "auto"
+    REDIRECT = "redirect"
+    QEMU = "qemu"
+
+
+BoardName = Annotated[str, typer.Argument(help="Name of a directory below boards/.", metavar="BOARD")]
+Boards = Annotated[Path, typer.Option("--boards", envvar="BOARDWRIGHT_BOARDS", help="Directory of boards.")]
+State = Annotated[
+    Path, typer.Option("--state", envvar="BOARDWRIGHT_WORK", help="Directory of work in progress and caches.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print what a program reads.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every line the tools say.")]
+ImageVersion = Annotated[
+    str, typer.Option("--version", envvar="VERSION", help="Version of the image; `git describe` without.")
+]
+Engine = Annotated[EngineName, typer.Option(help="Where it runs: a container, or this machine (root, Debian).")]
+Assembler = Annotated[AssemblerName, typer.Option(help="How the image is assembled; the bytes are the same.")]
+Compress = Annotated[CompressionName, typer.Option(help="How the artefact is compressed.")]
+Emulation = Annotated[EmulationName, typer.Option(help="How programs of a foreign architecture run.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of finished artefacts.")]
+UserData = Annotated[
+    Path | None, typer.Option("--user-data", envvar="USER_DATA", help="cloud-init user-data to put into the image.")
+]
+Epoch = Annotated[
+    int | None, typer.Option(envvar="SOURCE_DATE_EPOCH", help="No file is younger; the last commit's time without.")
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail when the board is being built already.")]
+ReuseRootfs = Annotated[
+    bool, typer.Option("--reuse-rootfs", help="Take the last build's rootfs if nothing asked for has changed.")
+]
+
+
+BOARDS = Path("boards")
+STATE = Path("work")
+DIST = Path("dist")

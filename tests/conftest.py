@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""What all tests share: the marks that say what a test needs, and the tools that are installed for them.
+
+On a Debian-like machine where we are root, what the selected tests need is installed first, after saying so.
+Elsewhere a test whose needs are not met is skipped with the reason, or fails where BOARDWRIGHT_NO_SKIPS is set: a
+machine that must run everything does not pass by running less.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builder import log
+from builder.engine.connect import open_engine
+from builder.errors import MachineError
+from builder.run import DEBIAN_PACKAGES, run
+
+ROOT = Path(__file__).resolve().parents[1]
+
+PACKAGES = {
+    "machine": (
+        *(
+            "mmdebstrap",
+            "e2fsprogs",
+            "dosfstools",
+            "mtools",
+            "fdisk",
+            "mount",
+            "zstd",
+            "xz-utils",
+            "pigz",
+            "zip",
+            "gpg",
+        ),
+        *("gcc", "libc6-dev", "gdisk", "parted", "qemu-user-static", "arch-test", "libcap2-bin", "attr"),
+    ),
+    "engine": ("mmdebstrap",),
+    "boot": ("qemu-system-x86", "qemu-system-arm", "qemu-utils", "ovmf", "qemu-efi-aarch64", "openssh-client"),
+}
+"""Debian packages by mark."""
+
+_lacking: dict[str, str] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Find out, once, what each mark among the selected tests lacks."""
+    marks = {mark.name for item in items for mark in item.iter_markers()} & set(PACKAGES)
+    if marks and _may_install():
+        _install(sorted({package for mark in marks for package in PACKAGES[mark]}))
+    for mark in marks:
+        _lacking[mark] = _find_lack(mark)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test whose machine lacks what it needs."""
+    for mark in item.iter_markers():
+        reason = _lacking.get(mark.name)
+        if reason and os.environ.get("BOARDWRIGHT_NO_SKIPS"):
+            pytest.fail(reason)
+        elif reason:
+            pytest.skip(reason)
+
+
+def _may_install() -> bool:
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def _install(packages: list[str]) -> None:
+    status = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *packages], ok=(0, 1))
+    present = {row.split()[0] for row in status.stdout.splitlines() if row.endswith(" installed")}
+    missing = [package for package in packages if package not in present]
+    if missing:
+        log.note(f"installing with apt-get for the tests: {' '.join(missing)}")
+        run(["apt-get", "update", "-qq"])
+        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing])
+
+
+def _find_lack(mark: str) -> str:
+    if mark == "engine":
+        try:
+            with open_engine():
+                return ""
+        except MachineError as error:
+            return error.message
+    if mark == "machine" and os.geteuid() != 0:
+        return "needs root"
+    tools = [tool for tool, package in DEBIAN_PACKAGES.items() if package in PACKAGES[mark]]
+    missing = [tool for tool in tools if not shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
+    return f"not on this machine: {', '.join(missing)}" if missing else ""

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""Who may import whom: only what lies on a lower floor; of a neighbour folder on the same floor only its `model`.
+
+A `model` holds the frozen values that one stage hands to the next, and nothing that works on them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+BUILDER = Path(__file__).parent.parent / "builder"
+
+FLOORS = {
+    "errors": 0,
+    "log": 0,
+    "units": 0,
+    "version": 1,
+    "run": 1,
+    "tree": 1,
+    "resources": 1,
+    "workspace": 1,
+    "fetch": 1,
+    "store": 1,
+    "recipe": 2,
+    "lock": 2,
+    "plan": 3,
+    "rootfs": 4,
+    "image": 4,
+    "verify": 4,
+    "release": 4,
+    "device": 4,
+    "hub": 4,
+    "pipeline": 5,
+    "ci": 6,
+    "engine": 7,
+    "options": 7,
+    "cli": 8,
+    "__main__": 9,
+}
+"""The floor of each module and folder of builder/. What is not here has no place yet: give it one."""
+NEIGHBOURS_ALLOWED = {0, 1}
+"""The floors of small modules, where one may stand on another as long as nobody stands on himself."""
+
+
+def find_imports(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Yield (line, dotted name below builder) of everything of ours that a module imports, wherever it does so."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*start, *filter(None, [node.module])))
+            names = [f"{base}.{alias.name}" for alias in node.names] if base.count(".") <= 1 else [base]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "builder":
+                yield node.lineno, name.partition(".")[2]
+
+
+def place_of(path: Path) -> str:
+    """Return the module or folder directly below builder/ that a file belongs to; "" for builder/__init__.py."""
+    first = path.relative_to(BUILDER).parts[0]
+    return first.removesuffix(".py").replace("__init__", "")
+
+
+def check(place: str, name: str) -> str:
+    """Return what is wrong with `place` importing `name` (dotted, below builder), or nothing."""
+    imported, _, inside = name.partition(".")
+    if place == "":
+        return f"builder/__init__.py imports {imported}"
+    if imported in (place, "", "__version__"):
+        return ""
+    for each in (place, imported):
+        if each not in FLOORS:
+            return f"{each} has no floor"
+    mine, theirs = FLOORS[place], FLOORS[imported]
+    if theirs > mine:
+        return f"{place} (floor {mine}) imports {imported} of the higher floor {theirs}"
+    if theirs == mine and mine not in NEIGHBOURS_ALLOWED and inside.split(".")[0] != "model":
+        return f"{place} imports its neighbour {imported} on floor {mine}"
+    return ""
+
+
+FILES = sorted(BUILDER.rglob("*.py"))
+
+
+def edges() -> Iterator[tuple[Path, int, str, str]]:
+    for path in FILES:
+        package = ("builder", *path.relative_to(BUILDER).parent.parts)
+        for line, name in find_imports(ast.parse(path.read_text(encoding="utf-8")), package):
+            yield path, line, place_of(path), name
+
+
+def test_every_file_has_a_floor() -> None:
+    assert {place_of(path) for path in FILES} - {""} <= set(FLOORS)
+
+
+def test_imports_go_down() -> None:
+    wrong = [
+        f"{path.relative_to(BUILDER.parent)}:{line}: {problem}"
+        for path, line, place, name in edges()
+        if (problem := check(place, name))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nobody_stands_on_himself() -> None:
+    below: dict[str, set[str]] = {}
+    for _, _, place, name in edges():
+        imported = name.split(".")[0]
+        if imported not in ("", place):
+            below.setdefault(place, set()).add(imported)
+
+    def walk(place: str, path: tuple[str, ...]) -> None:
+        assert place not in path, " → ".join((*path, place))
+        for each in below.get(place, ()):
+            walk(each, (*path, place))
+
+    for place in below:
+        walk(place, ())
+
+
+@pytest.mark.parametrize(
+    ("place", "imported", "problem"),
+    [
+        ("image", "rootfs", "neighbour"),
+        ("image", "rootfs.make", "neighbour"),
+        ("image", "rootfs.model.Rootfs", ""),
+        ("recipe", "plan.model", "higher floor"),
+        ("plan", "image", "higher floor"),
+        ("helpers", "log", "no floor"),
+        ("plan", "helpers", "no floor"),
+        ("", "log", "__init__"),
+        ("image", "plan", ""),
+        ("image", "image", ""),
+        ("workspace", "run", ""),
+    ],
+)
+def test_the_rule_itself(place: str, imported: str, problem: str) -> None:
+    assert problem in check(place, imported)
+    assert bool(check(place, imported)) == bool(problem)
+
+
+def test_no_way_to_import_is_overlooked() -> None:
+    source = """
+import builder.a
+import builder.b.c as d, os
+from builder import e, f
+from builder.g.h import i
+from . import j
+from .k import l
+from .. import m
+from ..n import o
+def late():
+    import builder.p
+"""
+    found = {name for _, name in find_imports(ast.parse(source), ("builder", "here"))}
+    assert found == {"a", "b.c", "e", "f", "g.h", "here.j", "here.k", "m", "n.o", "p"}
