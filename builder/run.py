@@ -50,7 +50,6 @@ DEBIAN_PACKAGES = {
     "setpriv": "util-linux",
     "chroot": "coreutils",
     "mmdebstrap": "mmdebstrap",
-    "patchelf": "patchelf",
     "zstd": "zstd",
     "xz": "xz-utils",
     "pigz": "pigz",
