@@ -38,6 +38,7 @@ def build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
     """Build everything a plan says and return the artefacts; nothing else is left but the board's room."""
     cache = choices.state / "cache"
     with open_workspace(choices.state, plan.board, wait=choices.wait) as workspace:
+        workspace.log_file.unlink(missing_ok=True)
         blobs = fetch_blobs(plan, cache / "files")
         rootfs = make_rootfs(plan, workspace, emulation=choices.emulation, cache=cache, reuse=choices.reuse_rootfs)
         image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -35,8 +35,8 @@ from builder.engine.container import (
     releasers,
 )
 from builder.engine.story import Story
-from builder.engine.transfer import BOARDS, get_artefacts, put_inputs
-from builder.errors import Interrupted, ToolError
+from builder.engine.transfer import BOARDS, get_artefacts, put_inputs, read_file
+from builder.errors import BoardwrightError, Interrupted, ToolError
 from builder.release.artefact import Artefact
 from builder.workspace import Journal, open_journal
 
@@ -106,13 +106,29 @@ def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcom
     try:
         with started(api, job, _inputs(request), journal) as pieces:
             story = _follow(api, job.name, pieces)
-            _check_end(api, job.name, story)
+            try:
+                _check_end(api, job.name, story)
+            except BoardwrightError as error:
+                _bring_log(api, job.name, request, error)
+                raise
             return _collect(api, job.name, story, request.output, journal)
     except ToolError as error:
         if not job.loop or not isinstance(error.__cause__, APIError) or not is_missing_loop_control(error.__cause__):
             raise
     log.note("the Engine's machine has no loop devices; the image is assembled without")
     return _run(api, replace(job, loop=False), request, journal)
+
+
+def _bring_log(api: APIClient, name: str, request: Request, error: BoardwrightError) -> None:
+    """Fetch the log that an error's hint points to, and let the hint point to where it is now."""
+    inside = f"{STATE}/rooms/{request.board}/build.log"
+    if inside not in error.hint:
+        return
+    here = request.state / "logs" / f"{request.board}.log"
+    here.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(BoardwrightError):  # The build's own error matters more than a log that cannot be had.
+        here.write_bytes(read_file(api, name, inside))
+        error.hint = error.hint.replace(inside, str(here))
 
 
 def _argv(request: Request) -> tuple[str, ...]:

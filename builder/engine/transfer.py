@@ -69,6 +69,15 @@ def get_artefacts(
     return tuple(replace(artefact, path=output / artefact.path.name) for artefact in artefacts)
 
 
+def read_file(api: APIClient, container: str, path: str) -> bytes:
+    """Return the content of a small file of a container, of a volume it has too; ToolError when it has none."""
+    with engine_errors(f"fetching {path}"):
+        chunks, _ = api.get_archive(container, path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            content = tar.extractfile(PurePosixPath(path).name)
+            return content.read() if content else b""
+
+
 def _add(tar: tarfile.TarFile, place: str, source: Path) -> None:
     def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = 0

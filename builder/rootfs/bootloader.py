@@ -22,6 +22,8 @@ class Command:
 
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
+    name: str = ""
+    """What messages call it, if not by its program."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ the initrd), APT's pins, the mount point of the FAT partition.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def make_tree(
         *(f"--aptopt={option}" for option in APT_OPTIONS),
         # Nothing is lost if the machine goes down now, and syncing each file of each package costs minutes.
         "--dpkgopt=force-unsafe-io",
-        f'--setup-hook=cp -a "{seed}/." "$1/"',
+        f'--setup-hook=cp -a {shlex.quote(f"{seed}/.")} "$1/"',
         plan.recipe.suite,
         str(target),
         str(sources),

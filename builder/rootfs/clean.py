@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from builder.tree import write_text
+from builder.tree import resolve_inside, write_text
 
 REMOVED = (
     # keys and ids that every board makes for itself
@@ -50,7 +51,7 @@ REMOVED = (
 def clean_tree(rootfs: Path) -> None:
     """Remove the build's traces, and leave machine-id empty so that the first boot makes one."""
     for pattern in REMOVED:
-        for path in sorted(rootfs.glob(pattern)):
+        for path in list(_find(rootfs, rootfs, pattern.split("/"))):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -61,6 +62,16 @@ def clean_tree(rootfs: Path) -> None:
     resolver = rootfs / "etc/resolv.conf"
     resolver.unlink(missing_ok=True)
     resolver.symlink_to("../run/systemd/resolve/stub-resolv.conf")
+
+
+def _find(rootfs: Path, directory: Path, parts: list[str]) -> Iterator[Path]:
+    """Yield what a pattern means in the tree. A plain glob would follow /var/tmp -> /tmp into this machine's."""
+    here = resolve_inside(rootfs, "/" + directory.relative_to(rootfs).as_posix())
+    for path in sorted(here.glob(parts[0])):
+        if parts[1:]:
+            yield from _find(rootfs, path, parts[1:])
+        else:
+            yield path
 
 
 def clamp_times(tree: Path, epoch: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -47,8 +48,16 @@ def lay_files(plan: Plan, rootfs: Path) -> None:
 
 def _lay_file(source: Path, rootfs: Path, path: str) -> None:
     parent = resolve_inside(rootfs, str(Path(path).parent))
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise RecipeError(
+            f"{source} needs the directory {Path(path).parent}, but the image has a file on the way to it",
+            hint="move the file to another directory",
+        ) from error
     target = parent / source.name
+    if target.is_dir() and not target.is_symlink():
+        raise RecipeError(f"{source} is a file, but the image has a directory at {path}", hint="choose another name")
     target.unlink(missing_ok=True)
     if source.is_symlink():
         target.symlink_to(source.readlink())
@@ -91,11 +100,16 @@ def write_release(plan: Plan, rootfs: Path) -> None:
     text = (
         base.rstrip("\n")
         + f"\nIMAGE_ID=boardwright-{plan.board}\nIMAGE_VERSION={plan.version}\n"
-        + f'BOARDWRIGHT_BOARD={plan.board}\nBOARDWRIGHT_DEVICE="{plan.recipe.title}"\n'
+        + f'BOARDWRIGHT_BOARD={plan.board}\nBOARDWRIGHT_DEVICE="{_quote(plan.recipe.title)}"\n'
     )
     (rootfs / "etc/os-release").unlink(missing_ok=True)
     write_text(rootfs, "/etc/os-release", text)
     write_text(rootfs, f"{FIRMWARE}/os-release", text)
+
+
+def _quote(text: str) -> str:
+    """Return a text for between the double quotes of os-release(5): one line, what a shell would read escaped."""
+    return re.sub(r'(["$`\\])', r"\\\1", " ".join(text.split()))
 
 
 def write_first_boot(plan: Plan, rootfs: Path) -> None:

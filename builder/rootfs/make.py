@@ -76,7 +76,7 @@ def _run_inside(commands: list[Command], how: Emulation, tree: Path, workspace: 
             emulate.command(how, command.argv, rootfs=tree, chroot=True),
             env={"SOURCE_DATE_EPOCH": str(plan.epoch), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(command.env)},
             log_file=workspace.log_file,
-            name=command.argv[0],
+            name=command.name or command.argv[0],
         )
 
 
@@ -85,15 +85,16 @@ def _install_debs(plan: Plan, how: Emulation, tree: Path, workspace: Workspace, 
         return
     inside = tree / INSIDE.lstrip("/")
     inside.mkdir()
-    names = [_place_deb(deb, inside, cache) for deb in plan.packages.debs]
+    names = [_place_deb(deb, inside, f"{number}-", cache) for number, deb in enumerate(plan.packages.debs)]
     install = Command(("dpkg", "--install", *(f"{INSIDE}/{name}" for name in names)))
     _run_inside([install], how, tree, workspace, plan)
     shutil.rmtree(inside)
 
 
-def _place_deb(deb: DebPlan, inside: Path, cache: Path) -> str:
+def _place_deb(deb: DebPlan, inside: Path, prefix: str, cache: Path) -> str:
+    """Copy a package into the tree and return its name there; the prefix keeps apart those of the same file name."""
     source = Path(deb.location) if deb.sha256 is None else fetch(deb.location, sha256=deb.sha256, cache=cache / "files")
-    name = deb.location.rsplit("/", 1)[-1]
+    name = prefix + deb.location.rsplit("/", 1)[-1]
     shutil.copyfile(source, inside / name)
     return name
 
@@ -109,7 +110,7 @@ def _make_system(plan: Plan, how: Emulation, tree: Path, workspace: Workspace) -
     for directory in plan.directories:
         if (directory / CUSTOMISE).is_file():
             shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
-            _run_inside([Command(("sh", "-e", INSIDE))], how, tree, workspace, plan)
+            _run_inside([Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}")], how, tree, workspace, plan)
 
 
 def read_packages(tree: Path) -> tuple[Package, ...]:

@@ -7,24 +7,35 @@ from /usr/share/keyrings (keys of Debian's own packages) or /etc/apt/keyrings (a
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from builder.errors import TrustError
+from builder.errors import MachineError, TrustError
 from builder.fetch import fetch_key
 from builder.recipe.model import Archive
 from builder.tree import resolve_inside, write_text
 
 SYSTEM_KEYRINGS = Path("/usr/share/keyrings")
+UNREADABLE = re.compile(r"[\s,]")
+"""What divides the values of Signed-By (sources.list(5))."""
 
 
 def collect_keys(archives: Mapping[str, Archive], cache: Path) -> dict[str, Path]:
     """Return the keyring file of each archive, fetching those that a recipe pins by fingerprint.
 
-    Raises TrustError for a key that is not the one asked for, DownloadError where it cannot be fetched.
+    Raises TrustError for a key that is not the one asked for, DownloadError where it cannot be fetched, MachineError
+    for a path that APT cannot read.
     """
-    return {name: _find_key(name, archive, cache) for name, archive in archives.items()}
+    keys = {name: _find_key(name, archive, cache) for name, archive in archives.items()}
+    for name, path in keys.items():
+        if UNREADABLE.search(str(path)):
+            raise MachineError(
+                f"archives.{name}: the path of the key {str(path)!r} has a space or a comma, where APT cuts it in two",
+                hint="rename the directory, or name another one with BOARDWRIGHT_BOARDS and BOARDWRIGHT_WORK",
+            )
+    return keys
 
 
 def _find_key(name: str, archive: Archive, cache: Path) -> Path:
