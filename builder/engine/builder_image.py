@@ -29,6 +29,8 @@ REPOSITORY = "boardwright-builder"
 LABEL = "boardwright.image=builder"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 LAST_LINES = 15
+KEPT = 4
+"""How many builder images of other inputs stay."""
 
 
 def make_builder_image(api: APIClient) -> str:
@@ -116,12 +118,15 @@ def _start_build(api: APIClient, name: str, files: Mapping[str, bytes], base: Ba
 
 
 def _remove_older(api: APIClient, name: str) -> None:
-    """Remove builder images of other inputs, and what failed builds left; one that a container uses stays."""
-    for image in api.images(name=REPOSITORY):
-        for tag in image["RepoTags"] or ():
-            if tag != name:
-                try:
-                    api.remove_image(tag)
-                except APIError as error:
-                    log.note(f"{tag} stays for now: {error.explanation}")
+    """Remove builder images of other inputs but the newest few, and what failed builds left.
+
+    Another checkout may be about to start a container from one of those few; they share all layers but the last.
+    """
+    others = sorted(api.images(name=REPOSITORY), key=lambda image: int(image["Created"]), reverse=True)
+    tags = [tag for image in others for tag in image["RepoTags"] or () if tag != name]
+    for tag in tags[KEPT:]:
+        try:
+            api.remove_image(tag)
+        except APIError as error:
+            log.note(f"{tag} stays for now: {error.explanation}")
     api.prune_images(filters={"dangling": True, "label": LABEL})  # type: ignore[no-untyped-call]

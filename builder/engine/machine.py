@@ -8,15 +8,18 @@ look at the Engine's volume.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import platform
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from builder import log
 from builder.engine.finding import Finding
 from builder.errors import MachineError
+from builder.resources import DELETED, attached_files, is_backed_by
 from builder.run import DEBIAN_PACKAGES, find_tool, run
 from builder.units import GIB, render_size
 from builder.workspace import find_leftovers
@@ -94,18 +97,25 @@ def examine_leftovers(state: Path) -> list[Finding]:
 
 def find_stray_loops(state: Path) -> list[tuple[str, str]]:
     """Return loop devices attached to files below the state directory that no journal names, and those files."""
-    named = [path.read_text(encoding="utf-8") for path in (state / "journals").glob("*.jsonl")]
+    attached = attached_files()  # Before the journals are read: who attaches one has entered it already.
+    journals = _read_journals(state)
     below = f"{state.resolve()}/"
     found = []
-    for entry in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
-        try:
-            backing = entry.read_text(encoding="utf-8").strip()
-        except OSError:
-            continue  # Detached meanwhile.
-        path = backing.removesuffix(" (deleted)")
-        if path.startswith(below) and not any(f'"{path}"' in journal for journal in named):
-            found.append((f"/dev/{entry.parent.parent.name}", backing))
+    for name, backing in attached:
+        path = backing.removesuffix(DELETED)
+        # In another container the same path is another file.
+        is_ours = path.startswith(below) and (path != backing or is_backed_by(name, path))
+        if is_ours and json.dumps(path) not in journals:
+            found.append((f"/dev/{name}", backing))
     return found
+
+
+def _read_journals(state: Path) -> str:
+    texts = []
+    for path in (state / "journals").glob("*.jsonl"):
+        with suppress(FileNotFoundError):  # Its build came to an end.
+            texts.append(path.read_text(encoding="utf-8"))
+    return "".join(texts)
 
 
 def release_stray_loops(state: Path) -> None:

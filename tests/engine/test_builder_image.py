@@ -53,13 +53,18 @@ def test_the_second_time_nothing_is_built(api: APIClient, checkout: Path, heard:
     assert not heard.events
 
 
-def test_a_changed_input_makes_another_and_removes_the_first(api: APIClient, checkout: Path, heard: Heard) -> None:
-    first = make_builder_image(api)
-    assert make_builder_image(api) == first
-    (checkout / "builder" / "__init__.py").write_text("two", encoding="utf-8")
-    second = make_builder_image(api)
-    assert second != first
-    assert [tag for image in api.images(name=builder_image.REPOSITORY) for tag in image["RepoTags"]] == [second]
+def test_a_changed_input_makes_another_and_removes_all_but_a_few(
+    api: APIClient, checkout: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder_image, "KEPT", 1)
+    names = []
+    for content in ("one", "two", "three"):
+        (checkout / "builder" / "__init__.py").write_text(content, encoding="utf-8")
+        names.append(make_builder_image(api))
+    assert len(set(names)) == 3
+    left = {tag for image in api.images(name=builder_image.REPOSITORY) for tag in image["RepoTags"]}
+    assert names[-1] in left
+    assert len(left) == 2
 
 
 def test_compiled_python_is_no_input(api: APIClient, checkout: Path, heard: Heard) -> None:
@@ -70,7 +75,8 @@ def test_compiled_python_is_no_input(api: APIClient, checkout: Path, heard: Hear
     assert make_builder_image(api) == first
 
 
-def test_an_image_in_use_stays(api: APIClient, checkout: Path, heard: Heard) -> None:
+def test_an_image_in_use_stays(api: APIClient, checkout: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builder_image, "KEPT", 0)
     first = make_builder_image(api)
     container = api.create_container(first, "true")["Id"]
     try:

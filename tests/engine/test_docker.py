@@ -141,6 +141,15 @@ def test_an_error_inside_is_the_same_error_here(request_of: RequestOf, heard: He
     assert not containers()
 
 
+def test_the_log_of_a_failed_build_comes_here(request_of: RequestOf, heard: Heard) -> None:
+    request = request_of("logged")
+    with pytest.raises(ToolError) as raised:
+        run_in_docker(request)
+    log = request.state / "logs/x.log"
+    assert raised.value.hint == f"the whole story is in {log}"
+    assert log.read_text() == "$ tool\nits last words\n"
+
+
 def test_an_end_without_a_word_shows_the_last_lines(request_of: RequestOf, heard: Heard) -> None:
     with pytest.raises(ToolError, match=r"(?s)exit code 3.*word 15.*word 29") as caught:
         run_in_docker(request_of("mute"))
