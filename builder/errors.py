@@ -12,7 +12,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-DISK_FULL_HINT = "free some space, or name another place with BOARDWRIGHT_WORK"
+DISK_FULL_HINT = "free some space (in Docker: docker system df); without Docker, BOARDWRIGHT_WORK names another place"
 
 
 class BoardwrightError(Exception):

@@ -14,6 +14,7 @@ from builder.plan.model import Plan
 from builder.recipe.model import Architecture
 from builder.rootfs import emulation as emulate
 from builder.rootfs.kept import load_kept
+from builder.rootfs.sources import SYSTEM_KEYRINGS
 from builder.run import DEBIAN_PACKAGES, attach, find_tool, run
 from builder.workspace import Workspace, open_workspace
 
@@ -33,6 +34,7 @@ def install_tools(plan: Plan) -> None:
         # The compiler makes the redirect's helper, where the builder image has not brought it.
         missing += [] if emulate.HELPER.exists() or _has("gcc") else ["gcc libc6-dev"]
         missing += _find_qemu_package(plan.recipe.architecture)
+    missing += _find_keyring_packages(plan)
     if not missing:
         return
     packages = sorted({name for package in missing for name in package.split()})
@@ -58,6 +60,12 @@ def _find_qemu_package(architecture: Architecture) -> list[str]:
         real = "Candidate:" in policy and "Candidate: (none)" not in policy
         return ["qemu-user-static" if real else "qemu-user"]
     return []
+
+
+def _find_keyring_packages(plan: Plan) -> list[str]:
+    """Ubuntu does not have Debian's keys, and Debian not Ubuntu's: each is a package of that name on both."""
+    keyrings = (Path(archive.key.file or "") for archive in plan.recipe.archives.values())
+    return [path.stem for path in keyrings if path.parent == SYSTEM_KEYRINGS and not path.exists()]
 
 
 def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from builder import log
 from builder.engine.finding import Finding
+from builder.engine.local import TOOLS
 from builder.errors import MachineError
 from builder.resources import DELETED, attached_files, is_backed_by
 from builder.run import DEBIAN_PACKAGES, find_tool, run
@@ -41,9 +42,9 @@ def examine_root() -> list[Finding]:
 
 def examine_tools() -> list[Finding]:
     """Say which programs are missing, and the packages that have them."""
-    missing = sorted(tool for tool in DEBIAN_PACKAGES if not _has_tool(tool))
+    missing = sorted(tool for tool in TOOLS if not _has_tool(tool))
     if not missing:
-        return [Finding("tools", True, f"all {len(DEBIAN_PACKAGES)} there")]
+        return [Finding("tools", True, f"all {len(TOOLS)} there")]
     packages = sorted({DEBIAN_PACKAGES[tool] for tool in missing})
     return [Finding("tools", False, f"missing: {', '.join(missing)}", f"apt-get install {' '.join(packages)}")]
 

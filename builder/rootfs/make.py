@@ -110,7 +110,8 @@ def _make_system(plan: Plan, how: Emulation, tree: Path, workspace: Workspace) -
     for directory in plan.directories:
         if (directory / CUSTOMISE).is_file():
             shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
-            _run_inside([Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}")], how, tree, workspace, plan)
+            script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}")
+            _run_inside([script], how, tree, workspace, plan)
 
 
 def read_packages(tree: Path) -> tuple[Package, ...]:

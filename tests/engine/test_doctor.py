@@ -15,6 +15,7 @@ from builder.engine.container import LABEL_BUILD, find_orphans
 from builder.engine.doctor import examine, give_back, render_table, run_doctor
 from builder.engine.finding import Finding
 from builder.engine.machine import examine_kernel, examine_leftovers, examine_space, examine_tools
+from builder.run import DEBIAN_PACKAGES
 from builder.workspace import find_leftovers
 from tests.engine.conftest import Heard
 
@@ -79,7 +80,8 @@ def test_the_kernel_decides_the_emulation(kernel: str, words: str) -> None:
 
 
 def test_missing_tools_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "DEBIAN_PACKAGES", {"no-such-tool": "no-such-package", "sh": "dash"})
+    monkeypatch.setattr(machine, "TOOLS", ("no-such-tool", "mount"))
+    monkeypatch.setitem(DEBIAN_PACKAGES, "no-such-tool", "no-such-package")
     (finding,) = examine_tools()
     assert (finding.ok, finding.text) == (False, "missing: no-such-tool")
     assert finding.fix == "apt-get install no-such-package"

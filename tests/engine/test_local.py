@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_nothing_is_installed_where_nothing_is_missing(
     monkeypatch.setattr(local, "TOOLS", ("sh",))
     local.install_tools(plan)
     assert not said.exists()
+
+
+def test_a_missing_keyring_is_installed_too(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = fake_apt_get(tmp_path, monkeypatch)
+    monkeypatch.setattr(local, "TOOLS", ("sh",))
+    debian = plan.recipe.archives["debian"]
+    key = debian.key.model_copy(update={"file": "/usr/share/keyrings/elsewhere-archive-keyring.gpg"})
+    archives = {"debian": debian.model_copy(update={"key": key})}
+    local.install_tools(replace(plan, recipe=plan.recipe.model_copy(update={"archives": archives})))
+    assert said.read_text().splitlines()[-1].endswith(" elsewhere-archive-keyring")
 
 
 def test_a_failing_apt_get_is_an_error(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
