@@ -30,4 +30,4 @@ COPY builder /usr/lib/boardwright/python/builder
 RUN python3 -m compileall -q /usr/lib/boardwright/python
 
 ENV PYTHONPATH=/usr/lib/boardwright/python PYTHONUNBUFFERED=1
-WORKDIR /work
+WORKDIR /build

@@ -42,7 +42,7 @@ from builder.workspace import Journal, open_journal
 
 STOP_S = 30
 """How long a build may take to give back what it holds before it is killed."""
-OUTPUT = "/work/dist"
+OUTPUT = "/build/dist"
 
 Pieces = SimpleQueue[tuple[bytes | None, bytes | None] | signal.Signals | None]
 """What was said on stdout and stderr, in order; a signal where this process was asked to stop; None at the end."""
@@ -149,7 +149,7 @@ def _inputs(request: Request) -> dict[str, Path]:
 
 
 def _place(option: str) -> str:
-    return f"/work/inputs/{option.strip('-')}"
+    return f"/build/inputs/{option.strip('-')}"
 
 
 def _listen(api: APIClient, name: str) -> Pieces:

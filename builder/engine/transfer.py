@@ -29,7 +29,7 @@ from builder.workspace import Journal
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-BOARDS = "/work/boards"
+BOARDS = "/build/boards"
 """Where the boards are in a container."""
 CHUNK = 64 * 1024
 """Zeros of this length, at a multiple of it, become a hole."""

@@ -32,10 +32,10 @@ class Built:
         return next(path for path in self.artefacts if path.name.endswith(suffix))
 
 
-def boardwright(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def boardwright(*arguments: str | Path, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Call the command line as a user would."""
     command: list[str] = [sys.executable, "-m", "builder", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, input=typed, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -167,11 +167,9 @@ def test_a_build_leaves_no_loop_device_and_no_container(rpi: Built, qemu_amd64: 
 
 
 def test_the_finished_rootfs_opens_as_a_shell(qemu_amd64: Built, place: Path) -> None:
-    script = "cat /etc/hostname; touch /left; docker --version\n"
-    done = subprocess.run(
-        ["python3", "-m", "builder", "shell", "qemu-amd64", "--state", str(place / "state")],
-        input=script, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    typed = "cat /etc/hostname; touch /left; docker --version; exit 3\n"
+    done = boardwright("shell", "qemu-amd64", "--state", place / "state", typed=typed)
+    assert done.returncode == 3, done.stderr
     assert "boardwright" in done.stdout
     assert "Docker version" in done.stdout
 

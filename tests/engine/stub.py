@@ -31,7 +31,7 @@ def good() -> None:
 
 
 def write_image() -> pathlib.Path:
-    path = pathlib.Path("/work/dist/image.img")
+    path = pathlib.Path("/build/dist/image.img")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
         stream.write(b"boot" * 1000)
@@ -51,16 +51,16 @@ def lie() -> None:
 
 
 def absent() -> None:
-    emit("result", "done", artefacts=[{"path": "/work/dist/absent", "size": 1, "sha256": "0" * 64}])
+    emit("result", "done", artefacts=[{"path": "/build/dist/absent", "size": 1, "sha256": "0" * 64}])
 
 
 def folder() -> None:
-    pathlib.Path("/work/dist/folder").mkdir(parents=True)
-    emit("result", "done", artefacts=[{"path": "/work/dist/folder", "size": 1, "sha256": "0" * 64}])
+    pathlib.Path("/build/dist/folder").mkdir(parents=True)
+    emit("result", "done", artefacts=[{"path": "/build/dist/folder", "size": 1, "sha256": "0" * 64}])
 
 
 def escape() -> None:
-    announce(write_image().rename("/work/dist/..data"), path="/work/dist/../../work/dist/..data")
+    announce(write_image().rename("/build/dist/..data"), path="/build/dist/../../build/dist/..data")
 
 
 def slow() -> None:
@@ -106,7 +106,7 @@ def nothing() -> None:
 
 
 def inputs() -> None:
-    root = pathlib.Path("/work")
+    root = pathlib.Path("/build")
     seen = {
         str(path): [oct(path.stat().st_mode & 0o7777), path.stat().st_uid, path.read_text()]
         for path in root.rglob("*")

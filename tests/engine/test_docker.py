@@ -81,11 +81,11 @@ def test_inputs_are_copied_and_private(request_of: RequestOf, heard: Heard, tmp_
     secret.write_text("password", encoding="utf-8")
     outcome = run_in_docker(replace(request_of("inputs"), inputs={"--user-data": secret}))
     seen = outcome.data["seen"]
-    assert seen["/work/inputs/user-data"] == ["0o600", 0, "password"]
-    assert seen["/work/boards/x/board.yaml"][2] == "title: x\n"
+    assert seen["/build/inputs/user-data"] == ["0o600", 0, "password"]
+    assert seen["/build/boards/x/board.yaml"][2] == "title: x\n"
     argv = outcome.data["argv"]
     assert argv[:2] == ["build", "x"]
-    assert argv[argv.index("--user-data") + 1] == "/work/inputs/user-data"
+    assert argv[argv.index("--user-data") + 1] == "/build/inputs/user-data"
 
 
 def test_proxies_are_passed_on(request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
