@@ -6,6 +6,7 @@ Choices are StrEnums and not Literals: the builder image has Debian's typer, and
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -47,10 +48,36 @@ class EmulationName(StrEnum):
     QEMU = "qemu"
 
 
+def check_directory(path: Path) -> Path:
+    """Return a directory that is there or can be made; a wrong one is said before the build, not at its end."""
+    nearest = _find_nearest(path)
+    if not nearest.is_dir():
+        raise typer.BadParameter(f"{nearest} is not a directory")
+    return path
+
+
+def check_output(path: Path) -> Path:
+    """Return a directory that artefacts can be written to."""
+    nearest = _find_nearest(check_directory(path))
+    if not os.access(nearest, os.W_OK):
+        raise typer.BadParameter(f"{nearest} may not be written to")
+    return path
+
+
+def _find_nearest(path: Path) -> Path:
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+
+
 BoardName = Annotated[str, typer.Argument(help="Name of a directory below boards/.", metavar="BOARD")]
 Boards = Annotated[Path, typer.Option("--boards", envvar="BOARDWRIGHT_BOARDS", help="Directory of boards.")]
 State = Annotated[
-    Path, typer.Option("--state", envvar="BOARDWRIGHT_WORK", help="Directory of work in progress and caches.")
+    Path,
+    typer.Option(
+        "--state",
+        envvar="BOARDWRIGHT_WORK",
+        callback=check_directory,
+        help="Directory of work in progress and caches.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print what a program reads.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every line the tools say.")]
@@ -61,12 +88,21 @@ Engine = Annotated[EngineName, typer.Option(help="Where it runs: a container, or
 Assembler = Annotated[AssemblerName, typer.Option(help="How the image is assembled; the bytes are the same.")]
 Compress = Annotated[CompressionName, typer.Option(help="How the artefact is compressed.")]
 Emulation = Annotated[EmulationName, typer.Option(help="How programs of a foreign architecture run.")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Directory of finished artefacts.")]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        callback=check_output,
+        help="Directory of finished artefacts.",
+    ),
+]
 UserData = Annotated[
     Path | None, typer.Option("--user-data", envvar="USER_DATA", help="cloud-init user-data to put into the image.")
 ]
 Epoch = Annotated[
-    int | None, typer.Option(envvar="SOURCE_DATE_EPOCH", help="No file is younger; the last commit's time without.")
+    int | None,
+    typer.Option(envvar="SOURCE_DATE_EPOCH", min=0, help="No file is younger; the last commit's time without."),
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail when the board is being built already.")]
 ReuseRootfs = Annotated[

@@ -27,16 +27,15 @@ APT_OPTIONS = ('APT::Install-Recommends "false"', 'Acquire::Languages "none"', '
 
 UNTRUSTED = re.compile(
     r"NO_PUBKEY|EXPKEYSIG|EXPSIG|BADSIG|REVKEYSIG|is not signed|Hash Sum mismatch|Missing key|"
+    r"File has unexpected size|"
     r"Release file for .* is (expired|not valid yet)|sqv returned an error|couldn't be verified|Bad signature"
 )
 UNREACHABLE = re.compile(
     r"Could not resolve|Could not connect|Unable to connect|Failed to fetch|Connection (failed|refused|timed out)|"
     r"404 +Not Found|does not have a Release file"
 )
-UNKNOWN_PACKAGE = re.compile(
-    r"Unable to locate package (\S+)|Package '?([a-z0-9+.-]+)'? has no installation candidate|"
-    r"Version '(\S+' for '\S+)' was not found"
-)
+UNKNOWN_PACKAGE = re.compile(r"Unable to locate package (\S+)|Package '?([a-z0-9+.-]+)'? has no installation candidate")
+UNKNOWN_VERSION = re.compile(r"(Version|Release) '([^']+)' for '([^']+)' was not found")
 
 
 def make_tree(
@@ -100,7 +99,7 @@ def explain(result: Result, plan: Plan, log_file: Path) -> BoardwrightError:
     lines = [line.strip() for line in said.splitlines()]
     untrusted = [line for line in lines if UNTRUSTED.search(line)]
     unreachable = [line for line in lines if UNREACHABLE.search(line)]
-    unknown = sorted({name for match in UNKNOWN_PACKAGE.finditer(said) for name in match.groups() if name})
+    unknown = _find_unknown(said)
     hint = f"the whole story is in {log_file}"
     if untrusted:
         return TrustError("\n".join(["a package archive is not to be trusted:", *_first(untrusted)]), hint=hint)
@@ -113,6 +112,14 @@ def explain(result: Result, plan: Plan, log_file: Path) -> BoardwrightError:
     if unreachable:
         return DownloadError("\n".join(["a package archive cannot be reached:", *_first(unreachable)]), hint=hint)
     return failure(result, log_file, name="mmdebstrap")
+
+
+def _find_unknown(said: str) -> list[str]:
+    """Return the packages APT does not know, as a recipe names them: tool, tool=1.0, tool/trixie-backports."""
+    names = {match[1] or match[2] for match in UNKNOWN_PACKAGE.finditer(said)}
+    signs = {"Version": "=", "Release": "/"}
+    chosen = {f"{match[3]}{signs[match[1]]}{match[2]}" for match in UNKNOWN_VERSION.finditer(said)}
+    return sorted(names | chosen)
 
 
 def _first(lines: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from builder.tree import resolve_inside, write_text
@@ -67,7 +68,8 @@ def clean_tree(rootfs: Path) -> None:
 def _find(rootfs: Path, directory: Path, parts: list[str]) -> Iterator[Path]:
     """Yield what a pattern means in the tree. A plain glob would follow /var/tmp -> /tmp into this machine's."""
     here = resolve_inside(rootfs, "/" + directory.relative_to(rootfs).as_posix())
-    for path in sorted(here.glob(parts[0])):
+    names = sorted(path for path in here.iterdir() if fnmatchcase(path.name, parts[0])) if here.is_dir() else []
+    for path in names:
         if parts[1:]:
             yield from _find(rootfs, path, parts[1:])
         else:

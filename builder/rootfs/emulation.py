@@ -12,6 +12,7 @@ that table. Nothing is held here: whatever command() returns frees all it takes 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 import shutil
@@ -105,7 +106,8 @@ def prepare(emulation: Emulation, sources: Sources, *, cache: Path) -> Emulation
     cache = cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     native = ARCHITECTURES[_read_native_architecture()]
-    with step(f"native twins of {emulation.architecture} programs"):
+    with step(f"native twins of {emulation.architecture} programs"), (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Builds of two boards share what is made here, and APT's lists.
         tree = twins.make(sources, native=native, foreign=ARCHITECTURES[emulation.architecture], cache=cache)
     if tree is None:
         reason = f"{sources.suite} has no package in the same version for {native.name}"

@@ -135,7 +135,7 @@ def _split(plan: Plan, tree: Path, workspace: Workspace, packages: tuple[Package
     """Move what belongs to other filesystems out of the tree, and put the result in the board's room."""
     room = workspace.rootfs
     if room.exists():
-        shutil.rmtree(room)
+        room.rename(workspace.scratch / "before")  # At once: half removed, it would still say that it is whole.
     aside = workspace.scratch / "trees"
     aside.mkdir()
     trees = {}

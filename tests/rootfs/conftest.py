@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Plans of real boards, trees to work on, archives to build from, and one system that is really built."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from builder.plan.make import make_plan
+from builder.plan.model import Plan
+from builder.recipe.load import load_board
+from builder.rootfs.make import make_rootfs
+from builder.workspace import open_workspace
+from tests.conftest import ROOT
+from tests.rootfs.archive import Archive, Signer, make_signer, serve
+from tests.rootfs.boards import EPOCH, PlanReal, plan_board
+from tests.rootfs.system import Made, write_system
+
+
+@pytest.fixture
+def plan_real() -> PlanReal:
+    """Plan a board of this repository."""
+
+    def call(name: str, *, user_data: Path | None = None) -> Plan:
+        return make_plan(load_board(ROOT / "boards", name), version="1.0", epoch=EPOCH, user_data=user_data)
+
+    return call
+
+
+@pytest.fixture
+def plan(plan_real: PlanReal) -> Plan:
+    return plan_real("rpi")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """What identity needs of a tree, with the links that Debian has."""
+    root = tmp_path / "rootfs"
+    for path in ("etc", "usr/lib", "usr/bin", "usr/share/zoneinfo/Etc", "boot/firmware", "var"):
+        (root / path).mkdir(parents=True)
+    (root / "lib").symlink_to("usr/lib")
+    (root / "usr/share/zoneinfo/Etc/UTC").write_text("TZif")
+    (root / "etc/localtime").symlink_to("/usr/share/zoneinfo/Etc/GMT")
+    (root / "usr/lib/os-release").write_text('ID=debian\nPRETTY_NAME="Debian"')
+    (root / "etc/os-release").symlink_to("../usr/lib/os-release")
+    (root / "etc/group").write_text("root:x:0:\nsudo:x:27:\nadm:x:4:\ndocker:x:999:\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def signer() -> Iterator[Signer]:
+    with make_signer("good") as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def stranger() -> Iterator[Signer]:
+    """A key that nobody trusts."""
+    with make_signer("stranger") as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A directory and the address it is served at."""
+    directory = tmp_path_factory.mktemp("served")
+    with serve(directory) as url:
+        yield directory, url
+
+
+@pytest.fixture(scope="session")
+def make_archive(served: tuple[Path, str], signer: Signer) -> Callable[[], Archive]:
+    numbers = itertools.count()
+
+    def call() -> Archive:
+        name = f"archive{next(numbers)}"
+        return Archive(served[0] / name, f"{served[1]}/{name}", signer)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, make_archive: Callable[[], Archive], stranger: Signer
+) -> Iterator[Made]:
+    """The system of tests/rootfs/system.py, built once."""
+    vendor, docker, pinned = make_archive(), make_archive(), replace(make_archive(), signer=stranger)
+    boards, state = tmp_path_factory.mktemp("boards"), tmp_path_factory.mktemp("state")
+    write_system(boards, vendor, docker, pinned)
+    plan = plan_board(boards, "board")
+    with open_workspace(state, "board") as workspace:
+        rootfs = make_rootfs(plan, workspace, emulation="auto", cache=state / "cache")
+    yield Made(plan, rootfs, state, boards)
+    shutil.rmtree(state)  # 200 MB, which pytest would keep for three sessions

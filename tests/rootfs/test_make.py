@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""The whole stage on one small real system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builder.plan.model import Plan
+from builder.rootfs.kept import find_kept
+from builder.run import run
+from builder.tree import resolve_inside
+from tests.rootfs.boards import EPOCH
+from tests.rootfs.system import KEYRING, Made
+
+pytestmark = [pytest.mark.machine, pytest.mark.slow]
+
+
+def test_packages_come_from_every_source(made: Made) -> None:
+    versions = {package.name: package.version for package in made.rootfs.packages}
+    assert versions["docker-ce"] == versions["docker-ce-cli"] == "5:1.0"  # asked for; the archive has a newer one
+    assert {"containerd.io", "docker-buildx-plugin", "docker-compose-plugin"} <= set(versions)
+    assert (versions["vendor-boot"], versions["pinned-tool"]) == ("1.0", "1.0")
+    assert (versions["linux-tiny"], versions["extra"]) == ("6.99", "1.0")
+    assert (made.text("/usr/share/pinned"), made.text("/usr/share/extra")) == ("pinned\n", "extra\n")
+
+
+def test_the_image_keeps_its_archives_and_their_keys(made: Made) -> None:
+    lists = made.root / "etc/apt/sources.list.d"
+    assert sorted(path.name for path in lists.iterdir()) == [
+        *("debian.sources", "docker.sources", "pinned.sources", "vendor.sources")
+    ]
+    docker = made.text("/etc/apt/sources.list.d/docker.sources")
+    assert f"URIs: {made.plan.recipe.docker.url}\nSuites: trixie\nComponents: stable\n" in docker
+    assert "Signed-By: /etc/apt/keyrings/docker.asc\n" in docker
+    keyrings = made.root / "etc/apt/keyrings"
+    assert (keyrings / "docker.asc").read_bytes() == (made.boards / "board/keys/vendor.asc").read_bytes()
+    assert (keyrings / "pinned.gpg").stat().st_size > 0
+    assert f"Signed-By: {KEYRING}\n" in made.text("/etc/apt/sources.list.d/debian.sources")
+    assert "Pin-Priority: 700" in made.text("/etc/apt/preferences.d/boardwright")
+
+
+def test_the_boot_files_are_written_by_the_images_program(made: Made) -> None:
+    root = next(slot.partuuid for slot in made.plan.disk.slots if slot.mount == "/")
+    assert made.text("/boot/extlinux/extlinux.conf") == (
+        f"append root=root=PARTUUID={root} console=ttyS0\nSOURCE_DATE_EPOCH={EPOCH}\n"
+    )
+    assert made.text("/boot/vmlinuz-6.99") == "kernel\n"
+    assert f"PARTUUID={root} / ext4" in made.text("/etc/fstab")
+
+
+def test_the_user_has_no_password(made: Made) -> None:
+    user = next(line.split(":") for line in made.text("/etc/passwd").splitlines() if line.startswith("pirate:"))
+    assert user[4:] == ["Pirate", "/home/pirate", "/bin/bash"]
+    assert (made.root / "home/pirate").stat().st_uid == int(user[2])
+    passwords = {line.split(":")[0]: line.split(":")[1] for line in made.text("/etc/shadow").splitlines()}
+    assert set(passwords.values()) <= {"!", "*", "!*"}
+    assert passwords["pirate"] == "!"
+    groups = {line.split(":")[0]: line.split(":")[3] for line in made.text("/etc/group").splitlines()}
+    assert (groups["sudo"], groups["sailors"]) == ("pirate", "pirate")
+
+
+def test_units(made: Made) -> None:
+    units = made.root / "etc/systemd/system"
+    assert (units / "multi-user.target.wants/first.service").is_symlink()
+    assert (units / "second.service").readlink() == Path("/dev/null")
+    assert not (units / "multi-user.target.wants/third.service").is_symlink()
+
+
+def test_what_the_board_lays_and_runs(made: Made) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (made.root / "etc/sudoers.d").iterdir()}
+    assert modes == {"own": 0o440, "boardwright-pirate": 0o440}
+    assert made.text("/etc/made-by") == "root\n"
+    assert (made.root / f"etc/made-{EPOCH}").exists()
+    assert (made.root / "etc/localtime").readlink() == Path("../usr/share/zoneinfo/Europe/Berlin")
+    assert resolve_inside(made.root, "/etc/localtime").is_file()
+
+
+def test_one_tree_per_filesystem(made: Made) -> None:
+    assert set(made.rootfs.trees) == {"/", "/boot/firmware"}
+    boot = made.rootfs.trees["/boot/firmware"]
+    assert (boot / "os-release").read_text() == made.text("/etc/os-release")
+    assert list((made.root / "boot/firmware").iterdir()) == []
+    assert find_kept(made.state / "rooms/board/rootfs") == (_key(made.plan), made.rootfs)
+
+
+def test_nothing_is_younger_than_the_plan(made: Made) -> None:
+    for tree in made.rootfs.trees.values():
+        assert max(path.lstat().st_mtime for path in [tree, *tree.rglob("*")]) <= EPOCH
+
+
+def test_nothing_of_the_build_is_left(made: Made) -> None:
+    for directory in ("tmp", "var/tmp", "run", "dev", "proc", "sys", "var/lib/apt/lists"):
+        assert list((made.root / directory).iterdir()) == [], directory
+    assert made.text("/etc/machine-id") == ""
+    assert run(["grep", "-rlF", str(made.state.parent), made.root], ok=(0, 1)).stdout == ""
+    assert sorted(path.name for path in (made.state / "rooms/board").iterdir()) == ["build.log", "rootfs"]
+    assert list((made.state / "journals").iterdir()) == []
+    assert str(made.state) not in Path("/proc/self/mountinfo").read_text()
+
+
+def _key(plan: Plan) -> str:
+    return next(step.key for step in plan.steps if step.name == "rootfs")

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""What only an unpacked system can show: builds over it again, failures on the way, and the words of its own APT."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.errors import BoardwrightError, DownloadError, RecipeError, ToolError, TrustError
+from builder.rootfs import emulation as emulate
+from builder.rootfs.bootstrap import explain
+from builder.rootfs.make import make_rootfs, read_packages
+from builder.rootfs.model import Rootfs
+from builder.run import run
+from builder.workspace import open_workspace
+from tests.recipe.boards import write_board
+from tests.rootfs.archive import Archive, Signer, build_deb
+from tests.rootfs.boards import plan_board
+from tests.rootfs.system import Made
+
+pytestmark = [pytest.mark.machine, pytest.mark.slow]
+
+Remake = Callable[..., Rootfs]
+
+FAKE = """\
+#!/bin/sh
+# Stands for mmdebstrap: the tree is there already. The target is the last argument but one.
+while [ $# -gt 2 ]; do shift; done
+cp -a {tree} "$1"
+"""
+
+
+@pytest.fixture
+def remake(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remake:
+    """Make the system of a child of the board from the packages that are there."""
+    tool = tmp_path / "bin/mmdebstrap"
+    tool.parent.mkdir()
+    tool.write_text(FAKE.format(tree=made.root))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    child = made.boards / "child"
+    shutil.rmtree(child, ignore_errors=True)
+
+    def call(extra: str = "", *, script: str = "", deb: Path | None = None, reuse: bool = False) -> Rootfs:
+        kernel = f"debs: [{{file: {deb.name}}}]" if deb else "packages: [linux-tiny], debs: []"
+        # The user is in the tree already.
+        write_board(made.boards, "child", f"extends: board\nusers: {{pirate: null}}\nkernel: {{{kernel}}}\n{extra}")
+        if deb:
+            shutil.copyfile(deb, child / deb.name)
+        if script:
+            (child / "customise.sh").write_text(script)
+        with open_workspace(tmp_path / "state", "child") as workspace:
+            plan = plan_board(made.boards, "child")
+            return make_rootfs(plan, workspace, emulation="auto", cache=made.state / "cache", reuse=reuse)
+
+    return call
+
+
+def _list(rootfs: Rootfs) -> list[tuple[object, ...]]:
+    """Everything an image takes of the trees."""
+    return [
+        (mount, path.relative_to(tree).as_posix(), *_describe(path))
+        for mount, tree in rootfs.trees.items()
+        for path in sorted(tree.rglob("*"))
+    ]
+
+
+def _describe(path: Path) -> tuple[object, ...]:
+    status = path.lstat()
+    content = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else ""
+    return status.st_mode, status.st_uid, status.st_gid, int(status.st_mtime), content
+
+
+def test_the_same_plan_gives_the_same_trees(remake: Remake) -> None:
+    first = _list(remake(script="date > /dev/null\n"))
+    second = _list(remake(script="date > /dev/null\n"))
+    assert [ours for ours, theirs in zip(first, second, strict=True) if ours != theirs] == []
+
+
+def test_the_last_rootfs_is_taken_when_nothing_has_changed(remake: Remake) -> None:
+    first = remake()
+    mark = first.trees["/"] / "etc/mark"
+    mark.touch()
+    assert remake(reuse=True) == first
+    assert mark.exists()
+    remake("hostname: other", reuse=True)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "script", "kind", "words"),
+    [
+        ("timezone: Europe/Nowhere", "", RecipeError, "timezone Europe/Nowhere is not one"),
+        ("", "echo before\nfalse\necho after\n", ToolError, "customise.sh"),
+        ("boot: {method: raspi}", "", RecipeError, "z50-raspi-firmware, which the image lacks"),
+        ("units: {nosuch.service: enabled}", "", ToolError, "nosuch.service"),
+    ],
+)
+def test_the_last_rootfs_stays_when_the_next_fails(
+    remake: Remake, extra: str, script: str, kind: type[BoardwrightError], words: str
+) -> None:
+    kept = remake()
+    mark = kept.trees["/"] / "etc/mark"
+    mark.touch()
+    with pytest.raises(kind, match=words):
+        remake(extra, script=script)
+    assert mark.exists()
+    assert sorted(path.name for path in kept.trees["/"].parents[1].iterdir()) == ["build.log", "rootfs"]
+
+
+def test_a_kernel_that_cannot_be_configured(remake: Remake, tmp_path: Path) -> None:
+    scripts = {"postinst": "#!/bin/sh\necho no such luck >&2\nexit 3\n"}
+    deb = build_deb(tmp_path, "unlucky", "1.0", files={}, scripts=scripts)
+    with pytest.raises(ToolError, match=r"(?s)dpkg ended with exit code 1.*no such luck"):
+        remake(deb=deb)
+
+
+def test_a_kernel_that_needs_more_than_there_is(remake: Remake, tmp_path: Path) -> None:
+    deb = build_deb(tmp_path, "needy", "1.0", files={}, fields="Depends: nosuch\n")
+    with pytest.raises(ToolError, match="needy depends on nosuch"):
+        remake(deb=deb)
+
+
+def test_packages_left_half_installed(tmp_path: Path) -> None:
+    status = tmp_path / "var/lib/dpkg/status"
+    status.parent.mkdir(parents=True)
+    entry = "Package: {}\nStatus: install ok {}\nArchitecture: all\nVersion: 1\nMaintainer: x\nDescription: x\n"
+    good = [entry.format("good", "installed"), entry.format("gone", "config-files")]
+    status.write_text("\n".join(good))
+    assert [(one.name, one.size_kib) for one in read_packages(tmp_path)] == [("good", 0)]
+    status.write_text("\n".join([*good, entry.format("bad", "half-configured"), entry.format("worse", "unpacked")]))
+    with pytest.raises(RecipeError, match="half installed: bad, worse"):
+        read_packages(tmp_path)
+
+
+def test_an_archive_without_the_package(made: Made, tmp_path: Path) -> None:
+    """mmdebstrap itself, to its end: the name is looked for when the essential packages are there."""
+    write_board(made.boards, "wanting", "extends: board\npackages: {more: [nosuch-tool]}\n")
+    plan = plan_board(made.boards, "wanting")
+    words = "boards/wanting: no package nosuch-tool for"
+    with pytest.raises(RecipeError, match=words) as caught, open_workspace(tmp_path, "wanting") as workspace:
+        make_rootfs(plan, workspace, emulation="auto", cache=made.state / "cache")
+    assert "archives" in caught.value.hint
+    assert sorted(path.name for path in (tmp_path / "rooms/wanting").iterdir()) == ["build.log"]
+
+
+# the words of the APT in the image, which a build on a newer machine would hear
+
+
+@pytest.fixture
+def ask_apt(made: Made, tmp_path: Path, signer: Signer) -> Callable[..., BoardwrightError]:
+    """Install a package from an archive by the image's own APT, and explain what it said."""
+    signer.write_public(tmp_path / "apt/key.asc")
+    how = emulate.choose(architecture=made.plan.recipe.architecture)
+    (tmp_path / "apt/lists/partial").mkdir(parents=True)
+    (tmp_path / "apt/cache/archives/partial").mkdir(parents=True)
+    places = {"Dir::State::lists": "lists", "Dir::Cache": "cache", "Dir::Etc::sourcelist": "test.sources"}
+
+    def call(url: str, *packages: str) -> BoardwrightError:
+        stanza = f"Types: deb\nURIs: {url}\nSuites: trixie\nComponents: main\nSigned-By: /mnt/key.asc\n"
+        (tmp_path / "apt/test.sources").write_text(stanza)
+        set_places = [f"--option={name}=/mnt/{place}" for name, place in places.items()]
+        options = [*set_places, "--option=Dir::Etc::sourceparts=/dev/null", "--option=Acquire::Retries=0"]
+        for words in (["update", "--error-on=any"], ["install", "--yes", "--download-only", *packages]):
+            argv = ["apt-get", *words, *options]
+            command = emulate.command(how, argv, rootfs=made.root, chroot=True, binds={"/mnt": tmp_path / "apt"})
+            result = run(command, ok=range(256))
+            if result.code:
+                return explain(result, made.plan, tmp_path / "build.log")
+        raise AssertionError("nothing was refused")
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "words"),
+    [
+        ("stranger", TrustError, "Missing key"),
+        ("unsigned", TrustError, "is not signed"),
+        ("altered release", TrustError, "Message has been manipulated"),
+        ("altered package", TrustError, "Hash Sum mismatch"),
+        ("missing package", DownloadError, "404 "),
+        ("unknown", RecipeError, "no package nosuch"),
+    ],
+)
+def test_words_of_the_images_apt(
+    make_archive: Callable[[], Archive],
+    ask_apt: Callable[..., BoardwrightError],
+    stranger: Signer,
+    case: str,
+    kind: type[BoardwrightError],
+    words: str,
+) -> None:
+    archive = make_archive()
+    deb = archive.add("tool")
+    archive.publish(signer=stranger if case == "stranger" else None, signed=case != "unsigned")
+    if case == "altered release":
+        release = archive.directory / "dists/trixie/InRelease"
+        release.write_text(release.read_text().replace("Origin: Test", "Origin: Tent"))
+    if case == "altered package":
+        deb.write_bytes(deb.read_bytes()[:-1] + b"x")
+    if case == "missing package":
+        deb.unlink()
+    error = ask_apt(archive.url, "nosuch" if case == "unknown" else "tool")
+    assert (type(error), words in error.message) == (kind, True), error.message

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""Version and time of a checkout, asked of a real git."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from builder.version import find_epoch, find_version
+
+WHEN = 1_700_000_000
+
+
+def _git(directory: Path, *words: str) -> None:
+    who = ["-c", "user.name=Nobody", "-c", "user.email=nobody@localhost", "-c", "commit.gpgsign=false"]
+    stamp = {"GIT_AUTHOR_DATE": f"{WHEN} +0000", "GIT_COMMITTER_DATE": f"{WHEN} +0000"}
+    subprocess.run(["git", "-C", directory, *who, *words], check=True, capture_output=True, env={**os.environ, **stamp})
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    _git(tmp_path, "init", "--quiet")
+    (tmp_path / "boards").mkdir()
+    (tmp_path / "boards/file").touch()
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "--quiet", "--message=first")
+    return tmp_path
+
+
+def test_a_tagged_checkout(checkout: Path) -> None:
+    _git(checkout, "tag", "v1.2.3")
+    assert find_version(checkout / "boards") == "v1.2.3"
+    assert find_epoch(checkout / "boards") == WHEN
+
+
+def test_a_commit_without_tag(checkout: Path) -> None:
+    version = find_version(checkout)
+    assert len(version) >= 7
+    assert int(version, 16)
+
+
+def test_changed_files_show(checkout: Path) -> None:
+    _git(checkout, "tag", "v1.2.3")
+    (checkout / "boards/file").write_text("changed")
+    assert find_version(checkout) == "v1.2.3-dirty"
+
+
+def test_outside_of_git(tmp_path: Path) -> None:
+    assert (find_version(tmp_path), find_epoch(tmp_path)) == ("dirty", None)
+
+
+def test_without_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.run._path", lambda: str(checkout))
+    assert (find_version(checkout), find_epoch(checkout)) == ("dirty", None)
