@@ -7,11 +7,13 @@ mount, the path of a directory. Giving back what is already gone does nothing. C
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import stat
 import struct
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -25,28 +27,44 @@ Releaser = Callable[[str], None]
 LOOP_GET_STATUS64 = 0x4C05
 """ioctl of a loop device (linux/loop.h): device and inode of its file come first in the answer."""
 LOOP_INFO_BYTES = 232
+DELETED = " (deleted)"
+"""What the kernel adds to the path of a file that has no name any more."""
+GONE_S = 10.0
+"""How long a device may take to go, or a killed program to end, before what it holds counts as stuck."""
+GLANCE_S = 0.02
 
 
 def loop_devices(backing_file: str) -> list[str]:
     """Return the loop devices attached to a file, the deleted ones included (sysfs, loop/backing_file).
 
-    A container that was killed takes its mounts along, and a device it attached then shows the path below the mount
-    that is gone (/rooms/… for /var/lib/boardwright/rooms/…). Such a one is known by its inode.
+    The path alone says nothing where there are containers. One that was killed takes its mounts along, and its
+    device then shows the path below the mount that is gone (/rooms/… for /var/lib/boardwright/rooms/…); one that
+    lives may have the same path for another file. So a device is known by the inode of its file.
     """
-    found, real = [], os.path.realpath(backing_file)
-    for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+    real = os.path.realpath(backing_file)
+    return sorted(f"/dev/{name}" for name, backing in attached_files() if _is_attached_to(name, backing, real))
+
+
+def attached_files() -> list[tuple[str, str]]:
+    """Return the name of each attached loop device, with the path of its file as the kernel shows it here."""
+    found = []
+    for entry in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
         try:
-            backing = entry.read_text(encoding="utf-8").strip().removesuffix(" (deleted)")
+            found.append((entry.parent.parent.name, entry.read_text(encoding="utf-8").strip()))
         except OSError:
             continue  # Detached between listing and reading.
-        name = entry.parent.parent.name
-        if backing == real or (real.endswith(backing) and _is_attached_to(name, real)):
-            found.append(f"/dev/{name}")
-    return sorted(found)
+    return found
 
 
-def _is_attached_to(name: str, path: str) -> bool:
-    """Ask the device (LOOP_GET_STATUS64) for its file; False also when either cannot be asked."""
+def _is_attached_to(name: str, backing: str, path: str) -> bool:
+    """Say whether a device that shows `backing` is attached to the file at `path`."""
+    if backing.endswith(DELETED):
+        return backing.removesuffix(DELETED) == path
+    return path.endswith(backing) and is_backed_by(name, path)
+
+
+def is_backed_by(name: str, path: str) -> bool:
+    """Ask a loop device (LOOP_GET_STATUS64) for its file; False also when either cannot be asked."""
     info = bytearray(LOOP_INFO_BYTES)
     try:
         file = Path(path).stat()
@@ -79,6 +97,11 @@ def _mount_targets() -> list[str]:
 def _release_loop(backing_file: str) -> None:
     for device in loop_devices(backing_file):
         run(["losetup", "--detach", _loop_node(Path(device).name)])
+    deadline = time.monotonic() + GONE_S
+    while still := loop_devices(backing_file):  # The kernel waits for the last one who has it open.
+        if time.monotonic() > deadline:
+            raise BusyError(f"{still[0]} stays attached to {backing_file}: a program has it open")
+        time.sleep(GLANCE_S)
 
 
 def _release_mount(target: str) -> None:
@@ -87,13 +110,19 @@ def _release_mount(target: str) -> None:
 
 
 def _remove_directory(path: str) -> None:
-    if not Path(path).exists():
-        return
     inside = os.path.realpath(path) + "/"
     for target in _mount_targets():
         if target.startswith(inside):  # What is mounted there would be emptied too.
             raise BusyError(f"{path} is not removed: {target} is still mounted", hint="boardwright doctor --fix")
-    shutil.rmtree(path)
+    deadline = time.monotonic() + GONE_S
+    while Path(path).exists():
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            # A program of a killed build may not have ended yet, and still write or remove files there.
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or time.monotonic() > deadline:
+                raise
+            time.sleep(GLANCE_S)
 
 
 RELEASERS: Mapping[ResourceKind, Releaser] = {

@@ -23,6 +23,7 @@ from typing import IO, TextIO
 
 from builder import log
 from builder.errors import DISK_FULL_HINT, MachineError, SpaceError, ToolError, disk_full_as_space_error
+from builder.interrupts import held_off
 
 PASSED_ON = ("PATH", "HOME", "TERM", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
 LAST_LINES = 15
@@ -158,21 +159,24 @@ def _started(
     stderr: IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv", path=_path()) else []
-    process = subprocess.Popen(
-        [*guard, *command],
-        env=_environment(env),
-        cwd=cwd,
-        stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL,
-        stdout=stdout or subprocess.PIPE,
-        stderr=stderr or subprocess.PIPE,
-        start_new_session=True,
-    )
+    process = None
     try:
+        with held_off():  # Else it could be running and nobody know of it.
+            process = subprocess.Popen(
+                [*guard, *command],
+                env=_environment(env),
+                cwd=cwd,
+                stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL,
+                stdout=stdout or subprocess.PIPE,
+                stderr=stderr or subprocess.PIPE,
+                start_new_session=True,
+            )
         if isinstance(stdin, bytes):
             threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True).start()
         yield process
     finally:
-        _end(process)
+        if process:
+            _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

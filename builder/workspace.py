@@ -4,9 +4,10 @@
 A journal has one JSON line per event: `hold` is on the disk before a thing is taken, `free` after it was given
 back. The same functions give back at the end of a block and after a crash, so the second path is as tested as the
 first. A journal's owner is whoever holds the lock on it: the kernel drops that lock when the owner dies, however
-it dies, and across containers that share the directory.
+it dies, and across containers that share the directory. No two builds hold a thing of the same name, so giving back
+what a dead one left never touches what a living one has.
 
-    STATE/rooms/<board>/        the board's room: rootfs, scratch files, logs
+    STATE/rooms/<board>/        the board's room: rootfs, logs, a scratch directory for each build
     STATE/locks/<board>         held while the room is in use
     STATE/journals/<id>.jsonl   one per running build; gone after a clean end
 """
@@ -17,13 +18,15 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import IO, Literal
 
 from builder import log
-from builder.errors import BoardwrightError, BusyError
+from builder.errors import BoardwrightError, BusyError, SpaceError, disk_full_as_space_error
+from builder.interrupts import held_off
 from builder.resources import RELEASERS, Releaser, ResourceKind, is_mounted, loop_devices
 
 __all__ = [
@@ -63,7 +66,7 @@ class Leftovers:
 class Journal:
     """The held resources of one build."""
 
-    def __init__(self, path: Path, stream: IO[str], releasers: Mapping[ResourceKind, Releaser]) -> None:
+    def __init__(self, path: Path, stream: FileIO, releasers: Mapping[ResourceKind, Releaser]) -> None:
         self.path = path
         self._stream = stream
         self._releasers = releasers
@@ -80,9 +83,10 @@ class Journal:
         it failed half way. What cannot be given back raises (or is a note on the error in flight), and stays in
         the journal."""
         held = Held(kind, str(name))
-        self._write("hold", held)
-        self._held.append(held)
         try:
+            with held_off():
+                self._write("hold", held)
+                self._held.append(held)
             yield
         except BaseException as error:
             try:
@@ -93,14 +97,27 @@ class Journal:
         self._give_back(held)
 
     def _give_back(self, held: Held) -> None:
-        self._releasers[held.kind](held.name)
-        self._write("free", held)
-        self._held.remove(held)
+        with held_off():
+            if not any(each is held for each in self._held):
+                return  # It could not even be declared.
+            self._releasers[held.kind](held.name)
+            self._held = [each for each in self._held if each is not held]
+            with suppress(SpaceError):  # The disk is full: after a crash now it would be given back once more.
+                self._write("free", held)
 
     def _write(self, event: Literal["hold", "free"], held: Held) -> None:
-        self._stream.write(json.dumps({"event": event, "kind": held.kind, "name": held.name}) + "\n")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        """Append a line and have it on the disk; on a full disk, SpaceError and no part of the line."""
+        rest = json.dumps({"event": event, "kind": held.kind, "name": held.name}).encode() + b"\n"
+        end = self._stream.tell()
+        try:
+            with disk_full_as_space_error(self.path):
+                while rest:
+                    rest = rest[self._stream.write(rest) :]
+                os.fsync(self._stream.fileno())
+        except SpaceError:
+            self._stream.seek(end)
+            self._stream.truncate()
+            raise
 
 
 @dataclass(frozen=True)
@@ -117,8 +134,8 @@ class Workspace:
 
     @property
     def scratch(self) -> Path:
-        """Files of the running build; empty at its start."""
-        return self.room / "scratch"
+        """Files of the running build; empty at its start, and never the name of another build's."""
+        return self.room / f"scratch-{self.journal.path.stem.rpartition('-')[2]}"
 
     @property
     def log_file(self) -> Path:
@@ -137,38 +154,54 @@ def open_workspace(
     """Lock the room of `board` below `state`, clean it, and yield it with a journal.
 
     A second build of the same board waits for the first, or raises BusyError with `wait=False`. Leftovers of
-    builds that are gone are given back first.
+    builds that are gone are given back first; the one that was waited for may be among them.
     """
     known = releasers or RELEASERS
+    with disk_full_as_space_error(state), _locked(state / "locks" / board, board, wait=wait):
+        _give_back_leftovers(state, known)
+        with open_journal(state, board, known) as journal:
+            workspace = Workspace(state / "rooms" / board, journal)
+            workspace.room.mkdir(parents=True, exist_ok=True)
+            with journal.holding("directory", workspace.scratch):
+                workspace.scratch.mkdir()
+                yield workspace
+
+
+def _give_back_leftovers(state: Path, known: Mapping[ResourceKind, Releaser]) -> None:
     for leftovers in find_leftovers(state):
         if not all(held.kind in known for held in leftovers.held):
             continue  # Somebody else's, who knows how: an Engine's containers.
-        log.note(f"giving back what an interrupted build left ({len(leftovers.held)} things)")
+        if leftovers.held:
+            log.note(f"giving back what an interrupted build left ({len(leftovers.held)} things)")
         release(leftovers, known)
-    with _locked(state / "locks" / board, board, wait=wait), open_journal(state, board, known) as journal:
-        workspace = Workspace(state / "rooms" / board, journal)
-        workspace.room.mkdir(parents=True, exist_ok=True)
-        with journal.holding("directory", workspace.scratch):
-            RELEASERS["directory"](str(workspace.scratch))
-            workspace.scratch.mkdir()
-            yield workspace
 
 
 @contextmanager
 def open_journal(state: Path, name: str, releasers: Mapping[ResourceKind, Releaser]) -> Iterator[Journal]:
     """Start a journal; its file goes away when everything was given back."""
-    path = state / "journals" / f"{name}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unnamed = path.with_suffix(".new")  # Under its name only once locked: unlocked, it would look like a leftover.
-    with unnamed.open("x", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        unnamed.rename(path)
+    directory = state / "journals"
+    directory.mkdir(parents=True, exist_ok=True)
+    path, stream = _make_journal(directory, name)
+    with stream:
         journal = Journal(path, stream, releasers)
         try:
             yield journal
         finally:
-            if journal.is_clear:
-                path.unlink()
+            with held_off():
+                if journal.is_clear:
+                    path.unlink()
+
+
+def _make_journal(directory: Path, name: str) -> tuple[Path, FileIO]:
+    """Return a new journal, locked. Until it is, it looks like a leftover, and whoever cleans up may remove it."""
+    while True:
+        path = directory / f"{name}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
+        with disk_full_as_space_error(path):
+            stream = path.open("xb", buffering=0)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        if os.fstat(stream.fileno()).st_nlink:
+            return path, stream
+        stream.close()
 
 
 def find_leftovers(state: Path) -> list[Leftovers]:
@@ -185,16 +218,21 @@ def find_leftovers(state: Path) -> list[Leftovers]:
 
 
 def release(leftovers: Leftovers, releasers: Mapping[ResourceKind, Releaser]) -> None:
-    """Give back what a journal says is held, newest first, and remove the journal. Two that try take turns."""
+    """Give back what a journal says is held, newest first, and remove the journal. Of two that try, one does it."""
     try:
         stream = leftovers.journal.open(encoding="utf-8")
     except FileNotFoundError:
         return  # Somebody else was quicker.
     with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # Somebody else is at it, or its owner was only about to lock it.
+        if not os.fstat(stream.fileno()).st_nlink:
+            return  # Somebody else was done just now.
         for held in leftovers.held:
             releasers[held.kind](held.name)
-        leftovers.journal.unlink(missing_ok=True)
+        leftovers.journal.unlink()
 
 
 def _still_held(stream: IO[str]) -> tuple[Held, ...]:

@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 0,
     "log": 0,
     "units": 0,
+    "interrupts": 0,
     "version": 1,
     "run": 1,
     "tree": 1,

@@ -290,7 +290,10 @@ def test_what_a_killed_build_left_is_found_and_given_back(tmp_path: Path) -> Non
         assert find_leftovers(tmp_path) == []
         process.send_signal(signal.SIGKILL)
     (left,) = find_leftovers(tmp_path)
-    assert [each.name for each in left.held] == [str(held), str(tmp_path / "rooms" / "x" / "scratch")]
+    assert [each.name for each in left.held] == [
+        str(held),
+        str(tmp_path / "rooms" / "x" / f"scratch-{left.journal.stem[-8:]}"),
+    ]
     with open_workspace(tmp_path, "x", wait=False):
         assert not held.exists()
     assert journals(tmp_path) == []
@@ -315,17 +318,22 @@ def test_a_crowd_of_builds_loses_no_journal(tmp_path: Path) -> None:
     assert journals(tmp_path) == []
 
 
-def test_a_new_journal_has_its_name_only_once_it_is_locked(
+def test_a_new_journal_that_was_taken_for_a_leftover_is_made_again(
     tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[list[str]] = []
+    lock = fcntl.flock
+    cleaned: list[Path] = []
 
-    def look(stream: object, operation: int) -> None:
-        seen.append([path.name for path in journals(tmp_path) if path.suffix == ".jsonl"])
+    def lock_late(stream: object, operation: int) -> None:
+        if not cleaned:
+            cleaned.extend(journals(tmp_path))
+            cleaned[0].unlink()
+        lock(stream, operation)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fcntl, "flock", look)
-    with open_journal(tmp_path, "x", recorder.releasers):
-        assert seen == [[]]
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with open_journal(tmp_path, "x", recorder.releasers) as journal:
+        assert journals(tmp_path) == [journal.path] != cleaned
+    assert journals(tmp_path) == []
 
 
 def test_a_directory_is_given_back_once_and_again(tmp_path: Path) -> None:

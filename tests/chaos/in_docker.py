@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""A build in a container of a named image with a named volume: `in_docker.py IMAGE VOLUME BOARD PLACE`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from builder import cli
+from builder.engine import docker
+from builder.engine.docker import Request, run_in_docker
+from builder.errors import BoardwrightError
+from tests.chaos.place import WAYS
+
+image, volume, board, place = sys.argv[1:]
+setattr(docker, "make_builder_image", lambda _: image)  # noqa: B010 - the attribute is not docker's own
+try:
+    with cli.telling(json=True):
+        path = Path(place)
+        run_in_docker(Request(board, path / "boards", path / "state", path / "dist", options=WAYS, volume=volume))
+except BoardwrightError as error:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(error.exit_code)

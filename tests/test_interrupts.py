@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Moments that signals must not cut in two."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from builder.interrupts import ENDING, held_off
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in ENDING}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_waits_for_the_end_of_the_block(number: signal.Signals) -> None:
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt), held_off():  # noqa: PT012
+        signal.raise_signal(number)
+        done.append("to the end")
+    assert done == ["to the end"]
+
+
+def test_blocks_in_blocks_wait_for_the_outer_one() -> None:
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt), held_off():  # noqa: PT012 - the order in it is what is tested
+        with held_off():
+            signal.raise_signal(signal.SIGINT)
+        done.append("still inside")
+    assert done == ["still inside"]
+
+
+def test_without_a_signal_nothing_happens() -> None:
+    with held_off():
+        pass
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with held_off():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_error_in_the_block_is_kept_as_the_context() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, held_off():  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        raise ValueError("inside")
+    assert isinstance(caught.value.__context__, ValueError)
+
+
+def test_other_threads_are_never_interrupted() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        with held_off():
+            done.append("done")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == ["done"]
