@@ -4,18 +4,14 @@
 from __future__ import annotations
 
 import json as jsonlib
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 from builder import __version__, log
@@ -24,7 +20,7 @@ from builder.engine.console import open_shell
 from builder.engine.docker import Request, run_in_docker
 from builder.engine.doctor import run_doctor
 from builder.engine.local import enter_rootfs, install_tools
-from builder.errors import BoardwrightError, Interrupted, MachineError
+from builder.errors import BoardwrightError, MachineError
 from builder.options import (
     BOARDS,
     DIST,
@@ -58,6 +54,7 @@ from builder.recipe.load import list_boards, load_board
 from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
 from builder.release.artefact import Artefact
+from builder.session import show_error, telling
 from builder.version import find_epoch, find_version
 
 app = typer.Typer(
@@ -242,56 +239,11 @@ def _print_table(table: RenderableType) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
-@contextmanager
-def telling(*, json: bool, verbose: bool = False) -> Iterator[None]:
-    """Show the story where it belongs; SIGTERM and SIGINT both end the work in order."""
-    with log.use(_choose_sink(json=json, verbose=verbose)), _ended_by_signals():
-        try:
-            yield
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted; everything that was held is given back") from None
-
-
-def _choose_sink(*, json: bool, verbose: bool) -> log.Sink:
-    if json:
-        return log.Json(sys.stdout)
-    return log.Console(verbose=verbose) if sys.stderr.isatty() else log.Plain(sys.stderr, verbose=verbose)
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    def end(number: int, _: FrameType | None) -> None:
-        # A second signal must not cut the giving back short.
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def main() -> NoReturn:
     """Run the command line; every BoardwrightError becomes a message and its exit code."""
     try:
         app()
     except BoardwrightError as error:
-        _show_error(error)
+        show_error(error)
         sys.exit(error.exit_code)
     sys.exit(0)
-
-
-def _show_error(error: BoardwrightError) -> None:
-    if "--json" in sys.argv:
-        data = {"kind": error.kind, "hint": error.hint, "exit_code": error.exit_code}
-        log.Json(sys.stdout).show(log.Event("error", error.message, data))
-        return
-    console = Console(stderr=True, highlight=False)
-    console.print(f"[red]error:[/red] {escape(error.message)}", soft_wrap=True)
-    for remark in getattr(error, "__notes__", ()):
-        console.print(escape(remark), soft_wrap=True)
-    if error.hint:
-        console.print(f"[dim]hint:[/dim] {escape(error.hint)}", soft_wrap=True)

@@ -39,6 +39,7 @@ FLOORS = {
     "ci": 6,
     "engine": 7,
     "options": 7,
+    "session": 7,
     "cli": 8,
     "__main__": 9,
 }

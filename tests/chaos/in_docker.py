@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from builder import cli
+from builder import session
 from builder.engine import docker
 from builder.engine.docker import Request, run_in_docker
 from builder.errors import BoardwrightError
@@ -15,7 +15,7 @@ from tests.chaos.place import WAYS
 image, volume, board, place = sys.argv[1:]
 setattr(docker, "make_builder_image", lambda _: image)  # noqa: B010 - the attribute is not docker's own
 try:
-    with cli.telling(json=True):
+    with session.telling(json=True):
         path = Path(place)
         run_in_docker(Request(board, path / "boards", path / "state", path / "dist", options=WAYS, volume=volume))
 except BoardwrightError as error:

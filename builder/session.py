@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""One call of the command line: where its story goes, how signals end it, how its error is said."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.markup import escape
+
+from builder import log
+from builder.errors import BoardwrightError, Interrupted
+
+
+@contextmanager
+def telling(*, json: bool, verbose: bool = False) -> Iterator[None]:
+    """Show the story where it belongs; SIGTERM and SIGINT both end the work in order."""
+    with log.use(_choose_sink(json=json, verbose=verbose)), _ended_by_signals():
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            raise _interrupted(interrupt) from None
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> Interrupted:
+    """Say what became of what was held: a release that failed has left a note on the interrupt."""
+    notes = getattr(interrupt, "__notes__", ())
+    if not notes:
+        return Interrupted("interrupted; everything that was held is given back")
+    error = Interrupted("interrupted, and not everything could be given back", hint="boardwright doctor --fix")
+    for note in notes:
+        error.add_note(note)
+    return error
+
+
+def _choose_sink(*, json: bool, verbose: bool) -> log.Sink:
+    if json:
+        return log.Json(sys.stdout)
+    return log.Console(verbose=verbose) if sys.stderr.isatty() else log.Plain(sys.stderr, verbose=verbose)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    def end(number: int, _: FrameType | None) -> None:
+        # A second signal must not cut the giving back short.
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def show_error(error: BoardwrightError) -> None:
+    """Say what went wrong and what to do next: to a program as an event on stdout, to a person on stderr."""
+    if "--json" in sys.argv:
+        data = {"kind": error.kind, "hint": error.hint, "exit_code": error.exit_code}
+        log.Json(sys.stdout).show(log.Event("error", error.message, data))
+        return
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[red]error:[/red] {escape(error.message)}", soft_wrap=True)
+    for remark in getattr(error, "__notes__", ()):
+        console.print(escape(remark), soft_wrap=True)
+    if error.hint:
+        console.print(f"[dim]hint:[/dim] {escape(error.hint)}", soft_wrap=True)
