@@ -115,7 +115,9 @@ def _is_intact(path: Path, sha256: str) -> bool:
         return False
     if found != sha256:
         log.warn(f"{path} is damaged (its sha256 is {found}); it is fetched again")
-    return found == sha256
+        return False
+    os.utime(path)  # The time of its last use, for the cache's size limit.
+    return True
 
 
 @contextmanager

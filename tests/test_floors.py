@@ -26,6 +26,7 @@ FLOORS = {
     "workspace": 1,
     "fetch": 1,
     "store": 1,
+    "cache": 1,
     "recipe": 2,
     "lock": 2,
     "plan": 3,

@@ -101,6 +101,7 @@ def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache
         _replace_paths(scratch / "tree", native)
         (scratch / "tree").rename(tree)
         shutil.rmtree(scratch)
+    os.utime(tree)  # The time of its last use, for the cache's size limit.
     return tree
 
 

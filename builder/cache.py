@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""All that a state directory keeps to save time: packages, downloads, indexes, native twins, the boards' rootfs.
+
+    STATE/cache/store      .debs by digest
+    STATE/cache/files      other downloads by digest
+    STATE/cache/apt        indexes of the archives
+    STATE/cache/twins      native twins of foreign programs
+    STATE/rooms/*/rootfs   the finished system of each board's last build
+    STATE/cache/in-use     locked, shared, by every build
+
+What was not used for longest goes first. A .deb may go at any time, a rootfs when nobody builds or enters its board,
+the rest when nobody builds at all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.store import Store
+from builder.units import GIB
+
+CACHE_BYTES = 10 * GIB
+"""What is kept where nobody says how much."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that is kept; `used` is when it was last used, in seconds since 1970."""
+
+    kind: str
+    """package, download, index, twins or rootfs."""
+    name: str
+    path: Path
+    size_bytes: int
+    used: float
+
+
+def find_items(state: Path) -> list[Item]:
+    """Return all that is kept, what was not used for longest first."""
+    store, cache = Store(state / "cache/store"), state / "cache"
+    names = {ref.sha256: ref.name.removeprefix("deb/") for ref in store.refs()}
+    items = [
+        Item("package", names.get(entry.sha256, entry.sha256), entry.path, entry.size_bytes, entry.used)
+        for entry in store.entries()
+    ]
+    for kind, paths in (
+        ("download", cache.glob("files/[0-9a-f]*")),
+        ("index", (path for path in cache.glob("apt/*") if path.is_dir())),
+        ("index", cache.glob("twins/apt-*")),
+        ("twins", cache.glob("twins/*-for-*")),
+        ("rootfs", (state / "rooms").glob("*/rootfs")),
+    ):
+        items += [_describe(kind, path) for path in paths]
+    return sorted(items, key=lambda item: (item.used, item.name))
+
+
+def shrink(state: Path, limit_bytes: int) -> list[Item]:
+    """Remove what was not used for longest until `limit_bytes` are left, and what killed builds left in the store.
+
+    Returns what was removed. What is in use stays, even if that is more than the limit.
+    """
+    store = Store(state / "cache/store")
+    items = find_items(state)
+    total = sum(item.size_bytes for item in items)
+    removed = []
+    with _alone(state / "cache/in-use") as nobody_builds:
+        for item in items:
+            if total <= limit_bytes:
+                break
+            if _remove(item, state, store, nobody_builds=nobody_builds):
+                removed.append(item)
+                total -= item.size_bytes
+        if nobody_builds:
+            for pattern in ("rooms/*/*.doomed", "cache/*/*.doomed"):
+                for path in state.glob(pattern):
+                    shutil.rmtree(path)
+    store.tidy()
+    return removed
+
+
+@contextmanager
+def in_use(state: Path) -> Iterator[None]:
+    """Say that a build uses the caches: nothing but .debs is removed until the block ends."""
+    path = state / "cache/in-use"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        yield
+
+
+def _describe(kind: str, path: Path) -> Item:
+    name = path.parent.name if kind == "rootfs" else path.name
+    record = path / "made.json"
+    used = (record if record.exists() else path).stat().st_mtime
+    return Item(kind, name, path, _measure(path), used)
+
+
+def _measure(path: Path) -> int:
+    """Return the bytes that a file, or a directory with all below it, takes on the disk."""
+    if not path.is_dir():
+        return path.lstat().st_blocks * 512
+    total = 0
+    for directory, _, files in os.walk(path):
+        for name in files:
+            with suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(directory, name)).st_blocks * 512  # noqa: PTH118 - many files
+    return total
+
+
+def _remove(item: Item, state: Path, store: Store, *, nobody_builds: bool) -> bool:
+    if item.kind == "package":
+        store.drop(item.path.name)
+        return True
+    if item.kind == "rootfs":
+        with _alone(state / "locks" / item.name) as is_free:
+            return is_free and _delete(item.path)
+    return nobody_builds and _delete(item.path)
+
+
+def _delete(path: Path) -> bool:
+    if path.is_dir():
+        # Not removed in place: a kill would leave half of it under its name.
+        doomed = path.with_name(f".{path.name}.doomed")
+        shutil.rmtree(doomed, ignore_errors=True)
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    else:
+        path.unlink(missing_ok=True)
+    return True
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Lock a file if nobody has; say whether that worked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
