@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from builder import log
+from builder.cache import CACHE_BYTES, in_use, shrink
 from builder.fetch import fetch
 from builder.image.assemble import check_image, make_image
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact, Compression, make_artefact
-from builder.rootfs.make import make_rootfs
+from builder.rootfs.make import Use, make_rootfs
+from builder.units import render_size
 from builder.workspace import open_workspace
 
 
@@ -30,17 +32,31 @@ class Choices:
     emulation: Literal["auto", "redirect", "qemu"] = "auto"
     wait: bool = True
     """Wait for another build of the same board, or raise BusyError."""
-    reuse_rootfs: bool = False
-    """Take the rootfs of the last build when its key is the same; its packages are as old as that build."""
+    rootfs: Use = "current"
+    """When the rootfs of the last build is taken."""
+    cache_bytes: int = CACHE_BYTES
+    """What the caches may hold when the build is done."""
 
 
 def build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
     """Build everything a plan says and return the artefacts; nothing else is left but the board's room."""
+    artefacts = _build(plan, choices)
+    removed = shrink(choices.state, choices.cache_bytes)
+    if removed:
+        size = render_size(sum(item.size_bytes for item in removed))
+        log.note(f"the caches held more than {render_size(choices.cache_bytes)}: removed {size} not used for longest")
+    return artefacts
+
+
+def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
     cache = choices.state / "cache"
-    with open_workspace(choices.state, plan.board, wait=choices.wait) as workspace:
+    with (
+        in_use(choices.state),
+        open_workspace(choices.state, plan.board, wait=choices.wait) as workspace,
+    ):
         workspace.log_file.unlink(missing_ok=True)
         blobs = fetch_blobs(plan, cache / "files")
-        rootfs = make_rootfs(plan, workspace, emulation=choices.emulation, cache=cache, reuse=choices.reuse_rootfs)
+        rootfs = make_rootfs(plan, workspace, emulation=choices.emulation, cache=cache, use=choices.rootfs)
         image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)
         check_image(image)
         with log.step(f"artefact: {choices.compression}"):

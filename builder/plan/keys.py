@@ -48,8 +48,16 @@ def make_steps(plan: Plan, overlays: Iterable[Path]) -> tuple[Step, ...]:
     before = __version__
     for name, part, summary in stages:
         before = hashlib.sha256(canonical([before, name, part]).encode()).hexdigest()
-        steps.append(Step(name, before, summary))
+        steps.append(Step(name, before, summary, _digest_inputs(part)))
     return tuple(steps)
+
+
+def _digest_inputs(part: Slice) -> dict[str, str]:
+    """Return a short digest of each value of a slice; those of the recipe one by one."""
+    values = {"builder": __version__, **part}
+    recipe = values.pop("recipe", {})
+    values |= {f"recipe.{name}": value for name, value in recipe.items()} if isinstance(recipe, dict) else {}
+    return {name: hashlib.sha256(canonical(value).encode()).hexdigest()[:16] for name, value in values.items()}
 
 
 def _rootfs_slice(plan: Plan, overlays: Iterable[Path]) -> Slice:

@@ -7,6 +7,7 @@ that is as large as its content (`sectors is None`, always the last one): the im
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -89,6 +90,8 @@ class Step:
     key: str
     """Hash of everything that decides the product."""
     summary: str
+    inputs: Mapping[str, str]
+    """Digest of each thing that goes into the key, by name, to say which one changed."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ Neither shows a path of the machine that made the plan, but for a user-data file
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 
 from rich.console import Group, JustifyMethod, RenderableType
 from rich.markup import escape
@@ -43,9 +45,12 @@ def render_json(plan: Plan) -> str:
     return json.dumps(portable(data, plan.directories), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def render_table(plan: Plan) -> RenderableType:
-    """Return the plan as tables: facts, stages, slots, blobs, packages and archives."""
-    tables = [_facts(plan), _stages(plan), _slots(plan), _blobs(plan), _packages(plan), _archives(plan)]
+def render_table(plan: Plan, foreseen: Mapping[str, str] = MappingProxyType({})) -> RenderableType:
+    """Return the plan as tables: facts, stages, slots, blobs, packages and archives.
+
+    foreseen  what is known already about the product of a stage, by its name
+    """
+    tables = [_facts(plan), _stages(plan, foreseen), _slots(plan), _blobs(plan), _packages(plan), _archives(plan)]
     lines: list[RenderableType] = []
     for table in tables:
         if table.row_count:
@@ -96,10 +101,12 @@ def _docker(plan: Plan) -> str:
     return words.get(docker.source, f"Docker's own, {docker.channel}, {docker.version or 'newest'}")
 
 
-def _stages(plan: Plan) -> Table:
-    table = _table("Stages", "stage", "key", "makes")
+def _stages(plan: Plan, foreseen: Mapping[str, str]) -> Table:
+    known = any(foreseen.values())
+    table = _table("Stages", "stage", "key", "makes", *(["cache"] if known else []))
     for step in plan.steps:
-        table.add_row(step.name, step.key[:12], escape(step.summary))
+        notes = [escape(foreseen.get(step.name, ""))] if known else []
+        table.add_row(step.name, step.key[:12], escape(step.summary), *notes)
     return table
 
 

@@ -1,41 +1,33 @@
 # SPDX-License-Identifier: MIT
 """A tree of installed packages, made by mmdebstrap.
 
-mmdebstrap resolves, downloads, checks and unpacks with this machine's APT, and configures in the tree. What packages
-look at while they are configured is there before the first of them: fstab (initramfs-tools puts the right fsck into
-the initrd), APT's pins, the mount point of the FAT partition.
+mmdebstrap checks and unpacks with this machine's APT, and configures in the tree. It is given the indexes that were
+asked before (resolve.py), and the .debs of earlier builds. What packages look at while they are configured is there
+before the first of them: fstab (initramfs-tools puts the right fsck into the initrd), APT's pins, the mount point of
+the FAT partition.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from builder.errors import BoardwrightError, DownloadError, RecipeError, TrustError
+from builder import log
 from builder.plan.model import Plan
 from builder.rootfs import emulation as emulate
 from builder.rootfs.emulation import Emulation
+from builder.rootfs.explain import explain
 from builder.rootfs.fstab import render_fstab
 from builder.rootfs.identity import link_firmware
+from builder.rootfs.resolve import APT_OPTIONS, Archived
 from builder.rootfs.sources import render_pins, render_sources
-from builder.run import Result, failure, run
+from builder.run import run
+from builder.store import Store
 from builder.tree import write_text
+from builder.units import render_size
 
-APT_OPTIONS = ('APT::Install-Recommends "false"', 'Acquire::Languages "none"', 'Acquire::Retries "3"')
-
-UNTRUSTED = re.compile(
-    r"NO_PUBKEY|EXPKEYSIG|EXPSIG|BADSIG|REVKEYSIG|is not signed|Hash Sum mismatch|Missing key|"
-    r"File has unexpected size|"
-    r"Release file for .* is (expired|not valid yet)|sqv returned an error|couldn't be verified|Bad signature"
-)
-UNREACHABLE = re.compile(
-    r"Could not resolve|Could not connect|Unable to connect|Failed to fetch|Connection (failed|refused|timed out)|"
-    r"404 +Not Found|does not have a Release file"
-)
-UNKNOWN_PACKAGE = re.compile(r"Unable to locate package (\S+)|Package '?([a-z0-9+.-]+)'? has no installation candidate")
-UNKNOWN_VERSION = re.compile(r"(Version|Release) '([^']+)' for '([^']+)' was not found")
+ARCHIVES = "var/cache/apt/archives"
 
 
 def make_tree(
@@ -43,21 +35,41 @@ def make_tree(
     emulation: Emulation,
     keys: Mapping[str, Path],
     *,
+    packages: Sequence[Archived],
+    store: Store,
     target: Path,
     scratch: Path,
     log_file: Path,
 ) -> None:
     """Install the plan's packages into the directory `target`, which must not exist.
 
-    keys  keyring file on this machine for each archive of the recipe
+    keys      keyring file on this machine for each archive of the recipe
+    packages  what the archives have for the plan; the indexes that say so are in `scratch`/lists
+    store     where .debs come from, and where those that had to be downloaded go
 
     Raises TrustError (a signature, key or digest is wrong), DownloadError (an archive cannot be reached),
     RecipeError (an archive has no such package), SpaceError, ToolError (a package failed to configure).
     """
-    seed = _write_seed(plan, scratch / "seed")
-    sources = scratch / "archives.sources"
-    sources.write_text(render_sources(plan.recipe.archives, keys), encoding="utf-8")
-    argv = [
+    _write_seed(plan, scratch / "seed")
+    (scratch / "archives.sources").write_text(render_sources(plan.recipe.archives, keys), encoding="utf-8")
+    _place_debs(packages, store, scratch / "debs")
+    argv = _mmdebstrap(plan, emulation, target=target, scratch=scratch)
+    try:
+        result = run(
+            emulate.command(emulation, argv, rootfs=target),
+            env={"SOURCE_DATE_EPOCH": str(plan.epoch)},
+            ok=range(256),
+            log_file=log_file,
+            name="mmdebstrap",
+        )
+    finally:
+        _collect_debs(target / ARCHIVES, packages, store)  # Also those of a build that failed.
+    if result.code:
+        raise explain(result, plan, log_file, name="mmdebstrap")
+
+
+def _mmdebstrap(plan: Plan, emulation: Emulation, *, target: Path, scratch: Path) -> list[str]:
+    return [
         "mmdebstrap",
         *emulate.mmdebstrap_options(emulation),
         "--variant=minbase",
@@ -66,23 +78,41 @@ def make_tree(
         *(f"--aptopt={option}" for option in APT_OPTIONS),
         # Nothing is lost if the machine goes down now, and syncing each file of each package costs minutes.
         "--dpkgopt=force-unsafe-io",
-        f'--setup-hook=cp -a {shlex.quote(f"{seed}/.")} "$1/"',
+        f'--setup-hook=cp -a {shlex.quote(f"{scratch}/seed/.")} "$1/"',
+        # The indexes that were asked before: the same answer, and nothing to download.
+        f'--setup-hook=cp -a {shlex.quote(f"{scratch}/lists/.")} "$1/var/lib/apt/lists/"',
+        f'--setup-hook=cp -al {shlex.quote(f"{scratch}/debs/.")} "$1/{ARCHIVES}/"',
+        # The .debs stay in the tree until _collect_debs has them.
+        "--skip=update,essential/unlink,cleanup/apt/cache",
         plan.recipe.suite,
         str(target),
-        str(sources),
+        f"{scratch}/archives.sources",
     ]
-    result = run(
-        emulate.command(emulation, argv, rootfs=target),
-        env={"SOURCE_DATE_EPOCH": str(plan.epoch)},
-        ok=range(256),
-        log_file=log_file,
-        name="mmdebstrap",
-    )
-    if result.code:
-        raise explain(result, plan, log_file)
 
 
-def _write_seed(plan: Plan, seed: Path) -> Path:
+def _place_debs(packages: Sequence[Archived], store: Store, directory: Path) -> None:
+    """Give the store's .debs the names that APT looks for. APT itself compares only their sizes with the signed
+    index, so they are taken by the digest that stands there, and hashed."""
+    directory.mkdir()
+    placed = [package for package in packages if store.place(package.sha256, directory / package.file)]
+    size = sum(package.size_bytes for package in packages) - sum(package.size_bytes for package in placed)
+    log.note(f"{len(placed)} of {len(packages)} packages are here already; {render_size(size)} to download")
+
+
+def _collect_debs(directory: Path, packages: Sequence[Archived], store: Store) -> None:
+    """Move the .debs that the store lacks from the tree into it, and remove the others."""
+    wanted = {package.file: package for package in packages}
+    for deb in sorted(directory.glob("*.deb")):
+        package = wanted.get(deb.name)
+        if package is None or store.has(package.sha256):
+            deb.unlink()
+            continue
+        store.take(deb, package.sha256)
+        facts = {"name": package.name, "version": package.version, "architecture": package.architecture}
+        store.set_ref(f"deb/{package.file}", package.sha256, facts)
+
+
+def _write_seed(plan: Plan, seed: Path) -> None:
     for slot in plan.disk.slots:
         (seed / slot.mount.lstrip("/")).mkdir(parents=True, exist_ok=True)
     link_firmware(plan, seed)
@@ -90,37 +120,3 @@ def _write_seed(plan: Plan, seed: Path) -> Path:
     pins = render_pins(plan.recipe.archives)
     if pins:
         write_text(seed, "/etc/apt/preferences.d/boardwright", pins)
-    return seed
-
-
-def explain(result: Result, plan: Plan, log_file: Path) -> BoardwrightError:
-    """Return the error that says what APT or dpkg met, by what the user can do about it."""
-    said = result.stderr + result.stdout
-    lines = [line.strip() for line in said.splitlines()]
-    untrusted = [line for line in lines if UNTRUSTED.search(line)]
-    unreachable = [line for line in lines if UNREACHABLE.search(line)]
-    unknown = _find_unknown(said)
-    hint = f"the whole story is in {log_file}"
-    if untrusted:
-        return TrustError("\n".join(["a package archive is not to be trusted:", *_first(untrusted)]), hint=hint)
-    if unknown:
-        suites = ", ".join(sorted({suite for archive in plan.recipe.archives.values() for suite in archive.suites}))
-        return RecipeError(
-            f"boards/{plan.board}: no package {', '.join(unknown)} for {plan.recipe.architecture} in {suites}",
-            hint="look for the name with `apt-cache search`, or add the archive that has it to `archives`",
-        )
-    if unreachable:
-        return DownloadError("\n".join(["a package archive cannot be reached:", *_first(unreachable)]), hint=hint)
-    return failure(result, log_file, name="mmdebstrap")
-
-
-def _find_unknown(said: str) -> list[str]:
-    """Return the packages APT does not know, as a recipe names them: tool, tool=1.0, tool/trixie-backports."""
-    names = {match[1] or match[2] for match in UNKNOWN_PACKAGE.finditer(said)}
-    signs = {"Version": "=", "Release": "/"}
-    chosen = {f"{match[3]}{signs[match[1]]}{match[2]}" for match in UNKNOWN_VERSION.finditer(said)}
-    return sorted(names | chosen)
-
-
-def _first(lines: list[str]) -> list[str]:
-    return [f"  | {line}" for line in dict.fromkeys(lines)][:5]

@@ -12,7 +12,6 @@ that table. Nothing is held here: whatever command() returns frees all it takes 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import re
 import shutil
@@ -28,6 +27,7 @@ from builder.log import note, step, warn
 from builder.rootfs import enter, twins
 from builder.rootfs.twins import Architecture, Sources
 from builder.run import run
+from builder.store import locked
 
 __all__ = ["Emulation", "Mode", "Sources", "choose", "command", "mmdebstrap_options", "prepare"]
 
@@ -106,8 +106,8 @@ def prepare(emulation: Emulation, sources: Sources, *, cache: Path) -> Emulation
     cache = cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     native = ARCHITECTURES[_read_native_architecture()]
-    with step(f"native twins of {emulation.architecture} programs"), (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # Builds of two boards share what is made here, and APT's lists.
+    # Two builds would make the same tree in the same place.
+    with step(f"native twins of {emulation.architecture} programs"), locked(cache / "lock"):
         tree = twins.make(sources, native=native, foreign=ARCHITECTURES[emulation.architecture], cache=cache)
     if tree is None:
         reason = f"{sources.suite} has no package in the same version for {native.name}"

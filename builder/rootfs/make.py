@@ -2,16 +2,19 @@
 """The rootfs stage: a plan becomes a finished system, one tree per filesystem.
 
 The tree is made aside and takes its place in the board's room when it is complete, so `shell` never opens half a
-system. Everything that is mounted on the way lives in namespaces and ends with them.
+system. The one that is there from the last build is taken where nothing has changed. Everything that is mounted on
+the way lives in namespaces and ends with them.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from builder import log
-from builder.errors import RecipeError
+from builder.errors import DownloadError, RecipeError
 from builder.fetch import fetch
 from builder.plan.model import DebPlan, Plan
 from builder.rootfs import emulation as emulate
@@ -20,10 +23,13 @@ from builder.rootfs.bootloader import Command, prepare_boot
 from builder.rootfs.bootstrap import make_tree
 from builder.rootfs.clean import clamp_times, clean_tree
 from builder.rootfs.emulation import Emulation
-from builder.rootfs.kept import find_kept, tree_name, write_kept
+from builder.rootfs.kept import RECORD, Kept, digest_trees, find_kept, tree_name, write_kept
 from builder.rootfs.model import Package, Rootfs
+from builder.rootfs.origin import Origin, find_changed_input, find_changed_packages, find_inputs, find_packages
+from builder.rootfs.resolve import Archived, resolve
 from builder.rootfs.sources import collect_keys, install_sources, render_pins, render_sources
 from builder.run import run
+from builder.store import Store
 from builder.tree import resolve_inside
 from builder.workspace import Workspace
 
@@ -31,33 +37,96 @@ CUSTOMISE = "customise.sh"
 INSIDE = "/var/tmp/boardwright"  # noqa: S108 - of the rootfs, where nobody else is
 
 
-def make_rootfs(plan: Plan, workspace: Workspace, *, emulation: str, cache: Path, reuse: bool = False) -> Rootfs:
-    """Build the system of a plan.
+Use = Literal["current", "asked", "never"]
+"""When the rootfs of the last build is taken: nothing has changed, here and in the archives; nothing that was asked
+for has changed; never."""
 
-    reuse      take the room's rootfs if it was made by the same key
+
+def make_rootfs(plan: Plan, workspace: Workspace, *, emulation: str, cache: Path, use: Use = "current") -> Rootfs:
+    """Return the system of a plan: that of the room, or made now.
+
+    use        when the room's rootfs is taken
     emulation  how foreign programs run: auto, redirect or qemu
     cache      directory of downloads and of what the emulation keeps
 
     Raises MachineError, RecipeError, DownloadError, TrustError, SpaceError or ToolError.
     """
-    kept = find_kept(workspace.rootfs) if reuse else None
-    if kept and kept[0] == _key(plan):
+    inputs = find_inputs(plan, emulation=emulation)
+    kept = None if use == "never" else _find_usable(workspace.rootfs, inputs)
+    if kept and use == "asked":
         log.note("the rootfs of the last build is taken: nothing that was asked for has changed")
-        return kept[1]
-    tree = workspace.scratch / "rootfs"
-    with log.step("keys and emulation"):
-        keys = collect_keys(plan.recipe.archives, cache)
-        how = _prepare_emulation(plan, keys, emulation, cache)
+        return kept.rootfs
+    keys = collect_keys(plan.recipe.archives, cache)
+    with log.step("packages of the archives"):
+        lists = workspace.scratch / "lists"
+        try:
+            packages = resolve(plan, keys, cache=cache, lists=lists, log_file=workspace.log_file)
+        except DownloadError as error:
+            if kept:
+                error.hint += "; --reuse-rootfs takes the rootfs of the last build without asking"
+            raise
+    origin = Origin(inputs, find_packages(packages))
+    if kept and kept.origin:
+        change = find_changed_packages(kept.origin.packages, origin.packages)
+        if not change:
+            log.note("the rootfs of the last build is taken: nothing has changed, also not in the archives")
+            return kept.rootfs
+        log.note(f"the rootfs is made anew: {change}")
+    return _make(plan, workspace, keys, packages, origin, cache=cache)
+
+
+def _find_usable(room: Path, inputs: Mapping[str, str]) -> Kept | None:
+    """Return the rootfs of the last build if it has these inputs and is whole; say why not."""
+    kept = find_kept(room)
+    if kept is None or kept.origin is None:
+        return None
+    changed = find_changed_input(kept.origin.inputs, inputs)
+    if changed:
+        log.note(f"the rootfs is made anew: {changed} has changed")
+        return None
+    if digest_trees(room) != kept.digest:
+        log.warn(f"the rootfs is made anew: somebody has changed {room}")
+        return None
+    (room / RECORD).touch()
+    return kept
+
+
+def _make(
+    plan: Plan,
+    workspace: Workspace,
+    keys: dict[str, Path],
+    packages: Sequence[Archived],
+    origin: Origin,
+    *,
+    cache: Path,
+) -> Rootfs:
+    tree, store = workspace.scratch / "rootfs", Store(cache / "store")
+    with log.step("emulation"):
+        how = _prepare_emulation(plan, keys, origin.inputs["emulation"], cache)
     with log.step(f"packages: {len(plan.packages.names)} asked for, {plan.recipe.suite} {plan.recipe.architecture}"):
-        make_tree(plan, how, keys, target=tree, scratch=workspace.scratch, log_file=workspace.log_file)
+        make_tree(
+            plan,
+            how,
+            keys,
+            packages=packages,
+            store=store,
+            target=tree,
+            scratch=workspace.scratch,
+            log_file=workspace.log_file,
+        )
+    is_foreseen = {package.name: package.version for package in read_packages(tree)} == {
+        package.name: package.version for package in packages
+    }
     with log.step("system: files, users, units, boot"):
         _install_debs(plan, how, tree, workspace, cache)
         _make_system(plan, how, tree, workspace)
         install_sources(tree, plan.recipe.archives, keys)
         clean_tree(tree)
-    packages = read_packages(tree)
-    with log.step(f"trees of {len(packages)} packages"):
-        return _split(plan, tree, workspace, packages)
+    installed = read_packages(tree)
+    if not is_foreseen:
+        log.warn("APT installed other packages than it had announced; the next build makes the rootfs anew")
+    with log.step(f"trees of {len(installed)} packages"):
+        return _split(plan, tree, workspace, installed, origin if is_foreseen else None)
 
 
 def _prepare_emulation(plan: Plan, keys: dict[str, Path], wanted: str, cache: Path) -> Emulation:
@@ -131,7 +200,9 @@ def read_packages(tree: Path) -> tuple[Package, ...]:
     return tuple(Package(row[1], row[2], row[3], int(row[4] or 0)) for row in fields if row[0] == "installed")
 
 
-def _split(plan: Plan, tree: Path, workspace: Workspace, packages: tuple[Package, ...]) -> Rootfs:
+def _split(
+    plan: Plan, tree: Path, workspace: Workspace, packages: tuple[Package, ...], origin: Origin | None
+) -> Rootfs:
     """Move what belongs to other filesystems out of the tree, and put the result in the board's room."""
     room = workspace.rootfs
     if room.exists():
@@ -152,10 +223,6 @@ def _split(plan: Plan, tree: Path, workspace: Workspace, packages: tuple[Package
     for path in sorted(aside.iterdir()):
         clamp_times(path, plan.epoch)
     rootfs = Rootfs(trees, packages)
-    write_kept(aside, _key(plan), rootfs)
+    write_kept(aside, rootfs, origin)
     aside.rename(room)
     return rootfs
-
-
-def _key(plan: Plan) -> str:
-    return next(step.key for step in plan.steps if step.name == "rootfs")

@@ -23,6 +23,7 @@ from builder.recipe.load import load_board
 from builder.resources import attached_files
 from builder.rootfs.kept import write_kept
 from builder.rootfs.model import Package, Rootfs
+from builder.rootfs.origin import Origin, find_inputs
 from tests.conftest import ROOT
 from tests.recipe.boards import write_board
 
@@ -236,12 +237,12 @@ def read_command(process: Path) -> str:
 
 
 def write_rootfs(directory: Path, boards: Path, board: str) -> None:
-    """Write a rootfs of a few files that has the key of the board's plan."""
+    """Write a rootfs of a few files that a build of the board takes."""
     plan = make_plan(load_board(boards, board), version=VERSION, epoch=EPOCH, user_data=None)
     trees = {"/": directory / "root", "/boot": directory / "boot"}
     for tree in trees.values():
         (tree / "etc").mkdir(parents=True)
         (tree / "etc" / "data").write_bytes(os.urandom(2 * 1024 * 1024))
     (trees["/"] / "boot").mkdir()
-    key = next(step.key for step in plan.steps if step.name == "rootfs")
-    write_kept(directory, key, Rootfs(trees, (Package("base", "1", "amd64", 1),)))
+    origin = Origin(find_inputs(plan, emulation="auto"), {})
+    write_kept(directory, Rootfs(trees, (Package("base", "1", "amd64", 1),)), origin)

@@ -96,7 +96,7 @@ def test_what_a_shell_changes_is_thrown_away(tmp_path: Path) -> None:
     copy_shell(root)
     boot.mkdir()
     (boot / "user-data").write_text("#cloud-config\n")
-    write_kept(kept, "key", Rootfs({"/": root, "/boot/firmware": boot}, ()))
+    write_kept(kept, Rootfs({"/": root, "/boot/firmware": boot}, ()), None)
     before = sorted(path.relative_to(kept) for path in kept.rglob("*"))
     program = (
         "from pathlib import Path; from builder.engine.local import enter_rootfs; import sys;"

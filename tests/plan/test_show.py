@@ -77,6 +77,15 @@ def test_table_shows_every_decision(boards: Path) -> None:
     assert "Boot blobs" not in text
 
 
+def test_what_is_foreseen_stands_beside_its_stage(boards: Path) -> None:
+    stream = io.StringIO()
+    table = render_table(_plan(boards), {"rootfs": "made anew: [x] has changed"})
+    Console(file=stream, width=300, color_system=None).print(table)
+    (line,) = (line for line in stream.getvalue().splitlines() if line.startswith("rootfs "))
+    assert line.rstrip().endswith("made anew: [x] has changed")
+    assert " cache" not in _printed(_plan(boards))
+
+
 def test_slots_say_first_and_last_sector(boards: Path) -> None:
     rows = [line.split() for line in _printed(_plan(boards)).splitlines() if line.startswith("1  boot")]
     assert rows[0][3:8] == ["2048", "133119", "131072", "64", "MiB"]

@@ -95,5 +95,5 @@ def made(
     plan = plan_board(boards, "board")
     with open_workspace(state, "board") as workspace:
         rootfs = make_rootfs(plan, workspace, emulation="auto", cache=state / "cache")
-    yield Made(plan, rootfs, state, boards)
+    yield Made(plan, rootfs, state, boards, vendor)
     shutil.rmtree(state)  # 200 MB, which pytest would keep for three sessions

@@ -62,6 +62,7 @@ class Made:
     rootfs: Rootfs
     state: Path
     boards: Path
+    vendor: Archive
 
     @property
     def root(self) -> Path:
@@ -90,6 +91,7 @@ def write_system(boards: Path, vendor: Archive, docker: Archive, pinned: Archive
 
 def _fill_archives(vendor: Archive, docker: Archive, pinned: Archive) -> None:
     units = {f"/usr/lib/systemd/system/{name}.service": UNIT for name in ("first", "second", "third")}
+    vendor.add("linux-tiny", "6.99")  # for the children of the board, which name it; the board itself brings a file
     vendor.add("vendor-boot", files={"/usr/sbin/u-boot-update": EXTLINUX, **units})
     pinned.add("pinned-tool", files={"/usr/share/pinned": "pinned\n"})
     for name in DOCKER:

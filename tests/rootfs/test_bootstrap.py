@@ -13,7 +13,7 @@ import pytest
 
 from builder.errors import BoardwrightError, DownloadError, RecipeError, SpaceError, ToolError, TrustError
 from builder.plan.model import Plan
-from builder.rootfs.bootstrap import explain
+from builder.rootfs.explain import explain
 from builder.rootfs.make import make_rootfs
 from builder.run import Result
 from builder.workspace import open_workspace
@@ -31,6 +31,7 @@ UNTRUSTED = {
     "2.6 expired key": f"W: GPG error: {AT} trixie InRelease: The following signatures were invalid: EXPKEYSIG "
     "41EB403929D99E84 good <good@localhost>",
     "unsigned": f"E: The repository '{AT} trixie InRelease' is not signed.",
+    "no longer signed": f"E: The repository '{AT} trixie InRelease' is no longer signed.",
     "expired": f"E: Release file for {AT}/dists/trixie/InRelease is expired (invalid since 24h 0min 0s). Updates for "
     "this repository will not be applied.",
     "early": f"E: Release file for {AT}/dists/trixie/InRelease is not valid yet (invalid for another 23h 59min 50s). "
@@ -51,6 +52,7 @@ UNREACHABLE = {
     "name": "E: Failed to fetch http://nosuch.invalid/dists/trixie/InRelease  Could not resolve 'nosuch.invalid'",
     "silent": "E: Failed to fetch http://10.0.0.1/dists/trixie/InRelease  Unable to connect to 10.0.0.1:80:",
     "missing": f"E: Failed to fetch {AT}/pool/tool_1.0_all.deb  404  File not found [IP: 127.0.0.1 8000]",
+    "archive gone": f"E: The repository '{AT} trixie Release' no longer has a Release file.",
     "no archive": f"E: The repository '{AT} trixie Release' does not have a Release file.",
 }
 UNKNOWN = {
@@ -65,7 +67,7 @@ UNKNOWN = {
 def _explain(plan: Plan, said: str) -> BoardwrightError:
     noise = "I: running apt-get update...\ndone\n"
     result = Result(("mmdebstrap",), 25, "", f"{noise}{said}\nE: mmdebstrap failed to run\n")
-    return explain(result, plan, Path("/room/build.log"))
+    return explain(result, plan, Path("/room/build.log"), name="mmdebstrap")
 
 
 @pytest.mark.parametrize("said", UNTRUSTED.values(), ids=UNTRUSTED.keys())
@@ -146,6 +148,7 @@ def archive(make_archive: Callable[[], Archive]) -> Archive:
     one = make_archive()
     one.add("base-files", fields="Essential: yes\n")
     one.add("apt")
+    one.add("tiny-kernel")
     return one
 
 

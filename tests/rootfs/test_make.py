@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from builder.plan.model import Plan
 from builder.rootfs.kept import find_kept
 from builder.run import run
+from builder.store import Store
 from builder.tree import resolve_inside
 from tests.rootfs.boards import EPOCH
 from tests.rootfs.system import KEYRING, Made
@@ -82,7 +83,9 @@ def test_one_tree_per_filesystem(made: Made) -> None:
     boot = made.rootfs.trees["/boot/firmware"]
     assert (boot / "os-release").read_text() == made.text("/etc/os-release")
     assert list((made.root / "boot/firmware").iterdir()) == []
-    assert find_kept(made.state / "rooms/board/rootfs") == (_key(made.plan), made.rootfs)
+    kept = find_kept(made.state / "rooms/board/rootfs")
+    assert kept
+    assert kept.rootfs == made.rootfs
 
 
 def test_nothing_is_younger_than_the_plan(made: Made) -> None:
@@ -91,14 +94,21 @@ def test_nothing_is_younger_than_the_plan(made: Made) -> None:
 
 
 def test_nothing_of_the_build_is_left(made: Made) -> None:
-    for directory in ("tmp", "var/tmp", "run", "dev", "proc", "sys", "var/lib/apt/lists"):
+    archives = "var/cache/apt/archives"
+    for directory in ("tmp", "var/tmp", "run", "dev", "proc", "sys", "var/lib/apt/lists", f"{archives}/partial"):
         assert list((made.root / directory).iterdir()) == [], directory
     assert made.text("/etc/machine-id") == ""
+    assert {path.name for path in (made.root / archives).iterdir()} == {"lock", "partial"}
+    assert list((made.root / "var/cache/apt").glob("*.bin")) == []
     assert run(["grep", "-rlF", str(made.state.parent), made.root], ok=(0, 1)).stdout == ""
     assert sorted(path.name for path in (made.state / "rooms/board").iterdir()) == ["build.log", "rootfs"]
     assert list((made.state / "journals").iterdir()) == []
     assert str(made.state) not in Path("/proc/self/mountinfo").read_text()
 
 
-def _key(plan: Plan) -> str:
-    return next(step.key for step in plan.steps if step.name == "rootfs")
+def test_every_package_is_in_the_store_by_its_digest(made: Made) -> None:
+    store = Store(made.state / "cache/store")
+    names = {ref.facts["name"] for ref in store.refs()}
+    assert names == {package.name for package in made.rootfs.packages} - {"linux-tiny", "extra"}
+    assert all(hashlib.sha256(entry.path.read_bytes()).hexdigest() == entry.sha256 for entry in store.entries())
+    assert all(entry.path.stat().st_nlink == 1 for entry in store.entries())

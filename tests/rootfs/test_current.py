@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""When the rootfs of the last build is taken, and that .debs of earlier builds change nothing but the time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from builder import log
+from builder.errors import DownloadError
+from builder.rootfs import make
+from builder.rootfs.foresee import foresee
+from builder.rootfs.kept import find_kept
+from builder.rootfs.make import Use, make_rootfs
+from builder.rootfs.model import Rootfs
+from builder.store import Store
+from builder.workspace import open_workspace
+from tests.rootfs.boards import plan_board
+from tests.rootfs.system import Made
+from tests.rootfs.test_remake import list_trees
+
+pytestmark = [pytest.mark.machine, pytest.mark.slow]
+
+
+class MadeAnewError(Exception):
+    """Stands for minutes of work."""
+
+
+class Notes:
+    """A sink that keeps notes and warnings."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def show(self, event: log.Event) -> None:
+        if event.kind in ("note", "warn"):
+            self.texts.append(event.text)
+
+
+@pytest.fixture
+def notes() -> Iterator[list[str]]:
+    sink = Notes()
+    with log.use(sink):
+        yield sink.texts
+
+
+Again = Callable[..., Rootfs]
+
+
+@pytest.fixture
+def again(made: Made, monkeypatch: pytest.MonkeyPatch, notes: list[str]) -> Again:
+    """Build the board once more, up to the point where the rootfs would be made."""
+
+    def refuse(*_: object, **__: object) -> Rootfs:
+        raise MadeAnewError
+
+    monkeypatch.setattr(make, "_make", refuse)
+
+    def call(use: Use = "current", emulation: str = "auto") -> Rootfs:
+        plan = plan_board(made.boards, "board")
+        with open_workspace(made.state, "board") as workspace:
+            return make_rootfs(plan, workspace, emulation=emulation, cache=made.state / "cache", use=use)
+
+    return call
+
+
+@contextmanager
+def replaced(path: Path, text: str) -> Iterator[None]:
+    before = path.read_text()
+    path.write_text(text)
+    yield
+    path.write_text(before)
+
+
+def test_it_is_taken_when_nothing_has_changed(made: Made, again: Again, notes: list[str]) -> None:
+    assert again() == made.rootfs
+    assert notes == ["the rootfs of the last build is taken: nothing has changed, also not in the archives"]
+    assert foresee(made.state, plan_board(made.boards, "board")) == "that of the last build, if no archive has news"
+
+
+def test_it_is_not_taken_when_that_is_not_wanted(again: Again) -> None:
+    with pytest.raises(MadeAnewError):
+        again("never")
+
+
+def test_a_newer_package_of_an_archive(made: Made, again: Again, notes: list[str]) -> None:
+    """What was asked for is the same: without a look at the archives it is taken, by the word of the user."""
+    vendor = made.vendor
+    before = list(vendor.debs)
+    try:
+        vendor.add("vendor-boot", "1.1")
+        vendor.publish()
+        assert again("asked") == made.rootfs
+        with pytest.raises(MadeAnewError):
+            again()
+        assert notes[-1] == "the rootfs is made anew: vendor-boot 1.0 → 1.1"
+    finally:
+        vendor.debs[:] = before
+        vendor.publish()
+
+
+def test_a_file_of_the_board(made: Made, again: Again, notes: list[str]) -> None:
+    with replaced(made.boards / "board/files/etc/sudoers.d/own", "# other\n"):
+        for use in ("current", "asked"):
+            with pytest.raises(MadeAnewError):
+                again(use)
+            assert "the rootfs is made anew: overlays has changed" in notes
+        words = foresee(made.state, plan_board(made.boards, "board"))
+    assert words == "made anew: overlays has changed"
+
+
+def test_another_emulation(again: Again, notes: list[str]) -> None:
+    with pytest.raises(MadeAnewError):
+        again(emulation="qemu")
+    assert notes == ["the rootfs is made anew: emulation has changed"]
+
+
+def test_another_mmdebstrap(again: Again, notes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "mmdebstrap"
+    tool.write_text("#!/bin/sh\necho mmdebstrap 99\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(MadeAnewError):
+        again()
+    assert notes == ["the rootfs is made anew: tool mmdebstrap has changed"]
+
+
+def test_a_tree_that_somebody_wrote_into(made: Made, again: Again, notes: list[str]) -> None:
+    stranger = made.root / "etc/stranger"
+    before = stranger.parent.stat()
+    stranger.touch()
+    try:
+        with pytest.raises(MadeAnewError):
+            again("asked")
+    finally:
+        stranger.unlink()
+        os.utime(stranger.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "somebody has changed" in notes[0]
+
+
+def test_an_archive_that_is_away(made: Made, again: Again) -> None:
+    release = made.vendor.directory / "dists/trixie/InRelease"
+    release.rename(release.with_name("away"))
+    try:
+        with pytest.raises(DownloadError) as caught:
+            again()
+        assert "--reuse-rootfs" in caught.value.hint
+        assert again("asked") == made.rootfs
+    finally:
+        release.with_name("away").rename(release)
+
+
+def test_an_index_that_was_cut_short(made: Made, again: Again, notes: list[str]) -> None:
+    name = made.vendor.url.rpartition("/")[2]
+    (index,) = (made.state / "cache/apt").glob(f"*/var/lib/apt/lists/*_{name}_*_Packages")
+    content = index.read_bytes()
+    index.write_bytes(content[: len(content) // 2])
+    assert again() == made.rootfs
+    assert notes[0] == f"{index} is damaged; it is fetched again"
+    assert index.read_bytes() == content
+
+
+def test_debs_of_the_store_give_the_same_trees(made: Made, notes: list[str], tmp_path: Path) -> None:
+    """A room of its own, the packages of the first build; one of them is damaged without a change of its size."""
+    store = Store(made.state / "cache/store")
+    count = len(store.entries())
+    ref = next(ref for ref in store.refs() if ref.facts["name"] == "dash")
+    path = next(entry.path for entry in store.entries() if entry.sha256 == ref.sha256)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with open_workspace(tmp_path / "state", "board") as workspace:
+        cache = made.state / "cache"
+        rootfs = make_rootfs(plan_board(made.boards, "board"), workspace, emulation="auto", cache=cache)
+    assert any(f"{path} is damaged" in text for text in notes)
+    assert any(text.startswith(f"{count - 1} of {count} packages are here already; ") for text in notes)
+    assert path.read_bytes() == content
+    differences = [one for one in zip(list_trees(made.rootfs), list_trees(rootfs), strict=True) if one[0] != one[1]]
+    assert differences == []
+    kept = find_kept(tmp_path / "state/rooms/board/rootfs")
+    assert kept
+    assert kept.origin
