@@ -7,6 +7,7 @@ import json as jsonlib
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,20 +16,23 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from builder import __version__, log
+from builder.engine.caches import Verb, render_lines, run_cache
 from builder.engine.connect import choose_engine
 from builder.engine.console import open_shell
-from builder.engine.docker import Request, run_in_docker
 from builder.engine.doctor import run_doctor
-from builder.engine.local import enter_rootfs, install_tools
+from builder.engine.local import enter_rootfs
+from builder.engine.place import build_on
 from builder.errors import BoardwrightError, MachineError
 from builder.options import (
     BOARDS,
+    CACHE_SIZE,
     DIST,
     STATE,
     Assembler,
     AssemblerName,
     BoardName,
     Boards,
+    CacheSize,
     Compress,
     CompressionName,
     Emulation,
@@ -38,15 +42,17 @@ from builder.options import (
     Epoch,
     ImageVersion,
     Json,
+    NoCache,
     NoWait,
     Output,
     ReuseRootfs,
     State,
     UserData,
     Verbose,
+    load_cache_size,
+    load_use,
 )
 from builder.pipeline import Choices
-from builder.pipeline import build as run_pipeline
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.plan.show import render_json, render_table
@@ -54,6 +60,7 @@ from builder.recipe.load import list_boards, load_board
 from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
 from builder.release.artefact import Artefact
+from builder.rootfs.foresee import foresee
 from builder.session import show_error, telling
 from builder.version import find_epoch, find_version
 
@@ -94,6 +101,8 @@ def build(
     epoch: Epoch = None,
     no_wait: NoWait = False,
     reuse_rootfs: ReuseRootfs = False,
+    no_cache: NoCache = False,
+    max_size: CacheSize = CACHE_SIZE,
     boards: Boards = BOARDS,
     state: State = STATE,
     json: Json = False,
@@ -109,35 +118,19 @@ def build(
             compression=compress.value,
             emulation=emulation.value,
             wait=not no_wait,
-            reuse_rootfs=reuse_rootfs,
+            rootfs=load_use(reuse=reuse_rootfs, never=no_cache),
+            cache_bytes=load_cache_size(max_size),
         )
-        artefacts = build_on(engine, plan, choices, boards=boards.resolve())
-        log.emit(
-            log.Event(
-                "result",
-                f"{board} {plan.version}",
-                {"artefacts": [{"path": str(a.path), "size": a.size_bytes, "sha256": a.sha256} for a in artefacts]},
-            )
-        )
-        if not json:
-            for artefact in artefacts:
-                print(f"{artefact.path}  {artefact.size_bytes} bytes  sha256 {artefact.sha256}")
+        artefacts = build_on(engine.value, plan, choices, boards=boards.resolve())
+        _show_artefacts(f"{board} {plan.version}", artefacts, json=json)
 
 
-def build_on(engine: EngineName, plan: Plan, choices: Choices, *, boards: Path) -> Sequence[Artefact]:
-    """Build here or in a container; the container plans again, from the same board, version and time."""
-    if choose_engine(engine.value) == "local":
-        install_tools(plan)
-        return run_pipeline(plan, choices)
-    options = (
-        *("--version", plan.version, "--epoch", str(plan.epoch)),
-        *("--assembler", choices.assembler, "--compress", choices.compression, "--emulation", choices.emulation),
-        *(["--no-wait"] if not choices.wait else []),
-        *(["--reuse-rootfs"] if choices.reuse_rootfs else []),
-    )
-    inputs = {"--user-data": plan.user_data} if plan.user_data else {}
-    request = Request(plan.board, boards, choices.state, choices.output, options, inputs)
-    return run_in_docker(request).artefacts
+def _show_artefacts(title: str, artefacts: Sequence[Artefact], *, json: bool) -> None:
+    rows = [{"path": str(a.path), "size": a.size_bytes, "sha256": a.sha256} for a in artefacts]
+    log.emit(log.Event("result", title, {"artefacts": rows}))
+    if not json:
+        for artefact in artefacts:
+            print(f"{artefact.path}  {artefact.size_bytes} bytes  sha256 {artefact.sha256}")
 
 
 @app.command()
@@ -147,6 +140,7 @@ def plan(
     user_data: UserData = None,
     epoch: Epoch = None,
     boards: Boards = BOARDS,
+    state: State = STATE,
     json: Json = False,
 ) -> None:
     """Show every decision of a build. Needs no root, no network, no Docker."""
@@ -155,7 +149,7 @@ def plan(
         if json:
             print(render_json(decided))
         else:
-            _print_table(render_table(decided))
+            _print_table(render_table(decided, {"rootfs": foresee(state, decided)}))
 
 
 @app.command("boards")
@@ -221,6 +215,39 @@ def doctor(
     with telling(json=False):
         healthy = run_doctor(state.resolve(), engine=engine.value, fix=fix, json=json)
     raise typer.Exit(0 if healthy else MachineError.exit_code)
+
+
+caches = typer.Typer(help="Look at what is kept to save time, or make it smaller.", no_args_is_help=True)
+app.add_typer(caches, name="cache")
+
+
+@caches.command("ls")
+def cache_ls(engine: Engine = EngineName.AUTO, state: State = STATE, json: Json = False) -> None:
+    """List packages, downloads, indexes, native twins and the boards' rootfs."""
+    _do_cache("ls", engine, state, CACHE_SIZE, json=json)
+
+
+@caches.command("gc")
+def cache_gc(
+    max_size: CacheSize = CACHE_SIZE, engine: Engine = EngineName.AUTO, state: State = STATE, json: Json = False
+) -> None:
+    """Remove what was not used for longest until the rest fits; print what was removed."""
+    _do_cache("gc", engine, state, max_size, json=json)
+
+
+@caches.command("clear")
+def cache_clear(engine: Engine = EngineName.AUTO, state: State = STATE, json: Json = False) -> None:
+    """Remove all of it that no build uses; print what was removed."""
+    _do_cache("clear", engine, state, CACHE_SIZE, json=json)
+
+
+def _do_cache(verb: Verb, engine: EngineName, state: Path, max_size: str, *, json: bool) -> None:
+    with telling(json=False):
+        lines = run_cache(verb, state.resolve(), engine=engine.value, limit_bytes=load_cache_size(max_size))
+        if json:
+            print(jsonlib.dumps([asdict(line) for line in lines]))
+        else:
+            _print_table(render_lines(lines, total="in all" if verb == "ls" else "removed"))
 
 
 def load_plan(boards: Path, name: str, *, version: str, epoch: int | None, user_data: Path | None) -> Plan:

@@ -13,6 +13,11 @@ from typing import Annotated
 
 import typer
 
+from builder.cache import CACHE_BYTES
+from builder.errors import RecipeError
+from builder.rootfs.make import Use
+from builder.units import GIB, load_size
+
 
 class EngineName(StrEnum):
     """Where a build runs."""
@@ -106,10 +111,30 @@ Epoch = Annotated[
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Fail when the board is being built already.")]
 ReuseRootfs = Annotated[
-    bool, typer.Option("--reuse-rootfs", help="Take the last build's rootfs if nothing asked for has changed.")
+    bool, typer.Option("--reuse-rootfs", help="Take the last build's rootfs without asking for newer packages.")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Make the rootfs anew, also where nothing has changed.")]
+CacheSize = Annotated[
+    str, typer.Option("--max-size", envvar="BOARDWRIGHT_CACHE_SIZE", help="What the caches may hold afterwards.")
 ]
 
 
 BOARDS = Path("boards")
 STATE = Path("work")
+CACHE_SIZE = f"{CACHE_BYTES // GIB}GiB"
 DIST = Path("dist")
+
+
+def load_cache_size(text: str) -> int:
+    """Return the bytes of --max-size; RecipeError when it is no size."""
+    try:
+        return load_size(text)
+    except ValueError as error:
+        raise RecipeError(f"--max-size: {error}", hint="give one with --max-size or BOARDWRIGHT_CACHE_SIZE") from error
+
+
+def load_use(*, reuse: bool, never: bool) -> Use:
+    """Return when the last build's rootfs is taken; RecipeError for both of two opposites."""
+    if reuse and never:
+        raise RecipeError("--reuse-rootfs and --no-cache ask for opposite things", hint="give one of them")
+    return "never" if never else "asked" if reuse else "current"

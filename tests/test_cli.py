@@ -47,7 +47,7 @@ def check_error(done: Done, code: int, *words: str) -> None:
 
 def test_help_names_every_verb() -> None:
     done = call("--help")
-    verbs = {"build", "plan", "boards", "schema", "shell", "new-board", "doctor"}
+    verbs = {"build", "plan", "boards", "schema", "shell", "new-board", "doctor", "cache"}
     assert (done.returncode, verbs - set(re.findall(r"[a-z-]+", done.stdout))) == (0, set())
 
 
@@ -233,3 +233,28 @@ def test_shell_without_a_build(tmp_path: Path) -> None:
         pytest.skip("needs root")
     done = call("shell", "rpi", "--engine", "local", "--state", tmp_path / "state")
     check_error(done, 4, "no finished rootfs", "boardwright build rpi")
+
+
+def test_the_caches_of_a_state_directory(tmp_path: Path) -> None:
+    download = tmp_path / "cache/files/0a0b"
+    download.parent.mkdir(parents=True)
+    download.write_bytes(b"x" * 60_000)
+    here = ("--engine", "local", "--state", tmp_path)
+    (line,) = json.loads(call("cache", "ls", *here, "--json").stdout)
+    assert (line["kind"], line["name"]) == ("download", "0a0b")
+    assert "0a0b" in call("cache", "ls", *here).stdout
+    assert json.loads(call("cache", "gc", *here, "--json").stdout) == []
+    assert len(json.loads(call("cache", "gc", *here, "--json", BOARDWRIGHT_CACHE_SIZE="4KiB").stdout)) == 1
+    assert not download.exists()
+    download.write_bytes(b"x")
+    assert "removed" in call("cache", "clear", *here).stdout
+    assert not download.exists()
+
+
+def test_a_size_that_is_none(tmp_path: Path) -> None:
+    check_error(call("cache", "gc", "--max-size", "4GB", "--state", tmp_path), 3, "--max-size", "4GB", "GiB")
+
+
+def test_opposite_wishes(tmp_path: Path) -> None:
+    done = call("build", "rpi", "--no-cache", "--reuse-rootfs", "--state", tmp_path)
+    check_error(done, 3, "--reuse-rootfs", "--no-cache")

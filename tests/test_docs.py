@@ -64,6 +64,10 @@ def find_problem(words: list[str], targets: set[str], variables: set[str]) -> st
     command = group if words[1].startswith("-") else verbs.get(words[1])
     if command is None:
         return words[1]
+    if len(words) > 2 and hasattr(command, "commands"):
+        command = command.commands.get(words[2])
+        if command is None:
+            return words[2]
     options = {option for each in command.params for option in each.opts} | {"--help", "-h"}
     wrong = [word for word in words[1:] if word.startswith("-") and word.partition("=")[0] not in options]
     wrong += [f"{option} {value}" for option, value in pairwise(words) if value not in CHOICES.get(option, [value])]
@@ -75,7 +79,8 @@ def known_words() -> tuple[set[str], set[str]]:
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     variables = {"BOARD"} | {
         name
-        for command in getattr(typer.main.get_command(app), "commands", {}).values()
+        for verb in getattr(typer.main.get_command(app), "commands", {}).values()
+        for command in getattr(verb, "commands", {"": verb}).values()
         for parameter in command.params
         if isinstance(name := parameter.envvar, str)
     }
@@ -99,6 +104,9 @@ def test_commands_exist(page: Path) -> None:
         ("    VERSION=1 boardwright bild rpi", "bild"),
         ("```\nboardwright build rpi --fast\n```", "--fast"),
         ("try `boardwright build rpi --compress rar`", "--compress rar"),
+        ("    boardwright cache sl", "sl"),
+        ("    boardwright cache ls --max-size 1GiB", "--max-size"),
+        ("    boardwright cache gc --max-size 1GiB", ""),
         ("    boardwright build rpi --compress xz  # smaller", ""),
         ("    USER_DATA=x make build", ""),
     ],

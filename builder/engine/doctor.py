@@ -19,19 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from builder import log
-from builder.engine.builder_image import REPOSITORY, make_builder_image
+from builder.engine.builder_image import REPOSITORY
 from builder.engine.connect import Wanted, engine_errors, open_engine
-from builder.engine.container import (
-    STATE,
-    VOLUME,
-    find_orphans,
-    give_back_leftovers,
-    make_job,
-    releasers,
-    remove,
-)
-from builder.engine.docker import started
+from builder.engine.container import VOLUME, find_orphans, give_back_leftovers, remove
 from builder.engine.finding import Finding
+from builder.engine.inside import ask_inside, has_volume
 from builder.engine.machine import (
     examine_kernel,
     examine_leftovers,
@@ -41,8 +33,8 @@ from builder.engine.machine import (
     examine_tools,
     release_stray_loops,
 )
-from builder.errors import BoardwrightError, MachineError, ToolError
-from builder.workspace import RELEASERS, find_leftovers, open_journal, release
+from builder.errors import BoardwrightError, MachineError
+from builder.workspace import RELEASERS, find_leftovers, release
 
 IN_VOLUME = ("space", "leftovers", "loop devices")
 """What of a container's own findings says something about the volume."""
@@ -118,7 +110,7 @@ def _examine_inside(api: APIClient, state: Path, volume: str) -> list[Finding]:
         Finding("containers", False, f"{name} has no living owner", "boardwright doctor --fix")
         for name in find_orphans(api, state)
     ]
-    if not _has_volume(api, volume) or not api.images(name=REPOSITORY):
+    if not has_volume(api, volume) or not api.images(name=REPOSITORY):
         return orphans  # Nothing was ever built here; making the builder image for a look would take minutes.
     try:
         said = json.loads(_ask_inside(api, state, volume, fix=False))
@@ -137,26 +129,11 @@ def _give_back_in_engine(api: APIClient, state: Path, volume: str) -> None:
     for name in find_orphans(api, state):
         log.note(f"removing the container {name}")
         remove(api, name)
-    if _has_volume(api, volume):
+    if has_volume(api, volume):
         _ask_inside(api, state, volume, fix=True)
 
 
-def _has_volume(api: APIClient, volume: str) -> bool:
-    with engine_errors("looking for the volume"):
-        return any(found["Name"] == volume for found in api.volumes(filters={"name": volume})["Volumes"] or ())
-
-
 def _ask_inside(api: APIClient, state: Path, volume: str, *, fix: bool) -> str:
-    """Run the doctor in a container that has the volume, and return what it printed."""
-    image = make_builder_image(api)
-    argv = ("python3", "-m", "builder", "doctor", "--engine", "local", "--state", STATE, "--json")
-    with open_journal(state, "doctor", releasers(api)) as journal:
-        job = make_job(image, "doctor", (*argv, "--fix") if fix else argv, journal.path, volume=volume)
-        with started(api, job, {}, journal) as pieces:
-            said, story = b"", b""
-            while isinstance(piece := pieces.get(), tuple):
-                said, story = said + (piece[0] or b""), story + (piece[1] or b"")
-            code = int(api.wait(job.name)["StatusCode"])
-    if code not in (0, MachineError.exit_code):
-        raise ToolError(f"the doctor in the container ended with exit code {code}: {story.decode(errors='replace')}")
-    return said.decode()
+    """Return what the doctor says in a container that has the volume."""
+    argv = ("doctor", *(["--fix"] if fix else []))
+    return ask_inside(api, state, argv, volume=volume, ok=(0, MachineError.exit_code))

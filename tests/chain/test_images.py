@@ -161,6 +161,13 @@ def test_the_artefact_comes_with_its_checksum_and_packages(rpi: Built) -> None:
     assert names["docker.io"][2] == "arm64"
 
 
+def test_the_caches_of_the_volume_are_listed(qemu_amd64: Built, place: Path) -> None:
+    done = boardwright("cache", "ls", "--engine", "docker", "--json", "--state", place / "state")
+    lines = json.loads(done.stdout)
+    assert {"package", "index", "rootfs"} <= {line["kind"] for line in lines}
+    assert "qemu-amd64" in {line["name"] for line in lines if line["kind"] == "rootfs"}
+
+
 def test_a_build_leaves_no_loop_device_and_no_container(rpi: Built, qemu_amd64: Built) -> None:
     assert "boardwright" not in tool("losetup", "--list")
     assert not tool("docker", "ps", "--all", "--quiet", "--filter", "label=boardwright.build")

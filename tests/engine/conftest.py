@@ -14,7 +14,7 @@ from docker import APIClient
 from docker.errors import NotFound
 
 from builder import log
-from builder.engine import console, docker, doctor
+from builder.engine import console, docker, inside
 from builder.engine.builder_image import make_builder_image
 from builder.engine.connect import open_engine
 from builder.engine.docker import Request
@@ -71,7 +71,7 @@ def stub_image(api: APIClient) -> Iterator[str]:
 
 @pytest.fixture
 def stub(stub_image: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    for module in (docker, console, doctor):
+    for module in (docker, console, inside):
         monkeypatch.setattr(module, "make_builder_image", lambda _: stub_image)
     return stub_image
 
