@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.store import Store
+from builder.store import Store, open_lock
 from builder.units import GIB
 
 CACHE_BYTES = 10 * GIB
@@ -87,9 +87,7 @@ def shrink(state: Path, limit_bytes: int) -> list[Item]:
 @contextmanager
 def in_use(state: Path) -> Iterator[None]:
     """Say that a build uses the caches: nothing but .debs is removed until the block ends."""
-    path = state / "cache/in-use"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as stream:
+    with open_lock(state / "cache/in-use") as stream:
         fcntl.flock(stream, fcntl.LOCK_SH)
         yield
 
@@ -138,8 +136,7 @@ def _delete(path: Path) -> bool:
 @contextmanager
 def _alone(path: Path) -> Iterator[bool]:
     """Lock a file if nobody has; say whether that worked."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as stream:
+    with open_lock(path) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -188,10 +188,16 @@ class Store:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of that name; whoever comes second waits. The kernel drops it if we die."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as stream:
+    with open_lock(path) as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def open_lock(path: Path) -> IO[bytes]:
+    """Open a file to lock, made where it is missing; SpaceError on a full disk."""
+    with disk_full_as_space_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
 
 
 def _read_ref(path: Path) -> Ref | None:

@@ -93,6 +93,6 @@ def _describe(path: str, name: str) -> Iterator[str]:
         is_directory = entry.is_dir(follow_symlinks=False)
         size = 0 if is_directory else stat.st_size
         link = os.readlink(entry.path) if entry.is_symlink() else ""  # noqa: PTH115 - 25,000 files: Path costs seconds
-        yield f"{here}\0{stat.st_mode}\0{stat.st_uid}\0{stat.st_gid}\0{size}\0{stat.st_mtime_ns}\0{link}\0\n"
+        yield f"{here}\0{stat.st_mode}\0{stat.st_uid}\0{stat.st_gid}\0{size}\0{int(stat.st_mtime)}\0{link}\0\n"
         if is_directory:
             yield from _describe(entry.path, here)

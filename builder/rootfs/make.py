@@ -25,7 +25,14 @@ from builder.rootfs.clean import clamp_times, clean_tree
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.kept import RECORD, Kept, digest_trees, find_kept, tree_name, write_kept
 from builder.rootfs.model import Package, Rootfs
-from builder.rootfs.origin import Origin, find_changed_input, find_changed_packages, find_inputs, find_packages
+from builder.rootfs.origin import (
+    Origin,
+    find_changed_input,
+    find_changed_packages,
+    find_inputs,
+    find_packages,
+    find_plan_inputs,
+)
 from builder.rootfs.resolve import Archived, resolve
 from builder.rootfs.sources import collect_keys, install_sources, render_pins, render_sources
 from builder.run import run
@@ -52,7 +59,8 @@ def make_rootfs(plan: Plan, workspace: Workspace, *, emulation: str, cache: Path
     Raises MachineError, RecipeError, DownloadError, TrustError, SpaceError or ToolError.
     """
     inputs = find_inputs(plan, emulation=emulation)
-    kept = None if use == "never" else _find_usable(workspace.rootfs, inputs)
+    looked_at = find_plan_inputs(plan) if use == "asked" else inputs
+    kept = None if use == "never" else _find_usable(workspace.rootfs, looked_at)
     if kept and use == "asked":
         log.note("the rootfs of the last build is taken: nothing that was asked for has changed")
         return kept.rootfs

@@ -17,8 +17,8 @@ from builder.plan.model import Plan
 from builder.rootfs.resolve import Archived
 from builder.run import run
 
-TOOLS = ("mmdebstrap", "apt-get", "dpkg")
-"""The programs that make a tree; those in the tree are among its packages."""
+TOOLS = ("mmdebstrap", "apt", "dpkg")
+"""Debian packages of the programs that make a tree; those in the tree are among its own."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,10 @@ def find_plan_inputs(plan: Plan) -> dict[str, str]:
 
 def find_inputs(plan: Plan, *, emulation: str) -> dict[str, str]:
     """Return all inputs but the packages."""
-    tools = {f"tool {tool}": run([tool, "--version"]).stdout.partition("\n")[0] for tool in TOOLS}
+    row = "${Package} ${Version}\\n"
+    installed = run(["dpkg-query", "--show", f"--showformat={row}", *TOOLS], ok=(0, 1)).stdout
+    versions = dict(line.split(" ", 1) for line in installed.splitlines())
+    tools = {f"tool {tool}": versions.get(tool, "") for tool in TOOLS}
     return {**find_plan_inputs(plan), **tools, "emulation": emulation}
 
 

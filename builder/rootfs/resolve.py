@@ -104,7 +104,9 @@ class _Asker:
         self._log_file = log_file
 
     def __call__(self, *arguments: str) -> str:
-        result = run(arguments, env=self._environment, ok=range(256), log_file=self._log_file)
+        # Only what an update says is a story; the answers are lists of hundreds of lines.
+        log_file = self._log_file if "update" in arguments else None
+        result = run(arguments, env=self._environment, ok=range(256), log_file=log_file)
         if result.code:
             raise explain(result, self._plan, self._log_file, name=arguments[0])
         return result.stdout

@@ -120,7 +120,7 @@ def test_another_emulation(again: Again, notes: list[str]) -> None:
 
 
 def test_another_mmdebstrap(again: Again, notes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "mmdebstrap"
+    tool = tmp_path / "dpkg-query"
     tool.write_text("#!/bin/sh\necho mmdebstrap 99\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
