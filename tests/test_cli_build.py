@@ -35,13 +35,16 @@ def signer() -> Iterator[Signer]:
 
 @pytest.fixture
 def build(tmp_path: Path) -> Callable[..., list[str]]:
-    """Return the call that builds a tiny board, whose mmdebstrap is the given script."""
+    """Return the call that builds a tiny board, whose mmdebstrap is the given script, and whose archive has nothing."""
 
     def make(script: str = "exit 1", *, extra: str = "", options: tuple[str, ...] = ()) -> list[str]:
         tool = tmp_path / "bin/mmdebstrap"
         tool.parent.mkdir(exist_ok=True)
         tool.write_text(f"#!/bin/sh\n{script}\n")
         tool.chmod(0o755)
+        archives = tool.with_name("apt-get")  # It has nothing to say: there is no archive at that address.
+        archives.write_text("#!/bin/sh\n")
+        archives.chmod(0o755)
         write_tiny(tmp_path / "boards", url="http://127.0.0.1:9/debian", key=KEYRING, extra=extra)
         places = ("--boards", tmp_path / "boards", "--state", tmp_path / "state", "--output", tmp_path / "dist")
         words = command("build", "board", "--engine", "local", "--version", "1", *places, *options)
@@ -97,7 +100,7 @@ def test_a_kernel_with_another_digest(tmp_path: Path, build: Callable[..., list[
     """The tree that is there stands for mmdebstrap's; what it holds is not looked at before the package is."""
     (tmp_path / "www").mkdir()
     (tmp_path / "www/linux.deb").write_text("not the one")
-    script = f'{LAST_BUT_ONE}; mkdir -p "$1/var/tmp"'
+    script = f'{LAST_BUT_ONE}; mkdir -p "$1/var/tmp" "$1/var/lib/dpkg"; touch "$1/var/lib/dpkg/status"'
     with serve(tmp_path / "www") as url:
         debs = f'kernel: {{debs: [{{url: "{url}/linux.deb", sha256: "{SHA256}"}}]}}'
         check_error(_run(build(script, extra=debs)), 6, "/linux.deb has sha256", SHA256)
