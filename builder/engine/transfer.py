@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING
 
+import requests
 from docker import APIClient
 
 from builder import log
@@ -120,6 +121,8 @@ def _unpack(chunks: Iterator[bytes], target: Path, artefact: Artefact) -> str:
         try:
             with target.open("wb") as stream:
                 return _write_sparse(content, stream, artefact)
+        except requests.RequestException:
+            raise  # An OSError too, but of the connection: engine_errors has words for it.
         except OSError as error:
             raise SpaceError(
                 f"{target} cannot be written: {error.strerror}", hint="make room or use --output"
