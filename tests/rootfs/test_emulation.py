@@ -206,7 +206,9 @@ class TestRedirect:
         assert "--skip=check/empty" in mmdebstrap_options(redirect)
 
     def test_what_keeps_the_mount_point_is_told(self, tmp_path: Path, redirect: Emulation) -> None:
-        script = f"mount --bind /tmp {tmp_path}/target/{twins.PLACE}/usr"
+        # Not /tmp: a directory with mounts below, as a Docker Engine may have there, cannot be bound without them.
+        (tmp_path / "other").mkdir()
+        script = f"mount --bind {tmp_path}/other {tmp_path}/target/{twins.PLACE}/usr"
         refused = run(command(redirect, ["sh", "-c", script], rootfs=tmp_path / "target"), ok=(enter.REFUSED,))
         assert refused.stderr == "refused: removal of the twins: Device or resource busy\n"
 
