@@ -60,6 +60,16 @@ def make_signer(name: str) -> Iterator[Signer]:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    """Keeps connections: APT asks for several files at once, and one that is closed with questions in it is reset,
+    answers and all."""
+
+    protocol_version = "HTTP/1.1"
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        self.send_response(code, message)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
         return
 
