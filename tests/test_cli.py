@@ -18,6 +18,7 @@ from builder import cli
 from builder.errors import KINDS
 from tests.conftest import ROOT
 from tests.rootfs.boards import write_tiny
+from tests.test_errors import CODES
 
 SAID_ELSEWHERE = {"VERSION", "USER_DATA", "SOURCE_DATE_EPOCH", "BOARDWRIGHT_BOARDS", "BOARDWRIGHT_WORK"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -181,21 +182,6 @@ def test_an_error_for_programs() -> None:
     assert (event["kind"], event["data"]["kind"], event["data"]["exit_code"]) == ("error", "recipe", 3)
     assert "nosuch" in event["text"]
     assert event["data"]["hint"]
-
-
-CODES = {
-    "error": 1,
-    "recipe": 3,
-    "machine": 4,
-    "download": 5,
-    "trust": 6,
-    "tool": 7,
-    "space": 8,
-    "busy": 9,
-    "verify": 10,
-    "interrupted": 130,
-}
-"""As documented; 0 is success, 2 a wrong call."""
 
 
 @pytest.mark.parametrize(("kind", "code"), CODES.items())
