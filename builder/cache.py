@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""All that a state directory keeps to save time: packages, downloads, indexes, native twins, the boards' rootfs.
+"""All that a state directory keeps to save time: packages, downloads, indexes, twins, layers, the boards' rootfs.
 
     STATE/cache/store      .debs by digest
     STATE/cache/files      other downloads by digest
     STATE/cache/apt        indexes of the archives
     STATE/cache/twins      native twins of foreign programs
+    STATE/cache/layers     packages installed, shared by boards
     STATE/rooms/*/rootfs   the finished system of each board's last build
     STATE/cache/in-use     locked, shared, by every build
 
@@ -34,7 +35,7 @@ class Item:
     """Something that is kept; `used` is when it was last used, in seconds since 1970."""
 
     kind: str
-    """package, download, index, twins or rootfs."""
+    """package, download, index, twins, layer or rootfs."""
     name: str
     path: Path
     size_bytes: int
@@ -54,6 +55,7 @@ def find_items(state: Path) -> list[Item]:
         ("index", (path for path in cache.glob("apt/*") if path.is_dir())),
         ("index", cache.glob("twins/apt-*")),
         ("twins", cache.glob("twins/*-for-*")),
+        ("layer", (path for path in cache.glob("layers/*") if path.is_dir() and not path.name.startswith("."))),
         ("rootfs", (state / "rooms").glob("*/rootfs")),
     ):
         items += [_describe(kind, path) for path in paths]

@@ -40,6 +40,7 @@ from builder.options import (
     Engine,
     EngineName,
     Epoch,
+    Have,
     ImageVersion,
     Json,
     NoCache,
@@ -103,6 +104,7 @@ def build(
     reuse_rootfs: ReuseRootfs = False,
     no_cache: NoCache = False,
     max_size: CacheSize = CACHE_SIZE,
+    have: Have = None,
     boards: Boards = BOARDS,
     state: State = STATE,
     json: Json = False,
@@ -119,6 +121,7 @@ def build(
             emulation=emulation.value,
             wait=not no_wait,
             rootfs=load_use(reuse=reuse_rootfs, never=no_cache),
+            have=tuple(have or ()),
             cache_bytes=load_cache_size(max_size),
         )
         artefacts = build_on(engine.value, plan, choices, boards=boards.resolve())
@@ -149,7 +152,7 @@ def plan(
         if json:
             print(render_json(decided))
         else:
-            _print_table(render_table(decided, {"rootfs": foresee(state, decided)}))
+            _print_table(render_table(decided, foresee(state, decided)))
 
 
 @app.command("boards")

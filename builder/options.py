@@ -114,6 +114,9 @@ ReuseRootfs = Annotated[
     bool, typer.Option("--reuse-rootfs", help="Take the last build's rootfs without asking for newer packages.")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Make the rootfs anew, also where nothing has changed.")]
+Have = Annotated[
+    list[str] | None, typer.Option("--have", hidden=True, help="Digest of an artefact that need not be handed out.")
+]
 CacheSize = Annotated[
     str, typer.Option("--max-size", envvar="BOARDWRIGHT_CACHE_SIZE", help="What the caches may hold afterwards.")
 ]

@@ -11,10 +11,12 @@ from typing import Literal
 from builder import log
 from builder.cache import CACHE_BYTES, in_use, shrink
 from builder.fetch import fetch
-from builder.image.assemble import check_image, make_image
+from builder.image.assemble import make_image
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact, Compression, make_artefact
-from builder.rootfs.make import Use, make_rootfs
+from builder.release.made import find_artefact_inputs, find_made, write_made
+from builder.rootfs.kept import opened_rootfs
+from builder.rootfs.make import Use, find_rootfs, make_rootfs
 from builder.units import render_size
 from builder.workspace import open_workspace
 
@@ -34,6 +36,8 @@ class Choices:
     """Wait for another build of the same board, or raise BusyError."""
     rootfs: Use = "current"
     """When the rootfs of the last build is taken."""
+    have: tuple[str, ...] = ()
+    """Digests of artefacts that whoever asked has already, beside what is in `output`."""
     cache_bytes: int = CACHE_BYTES
     """What the caches may hold when the build is done."""
 
@@ -55,20 +59,28 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
         open_workspace(choices.state, plan.board, wait=choices.wait) as workspace,
     ):
         workspace.log_file.unlink(missing_ok=True)
+        wanted = find_rootfs(plan, workspace, emulation=choices.emulation, cache=cache, use=choices.rootfs)
+        origin = {**find_artefact_inputs(plan, choices.compression), "rootfs": wanted.key}
+        record = workspace.room / "artefacts.json"
+        if choices.rootfs != "never" and (made := find_made(record, origin, choices.output, choices.have)):
+            log.note("the artefacts of the last build are taken: nothing has changed")
+            return made
         blobs = fetch_blobs(plan, cache / "files")
-        rootfs = make_rootfs(plan, workspace, emulation=choices.emulation, cache=cache, use=choices.rootfs)
-        image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)
-        check_image(image)
+        kept = make_rootfs(wanted)
+        with opened_rootfs(kept, cache / "layers", workspace) as rootfs:
+            image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)
         with log.step(f"artefact: {choices.compression}"):
-            return make_artefact(
+            artefacts = make_artefact(
                 image.path,
                 name=plan.image_name.removesuffix(".img"),
                 compression=choices.compression,
-                packages=rootfs.packages,
+                packages=kept.packages,
                 output=choices.output,
                 epoch=plan.epoch,
                 journal=workspace.journal,
             )
+        write_made(record, origin if kept.origins else {}, artefacts)
+        return artefacts
 
 
 def fetch_blobs(plan: Plan, cache: Path) -> Mapping[str, Path]:

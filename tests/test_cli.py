@@ -77,7 +77,8 @@ def test_boards_for_programs() -> None:
 def test_plan() -> None:
     done = call("plan", "rpi", "--version", "1.0")
     assert (done.returncode, done.stderr) == (0, "")
-    for word in ("boardwright-rpi-1.0.img", "/boot/firmware", "2048", "docker.io", "rootfs", "image", "package"):
+    steps = ("base", "packages", "system", "image", "package")
+    for word in ("boardwright-rpi-1.0.img", "/boot/firmware", "2048", "docker.io", *steps):
         assert word in done.stdout
     assert "…" not in done.stdout
 

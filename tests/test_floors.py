@@ -27,6 +27,7 @@ FLOORS = {
     "fetch": 1,
     "store": 1,
     "cache": 1,
+    "program": 1,
     "recipe": 2,
     "lock": 2,
     "plan": 3,

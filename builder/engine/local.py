@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from builder import log
+from builder.cache import in_use
 from builder.errors import MachineError
 from builder.plan.model import Plan
 from builder.recipe.model import Architecture
 from builder.rootfs import emulation as emulate
-from builder.rootfs.kept import load_kept
+from builder.rootfs.kept import TREE, find_kept, load_room, tree_name
+from builder.rootfs.overlay import changing
 from builder.rootfs.sources import SYSTEM_KEYRINGS
 from builder.run import DEBIAN_PACKAGES, attach, find_tool, run
 from builder.workspace import Workspace, open_workspace
@@ -73,10 +75,14 @@ def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:
 
     The shell works on an overlay: what it changes is thrown away. Builds of the same board wait until it ends.
     """
-    load_kept(state / "rooms" / board / "rootfs", board)
+    load_room(state / "rooms" / board / "rootfs", state / "cache/layers", board)
     # A shell is not worth making twins for: without them the same programs run by qemu-user.
     how = emulate.choose(architecture=architecture, wanted="qemu")
-    with open_workspace(state, board) as workspace, _changeable(workspace, board) as (tree, binds):
+    with (
+        in_use(state),
+        open_workspace(state, board) as workspace,
+        _changeable(workspace, board, state / "cache/layers") as (tree, binds),
+    ):
         return attach(
             emulate.command(how, ["/bin/bash", "-l"], rootfs=tree, chroot=True, binds=binds),
             env={"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"},
@@ -84,16 +90,12 @@ def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:
 
 
 @contextmanager
-def _changeable(workspace: Workspace, board: str) -> Iterator[tuple[Path, dict[str, Path]]]:
-    """Mount the rootfs under a layer of its own; yield it, with copies of the trees of its other filesystems."""
-    rootfs = load_kept(workspace.rootfs, board)
-    tree, upper, work = (workspace.scratch / name for name in ("tree", "upper", "work"))
-    for path in (tree, upper, work):
-        path.mkdir()
-    binds = {mount: workspace.scratch / other.name for mount, other in rootfs.trees.items() if mount != "/"}
+def _changeable(workspace: Workspace, board: str, layers: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
+    """Yield the rootfs under a layer of its own, with copies of the trees of its other filesystems."""
+    kept = load_room(workspace.rootfs, layers, board)
+    below = [each.layer for name in kept.below if (each := find_kept(layers / name))]
+    binds = {mount: workspace.scratch / tree_name(mount) for mount in kept.mounts}
     for mount, copy in binds.items():
-        shutil.copytree(rootfs.trees[mount], copy, symlinks=True)
-    options = f"lowerdir={rootfs.trees['/']},upperdir={upper},workdir={work}"
-    with workspace.journal.holding("mount", tree):
-        run(["mount", "-t", "overlay", "-o", options, "overlay", tree])
+        shutil.copytree(kept.directory / tree_name(mount), copy, symlinks=True)
+    with changing([*below, kept.layer], workspace.scratch / "shell" / TREE, workspace) as (tree, _):
         yield tree, binds

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,14 @@ from builder.engine.local import install_tools
 from builder.pipeline import Choices, build
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact
+from builder.release.checksums import sha256_file
+
+
+def find_digests(output: Path, plan: Plan) -> list[str]:
+    """Return the digests of files in `output` that have the names of the plan's artefacts: they need not be made or
+    fetched when nothing has changed."""
+    stem = plan.image_name.removesuffix(".img")
+    return [sha256_file(path) for path in sorted(output.glob(f"{glob.escape(stem)}.*")) if path.is_file()]
 
 
 def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> Sequence[Artefact]:
@@ -25,6 +34,7 @@ def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> S
         *(["--no-wait"] if not choices.wait else []),
         *{"current": (), "asked": ("--reuse-rootfs",), "never": ("--no-cache",)}[choices.rootfs],
         *("--max-size", str(choices.cache_bytes)),
+        *(word for digest in find_digests(choices.output, plan) for word in ("--have", digest)),
     )
     inputs = {"--user-data": plan.user_data} if plan.user_data else {}
     request = Request(plan.board, boards, choices.state, choices.output, options, inputs)

@@ -25,6 +25,7 @@ from builder import log
 from builder.engine.connect import ANSWER_S, engine_errors
 from builder.errors import RecipeError, SpaceError, ToolError, TrustError
 from builder.release.artefact import Artefact
+from builder.release.made import is_present
 from builder.workspace import Journal
 
 if TYPE_CHECKING:
@@ -55,19 +56,23 @@ def put_inputs(api: APIClient, container: str, inputs: Mapping[str, Path]) -> No
 def get_artefacts(
     api: APIClient, container: str, artefacts: Sequence[Artefact], output: Path, journal: Journal
 ) -> tuple[Artefact, ...]:
-    """Copy finished files out of a container into `output` and return them there; all of them or none.
+    """Copy finished files out of a container into `output` and return them there; all of them or none. What is there
+    already is left alone.
 
     Raises TrustError (a digest differs), SpaceError (this disk is full) and ToolError (a file is not there).
     """
     output.mkdir(parents=True, exist_ok=True)
     partial = output / f".partial-{container}"
-    with log.step(f"fetch {len(artefacts)} files"), journal.holding("directory", partial.resolve()):
-        partial.mkdir()
-        for artefact in artefacts:
-            _get(api, container, artefact, partial / artefact.path.name)
-        for artefact in artefacts:
-            (partial / artefact.path.name).replace(output / artefact.path.name)
-    return tuple(replace(artefact, path=output / artefact.path.name) for artefact in artefacts)
+    here = {artefact: replace(artefact, path=output / artefact.path.name) for artefact in artefacts}
+    missing = [artefact for artefact in artefacts if not is_present(here[artefact])]
+    if missing:
+        with log.step(f"fetch {len(missing)} files"), journal.holding("directory", partial.resolve()):
+            partial.mkdir()
+            for artefact in missing:
+                _get(api, container, artefact, partial / artefact.path.name)
+            for artefact in missing:
+                (partial / artefact.path.name).replace(here[artefact].path)
+    return tuple(here.values())
 
 
 def read_file(api: APIClient, container: str, path: str) -> bytes:

@@ -69,13 +69,14 @@ def find_corrections(target: Target, epoch: int, *, root_mtime: int) -> list[str
     """Return the debugfs commands that make a filesystem follow from the tree and the epoch; none when it does.
 
     How much was ever written into it depends on how e2fsprogs cached (seen with 1.47.2), so that is set to zero.
-    The time of modification stays unless it is after the epoch, and is the time of access too; an inode is made
-    and changed at the epoch. The root directory's comes from `root_mtime`: mke2fs does not copy it.
+    The time of modification stays unless it is after the epoch; an inode is made, changed and read at the epoch, as
+    mke2fs has it already for a file that was read since. The root directory's time comes from `root_mtime`: mke2fs
+    does not copy it.
     """
     commands = ["set_super_value kbytes_written 0"] if read_superblock(target).written_kib else []
     for number, raw in _read_inodes(target):
         modified = min(root_mtime if number == ROOT else _seconds(raw, *TIMES["mtime"]), epoch)
-        wanted = {"atime": modified, "mtime": modified, "ctime": epoch, "crtime": epoch}
+        wanted = {"atime": epoch, "mtime": modified, "ctime": epoch, "crtime": epoch}
         for name, seconds in wanted.items():
             commands += _corrections(number, raw, name, seconds)
     return commands

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The stages of a plan and their keys: what decides a stage's product, hashed together with the key before it.
+"""The steps of a plan and their keys: what decides a step's product, hashed together with the key before it.
 
-A stage's slice is plain data: values of the plan, and digests in the place of files. No path of this machine is in
+The rootfs is made in three steps, of which the first two know nothing of the version, the ids of the disk and the
+board's own files: `base`, the packages of the board's family; `packages`, all the others; `system`, what makes it
+this board's. So a changed file costs the last step only, and boards of a family share the first.
+
+A step's slice is plain data: values of the plan, and digests in the place of files. No path of this machine is in
 it, so two clones of a repository have the same keys.
 """
 
@@ -22,25 +26,17 @@ from builder.recipe.model import Archive
 from builder.units import render_size
 
 Slice = dict[str, object]
-_ROOTFS_FIELDS = {
-    "title",
-    "architecture",
-    "suite",
-    "docker",
-    "hostname",
-    "locale",
-    "timezone",
-    "units",
-    "boot",
-    "kernel",
-}
-"""Top-level values of the recipe that decide the rootfs as they are; what is listed beside them needs digests."""
+_SYSTEM_FIELDS = {"title", "architecture", "suite", "hostname", "locale", "timezone", "units", "boot"}
+"""Top-level values of the recipe that decide the system as they are; what is listed beside them needs digests."""
+ROOTFS_STEPS = ("base", "packages", "system")
 
 
 def make_steps(plan: Plan, overlays: Iterable[Path]) -> tuple[Step, ...]:
-    """Return the stages of a plan (its own `steps` are not looked at)."""
+    """Return the steps of a plan (its own `steps` are not looked at)."""
     stages = (
-        ("rootfs", _rootfs_slice(plan, overlays), _rootfs_summary(plan)),
+        ("base", _base_slice(plan), _base_summary(plan)),
+        ("packages", _packages_slice(plan), _packages_summary(plan)),
+        ("system", _system_slice(plan, overlays), "files, users, units, boot configuration"),
         ("image", _image_slice(plan), _image_summary(plan)),
         ("package", _package_slice(plan), f"{plan.image_name} compressed, with .sha256 and .packages"),
     )
@@ -60,18 +56,31 @@ def _digest_inputs(part: Slice) -> dict[str, str]:
     return {name: hashlib.sha256(canonical(value).encode()).hexdigest()[:16] for name, value in values.items()}
 
 
-def _rootfs_slice(plan: Plan, overlays: Iterable[Path]) -> Slice:
+def _base_slice(plan: Plan) -> Slice:
+    """The archives are not in it: a layer is known by the packages that they have, and boards share it."""
+    recipe = plan.recipe
+    return {"architecture": recipe.architecture.value, "suite": recipe.suite, "packages": list(plan.packages.base)}
+
+
+def _packages_slice(plan: Plan) -> Slice:
+    return {
+        "packages": list(plan.packages.names),
+        "debs": [_deb_digest(deb) for deb in plan.packages.debs],
+        # What package scripts see of the disk.
+        "filesystems": [[slot.mount, slot.filesystem.value, slot.label] for slot in plan.disk.slots],
+    }
+
+
+def _system_slice(plan: Plan, overlays: Iterable[Path]) -> Slice:
     recipe = plan.recipe
     return {
         "board": plan.board,
         "version": plan.version,
         "epoch": plan.epoch,
-        "recipe": portable(recipe.model_dump(mode="json", include=_ROOTFS_FIELDS), plan.directories),
+        "recipe": portable(recipe.model_dump(mode="json", include=_SYSTEM_FIELDS), plan.directories),
         "boot_order": [list(recipe.boot.cmdline), list(recipe.boot.config)],
         "users": [[name, user.model_dump(mode="json")] for name, user in recipe.users.items()],
         "archives": [[name, _archive_slice(archive)] for name, archive in sorted(recipe.archives.items())],
-        "packages": list(plan.packages.names),
-        "debs": [_deb_digest(deb) for deb in plan.packages.debs],
         "fstab": [[slot.mount, slot.options, slot.filesystem.value, slot.partuuid] for slot in plan.disk.slots],
         "kernel_cmdline": plan.kernel_cmdline,
         "overlays": [digest_overlay(overlay) for overlay in overlays],
@@ -137,10 +146,15 @@ def digest_overlay(overlay: Path) -> str:
     return hashlib.sha256(canonical(lines).encode()).hexdigest()
 
 
-def _rootfs_summary(plan: Plan) -> str:
+def _base_summary(plan: Plan) -> str:
     recipe = plan.recipe
-    count = len(plan.packages.names) + len(plan.packages.debs)
-    return f"Debian {recipe.suite} for {recipe.architecture.value}, {count} packages asked, by mmdebstrap"
+    return f"Debian {recipe.suite} for {recipe.architecture.value}, {len(plan.packages.base)} packages of the family"
+
+
+def _packages_summary(plan: Plan) -> str:
+    more = len(plan.packages.names) - len(plan.packages.base)
+    files = f" and {len(plan.packages.debs)} as files" if plan.packages.debs else ""
+    return f"{more} more packages asked{files}, by mmdebstrap"
 
 
 def _image_summary(plan: Plan) -> str:

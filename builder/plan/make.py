@@ -46,7 +46,7 @@ def make_plan(board: Board, *, version: str, epoch: int, user_data: Path | None 
         epoch=epoch,
         recipe=add_docker_archive(board.recipe),
         directories=board.directories,
-        packages=make_packages(board.recipe),
+        packages=make_packages(board.recipe, board.family_packages),
         disk=disk,
         kernel_cmdline=make_kernel_cmdline(board.recipe.boot, disk),
         user_data=user_data,

@@ -70,6 +70,8 @@ class PackagePlan:
     """What is installed, and from where."""
 
     names: tuple[str, ...]
+    base: tuple[str, ...]
+    """Those of `names` that the board shares with its family: they are installed first, as a layer of their own."""
     debs: tuple[DebPlan, ...]
 
 

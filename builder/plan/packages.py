@@ -10,11 +10,17 @@ _DEBIAN_DOCKER = ("docker.io", "docker-cli", "docker-compose", "containerd", "ru
 """Debian trixie's names: since 13 the CLI is a package of its own, and docker-compose is the plugin."""
 
 
-def make_packages(recipe: Recipe) -> PackagePlan:
-    """Return what is installed: names without duplicates, sorted, because apt does not care for their order."""
+def make_packages(recipe: Recipe, family: frozenset[str]) -> PackagePlan:
+    """Return what is installed: names without duplicates, sorted, because apt does not care for their order.
+
+    family  names that the board's first ancestor asks for; with Docker they are the layer that boards share
+    """
     groups = [recipe.kernel.packages, *recipe.packages.values(), docker_packages(recipe.docker)]
+    names = {name for group in groups for name in group}
+    shared = names & family.union(docker_packages(recipe.docker)).difference(recipe.kernel.packages)
     return PackagePlan(
-        names=tuple(sorted({name for group in groups for name in group})),
+        names=tuple(sorted(names)),
+        base=tuple(sorted(shared)),
         debs=tuple(DebPlan(str(deb.file or deb.url), deb.sha256) for deb in recipe.kernel.debs),
     )
 

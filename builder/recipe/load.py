@@ -50,6 +50,8 @@ class Board:
     """Absolute directories of the board and its ancestors, ancestors first."""
     files: tuple[Path, ...]
     """Those of their overlay trees (`files/`) that exist, in the order they are laid over the rootfs."""
+    family_packages: frozenset[str] = frozenset()
+    """Names of packages that the first ancestor asks for: what all boards that extend it have in common."""
 
 
 def list_boards(boards: Path) -> list[str]:
@@ -79,7 +81,16 @@ def load_board(boards: Path, name: str) -> Board:
     problems.extend(problem for tree in trees for problem in find_script_problems(tree.at.file.parent))
     check_no_problems(problems)
     assert recipe is not None  # else there was a problem
-    return Board(name, recipe, directories, tuple(overlay.resolve() for overlay in overlays if overlay))
+    files = tuple(overlay.resolve() for overlay in overlays if overlay)
+    return Board(name, recipe, directories, files, _find_package_names(trees[0]))
+
+
+def _find_package_names(tree: Map) -> frozenset[str]:
+    """Return all names in the `packages` of one file, which a child may have corrected: what is no name is left out."""
+    entry = tree.entries.get("packages")
+    groups = plain_value(entry.node) if entry else None
+    lists = groups.values() if isinstance(groups, dict) else ()
+    return frozenset(name for names in lists if isinstance(names, list) for name in names if isinstance(name, str))
 
 
 def check_is_board(boards: Path, name: str) -> None:

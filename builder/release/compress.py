@@ -12,6 +12,7 @@ so zstd -9: a tenth smaller than -3, and what follows costs twice the time for o
 from __future__ import annotations
 
 import contextvars
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -77,7 +78,8 @@ def suffix_of(compression: Compression) -> str:
 def compress(
     image: Path, target: Path, *, compression: Compression, name: str, epoch: int, log_file: Path | None = None
 ) -> None:
-    """Write `image` compressed to the file `target`, and have it on the disk.
+    """Write `image` compressed to the file `target`, and have it on the disk. Uncompressed, it is a second name of
+    the same file where that is possible: whoever made the image may not write into it any more.
 
     name    file name of the image inside a zip
     epoch   time of the image inside a zip, in seconds since 1970: the image file gets it too
@@ -85,7 +87,7 @@ def compress(
     Raises SpaceError (the target may be there, incomplete), ToolError and MachineError.
     """
     if compression == "none":
-        run(["cp", "--sparse=always", "--reflink=auto", image, target], log_file=log_file)
+        _link(image, target, log_file)
     else:
         if compression == "zip":
             os.utime(image, (epoch, epoch))
@@ -93,6 +95,15 @@ def compress(
         with image.open("rb") as source, target.open("wb") as drain, _progress(source, target.name):
             run(argv, stdin=source, stdout=drain, log_file=log_file)
     sync(target)
+
+
+def _link(image: Path, target: Path, log_file: Path | None) -> None:
+    try:
+        target.hardlink_to(image)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP):
+            raise
+        run(["cp", "--sparse=always", "--reflink=auto", image, target], log_file=log_file)
 
 
 def sync(path: Path) -> None:

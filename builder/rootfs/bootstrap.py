@@ -1,122 +1,124 @@
 # SPDX-License-Identifier: MIT
-"""A tree of installed packages, made by mmdebstrap.
+"""Packages installed into a tree, by mmdebstrap.
 
-mmdebstrap checks and unpacks with this machine's APT, and configures in the tree. It is given the indexes that were
-asked before (resolve.py), and the .debs of earlier builds. What packages look at while they are configured is there
-before the first of them: fstab (initramfs-tools puts the right fsck into the initrd), APT's pins, the mount point of
-the FAT partition.
+mmdebstrap checks and unpacks with this machine's APT, and configures in the tree. It is given indexes and .debs that
+are here already (archives.py). In a tree that has packages already it installs what is missing. What packages look at
+while they are configured is there before the first of them: fstab (initramfs-tools puts the right fsck into the
+initrd), APT's pins, the mount point of the FAT partition.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from builder import log
 from builder.plan.model import Plan
 from builder.rootfs import emulation as emulate
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.explain import explain
 from builder.rootfs.fstab import render_fstab
 from builder.rootfs.identity import link_firmware
-from builder.rootfs.resolve import APT_OPTIONS, Archived
-from builder.rootfs.sources import render_pins, render_sources
+from builder.rootfs.resolve import APT_OPTIONS
+from builder.rootfs.sources import render_pins
 from builder.run import run
-from builder.store import Store
 from builder.tree import write_text
-from builder.units import render_size
 
 ARCHIVES = "var/cache/apt/archives"
 
 
-def make_tree(
+@dataclass(frozen=True)
+class Supplies:
+    """What mmdebstrap is given, all of it in this directory."""
+
+    directory: Path
+
+    @property
+    def debs(self) -> Path:
+        """The .debs, under the names that APT looks for."""
+        return self.directory / "debs"
+
+    @property
+    def lists(self) -> Path:
+        """The indexes: apt's /var/lib/apt/lists."""
+        return self.directory / "lists"
+
+    @property
+    def sources(self) -> Path:
+        """Where they came from, as deb822."""
+        return self.directory / "archives.sources"
+
+    @property
+    def seed(self) -> Path:
+        """Files that are laid into the tree first."""
+        return self.directory / "seed"
+
+
+def install_packages(
     plan: Plan,
+    names: Sequence[str],
     emulation: Emulation,
-    keys: Mapping[str, Path],
+    supplies: Supplies,
     *,
-    packages: Sequence[Archived],
-    store: Store,
     target: Path,
-    scratch: Path,
+    epoch: int,
     log_file: Path,
 ) -> None:
-    """Install the plan's packages into the directory `target`, which must not exist.
+    """Install packages, the essential and the required ones into the directory `target`, empty or with packages.
 
-    keys      keyring file on this machine for each archive of the recipe
-    packages  what the archives have for the plan; the indexes that say so are in `scratch`/lists
-    store     where .debs come from, and where those that had to be downloaded go
+    epoch  SOURCE_DATE_EPOCH of all that is run, in seconds
 
-    Raises TrustError (a signature, key or digest is wrong), DownloadError (an archive cannot be reached),
-    RecipeError (an archive has no such package), SpaceError, ToolError (a package failed to configure).
+    Raises TrustError (a signature, key or digest is wrong), DownloadError (a package is not there), RecipeError (an
+    archive has no such package), SpaceError, ToolError (a package failed to configure).
     """
-    _write_seed(plan, scratch / "seed")
-    (scratch / "archives.sources").write_text(render_sources(plan.recipe.archives, keys), encoding="utf-8")
-    _place_debs(packages, store, scratch / "debs")
-    argv = _mmdebstrap(plan, emulation, target=target, scratch=scratch)
-    try:
-        result = run(
-            emulate.command(emulation, argv, rootfs=target),
-            env={"SOURCE_DATE_EPOCH": str(plan.epoch)},
-            ok=range(256),
-            log_file=log_file,
-            name="mmdebstrap",
-        )
-    finally:
-        _collect_debs(target / ARCHIVES, packages, store)  # Also those of a build that failed.
+    result = run(
+        emulate.command(emulation, _mmdebstrap(plan, names, emulation, supplies, target), rootfs=target),
+        env={"SOURCE_DATE_EPOCH": str(epoch)},
+        ok=range(256),
+        log_file=log_file,
+        name="mmdebstrap",
+    )
     if result.code:
         raise explain(result, plan, log_file, name="mmdebstrap")
 
 
-def _mmdebstrap(plan: Plan, emulation: Emulation, *, target: Path, scratch: Path) -> list[str]:
+def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies: Supplies, target: Path) -> list[str]:
+    archives = f'"$1/{ARCHIVES}"'
     return [
         "mmdebstrap",
         *emulate.mmdebstrap_options(emulation),
         "--variant=minbase",
         "--format=directory",
-        f"--include={','.join(plan.packages.names)}",
+        *([f"--include={','.join(names)}"] if names else []),
         *(f"--aptopt={option}" for option in APT_OPTIONS),
         # Nothing is lost if the machine goes down now, and syncing each file of each package costs minutes.
         "--dpkgopt=force-unsafe-io",
-        f'--setup-hook=cp -a {shlex.quote(f"{scratch}/seed/.")} "$1/"',
+        f'--setup-hook=cp -a {shlex.quote(f"{supplies.seed}/.")} "$1/"',
         # The indexes that were asked before: the same answer, and nothing to download.
-        f'--setup-hook=cp -a {shlex.quote(f"{scratch}/lists/.")} "$1/var/lib/apt/lists/"',
-        f'--setup-hook=cp -al {shlex.quote(f"{scratch}/debs/.")} "$1/{ARCHIVES}/"',
-        # The .debs stay in the tree until _collect_debs has them.
-        "--skip=update,essential/unlink,cleanup/apt/cache",
+        f'--setup-hook=cp -a {shlex.quote(f"{supplies.lists}/.")} "$1/var/lib/apt/lists/"',
+        # Seen in the tree by a mount, which ends with the namespace this runs in: nothing is copied.
+        f"--setup-hook=mkdir -p {archives} && mount --bind {shlex.quote(str(supplies.debs))} {archives}",
+        # The target may hold the layers below, and the mount point of the twins.
+        "--skip=update,check/empty",
         plan.recipe.suite,
         str(target),
-        f"{scratch}/archives.sources",
+        str(supplies.sources),
     ]
 
 
-def _place_debs(packages: Sequence[Archived], store: Store, directory: Path) -> None:
-    """Give the store's .debs the names that APT looks for. APT itself compares only their sizes with the signed
-    index, so they are taken by the digest that stands there, and hashed."""
-    directory.mkdir()
-    placed = [package for package in packages if store.place(package.sha256, directory / package.file)]
-    size = sum(package.size_bytes for package in packages) - sum(package.size_bytes for package in placed)
-    log.note(f"{len(placed)} of {len(packages)} packages are here already; {render_size(size)} to download")
-
-
-def _collect_debs(directory: Path, packages: Sequence[Archived], store: Store) -> None:
-    """Move the .debs that the store lacks from the tree into it, and remove the others."""
-    wanted = {package.file: package for package in packages}
-    for deb in sorted(directory.glob("*.deb")):
-        package = wanted.get(deb.name)
-        if package is None or store.has(package.sha256):
-            deb.unlink()
-            continue
-        store.take(deb, package.sha256)
-        facts = {"name": package.name, "version": package.version, "architecture": package.architecture}
-        store.set_ref(f"deb/{package.file}", package.sha256, facts)
-
-
-def _write_seed(plan: Plan, seed: Path) -> None:
-    for slot in plan.disk.slots:
-        (seed / slot.mount.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    link_firmware(plan, seed)
-    write_text(seed, "/etc/fstab", render_fstab(plan))
+def write_base_seed(plan: Plan, seed: Path) -> None:
+    """Write what the packages look at that all boards of a family share."""
+    seed.mkdir(parents=True)
     pins = render_pins(plan.recipe.archives)
     if pins:
         write_text(seed, "/etc/apt/preferences.d/boardwright", pins)
+
+
+def write_board_seed(plan: Plan, seed: Path) -> None:
+    """Write what the packages look at that is the board's: the same, and where which filesystem is."""
+    write_base_seed(plan, seed)
+    for slot in plan.disk.slots:
+        (seed / slot.mount.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    link_firmware(plan, seed)
+    write_text(seed, "/etc/fstab", render_fstab(plan, by="label"))

@@ -49,20 +49,42 @@ REMOVED = (
 )
 
 
+OF_THIS_MACHINE = (
+    # mmdebstrap copies them, once for each layer
+    "etc/resolv.conf",
+    "etc/hostname",
+    # where this machine has the archives' keys
+    "etc/apt/sources.list",
+    "etc/apt/sources.list.d/*",
+    "etc/apt/preferences.d/boardwright",
+)
+"""What a layer must not have besides: others may lie on it, or be built from it on another machine."""
+
+
+def clean_layer(rootfs: Path) -> None:
+    """Remove the build's traces, and what the next step writes anew."""
+    for pattern in (*REMOVED, *OF_THIS_MACHINE):
+        _remove(rootfs, pattern)
+
+
 def clean_tree(rootfs: Path) -> None:
     """Remove the build's traces, and leave machine-id empty so that the first boot makes one."""
     for pattern in REMOVED:
-        for path in list(_find(rootfs, rootfs, pattern.split("/"))):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        _remove(rootfs, pattern)
     machine_id = rootfs / "etc/machine-id"
     machine_id.unlink(missing_ok=True)
     write_text(rootfs, "/etc/machine-id", "", mode=0o444)
     resolver = rootfs / "etc/resolv.conf"
     resolver.unlink(missing_ok=True)
     resolver.symlink_to("../run/systemd/resolve/stub-resolv.conf")
+
+
+def _remove(rootfs: Path, pattern: str) -> None:
+    for path in list(_find(rootfs, rootfs, pattern.split("/"))):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _find(rootfs: Path, directory: Path, parts: list[str]) -> Iterator[Path]:

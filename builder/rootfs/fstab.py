@@ -3,18 +3,27 @@
 
 from __future__ import annotations
 
-from builder.plan.model import Plan
+from typing import Literal
+
+from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
 
 TYPES = {Filesystem.FAT32: "vfat", Filesystem.EXT4: "ext4"}
 
 
-def render_fstab(plan: Plan) -> str:
-    """Return the file; the root filesystem is checked first, the others after it."""
+def render_fstab(plan: Plan, *, by: Literal["partuuid", "label"] = "partuuid") -> str:
+    """Return the file; the root filesystem is checked first, the others after it.
+
+    by  how partitions are named; labels are for the time in which the ids of the image must not matter yet
+    """
     slots = sorted(plan.disk.slots, key=lambda slot: slot.mount)
     rows = [
-        f"PARTUUID={slot.partuuid} {slot.mount} {TYPES[slot.filesystem]} {slot.options} 0 "
+        f"{_name(slot, by)} {slot.mount} {TYPES[slot.filesystem]} {slot.options} 0 "
         + ("1" if slot.mount == "/" else "2")
         for slot in slots
     ]
     return "\n".join(["# Written by Boardwright; the partitions are found by the ids in the table.", *rows, ""])
+
+
+def _name(slot: Slot, by: str) -> str:
+    return f"PARTUUID={slot.partuuid}" if by == "partuuid" else f"LABEL={slot.label}"

@@ -1,236 +1,136 @@
 # SPDX-License-Identifier: MIT
 """The rootfs stage: a plan becomes a finished system, one tree per filesystem.
 
-The tree is made aside and takes its place in the board's room when it is complete, so `shell` never opens half a
-system. The one that is there from the last build is taken where nothing has changed. Everything that is mounted on
-the way lives in namespaces and ends with them.
+It is made in three steps, each a layer on the one before: `base` (the packages that the board's family shares),
+`packages` (all the others) and `system` (what makes it this board's). The first two are kept for all boards, the
+third in the board's room; each is taken from there when it would come out the same. A layer is made aside and takes
+its place when it is complete. Everything that is mounted on the way ends with the build.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from builder import log
-from builder.errors import DownloadError, RecipeError
-from builder.fetch import fetch
-from builder.plan.model import DebPlan, Plan
-from builder.rootfs import emulation as emulate
-from builder.rootfs import identity
-from builder.rootfs.bootloader import Command, prepare_boot
-from builder.rootfs.bootstrap import make_tree
-from builder.rootfs.clean import clamp_times, clean_tree
-from builder.rootfs.emulation import Emulation
-from builder.rootfs.kept import RECORD, Kept, digest_trees, find_kept, tree_name, write_kept
-from builder.rootfs.model import Package, Rootfs
-from builder.rootfs.origin import (
-    Origin,
-    find_changed_input,
-    find_changed_packages,
-    find_inputs,
-    find_packages,
-    find_plan_inputs,
-)
-from builder.rootfs.resolve import Archived, resolve
-from builder.rootfs.sources import collect_keys, install_sources, render_pins, render_sources
-from builder.run import run
-from builder.store import Store
-from builder.tree import resolve_inside
+from builder.errors import DownloadError
+from builder.plan.model import Plan
+from builder.rootfs.archives import Archives
+from builder.rootfs.kept import Kept, find_intact, find_kept, find_stack
+from builder.rootfs.layers import Site, make_packages, make_system
+from builder.rootfs.origin import Origins, find_change, find_changed_input, find_origins, find_plan_inputs
+from builder.rootfs.resolve import Archived, Resolved
+from builder.rootfs.sources import collect_keys
+from builder.store import locked
 from builder.workspace import Workspace
-
-CUSTOMISE = "customise.sh"
-INSIDE = "/var/tmp/boardwright"  # noqa: S108 - of the rootfs, where nobody else is
-
 
 Use = Literal["current", "asked", "never"]
 """When the rootfs of the last build is taken: nothing has changed, here and in the archives; nothing that was asked
 for has changed; never."""
 
 
-def make_rootfs(plan: Plan, workspace: Workspace, *, emulation: str, cache: Path, use: Use = "current") -> Rootfs:
-    """Return the system of a plan: that of the room, or made now.
+@dataclass(frozen=True)
+class Wanted:
+    """A rootfs that is known before it is there."""
 
-    use        when the room's rootfs is taken
+    site: Site
+    use: Use
+    resolved: Resolved | None
+    """What the archives have for it; None when they were not asked."""
+    origins: Origins
+    room: Kept | None
+    """That of the room, when it came from the same."""
+
+    @property
+    def key(self) -> str:
+        """What two rootfs that are the same have in common; nothing when that is not known."""
+        return self.origins["system"].key if "system" in self.origins else ""
+
+
+def find_rootfs(plan: Plan, workspace: Workspace, *, emulation: str, cache: Path, use: Use = "current") -> Wanted:
+    """Find out what the rootfs of a plan would be made from now.
+
+    use        when what is there from earlier builds is taken
     emulation  how foreign programs run: auto, redirect or qemu
-    cache      directory of downloads and of what the emulation keeps
+    cache      directory of downloads, of layers, and of what the emulation keeps
 
     Raises MachineError, RecipeError, DownloadError, TrustError, SpaceError or ToolError.
     """
-    inputs = find_inputs(plan, emulation=emulation)
-    looked_at = find_plan_inputs(plan) if use == "asked" else inputs
-    kept = None if use == "never" else _find_usable(workspace.rootfs, looked_at)
-    if kept and use == "asked":
-        log.note("the rootfs of the last build is taken: nothing that was asked for has changed")
-        return kept.rootfs
     keys = collect_keys(plan.recipe.archives, cache)
+    archives = Archives(plan, keys, cache=cache, log_file=workspace.log_file)
+    site = Site(plan, workspace, cache, keys, archives, emulation)
+    room = None if use == "never" else find_kept(workspace.rootfs)
+    if use == "asked" and room and _is_as_asked(plan, room):
+        log.note("the rootfs of the last build is wanted: nothing that was asked for has changed")
+        return Wanted(site, use, None, room.origins, room)
     with log.step("packages of the archives"):
-        lists = workspace.scratch / "lists"
         try:
-            packages = resolve(plan, keys, cache=cache, lists=lists, log_file=workspace.log_file)
+            resolved = archives.resolve()
         except DownloadError as error:
-            if kept:
+            if room and _is_as_asked(plan, room):
                 error.hint += "; --reuse-rootfs takes the rootfs of the last build without asking"
             raise
-    origin = Origin(inputs, find_packages(packages))
-    if kept and kept.origin:
-        change = find_changed_packages(kept.origin.packages, origin.packages)
-        if not change:
-            log.note("the rootfs of the last build is taken: nothing has changed, also not in the archives")
-            return kept.rootfs
+    origins = find_origins(plan, resolved, emulation=emulation)
+    change = _find_change(room, origins) if room else ""
+    if change:
         log.note(f"the rootfs is made anew: {change}")
-    return _make(plan, workspace, keys, packages, origin, cache=cache)
+    return Wanted(site, use, resolved, origins, None if change else room)
 
 
-def _find_usable(room: Path, inputs: Mapping[str, str]) -> Kept | None:
-    """Return the rootfs of the last build if it has these inputs and is whole; say why not."""
-    kept = find_kept(room)
-    if kept is None or kept.origin is None:
-        return None
-    changed = find_changed_input(kept.origin.inputs, inputs)
-    if changed:
-        log.note(f"the rootfs is made anew: {changed} has changed")
-        return None
-    if digest_trees(room) != kept.digest:
-        log.warn(f"the rootfs is made anew: somebody has changed {room}")
-        return None
-    (room / RECORD).touch()
-    return kept
+def make_rootfs(wanted: Wanted) -> Kept:
+    """Return the rootfs: that of the room if it is whole, or made now. It is opened by kept.opened_rootfs.
+
+    Raises what find_rootfs raises.
+    """
+    site = wanted.site
+    if wanted.room and _is_usable(wanted.room, site.layers):
+        log.note("the rootfs of the last build is taken")
+        return wanted.room
+    resolved = wanted.resolved or site.archives.resolve()
+    origins = find_origins(site.plan, resolved, emulation=site.wanted)
+    return _make(site, resolved, origins, anew=wanted.use == "never")
 
 
-def _make(
-    plan: Plan,
-    workspace: Workspace,
-    keys: dict[str, Path],
-    packages: Sequence[Archived],
-    origin: Origin,
-    *,
-    cache: Path,
-) -> Rootfs:
-    tree, store = workspace.scratch / "rootfs", Store(cache / "store")
-    with log.step("emulation"):
-        how = _prepare_emulation(plan, keys, origin.inputs["emulation"], cache)
-    with log.step(f"packages: {len(plan.packages.names)} asked for, {plan.recipe.suite} {plan.recipe.architecture}"):
-        make_tree(
-            plan,
-            how,
-            keys,
-            packages=packages,
-            store=store,
-            target=tree,
-            scratch=workspace.scratch,
-            log_file=workspace.log_file,
-        )
-    is_foreseen = {package.name: package.version for package in read_packages(tree)} == {
-        package.name: package.version for package in packages
-    }
-    with log.step("system: files, users, units, boot"):
-        _install_debs(plan, how, tree, workspace, cache)
-        _make_system(plan, how, tree, workspace)
-        install_sources(tree, plan.recipe.archives, keys)
-        clean_tree(tree)
-    installed = read_packages(tree)
-    if not is_foreseen:
-        log.warn("APT installed other packages than it had announced; the next build makes the rootfs anew")
-    with log.step(f"trees of {len(installed)} packages"):
-        return _split(plan, tree, workspace, installed, origin if is_foreseen else None)
+def _find_change(room: Kept, origins: Origins) -> str:
+    return find_change(room.origins, origins) if room.origins else "where the last one came from is not known"
 
 
-def _prepare_emulation(plan: Plan, keys: dict[str, Path], wanted: str, cache: Path) -> Emulation:
-    how = emulate.choose(architecture=plan.recipe.architecture, wanted=wanted)
-    log.note(f"{plan.recipe.architecture} programs: {how.mode} ({how.reason})")
-    if how.mode is not emulate.Mode.REDIRECT:
-        return how
-    archives = plan.recipe.archives
-    sources = emulate.Sources(plan.recipe.suite, render_sources(archives, keys), render_pins(archives))
-    return emulate.prepare(how, sources, cache=cache / "twins")
+def _is_as_asked(plan: Plan, room: Kept) -> bool:
+    """Say whether all that is known without the archives is as it was."""
+    asked = find_plan_inputs(plan)
+    return bool(room.origins) and not any(
+        find_changed_input(origin.inputs, asked[step]) for step, origin in room.origins.items()
+    )
 
 
-def _run_inside(commands: list[Command], how: Emulation, tree: Path, workspace: Workspace, plan: Plan) -> None:
-    for command in commands:
-        run(
-            emulate.command(how, command.argv, rootfs=tree, chroot=True),
-            env={"SOURCE_DATE_EPOCH": str(plan.epoch), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(command.env)},
-            log_file=workspace.log_file,
-            name=command.name or command.argv[0],
-        )
+def _is_usable(room: Kept, layers: Path) -> bool:
+    """Say whether a room's rootfs and all that lies below it are whole."""
+    return find_intact(room.directory) is not None and find_stack(room, layers) is not None
 
 
-def _install_debs(plan: Plan, how: Emulation, tree: Path, workspace: Workspace, cache: Path) -> None:
-    if not plan.packages.debs:
-        return
-    inside = tree / INSIDE.lstrip("/")
-    inside.mkdir()
-    names = [_place_deb(deb, inside, f"{number}-", cache) for number, deb in enumerate(plan.packages.debs)]
-    install = Command(("dpkg", "--install", *(f"{INSIDE}/{name}" for name in names)))
-    _run_inside([install], how, tree, workspace, plan)
-    shutil.rmtree(inside)
+def _make(site: Site, resolved: Resolved, origins: Origins, *, anew: bool) -> Kept:
+    layers: list[Kept] = []
+    for step, packages in (("base", resolved.base), ("packages", resolved.packages)):
+        if step in origins:
+            layers.append(_take_or_make(site, step, packages, origins, layers, anew=anew))
+    return make_system(site, origins, layers)
 
 
-def _place_deb(deb: DebPlan, inside: Path, prefix: str, cache: Path) -> str:
-    """Copy a package into the tree and return its name there; the prefix keeps apart those of the same file name."""
-    source = Path(deb.location) if deb.sha256 is None else fetch(deb.location, sha256=deb.sha256, cache=cache / "files")
-    name = prefix + deb.location.rsplit("/", 1)[-1]
-    shutil.copyfile(source, inside / name)
-    return name
-
-
-def _make_system(plan: Plan, how: Emulation, tree: Path, workspace: Workspace) -> None:
-    identity.lay_files(plan, tree)
-    identity.write_names(plan, tree)
-    identity.write_sudoers(plan, tree)
-    _run_inside(identity.identity_commands(plan, tree), how, tree, workspace, plan)
-    identity.write_release(plan, tree)
-    identity.write_first_boot(plan, tree)
-    _run_inside(prepare_boot(plan, tree), how, tree, workspace, plan)
-    for directory in plan.directories:
-        if (directory / CUSTOMISE).is_file():
-            shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
-            script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}")
-            _run_inside([script], how, tree, workspace, plan)
-
-
-def read_packages(tree: Path) -> tuple[Package, ...]:
-    """Return the installed packages of a tree, from dpkg's database, without running a program of the tree."""
-    rows = run(
-        [
-            "dpkg-query",
-            f"--admindir={tree / 'var/lib/dpkg'}",
-            "--show",
-            "--showformat=${db:Status-Status}\\t${Package}\\t${Version}\\t${Architecture}\\t${Installed-Size}\\n",
-        ]
-    ).stdout.splitlines()
-    fields = [row.split("\t") for row in rows]
-    broken = [row[1] for row in fields if row[0] not in ("installed", "config-files", "not-installed")]
-    if broken:
-        raise RecipeError(f"packages left half installed: {', '.join(broken)}", hint="see the build's log")
-    return tuple(Package(row[1], row[2], row[3], int(row[4] or 0)) for row in fields if row[0] == "installed")
-
-
-def _split(
-    plan: Plan, tree: Path, workspace: Workspace, packages: tuple[Package, ...], origin: Origin | None
-) -> Rootfs:
-    """Move what belongs to other filesystems out of the tree, and put the result in the board's room."""
-    room = workspace.rootfs
-    if room.exists():
-        room.rename(workspace.scratch / "before")  # At once: half removed, it would still say that it is whole.
-    aside = workspace.scratch / "trees"
-    aside.mkdir()
-    trees = {}
-    for slot in plan.disk.slots:
-        if slot.mount == "/":
-            continue
-        name = tree_name(slot.mount)
-        source = resolve_inside(tree, slot.mount)
-        source.rename(aside / name)
-        source.mkdir(mode=0o755)
-        trees[slot.mount] = room / name
-    tree.rename(aside / "root")
-    trees["/"] = room / "root"
-    for path in sorted(aside.iterdir()):
-        clamp_times(path, plan.epoch)
-    rootfs = Rootfs(trees, packages)
-    write_kept(aside, rootfs, origin)
-    aside.rename(room)
-    return rootfs
+def _take_or_make(
+    site: Site, step: str, packages: Sequence[Archived], origins: Origins, below: Sequence[Kept], *, anew: bool
+) -> Kept:
+    """Return a layer: one that is there, or made now. Of two builds that want the same, the second waits."""
+    recipe = site.plan.recipe
+    name = f"{step}-{recipe.suite}-{recipe.architecture.value}-{origins[step].key}"
+    if anew:  # Under a name of its own: the one that is there may be part of another build just now.
+        unique = site.layers / f"{name}-{os.urandom(4).hex()}"
+        return make_packages(site, step, packages, origins, below=below, directory=unique)
+    with locked(site.layers / f".{name}.lock"):
+        layer = find_intact(site.layers / name)
+        if layer:
+            log.note(f"layer {name}: taken")
+            return layer
+        return make_packages(site, step, packages, origins, below=below, directory=site.layers / name)

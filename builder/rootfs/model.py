@@ -23,7 +23,7 @@ class Rootfs:
     """A finished system, split into one tree per filesystem.
 
     `trees` has the content of each slot by mount point. In the tree of "/" the other mount points are empty
-    directories. No file is younger than the plan's epoch.
+    directories. They are to be read only: what is in them may belong to other boards too.
     """
 
     trees: Mapping[str, Path]

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""What a rootfs was made from: the plan's inputs, the packages as their archives had them, the tools, this program.
+"""What the steps of a rootfs are made from: the plan's inputs, packages as their archives had them, tools, our code.
 
-Two that are the same make the same rootfs, so that the one of the last build may be taken.
+Two that are the same make the same tree, so that what an earlier build made may be taken.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
-from builder import run as runner
-from builder import tree
+from builder.plan.identity import canonical
+from builder.plan.keys import ROOTFS_STEPS
 from builder.plan.model import Plan
-from builder.rootfs.resolve import Archived
-from builder.run import run
+from builder.program import digest_code, find_versions
+from builder.rootfs.resolve import Archived, Resolved
 
 TOOLS = ("mmdebstrap", "apt", "dpkg")
 """Debian packages of the programs that make a tree; those in the tree are among its own."""
@@ -28,25 +27,51 @@ class Origin:
     inputs: Mapping[str, str]
     packages: Mapping[str, str]
 
+    @property
+    def key(self) -> str:
+        """One digest of all of it."""
+        return hashlib.sha256(canonical(asdict(self)).encode()).hexdigest()[:24]
 
-def find_plan_inputs(plan: Plan) -> dict[str, str]:
-    """Return the inputs that are known without a look at the machine's tools and the archives."""
-    step = next(step for step in plan.steps if step.name == "rootfs")
-    return {**step.inputs, "program": _digest_program()}
+
+Origins = Mapping[str, Origin]
+"""By step, lowest first."""
 
 
-def find_inputs(plan: Plan, *, emulation: str) -> dict[str, str]:
-    """Return all inputs but the packages."""
-    row = "${Package} ${Version}\\n"
-    installed = run(["dpkg-query", "--show", f"--showformat={row}", *TOOLS], ok=(0, 1)).stdout
-    versions = dict(line.split(" ", 1) for line in installed.splitlines())
-    tools = {f"tool {tool}": versions.get(tool, "") for tool in TOOLS}
-    return {**find_plan_inputs(plan), **tools, "emulation": emulation}
+def find_plan_inputs(plan: Plan) -> dict[str, Mapping[str, str]]:
+    """Return the inputs of each step that are known without a look at the machine's tools and the archives."""
+    program = digest_code("rootfs", "run.py", "tree.py")
+    return {step.name: {**step.inputs, "program": program} for step in plan.steps if step.name in ROOTFS_STEPS}
+
+
+def find_origins(plan: Plan, resolved: Resolved, *, emulation: str) -> Origins:
+    """Return what each step of the rootfs would be made from now."""
+    shared = {**find_versions(TOOLS), "emulation": emulation}
+    packages = {"base": resolved.base, "packages": resolved.packages, "system": ()}
+    origins: dict[str, Origin] = {}
+    below = ""
+    for name, inputs in find_plan_inputs(plan).items():
+        if name == "base" and not resolved.base:
+            continue
+        origins[name] = Origin({**inputs, **shared, "layer below": below}, find_packages(packages[name]))
+        below = origins[name].key
+    return origins
 
 
 def find_packages(packages: Sequence[Archived]) -> dict[str, str]:
     """Return version and digest of each package by its name."""
     return {package.name: f"{package.version} {package.sha256}" for package in packages}
+
+
+def find_change(old: Origins, new: Origins) -> str:
+    """Return the first thing that makes a rootfs another one, or nothing: "overlays has changed"."""
+    for step, origin in new.items():
+        before = old.get(step, Origin({}, {}))
+        name = find_changed_input(before.inputs, origin.inputs)
+        # What lies below differs by what was named there, or, where a step is new, by that.
+        change = find_changed_packages(before.packages, origin.packages) or (f"{name} has changed" if name else "")
+        if change:
+            return change
+    return ""
 
 
 def find_changed_input(old: Mapping[str, str], new: Mapping[str, str]) -> str:
@@ -62,12 +87,3 @@ def find_changed_packages(old: Mapping[str, str], new: Mapping[str, str]) -> str
     before, after = (packages.get(names[0], "none").partition(" ")[0] for packages in (old, new))
     first = f"{names[0]} {before} → {after}" if before != after else f"{names[0]} {after} is another file"
     return first if len(names) == 1 else f"{first}, and {len(names) - 1} more"
-
-
-def _digest_program() -> str:
-    """Return one digest of the code that makes a rootfs."""
-    sources = [path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".c")]
-    state = hashlib.sha256()
-    for path in [*sorted(sources), Path(runner.__file__), Path(tree.__file__)]:
-        state.update(path.name.encode() + b"\0" + path.read_bytes())
-    return state.hexdigest()[:16]

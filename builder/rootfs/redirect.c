@@ -25,14 +25,16 @@
 
 enum { CANNOT_RUN = 126 };
 
-/* Twins of these serve only the calls in which an argument holds one of the words. Python's twin has no compiled
- * modules but its built-in ones, so it only does the work of py3compile; dpkg's would take itself for native. */
+/* Twins of these serve only the calls in which an argument holds one of the words, or all where the file `unless` is
+ * there. Python's twin has no compiled modules but its built-in ones, so it only does the work of py3compile; dpkg's
+ * takes itself for native unless twins.py could teach it the target. */
 static const struct {
 	const char *pattern;
+	const char *unless;
 	const char *words[8];
 } limited[] = {
-	{ "/usr/bin/dpkg", { "--compare-versions", "--validate-version" } },
-	{ "/usr/bin/python3.*",
+	{ "/usr/bin/dpkg", PLACE "/dpkg-knows-the-target", { "--compare-versions", "--validate-version" } },
+	{ "/usr/bin/python3.*", NULL,
 	  { "py3compile", "py3clean", "py_compile", "compileall", "sys.implementation.cache_tag",
 	    "importlib.util.MAGIC_NUMBER" } },
 };
@@ -50,7 +52,7 @@ static int may_serve(const char *program, char **args)
 {
 	for (size_t i = 0; i < sizeof(limited) / sizeof(limited[0]); i++)
 		if (fnmatch(limited[i].pattern, program, 0) == 0)
-			return has_word(args, limited[i].words);
+			return (limited[i].unless && access(limited[i].unless, F_OK) == 0) || has_word(args, limited[i].words);
 	return 1;
 }
 

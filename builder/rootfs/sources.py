@@ -78,6 +78,9 @@ def install_sources(rootfs: Path, archives: Mapping[str, Archive], keys: Mapping
     for name, archive in archives.items():
         on_board = _install_key(rootfs, name, keys[name])
         write_text(rootfs, f"/etc/apt/sources.list.d/{name}.sources", render_sources({name: archive}, {name: on_board}))
+    pins = render_pins(archives)
+    if pins:
+        write_text(rootfs, "/etc/apt/preferences.d/boardwright", pins)
 
 
 def _install_key(rootfs: Path, name: str, key: Path) -> Path:

@@ -17,6 +17,7 @@ A tree is keyed by the versions in it and by this file, appears only when comple
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -25,9 +26,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.rootfs.news import digest_releases, has_news
 from builder.run import run
 
 PLACE = ".boardwright-twins"
+TAUGHT = "dpkg-knows-the-target"
+"""A file of that name in the tree: dpkg's twins say the target's architecture."""
 
 PACKAGES = (
     *("bash", "bsdutils", "bzip2", "coreutils", "cpio", "dash", "debianutils", "diffutils", "dracut-install"),
@@ -37,7 +41,10 @@ PACKAGES = (
 
 # Of these packages only the named programs: the others report the architecture, or ask NSS or PAM.
 ONLY = {
-    "dpkg": {"dpkg", "dpkg-deb", "dpkg-divert", "dpkg-split", "dpkg-statoverride", "update-alternatives"},
+    "dpkg": {
+        *("dpkg", "dpkg-deb", "dpkg-divert", "dpkg-query", "dpkg-split", "dpkg-statoverride", "dpkg-trigger"),
+        "update-alternatives",
+    },
     "libc-bin": {"localedef"},
     "openssh-client": {"ssh-keygen"},
 }
@@ -67,6 +74,7 @@ class Sources:
     deb822: str  # with Signed-By
     pins: str = ""  # apt_preferences
     apt_options: tuple[str, ...] = ()  # lines of apt.conf, such as 'Acquire::Check-Date "false";'
+    releases: tuple[str, ...] = ()  # addresses of the signed indexes, where that spares asking apt
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,11 @@ def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache
 
     None if the archive has no program in the same version for both architectures.
     """
-    environment = _make_apt(sources, (native.name, foreign.name), cache / f"apt-{native.name}-{foreign.name}")
+    root = cache / f"apt-{native.name}-{foreign.name}"
+    answer = root / "answer.json"
+    if tree := _find_current(answer, sources, root, cache):
+        return tree
+    environment = _make_apt(sources, (native.name, foreign.name), root)
     versions = _find_versions(environment)
     paired = _find_paired(versions, foreign.name, environment)
     if not paired.intersection(PACKAGES):
@@ -99,10 +111,30 @@ def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache
         _fill(scratch, paired, native)
         _hide_full_perl(scratch / "tree", foreign.multiarch)
         _replace_paths(scratch / "tree", native)
+        _teach_architecture(scratch / "tree", native.name, foreign.name)
         (scratch / "tree").rename(tree)
         shutil.rmtree(scratch)
     os.utime(tree)  # The time of its last use, for the cache's size limit.
+    answer.write_text(json.dumps([_digest(sources), digest_releases(root / "var/lib/apt/lists"), tree.name]))
     return tree
+
+
+def _find_current(answer: Path, sources: Sources, root: Path, cache: Path) -> Path | None:
+    """Return the tree that was found before, if it is there and the archive has had no news since."""
+    try:
+        digest, releases, name = json.loads(answer.read_text())
+    except (FileNotFoundError, ValueError):  # ValueError: cut short by a crash of the machine.
+        return None
+    tree = cache / str(name)
+    same = digest == _digest(sources) and releases == digest_releases(root / "var/lib/apt/lists")
+    if not same or not tree.is_dir() or has_news(sources.releases, releases):
+        return None
+    os.utime(tree)
+    return tree
+
+
+def _digest(sources: Sources) -> str:
+    return hashlib.sha256(repr(sources).encode() + Path(__file__).read_bytes()).hexdigest()
 
 
 def _make_apt(sources: Sources, architectures: tuple[str, str], root: Path) -> dict[str, str]:
@@ -243,6 +275,23 @@ def _replace_paths(tree: Path, native: Architecture) -> None:
         new = new.replace(loader, (place + b"/ld.so").ljust(len(loader), b"\0"))
         if new != old:
             file.write_bytes(new)
+
+
+def _teach_architecture(tree: Path, native: str, foreign: str) -> None:
+    """Let dpkg's programs take themselves for those of the target: the name they were compiled for is overwritten.
+
+    That needs a name of the same length; for any other, dpkg is emulated but for what needs no architecture
+    (redirect.c), and those that would show it have no twin.
+    """
+    programs = [path for name in sorted(ONLY["dpkg"]) if (path := tree / "usr/bin" / name).exists()]
+    if len(native) != len(foreign):
+        for path in programs:
+            if path.name in ("dpkg-query", "dpkg-trigger"):
+                path.unlink()
+        return
+    for path in programs:
+        path.write_bytes(path.read_bytes().replace(f"\0{native}\0".encode(), f"\0{foreign}\0".encode()))
+    (tree / TAUGHT).touch()
 
 
 def _loader_name(native: Architecture) -> str:

@@ -22,8 +22,9 @@ from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.resources import attached_files
 from builder.rootfs.kept import write_kept
-from builder.rootfs.model import Package, Rootfs
-from builder.rootfs.origin import Origin, find_inputs
+from builder.rootfs.model import Package
+from builder.rootfs.origin import find_origins
+from builder.rootfs.resolve import Resolved
 from tests.conftest import ROOT
 from tests.recipe.boards import write_board
 
@@ -239,10 +240,10 @@ def read_command(process: Path) -> str:
 def write_rootfs(directory: Path, boards: Path, board: str) -> None:
     """Write a rootfs of a few files that a build of the board takes."""
     plan = make_plan(load_board(boards, board), version=VERSION, epoch=EPOCH, user_data=None)
-    trees = {"/": directory / "root", "/boot": directory / "boot"}
-    for tree in trees.values():
+    for tree in (directory / "tree", directory / "boot"):
         (tree / "etc").mkdir(parents=True)
         (tree / "etc" / "data").write_bytes(os.urandom(2 * 1024 * 1024))
-    (trees["/"] / "boot").mkdir()
-    origin = Origin(find_inputs(plan, emulation="auto"), {})
-    write_kept(directory, Rootfs(trees, (Package("base", "1", "amd64", 1),)), origin)
+    (directory / "tree/boot").mkdir()
+    origins = find_origins(plan, Resolved((), ()), emulation="auto")
+    packages = (Package("base", "1", "amd64", 1),)
+    write_kept(directory, is_whole=True, below=(), packages=packages, origins=origins, mounts=["/boot"])

@@ -17,7 +17,6 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
 from builder.rootfs.kept import write_kept
-from builder.rootfs.model import Rootfs
 from builder.run import DEBIAN_PACKAGES
 from tests.conftest import ROOT
 from tests.engine.conftest import Heard
@@ -92,11 +91,11 @@ def test_a_shell_needs_a_finished_rootfs(tmp_path: Path) -> None:
 def test_what_a_shell_changes_is_thrown_away(tmp_path: Path) -> None:
     """The tree holds just enough to run a shell: this machine's own, statically linked or not."""
     kept = tmp_path / "rooms/tiny/rootfs"
-    root, boot = kept / "root", kept / "boot-firmware"
+    root, boot = kept / "tree", kept / "boot-firmware"
     copy_shell(root)
     boot.mkdir()
     (boot / "user-data").write_text("#cloud-config\n")
-    write_kept(kept, Rootfs({"/": root, "/boot/firmware": boot}, ()), None)
+    write_kept(kept, is_whole=True, below=(), packages=(), origins={}, mounts=["/boot/firmware"])
     before = sorted(path.relative_to(kept) for path in kept.rglob("*"))
     program = (
         "from pathlib import Path; from builder.engine.local import enter_rootfs; import sys;"

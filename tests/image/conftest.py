@@ -101,7 +101,7 @@ def make_plan(disk: Disk, **changes: Any) -> Plan:
         "epoch": EPOCH,
         "recipe": RECIPE,
         "directories": (),
-        "packages": PackagePlan((), ()),
+        "packages": PackagePlan((), (), ()),
         "disk": disk,
         "kernel_cmdline": "",
         "user_data": None,

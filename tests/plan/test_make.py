@@ -13,7 +13,7 @@ from builder.errors import RecipeError
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards, load_board
-from tests.recipe.boards import write_board
+from tests.recipe.boards import GOOD, write_board
 
 REPOSITORY = Path(__file__).parents[2]
 GPT = """\
@@ -40,7 +40,7 @@ def _keys(plan: Plan) -> list[str]:
 def test_boards_of_this_repository_plan(name: str) -> None:
     plan = _plan(REPOSITORY / "boards", name)
     assert plan.image_name == f"boardwright-{name}-1.0.img"
-    assert [step.name for step in plan.steps] == ["rootfs", "image", "package"]
+    assert [step.name for step in plan.steps] == ["base", "packages", "system", "image", "package"]
     assert {"docker.io", "docker-compose", "cloud-init"} <= set(plan.packages.names)
 
 
@@ -187,7 +187,7 @@ def test_comments_and_layout_of_the_text_do_not_count(boards: Path) -> None:
 
 
 Change = Callable[[Path], object]
-_ROOTFS_CHANGES: dict[str, Change] = {
+_CHANGES: dict[str, Change] = {
     "key": lambda directory: (directory / "key.asc").write_text("other"),
     "deb": lambda directory: (directory / "a.deb").write_text("other"),
     "overlay content": lambda directory: (directory / "files/a").write_text("other"),
@@ -214,13 +214,15 @@ def _board_with_files(boards: Path) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("change", _ROOTFS_CHANGES)
-def test_every_input_of_the_rootfs_changes_all_keys(boards: Path, change: str) -> None:
+@pytest.mark.parametrize("change", _CHANGES)
+def test_every_input_changes_the_key_of_its_step_and_all_later_ones(boards: Path, change: str) -> None:
     directory = _board_with_files(boards)
     before = _plan(boards, "low")
-    _ROOTFS_CHANGES[change](directory)
+    _CHANGES[change](directory)
     after = _plan(boards, "low")
-    assert all(old != new for old, new in zip(_keys(before), _keys(after), strict=True))
+    first = 1 if change == "deb" else 2
+    same = [old == new for old, new in zip(_keys(before), _keys(after), strict=True)]
+    assert same == [True] * first + [False] * (5 - first)
     assert before.disk == after.disk
 
 
@@ -229,13 +231,27 @@ def test_a_boot_blob_changes_the_image_but_not_the_rootfs(boards: Path) -> None:
     before = _keys(_plan(boards, "low"))
     (directory / "bl1.bin").write_text("other")
     after = _keys(_plan(boards, "low"))
-    assert before[0] == after[0]
-    assert before[1] != after[1]
-    assert before[2] != after[2]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, True, False, False]
 
 
-def test_the_epoch_changes_the_rootfs(boards: Path) -> None:
-    assert _keys(_plan(boards, epoch=1))[0] != _keys(_plan(boards, epoch=2))[0]
+def test_version_and_epoch_change_nothing_that_boards_share(boards: Path) -> None:
+    before = _keys(_plan(boards, epoch=1))
+    for after in (_keys(_plan(boards, epoch=2)), _keys(_plan(boards, epoch=1, version="2.0"))):
+        assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, False, False, False]
+
+
+def test_the_base_is_what_the_first_ancestor_asks_for(boards: Path) -> None:
+    docker = {"docker.io", "docker-cli", "docker-compose", "containerd", "runc", "iptables"}
+    write_board(boards, "child", "extends: good\npackages: {base: [sudo], more: [htop]}\n")
+    assert set(_plan(boards).packages.base) == {"systemd-sysv", "sudo", *docker}
+    assert set(_plan(boards, "child").packages.base) == {"sudo", *docker}
+    assert set(_plan(boards, "child").packages.names) == {"sudo", "htop", "linux-image-arm64", *docker}
+
+
+def test_what_a_child_corrects_in_the_first_ancestor_is_no_name(boards: Path) -> None:
+    write_board(boards, "wrong", GOOD.replace("[systemd-sysv, sudo]", "[sudo, 7]\n  typo: htop"))
+    write_board(boards, "right", "extends: wrong\npackages: {base: [sudo], typo: null}\ndocker: {source: none}\n")
+    assert _plan(boards, "right").packages.base == ("sudo",)
 
 
 @pytest.mark.parametrize("version", ["1", "1.2.3", "v1+git-5_x", "dirty"])

@@ -79,10 +79,10 @@ def test_table_shows_every_decision(boards: Path) -> None:
 
 def test_what_is_foreseen_stands_beside_its_stage(boards: Path) -> None:
     stream = io.StringIO()
-    table = render_table(_plan(boards), {"rootfs": "made anew: [x] has changed"})
+    table = render_table(_plan(boards), {"system": "miss: [x] has changed"})
     Console(file=stream, width=300, color_system=None).print(table)
-    (line,) = (line for line in stream.getvalue().splitlines() if line.startswith("rootfs "))
-    assert line.rstrip().endswith("made anew: [x] has changed")
+    (line,) = (line for line in stream.getvalue().splitlines() if line.startswith("system "))
+    assert line.rstrip().endswith("miss: [x] has changed")
     assert " cache" not in _printed(_plan(boards))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,14 @@ import pytest
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
-from builder.rootfs.make import make_rootfs
+from builder.rootfs.kept import opened_rootfs
+from builder.rootfs.model import Rootfs
+from builder.run import run
 from builder.workspace import open_workspace
 from tests.conftest import ROOT
 from tests.rootfs.archive import Archive, Signer, make_signer, serve
 from tests.rootfs.boards import EPOCH, PlanReal, plan_board
-from tests.rootfs.system import Made, write_system
+from tests.rootfs.system import Made, take_rootfs, write_system
 
 
 @pytest.fixture
@@ -93,7 +96,19 @@ def made(
     boards, state = tmp_path_factory.mktemp("boards"), tmp_path_factory.mktemp("state")
     write_system(boards, vendor, docker, pinned)
     plan = plan_board(boards, "board")
+    started = time.time()
     with open_workspace(state, "board") as workspace:
-        rootfs = make_rootfs(plan, workspace, emulation="auto", cache=state / "cache")
-    yield Made(plan, rootfs, state, boards, vendor)
-    shutil.rmtree(state)  # 200 MB, which pytest would keep for three sessions
+        kept = take_rootfs(plan, workspace, cache=state / "cache")
+        with opened_rootfs(kept, state / "cache/layers", workspace) as rootfs:
+            seen = copy_trees(rootfs, tmp_path_factory.mktemp("seen"))
+    yield Made(plan, seen, kept, state, boards, vendor, started)
+    for directory in (state, seen.trees["/"].parent):
+        shutil.rmtree(directory)  # 200 MB each, which pytest would keep for three sessions
+
+
+def copy_trees(rootfs: Rootfs, directory: Path) -> Rootfs:
+    """Copy what is seen for a while only."""
+    trees = {mount: directory / (mount.strip("/").replace("/", "-") or "root") for mount in rootfs.trees}
+    for mount, tree in rootfs.trees.items():
+        run(["cp", "--archive", tree, trees[mount]])
+    return Rootfs(trees, rootfs.packages)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.plan.model import Plan
+from builder.rootfs.kept import Kept
+from builder.rootfs.make import Use, find_rootfs, make_rootfs
 from builder.rootfs.model import Rootfs
+from builder.workspace import Workspace
 from tests.rootfs.archive import Archive, build_deb
 from tests.rootfs.boards import write_tiny
 
@@ -60,9 +63,13 @@ class Made:
 
     plan: Plan
     rootfs: Rootfs
+    """A copy of its trees."""
+    kept: Kept
     state: Path
     boards: Path
     vendor: Archive
+    started: float
+    """When it was made, in seconds since 1970."""
 
     @property
     def root(self) -> Path:
@@ -102,3 +109,10 @@ def _fill_archives(vendor: Archive, docker: Archive, pinned: Archive) -> None:
     pinned.publish()
     docker.publish(component="stable")
     pinned.signer.write_public(pinned.directory / "key.asc")
+
+
+def take_rootfs(
+    plan: Plan, workspace: Workspace, *, cache: Path, use: Use = "current", emulation: str = "auto"
+) -> Kept:
+    """Make the rootfs of a plan, or take the one that is there, as a build does."""
+    return make_rootfs(find_rootfs(plan, workspace, emulation=emulation, cache=cache, use=use))

@@ -14,12 +14,12 @@ import pytest
 from builder.errors import BoardwrightError, DownloadError, RecipeError, SpaceError, ToolError, TrustError
 from builder.plan.model import Plan
 from builder.rootfs.explain import explain
-from builder.rootfs.make import make_rootfs
 from builder.run import Result
 from builder.workspace import open_workspace
 from tests.conftest import ROOT
 from tests.rootfs.archive import DAY_S, Archive, Signer
 from tests.rootfs.boards import plan_board, write_tiny
+from tests.rootfs.system import take_rootfs
 
 AT = "http://127.0.0.1:8000/a"
 UNTRUSTED = {
@@ -128,7 +128,7 @@ def refuse(tmp_path: Path, signer: Signer) -> Refuse:
     def call(archive: Archive) -> BoardwrightError:
         plan, state = plan_from(tmp_path, archive, signer), tmp_path / "state"
         with pytest.raises(BoardwrightError) as caught, open_workspace(state, "board") as workspace:
-            make_rootfs(plan, workspace, emulation="auto", cache=tmp_path / "cache")
+            take_rootfs(plan, workspace, cache=tmp_path / "cache")
         assert sorted(path.name for path in (state / "rooms/board").iterdir()) == ["build.log"]
         assert list((state / "journals").iterdir()) == []
         return caught.value

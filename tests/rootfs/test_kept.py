@@ -4,60 +4,71 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from builder.errors import MachineError
-from builder.rootfs.kept import RECORD, Kept, digest_trees, find_kept, load_kept, tree_name, write_kept
-from builder.rootfs.model import Package, Rootfs
+from builder.rootfs.kept import RECORD, Kept, digest_trees, find_intact, find_kept, load_room, tree_name, write_kept
+from builder.rootfs.model import Package
 from builder.rootfs.origin import Origin
 
 PACKAGES = (Package("bash", "5.2-1+b1", "amd64", 7000), Package("tiny", "1:0~rc1", "all", 0))
 
 
+def write(directory: Path, *, below: Sequence[Kept] = (), origins: Mapping[str, Origin] | None = None) -> Kept:
+    """Write a record and return what it says."""
+    directory.mkdir(exist_ok=True)
+    write_kept(
+        directory, is_whole=not below, below=below, packages=PACKAGES, origins=origins or {}, mounts=["/boot/firmware"]
+    )
+    kept = find_kept(directory)
+    assert kept
+    return kept
+
+
 @pytest.mark.parametrize(
-    ("mount", "name"), [("/", "root"), ("/boot/firmware", "boot-firmware"), ("/boot/efi", "boot-efi"), ("/srv", "srv")]
+    ("mount", "name"), [("/", "tree"), ("/boot/firmware", "boot-firmware"), ("/boot/efi", "boot-efi"), ("/srv", "srv")]
 )
 def test_names(mount: str, name: str) -> None:
     assert tree_name(mount) == name
 
 
 def test_what_is_written_is_found(tmp_path: Path) -> None:
-    room = tmp_path / "rootfs"
-    room.mkdir()
-    rootfs = Rootfs({"/": room / "root", "/boot/firmware": room / "boot-firmware"}, PACKAGES)
-    origin = Origin({"hostname": "0a"}, {"bash": "5.2-1+b1 0b"})
-    write_kept(room, rootfs, origin)
-    assert find_kept(room) == Kept(rootfs, origin, digest_trees(room))
-    assert load_kept(room, "rpi") == rootfs
+    origins = {"system": Origin({"hostname": "0a"}, {"bash": "5.2-1+b1 0b"})}
+    layer = write(tmp_path / "layer")
+    kept = write(tmp_path / "rootfs", below=[layer], origins=origins)
+    digest = digest_trees(tmp_path / "rootfs")
+    assert kept == Kept(tmp_path / "rootfs", False, ("layer",), ("/boot/firmware",), PACKAGES, origins, digest)
+    assert load_room(tmp_path / "rootfs", tmp_path, "rpi") == kept
 
 
 def test_the_trees_may_be_written_aside_and_moved(tmp_path: Path) -> None:
-    aside, room = tmp_path / "aside", tmp_path / "room"
-    aside.mkdir()
-    rootfs = Rootfs({"/": room / "root"}, PACKAGES)
-    write_kept(aside, rootfs, None)
-    aside.rename(room)
-    assert load_kept(room, "rpi") == rootfs
+    write(tmp_path / "aside")
+    (tmp_path / "aside").rename(tmp_path / "room")
+    assert find_intact(tmp_path / "room")
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_no_finished_rootfs(tmp_path: Path, there: bool) -> None:
+@pytest.mark.parametrize("there", ["nothing", "half of it", "all but a layer"])
+def test_no_finished_rootfs(tmp_path: Path, there: str) -> None:
     room = tmp_path / "rootfs"
-    if there:
-        (room / "root").mkdir(parents=True)
-    assert find_kept(room) is None
+    if there == "half of it":
+        (room / "tree").mkdir(parents=True)
+    if there == "all but a layer":
+        write(room, below=[write(tmp_path / "layer")])
+        (tmp_path / "layer" / RECORD).unlink()
     with pytest.raises(MachineError, match="board rpi has no finished rootfs") as caught:
-        load_kept(room, "rpi")
+        load_room(room, tmp_path, "rpi")
     assert "boardwright build rpi" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"trees": {}, "packages": [], "origin": {"inputs": {}}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"is_whole": 1, "below": [], "mounts": [], "packages": [1]}'])
 def test_a_record_that_is_cut_short_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / RECORD).write_text(text)
     assert find_kept(tmp_path) is None
+    assert find_intact(tmp_path) is None
 
 
 def _cut(tree: Path) -> None:
@@ -85,17 +96,39 @@ def _rewrite(tree: Path) -> None:
     (tree / "etc/file").write_text("tent")
 
 
-@pytest.mark.parametrize("change", [_cut, _remove, _add, _relink, _chmod, _rewrite])
-def test_what_was_changed_since_is_seen(tmp_path: Path, change: Callable[[Path], None]) -> None:
-    tree = tmp_path / "root"
+def _flip(tree: Path) -> None:
+    """Neither its size nor its time: what a failing disk does."""
+    (tree / "etc/file").write_text("tesT")
+    os.utime(tree / "etc/file", (1, 1))
+
+
+def _allow(tree: Path) -> None:
+    os.setxattr(tree / "etc/file", "user.allowed", b"1")
+
+
+@pytest.mark.parametrize("change", [_cut, _remove, _add, _relink, _chmod, _rewrite, _flip, _allow])
+def test_what_was_changed_since_is_never_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Path], None]
+) -> None:
+    tree = tmp_path / "tree"
     (tree / "etc").mkdir(parents=True)
     (tree / "etc/file").write_text("text")
     (tree / "etc/link").symlink_to("file")
     for path in (tree / "etc/file", tree / "etc/link"):
         os.utime(path, (1, 1), follow_symlinks=False)
-    write_kept(tmp_path, Rootfs({"/": tree}, ()), None)
-    kept = find_kept(tmp_path)
-    assert kept
-    assert digest_trees(tmp_path) == kept.digest
+    write(tmp_path)
+    assert find_intact(tmp_path)
     change(tree)
-    assert digest_trees(tmp_path) != kept.digest
+    assert find_intact(tmp_path) is None
+    assert "is damaged, or somebody has changed it" in capsys.readouterr().err
+
+
+def test_use_is_seen_in_the_times_of_access(tmp_path: Path) -> None:
+    file = tmp_path / "tree/file"
+    file.parent.mkdir()
+    file.touch()
+    os.utime(file, (1, 2))
+    write(tmp_path)
+    begun = time.time()
+    assert find_intact(tmp_path)
+    assert (file.stat().st_mtime, file.stat().st_atime >= begun - 1) == (2, True)

@@ -83,14 +83,21 @@ def test_one_tree_per_filesystem(made: Made) -> None:
     boot = made.rootfs.trees["/boot/firmware"]
     assert (boot / "os-release").read_text() == made.text("/etc/os-release")
     assert list((made.root / "boot/firmware").iterdir()) == []
-    kept = find_kept(made.state / "rooms/board/rootfs")
-    assert kept
-    assert kept.rootfs == made.rootfs
+    assert find_kept(made.state / "rooms/board/rootfs") == made.kept
 
 
-def test_nothing_is_younger_than_the_plan(made: Made) -> None:
-    for tree in made.rootfs.trees.values():
-        assert max(path.lstat().st_mtime for path in [tree, *tree.rglob("*")]) <= EPOCH
+def test_what_is_the_boards_own_is_not_younger_than_the_plan(made: Made) -> None:
+    assert find_youngest(made.kept.directory) <= EPOCH
+
+
+def test_a_layer_is_as_old_as_its_packages(made: Made) -> None:
+    """Not as its build, nor as the plan: the same packages make the same layer on any day."""
+    for name in made.kept.below:
+        assert EPOCH < find_youngest(made.state / "cache/layers" / name / "tree") < made.started - 60
+
+
+def find_youngest(tree: Path) -> float:
+    return max(path.lstat().st_mtime for path in [tree, *tree.rglob("*")] if path.name != "made.json")
 
 
 def test_nothing_of_the_build_is_left(made: Made) -> None:

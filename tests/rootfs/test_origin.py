@@ -12,8 +12,15 @@ from builder.plan.model import Plan
 from builder.recipe.load import load_board
 from builder.rootfs.foresee import foresee
 from builder.rootfs.kept import write_kept
-from builder.rootfs.model import Rootfs
-from builder.rootfs.origin import Origin, find_changed_input, find_changed_packages, find_plan_inputs
+from builder.rootfs.origin import (
+    Origins,
+    find_change,
+    find_changed_input,
+    find_changed_packages,
+    find_origins,
+    find_plan_inputs,
+)
+from builder.rootfs.resolve import Archived, Resolved
 from tests.conftest import ROOT
 
 
@@ -39,23 +46,59 @@ def test_the_first_input_that_changed(old: dict[str, str], name: str) -> None:
     assert find_changed_input(old, {"a": "1", "b": "1"}) == name
 
 
-def _plan(version: str = "1.0") -> Plan:
-    return make_plan(load_board(ROOT / "boards", "rpi"), version=version, epoch=1)
+def _plan(version: str = "1.0", board: str = "rpi") -> Plan:
+    return make_plan(load_board(ROOT / "boards", board), version=version, epoch=1)
 
 
 def test_inputs_have_names_and_digests(plan: Plan) -> None:
-    inputs = find_plan_inputs(plan)
-    assert {"builder", "program", "packages", "overlays", "recipe.hostname", "recipe.suite"} <= set(inputs)
-    assert all(len(value) == 16 for value in inputs.values())
-    assert find_changed_input(find_plan_inputs(_plan()), find_plan_inputs(_plan("2.0"))) == "version"
+    steps = find_plan_inputs(plan)
+    assert list(steps) == ["base", "packages", "system"]
+    assert {"builder", "program", "packages", "suite"} <= set(steps["base"])
+    assert {"program", "packages", "debs", "filesystems"} <= set(steps["packages"])
+    assert {"program", "overlays", "recipe.hostname", "version"} <= set(steps["system"])
+    assert all(len(value) == 16 for inputs in steps.values() for value in inputs.values())
+
+
+def _origins(version: str = "1.0", *, deb: str = "1", board: str = "rpi") -> Origins:
+    archived = Archived("tool", deb, "arm64", "tool.deb", 1, f"sha256 of {deb}")
+    return find_origins(_plan(version, board), Resolved((archived,), (archived,)), emulation="auto")
+
+
+def test_a_version_changes_the_system_alone() -> None:
+    old, new = _origins(), _origins("2.0")
+    assert {step for step in new if old[step].key != new[step].key} == {"system"}
+    assert find_change(old, new) == "version has changed"
+
+
+def test_a_package_of_the_base_changes_all_that_lies_on_it() -> None:
+    old, new = _origins(), _origins(deb="2")
+    assert {step for step in new if old[step].key != new[step].key} == {"base", "packages", "system"}
+    assert find_change(old, new) == "tool 1 → 2"
+
+
+def test_boards_of_a_family_share_the_base() -> None:
+    """The archives are others, and so are the disk, the kernel and the firmware."""
+    keys = {board: _origins(board=board)["base"].key for board in ("rpi", "rpi5", "qemu-arm64", "qemu-amd64")}
+    assert keys["rpi"] == keys["rpi5"] == keys["qemu-arm64"] != keys["qemu-amd64"]
+
+
+def test_without_a_base_the_packages_lie_on_nothing() -> None:
+    origins = find_origins(_plan(), Resolved((), ()), emulation="auto")
+    assert list(origins) == ["packages", "system"]
+    assert origins["packages"].inputs["layer below"] == ""
+
+
+def test_nothing_changes_by_itself() -> None:
+    assert find_change(_origins(), _origins()) == ""
 
 
 def test_what_a_plan_can_foresee(tmp_path: Path) -> None:
-    kept = tmp_path / "rooms/rpi/rootfs"
-    kept.mkdir(parents=True)
-    assert foresee(tmp_path, _plan()) == ""
-    write_kept(kept, Rootfs({}, ()), None)
-    assert foresee(tmp_path, _plan()) == "made anew: the last build's origin is not known"
-    write_kept(kept, Rootfs({}, ()), Origin(find_plan_inputs(_plan()), {}))
-    assert foresee(tmp_path, _plan()) == "that of the last build, if no archive has news"
-    assert foresee(tmp_path, _plan("2.0")) == "made anew: version has changed"
+    room = tmp_path / "rooms/rpi/rootfs"
+    room.mkdir(parents=True)
+    assert foresee(tmp_path, _plan()) == {}
+    write_kept(room, is_whole=True, below=(), packages=(), origins={})
+    assert set(foresee(tmp_path, _plan()).values()) == {"miss: the last build's origin is not known"}
+    write_kept(room, is_whole=True, below=(), packages=(), origins=_origins())
+    hit = "hit, if no archive has news"
+    assert foresee(tmp_path, _plan()) == {"base": hit, "packages": hit, "system": hit}
+    assert foresee(tmp_path, _plan("2.0")) == {"base": hit, "packages": hit, "system": "miss: version has changed"}

@@ -13,24 +13,26 @@ import pytest
 from builder.errors import BoardwrightError, DownloadError, RecipeError, ToolError, TrustError
 from builder.rootfs import emulation as emulate
 from builder.rootfs.explain import explain
-from builder.rootfs.make import make_rootfs, read_packages
+from builder.rootfs.kept import Kept, opened_rootfs
+from builder.rootfs.layers import read_packages
 from builder.rootfs.model import Rootfs
 from builder.run import run
 from builder.workspace import open_workspace
 from tests.recipe.boards import write_board
 from tests.rootfs.archive import Archive, Signer, build_deb
 from tests.rootfs.boards import plan_board
-from tests.rootfs.system import Made
+from tests.rootfs.system import Made, take_rootfs
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 
-Remake = Callable[..., Rootfs]
+Trees = list[tuple[object, ...]]
+Remake = Callable[..., tuple[Kept, Trees]]
 
 FAKE = """\
 #!/bin/sh
 # Stands for mmdebstrap: the tree is there already. The target is the last argument but one.
 while [ $# -gt 2 ]; do shift; done
-cp -a {tree} "$1"
+cp -a {tree}/. "$1/"
 """
 
 
@@ -45,7 +47,7 @@ def remake(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remak
     child = made.boards / "child"
     shutil.rmtree(child, ignore_errors=True)
 
-    def call(extra: str = "", *, script: str = "", deb: Path | None = None) -> Rootfs:
+    def call(extra: str = "", *, script: str = "", deb: Path | None = None) -> tuple[Kept, Trees]:
         kernel = f"debs: [{{file: {deb.name}}}]" if deb else "packages: [linux-tiny], debs: []"
         # The user is in the tree already.
         write_board(made.boards, "child", f"extends: board\nusers: {{pirate: null}}\nkernel: {{{kernel}}}\n{extra}")
@@ -55,12 +57,14 @@ def remake(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remak
             (child / "customise.sh").write_text(script)
         with open_workspace(tmp_path / "state", "child") as workspace:
             plan = plan_board(made.boards, "child")
-            return make_rootfs(plan, workspace, emulation="auto", cache=made.state / "cache")
+            kept = take_rootfs(plan, workspace, cache=made.state / "cache", use="never")
+            with opened_rootfs(kept, made.state / "cache/layers", workspace) as rootfs:
+                return kept, list_trees(rootfs)
 
     return call
 
 
-def list_trees(rootfs: Rootfs) -> list[tuple[object, ...]]:
+def list_trees(rootfs: Rootfs) -> Trees:
     """Everything an image takes of the trees."""
     return [
         (mount, path.relative_to(tree).as_posix(), *_describe(path))
@@ -76,8 +80,8 @@ def _describe(path: Path) -> tuple[object, ...]:
 
 
 def test_the_same_plan_gives_the_same_trees(remake: Remake) -> None:
-    first = list_trees(remake(script="date > /dev/null\n"))
-    second = list_trees(remake(script="date > /dev/null\n"))
+    _, first = remake(script="date > /dev/null\n")
+    _, second = remake(script="date > /dev/null\n")
     assert [ours for ours, theirs in zip(first, second, strict=True) if ours != theirs] == []
 
 
@@ -93,13 +97,13 @@ def test_the_same_plan_gives_the_same_trees(remake: Remake) -> None:
 def test_the_last_rootfs_stays_when_the_next_fails(
     remake: Remake, extra: str, script: str, kind: type[BoardwrightError], words: str
 ) -> None:
-    kept = remake()
-    mark = kept.trees["/"] / "etc/mark"
+    kept, _ = remake()
+    mark = kept.directory / "tree/etc/mark"
     mark.touch()
     with pytest.raises(kind, match=words):
         remake(extra, script=script)
     assert mark.exists()
-    assert sorted(path.name for path in kept.trees["/"].parents[1].iterdir()) == ["build.log", "rootfs"]
+    assert sorted(path.name for path in kept.directory.parent.iterdir()) == ["build.log", "rootfs"]
 
 
 def test_a_kernel_that_cannot_be_configured(remake: Remake, tmp_path: Path) -> None:
@@ -132,7 +136,7 @@ def test_an_archive_without_the_package(made: Made, tmp_path: Path) -> None:
     plan = plan_board(made.boards, "wanting")
     words = "boards/wanting: no package nosuch-tool for"
     with pytest.raises(RecipeError, match=words) as caught, open_workspace(tmp_path, "wanting") as workspace:
-        make_rootfs(plan, workspace, emulation="auto", cache=made.state / "cache")
+        take_rootfs(plan, workspace, cache=made.state / "cache")
     assert "archives" in caught.value.hint
     assert sorted(path.name for path in (tmp_path / "rooms/wanting").iterdir()) == ["build.log"]
 

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""The artefacts of a board's last build, and what they were made from: where that is the same, nothing is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from builder.plan.model import Plan
+from builder.program import digest_code, find_versions
+from builder.release.artefact import Artefact, Compression
+from builder.release.checksums import sha256_file
+
+TOOLS = ("e2fsprogs", "mtools", "fdisk", "zstd", "xz-utils", "pigz")
+"""Debian packages of the programs whose output an artefact is."""
+
+
+def find_artefact_inputs(plan: Plan, compression: Compression) -> dict[str, str]:
+    """Return all that decides the artefacts of a rootfs, by name."""
+    steps = {f"step {step.name}": step.key for step in plan.steps}
+    return {
+        **steps,
+        **find_versions(TOOLS),
+        "compression": compression,
+        "program": digest_code("image", "release", "verify", "pipeline.py", "run.py"),
+    }
+
+
+def write_made(record: Path, inputs: Mapping[str, str], artefacts: Sequence[Artefact]) -> None:
+    """Write down what the artefacts were made from; nothing when that is not known."""
+    files = [{**asdict(artefact), "path": artefact.path.name} for artefact in artefacts]
+    record.write_text(json.dumps({"inputs": dict(inputs), "files": files}), encoding="utf-8")
+
+
+def find_made(
+    record: Path, inputs: Mapping[str, str], output: Path, have: Collection[str]
+) -> tuple[Artefact, ...] | None:
+    """Return the artefacts that were made from the same, if all of them are in `output`, or their digests in `have`."""
+    try:
+        said = json.loads(record.read_text(encoding="utf-8"))
+        files = [Artefact(output / row["path"], row["size_bytes"], row["sha256"]) for row in said["files"]]
+        is_same = said["inputs"] == inputs and bool(inputs["rootfs"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):  # Cut short by a crash of the machine.
+        return None
+    if not is_same or not all(file.sha256 in have or is_present(file) for file in files):
+        return None
+    return tuple(files)
+
+
+def is_present(artefact: Artefact) -> bool:
+    """Say whether an artefact is where it says, to the byte."""
+    path = artefact.path
+    return path.is_file() and path.stat().st_size == artefact.size_bytes and sha256_file(path) == artefact.sha256

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""How each layer of a rootfs is made, on the layers below it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from builder import log
+from builder.errors import RecipeError
+from builder.fetch import fetch
+from builder.plan.model import DebPlan, Plan
+from builder.rootfs import emulation as emulate
+from builder.rootfs import identity
+from builder.rootfs.archives import Archives
+from builder.rootfs.bootloader import Command, prepare_boot
+from builder.rootfs.bootstrap import Supplies, install_packages, write_base_seed, write_board_seed
+from builder.rootfs.clean import clamp_times, clean_layer, clean_tree
+from builder.rootfs.emulation import Emulation
+from builder.rootfs.fstab import render_fstab
+from builder.rootfs.kept import TREE, Kept, find_kept, set_aside, tree_name, write_kept
+from builder.rootfs.model import Package
+from builder.rootfs.news import find_releases
+from builder.rootfs.origin import Origins
+from builder.rootfs.overlay import changing
+from builder.rootfs.resolve import Archived
+from builder.rootfs.sources import install_sources, render_pins, render_sources
+from builder.run import run
+from builder.store import Store
+from builder.tree import resolve_inside, write_text
+from builder.workspace import Workspace
+
+CUSTOMISE = "customise.sh"
+INSIDE = "/var/tmp/boardwright"  # noqa: S108 - of the rootfs, where nobody else is
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that the making of one rootfs needs."""
+
+    plan: Plan
+    workspace: Workspace
+    cache: Path
+    keys: Mapping[str, Path]
+    """Keyring file on this machine for each archive of the recipe."""
+    archives: Archives
+    wanted: str
+    """How foreign programs are to run: auto, redirect or qemu."""
+
+    @property
+    def layers(self) -> Path:
+        """Where layers that boards share are kept."""
+        return self.cache / "layers"
+
+    @cached_property
+    def store(self) -> Store:
+        """Where .debs are kept."""
+        return Store(self.cache / "store")
+
+    @cached_property
+    def emulation(self) -> Emulation:
+        """How foreign programs run; made ready when the first of them is to run."""
+        with log.step("emulation"):
+            how = emulate.choose(architecture=self.plan.recipe.architecture, wanted=self.wanted)
+            log.note(f"{self.plan.recipe.architecture} programs: {how.mode} ({how.reason})")
+            if how.mode is not emulate.Mode.REDIRECT:
+                return how
+            archives = self.plan.recipe.archives
+            sources = emulate.Sources(
+                self.plan.recipe.suite,
+                render_sources(archives, self.keys),
+                render_pins(archives),
+                releases=find_releases(archives),
+            )
+            return emulate.prepare(how, sources, cache=self.cache / "twins")
+
+    def run_inside(self, commands: Sequence[Command], tree: Path, epoch: int) -> None:
+        """Run programs of the tree in it."""
+        for command in commands:
+            run(
+                emulate.command(self.emulation, command.argv, rootfs=tree, chroot=True),
+                env={"SOURCE_DATE_EPOCH": str(epoch), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(command.env)},
+                log_file=self.workspace.log_file,
+                name=command.name or command.argv[0],
+            )
+
+
+def make_packages(
+    site: Site, step: str, packages: Sequence[Archived], origins: Origins, *, below: Sequence[Kept], directory: Path
+) -> Kept:
+    """Install packages on the layers `below`, and keep what that adds in `directory`."""
+    plan, scratch = site.plan, site.workspace.scratch
+    is_base = step == "base"
+    names = plan.packages.base if is_base else plan.packages.names
+    supplies = Supplies(scratch / f"supplies-{step}")
+    (write_base_seed if is_base else write_board_seed)(plan, supplies.seed)
+    supplies.sources.write_text(render_sources(plan.recipe.archives, site.keys), encoding="utf-8")
+    site.archives.provide(packages, site.store, debs=supplies.debs, lists=supplies.lists)
+    epoch = find_build_time(supplies.debs)
+    how, aside = site.emulation, scratch / step
+    title = f"{step}: {len(names)} packages asked for, {plan.recipe.suite} {plan.recipe.architecture}"
+    with log.step(title), changing([each.layer for each in below], aside / TREE, site.workspace) as (tree, is_whole):
+        install_packages(plan, names, how, supplies, target=tree, epoch=epoch, log_file=site.workspace.log_file)
+        is_foreseen = {(package.name, package.version) for package in read_packages(tree)} == {
+            (package.name, package.version) for package in packages
+        }
+        if not is_base:
+            _install_debs(site, tree, epoch)
+        clean_layer(tree)
+        installed = read_packages(tree)
+    if not is_foreseen:
+        log.warn("APT installed other packages than it had announced; the next build makes the rootfs anew")
+        directory = directory.with_name(f"{directory.name}-{scratch.name}")
+    clamp_times(aside, epoch)
+    steps = list(origins)
+    known = {name: origins[name] for name in steps[: steps.index(step) + 1]} if is_foreseen else {}
+    return _keep(aside, directory, is_whole=is_whole, below=below, packages=installed, origins=known)
+
+
+def make_system(site: Site, origins: Origins, below: Sequence[Kept]) -> Kept:
+    """Make the board's own system on the layers `below`, and put it into the board's room."""
+    plan, workspace = site.plan, site.workspace
+    aside = workspace.scratch / "system"
+    layers = [each.layer for each in below]
+    with log.step("system: files, users, units, boot"), changing(layers, aside / TREE, workspace) as (tree, is_whole):
+        _make_system(site, tree)
+        install_sources(tree, plan.recipe.archives, site.keys)
+        clean_tree(tree)
+        packages = read_packages(tree)
+        mounts = [slot.mount for slot in plan.disk.slots if slot.mount != "/"]
+        for mount in mounts:
+            _move_out(tree, mount, aside / tree_name(mount))
+    clamp_times(aside, plan.epoch)
+    is_known = all(each.origins for each in below)
+    return _keep(
+        aside,
+        workspace.rootfs,
+        is_whole=is_whole,
+        below=below,
+        packages=packages,
+        origins=origins if is_known else {},
+        mounts=mounts,
+    )
+
+
+def _keep(
+    aside: Path,
+    directory: Path,
+    *,
+    is_whole: bool,
+    below: Sequence[Kept],
+    packages: Sequence[Package],
+    origins: Origins,
+    mounts: Sequence[str] = (),
+) -> Kept:
+    """Give a finished directory its name, in the place of one that may be there."""
+    write_kept(aside, is_whole=is_whole, below=below, packages=packages, origins=origins, mounts=mounts)
+    set_aside(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    aside.rename(directory)
+    kept = find_kept(directory)
+    assert kept is not None  # It was written just now.
+    return kept
+
+
+def find_build_time(debs: Path) -> int:
+    """Return when the youngest of the packages was built, in seconds since 1970: the time of what they install.
+
+    It depends on the packages alone, so that a layer is the same whenever it is made. A .deb is an ar archive, whose
+    first member carries the time of the package's changelog (deb(5)).
+    """
+    return max((_read_time(path) for path in debs.glob("*.deb")), default=0)
+
+
+def _read_time(deb: Path) -> int:
+    with deb.open("rb") as stream:
+        header = stream.read(8 + 28)
+    return int(header[24:36])
+
+
+def _install_debs(site: Site, tree: Path, epoch: int) -> None:
+    debs = site.plan.packages.debs
+    if not debs:
+        return
+    inside = tree / INSIDE.lstrip("/")
+    inside.mkdir()
+    names = [_place_deb(deb, inside, f"{number}-", site.cache) for number, deb in enumerate(debs)]
+    site.run_inside([Command(("dpkg", "--install", *(f"{INSIDE}/{name}" for name in names)))], tree, epoch)
+    shutil.rmtree(inside)
+
+
+def _place_deb(deb: DebPlan, inside: Path, prefix: str, cache: Path) -> str:
+    """Copy a package into the tree and return its name there; the prefix keeps apart those of the same file name."""
+    source = Path(deb.location) if deb.sha256 is None else fetch(deb.location, sha256=deb.sha256, cache=cache / "files")
+    name = prefix + deb.location.rsplit("/", 1)[-1]
+    shutil.copyfile(source, inside / name)
+    return name
+
+
+def _make_system(site: Site, tree: Path) -> None:
+    plan = site.plan
+    write_text(tree, "/etc/fstab", render_fstab(plan))
+    identity.lay_files(plan, tree)
+    identity.write_names(plan, tree)
+    identity.write_sudoers(plan, tree)
+    site.run_inside(identity.identity_commands(plan, tree), tree, plan.epoch)
+    identity.write_release(plan, tree)
+    identity.write_first_boot(plan, tree)
+    site.run_inside(prepare_boot(plan, tree), tree, plan.epoch)
+    for directory in plan.directories:
+        if (directory / CUSTOMISE).is_file():
+            shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
+            script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}")
+            site.run_inside([script], tree, plan.epoch)
+
+
+def read_packages(tree: Path) -> tuple[Package, ...]:
+    """Return the installed packages of a tree, from dpkg's database, without running a program of the tree."""
+    rows = run(
+        [
+            "dpkg-query",
+            f"--admindir={tree / 'var/lib/dpkg'}",
+            "--show",
+            "--showformat=${db:Status-Status}\\t${Package}\\t${Version}\\t${Architecture}\\t${Installed-Size}\\n",
+        ]
+    ).stdout.splitlines()
+    fields = [row.split("\t") for row in rows]
+    broken = [row[1] for row in fields if row[0] not in ("installed", "config-files", "not-installed")]
+    if broken:
+        raise RecipeError(f"packages left half installed: {', '.join(broken)}", hint="see the build's log")
+    return tuple(Package(row[1], row[2], row[3], int(row[4] or 0)) for row in fields if row[0] == "installed")
+
+
+def _move_out(tree: Path, mount: str, target: Path) -> None:
+    """Move what belongs to another filesystem out of the tree, and leave an empty mount point."""
+    source = resolve_inside(tree, mount)
+    # In an overlay a directory cannot be renamed.
+    run(["cp", "--archive", source, target])
+    shutil.rmtree(source)
+    source.mkdir(mode=0o755)

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: MIT
+"""Layers: shared by boards, the same with and without overlayfs, found damaged, made once by two who want the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder import log
+from builder.errors import ToolError
+from builder.rootfs import bootstrap, layers, overlay
+from builder.rootfs.kept import Kept, find_kept, opened_rootfs
+from builder.rootfs.layers import find_build_time
+from builder.rootfs.overlay import Layer, changing, opened
+from builder.run import run
+from builder.workspace import Workspace, open_workspace
+from tests.recipe.boards import write_board
+from tests.rootfs.archive import build_deb
+from tests.rootfs.boards import plan_board
+from tests.rootfs.system import Made, take_rootfs
+from tests.rootfs.test_remake import Trees, list_trees
+
+pytestmark = [pytest.mark.machine]
+
+
+class Notes:
+    """A sink that keeps notes, warnings and the names of steps."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def show(self, event: log.Event) -> None:
+        if event.kind in ("note", "warn", "start"):
+            self.texts.append(event.text)
+
+
+@pytest.fixture
+def own(made: Made, tmp_path: Path) -> Path:
+    """A state with the packages and layers of the one real build, to be changed at will."""
+    state = tmp_path / "state"
+    state.mkdir()
+    run(["cp", "--archive", "--reflink=auto", made.state / "cache", state / "cache"])
+    return state
+
+
+def build(made: Made, state: Path, board: str = "board") -> tuple[Kept, Trees, list[str]]:
+    """Make a rootfs; return it, all that is seen of it, and what was said."""
+    sink = Notes()
+    with log.use(sink), open_workspace(state, board) as workspace:
+        kept = take_rootfs(plan_board(made.boards, board), workspace, cache=state / "cache")
+        with opened_rootfs(kept, state / "cache/layers", workspace) as rootfs:
+            trees = list_trees(rootfs)
+    assert str(state) not in Path("/proc/self/mountinfo").read_text()
+    return kept, trees, sink.texts
+
+
+def made_steps(texts: list[str]) -> list[str]:
+    """Return the layers that were made, by the steps that were told."""
+    return [name for name in ("base", "packages", "system") if any(text.startswith(f"{name}: ") for text in texts)]
+
+
+@pytest.mark.slow
+class TestReal:
+    def test_a_room_of_its_own_takes_both_layers(self, made: Made, own: Path) -> None:
+        kept, _, said = build(made, own)
+        assert made_steps(said) == ["system"]
+        assert kept.digest == made.kept.digest
+
+    def test_a_changed_file_costs_the_last_step_only(self, made: Made, own: Path) -> None:
+        write_board(made.boards, "file", "extends: board\n")
+        (made.boards / "file/files/etc").mkdir(parents=True)
+        (made.boards / "file/files/etc/mine").write_text("mine\n")
+        kept, trees, said = build(made, own, "file")
+        assert made_steps(said) == ["system"]
+        assert kept.below == made.kept.below
+        assert ("/", "etc/mine") in {entry[:2] for entry in trees}
+
+    def test_another_package_leaves_the_base(self, made: Made, own: Path) -> None:
+        """A sibling with another disk and one package more."""
+        write_board(made.boards, "sibling", "extends: board\npackages: {more: [mawk]}\nhostname: sibling\n")
+        kept, _, said = build(made, own, "sibling")
+        assert made_steps(said) == ["packages", "system"]
+        assert kept.below[0] == made.kept.below[0]
+
+    @pytest.mark.parametrize("step", [0, 1])
+    def test_a_damaged_layer_is_found_and_made_again(self, made: Made, own: Path, step: int) -> None:
+        layer = own / "cache/layers" / made.kept.below[step]
+        victim = next(path for path in sorted(layer.rglob("*.list")) if path.is_file() and path.stat().st_size > 10)
+        times = victim.stat()
+        content = victim.read_bytes()
+        victim.write_bytes(b"X" + content[1:])
+        os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
+        kept, _, said = build(made, own)
+        assert any(f"{layer} is damaged" in text for text in said)
+        assert made_steps(said) == [("base", "packages")[step], "system"]
+        assert kept.digest == made.kept.digest
+        again, before = (find_kept(state / "cache/layers" / layer.name) for state in (own, made.state))
+        assert again
+        assert before
+        assert again.digest == before.digest
+        assert victim.read_bytes() == content
+
+    def test_an_index_that_was_cut_short_is_fetched_again(self, made: Made, own: Path) -> None:
+        """It does not matter while all layers are there; apt itself would use it for ever."""
+        name = made.vendor.url.rpartition("/")[2]
+        shutil.rmtree(own / "cache/apt")
+        build(made, own)
+        (index,) = (own / "cache/apt").glob(f"*/var/lib/apt/lists/*_{name}_*_Packages")
+        content = index.read_bytes()
+        index.write_bytes(content[: len(content) // 2])
+        shutil.rmtree(own / "cache/layers" / made.kept.below[1])
+        kept, _, said = build(made, own)
+        assert f"{index} is damaged; it is fetched again" in said
+        assert index.read_bytes() == content
+        assert kept.digest == made.kept.digest
+
+    def test_without_overlayfs_the_same_is_seen(
+        self, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(overlay, "find_obstacle", lambda _: "not today")
+        state = tmp_path / "state"
+        (state / "cache").mkdir(parents=True)
+        run(["cp", "--archive", "--reflink=auto", made.state / "cache/store", state / "cache/store"])
+        kept, trees, said = build(made, state)
+        assert "layers are whole trees here: not today" in said
+        assert kept.is_whole
+        differences = [pair for pair in zip(list_trees(made.rootfs), trees, strict=True) if pair[0] != pair[1]]
+        assert differences == []
+
+    def test_of_two_who_want_the_same_the_second_waits(
+        self, made: Made, own: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two new boards of the family at once: their packages are the same, and are installed once."""
+        for name in ("left", "right"):
+            write_board(made.boards, name, f"extends: board\npackages: {{more: [mawk]}}\nhostname: {name}\n")
+        installs: list[str] = []
+        real = bootstrap.install_packages
+
+        def count(plan: object, *arguments: object, **ways: object) -> None:
+            installs.append(str(ways["target"]))
+            real(plan, *arguments, **ways)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(layers, "install_packages", count)
+        threads = [threading.Thread(target=build, args=(made, own, name)) for name in ("left", "right")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(installs) == 1
+        rooms = [find_kept(own / f"rooms/{name}/rootfs") for name in ("left", "right")]
+        assert rooms[0]
+        assert rooms[1]
+        assert rooms[0].below == rooms[1].below
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> object:
+    with open_workspace(tmp_path / "a,b:c", "board") as one:
+        yield one
+
+
+def make_layer(directory: Path, files: dict[str, str]) -> Layer:
+    for name, text in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    return Layer(directory, is_whole=True)
+
+
+Change = Callable[[Path], None]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_is_done_on_a_layer_does_not_reach_it(
+    workspace: Workspace, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a state directory whose path has what overlayfs takes for the end of an option."""
+    if whole:
+        monkeypatch.setattr(overlay, "find_obstacle", lambda _: "not today")
+    low = make_layer(workspace.scratch / "low", {"kept": "1", "gone": "2", "dir/old": "3"})
+    with changing([low], workspace.scratch / "high/tree", workspace) as (tree, is_whole):
+        assert is_whole == whole
+        (tree / "gone").unlink()
+        (tree / "kept").write_text("changed")
+        shutil.rmtree(tree / "dir")
+        (tree / "dir").mkdir()
+        (tree / "dir/new").write_text("4")
+    assert sorted(path.name for path in low.tree.rglob("*")) == ["dir", "gone", "kept", "old"]
+    assert (low.tree / "kept").read_text() == "1"
+    high = Layer(workspace.scratch / "high/tree", is_whole)
+    with opened([low, high], workspace, "seen") as seen:
+        assert sorted(path.relative_to(seen).as_posix() for path in seen.rglob("*")) == ["dir", "dir/new", "kept"]
+        assert (seen / "kept").read_text() == "changed"
+        if not whole:
+            with pytest.raises(OSError, match="Read-only"):
+                (seen / "kept").write_text("x")
+
+
+def test_the_lowest_layer_is_the_tree_itself(workspace: Workspace) -> None:
+    with changing([], workspace.scratch / "low/tree", workspace) as (tree, is_whole):
+        (tree / "file").touch()
+    assert is_whole
+    with opened([Layer(tree, is_whole)], workspace, "seen") as seen:
+        assert seen == tree
+
+
+def test_a_filesystem_that_refuses_is_found_by_trying(workspace: Workspace, tmp_path: Path) -> None:
+    assert overlay.find_obstacle(workspace) == ""
+    tool = tmp_path / "bin/mount"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho 'wrong fs type, bad option' >&2; exit 32\n")
+    tool.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin:/usr/sbin:/sbin")
+        assert "wrong fs type" in overlay.find_obstacle(workspace)
+    assert not (workspace.scratch / "probe-merged").exists()
+
+
+def test_a_mount_that_fails_leaves_nothing(workspace: Workspace) -> None:
+    missing = Layer(workspace.scratch / "missing", is_whole=False)
+    low = make_layer(workspace.scratch / "low", {"file": "1"})
+    with pytest.raises(ToolError), opened([low, missing], workspace, "seen"):
+        raise AssertionError("it was mounted")
+    assert workspace.journal.is_clear is False  # the scratch directory alone
+    assert str(workspace.scratch) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_the_time_of_a_layer_is_that_of_its_youngest_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, time in (("old", "1600000000"), ("young", "1650000000")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", time)
+        run(["dpkg-deb", "--version"])
+        deb = build_deb(tmp_path / name, name, "1.0", files={})
+        header = bytearray(deb.read_bytes())
+        header[24:36] = time.ljust(12).encode()
+        (tmp_path / f"{name}.deb").write_bytes(bytes(header))
+    assert find_build_time(tmp_path) == 1650000000
+    assert find_build_time(tmp_path / "none") == 0
