@@ -32,6 +32,8 @@ from builder.options import (
     AssemblerName,
     BoardName,
     Boards,
+    CacheMode,
+    CacheModeName,
     CacheSize,
     Compress,
     CompressionName,
@@ -46,6 +48,7 @@ from builder.options import (
     NoWait,
     Output,
     ReuseRootfs,
+    SharedCache,
     State,
     UserData,
     Verbose,
@@ -62,6 +65,7 @@ from builder.recipe.schema import render_schema
 from builder.release.artefact import Artefact
 from builder.rootfs.foresee import foresee
 from builder.session import show_error, telling
+from builder.shared import load_location
 from builder.version import find_epoch, find_version
 
 app = typer.Typer(
@@ -103,6 +107,8 @@ def build(
     reuse_rootfs: ReuseRootfs = False,
     no_cache: NoCache = False,
     max_size: CacheSize = CACHE_SIZE,
+    cache: SharedCache = "",
+    cache_mode: CacheMode = CacheModeName.RW,
     boards: Boards = BOARDS,
     state: State = STATE,
     json: Json = False,
@@ -120,6 +126,7 @@ def build(
             wait=not no_wait,
             rootfs=load_use(reuse=reuse_rootfs, never=no_cache),
             cache_bytes=load_cache_size(max_size),
+            shared=load_location(cache, cache_mode.value),
         )
         artefacts = build_on(engine.value, plan, choices, boards=boards.resolve())
         _show_artefacts(f"{board} {plan.version}", artefacts, json=json)

@@ -45,6 +45,13 @@ class CompressionName(StrEnum):
     NONE = "none"
 
 
+class CacheModeName(StrEnum):
+    """What may be done with the shared cache."""
+
+    RO = "ro"
+    RW = "rw"
+
+
 class EmulationName(StrEnum):
     """How programs of a foreign architecture run."""
 
@@ -116,6 +123,16 @@ ReuseRootfs = Annotated[
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Make the rootfs anew, also where nothing has changed.")]
 CacheSize = Annotated[
     str, typer.Option("--max-size", envvar="BOARDWRIGHT_CACHE_SIZE", help="What the caches may hold afterwards.")
+]
+SharedCache = Annotated[
+    str,
+    typer.Option(
+        "--cache", envvar="BOARDWRIGHT_CACHE", metavar="s3://BUCKET/PREFIX", help="A cache that machines share."
+    ),
+]
+CacheMode = Annotated[
+    CacheModeName,
+    typer.Option("--cache-mode", envvar="BOARDWRIGHT_CACHE_MODE", help="Only read from it, or write to it too."),
 ]
 
 

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from builder import log
 from builder.cache import CACHE_BYTES, in_use, shrink
@@ -15,8 +16,12 @@ from builder.image.assemble import check_image, make_image
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact, Compression, make_artefact
 from builder.rootfs.make import Use, make_rootfs
+from builder.shared import Location
 from builder.units import render_size
 from builder.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from builder.remote import Remote
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Choices:
     """When the rootfs of the last build is taken."""
     cache_bytes: int = CACHE_BYTES
     """What the caches may hold when the build is done."""
+    shared: Location | None = None
+    """The cache that machines share."""
 
 
 def build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
@@ -52,11 +59,14 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
     cache = choices.state / "cache"
     with (
         in_use(choices.state),
+        _opened(choices.shared) as remote,
         open_workspace(choices.state, plan.board, wait=choices.wait) as workspace,
     ):
         workspace.log_file.unlink(missing_ok=True)
         blobs = fetch_blobs(plan, cache / "files")
-        rootfs = make_rootfs(plan, workspace, emulation=choices.emulation, cache=cache, use=choices.rootfs)
+        rootfs = make_rootfs(
+            plan, workspace, emulation=choices.emulation, cache=cache, use=choices.rootfs, remote=remote
+        )
         image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)
         check_image(image)
         with log.step(f"artefact: {choices.compression}"):
@@ -69,6 +79,17 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
                 epoch=plan.epoch,
                 journal=workspace.journal,
             )
+
+
+@contextmanager
+def _opened(shared: Location | None) -> Iterator[Remote | None]:
+    if shared is None:
+        yield None
+        return
+    from builder.remote import open_remote  # noqa: PLC0415 - it takes a fifth of a second, for all who do not share
+
+    with open_remote(shared) as remote:
+        yield remote
 
 
 def fetch_blobs(plan: Plan, cache: Path) -> Mapping[str, Path]:

@@ -35,7 +35,7 @@ from builder.engine.container import (
     releasers,
 )
 from builder.engine.story import Story
-from builder.engine.transfer import BOARDS, get_artefacts, put_inputs, read_file
+from builder.engine.transfer import BOARDS, get_artefacts, put_inputs, put_secrets, read_file
 from builder.errors import BoardwrightError, Interrupted, ToolError
 from builder.release.artefact import Artefact
 from builder.workspace import Journal, open_journal
@@ -63,6 +63,12 @@ class Request:
     """More options of the verb, passed on as they are."""
     inputs: Mapping[str, Path] = field(default_factory=dict)
     """Options whose value is a file or directory of this machine ({"--user-data": Path(…)}); it is sent."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """More of the container's environment, where all who may ask the Engine can see it."""
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Content of files by their place in the container, where they cannot."""
+    hosts: tuple[str, ...] = ()
+    """Names of hosts that only the container knows, each as NAME:ADDRESS."""
     verb: str = "build"
     volume: str = VOLUME
     """Named volume of the Engine for what outlives the container."""
@@ -87,15 +93,19 @@ def run_in_docker(request: Request) -> Outcome:
         give_back_leftovers(api, request.state)
         with open_journal(request.state, request.board, releasers(api)) as journal:
             job = make_job(image, request.board, _argv(request), journal.path, volume=request.volume)
-            return _run(api, job, request, journal)
+            return _run(api, replace(job, environment=request.environment, hosts=request.hosts), request, journal)
 
 
 @contextmanager
-def started(api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journal) -> Iterator[Pieces]:
+def started(
+    api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journal, secrets: Mapping[str, bytes] | None = None
+) -> Iterator[Pieces]:
     """Start a container and yield what it says, piece by piece until None; it is removed at the end."""
     with journal.holding("container", job.name):
         create(api, job)
         put_inputs(api, job.name, inputs)
+        if secrets:
+            put_secrets(api, job.name, secrets)
         with engine_errors("starting the container"):
             pieces = _listen(api, job.name)
             api.start(job.name)
@@ -104,7 +114,7 @@ def started(api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journ
 
 def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcome:
     try:
-        with started(api, job, _inputs(request), journal) as pieces:
+        with started(api, job, _inputs(request), journal, request.secrets) as pieces:
             story = _follow(api, job.name, pieces)
             try:
                 _check_end(api, job.name, story)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from builder.engine.connect import Wanted, choose_engine
 from builder.engine.docker import Request, run_in_docker
+from builder.engine.handed import hand_over
 from builder.engine.local import install_tools
 from builder.pipeline import Choices, build
 from builder.plan.model import Plan
@@ -19,13 +20,25 @@ def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> S
     if choose_engine(engine) == "local":
         install_tools(plan)
         return build(plan, choices)
+    handed = hand_over(choices.shared)
     options = (
         *("--version", plan.version, "--epoch", str(plan.epoch)),
         *("--assembler", choices.assembler, "--compress", choices.compression, "--emulation", choices.emulation),
         *(["--no-wait"] if not choices.wait else []),
         *{"current": (), "asked": ("--reuse-rootfs",), "never": ("--no-cache",)}[choices.rootfs],
         *("--max-size", str(choices.cache_bytes)),
+        *handed.options,
     )
     inputs = {"--user-data": plan.user_data} if plan.user_data else {}
-    request = Request(plan.board, boards, choices.state, choices.output, options, inputs)
+    request = Request(
+        plan.board,
+        boards,
+        choices.state,
+        choices.output,
+        options,
+        inputs,
+        environment=handed.environment,
+        secrets=handed.secrets,
+        hosts=handed.hosts,
+    )
     return run_in_docker(request).artefacts

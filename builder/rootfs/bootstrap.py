@@ -94,6 +94,7 @@ def _place_debs(packages: Sequence[Archived], store: Store, directory: Path) -> 
     """Give the store's .debs the names that APT looks for. APT itself compares only their sizes with the signed
     index, so they are taken by the digest that stands there, and hashed."""
     directory.mkdir()
+    store.bring([package.sha256 for package in packages])
     placed = [package for package in packages if store.place(package.sha256, directory / package.file)]
     size = sum(package.size_bytes for package in packages) - sum(package.size_bytes for package in placed)
     log.note(f"{len(placed)} of {len(packages)} packages are here already; {render_size(size)} to download")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from builder import log
 from builder.errors import DownloadError, RecipeError
@@ -40,6 +40,9 @@ from builder.store import Store
 from builder.tree import resolve_inside
 from builder.workspace import Workspace
 
+if TYPE_CHECKING:
+    from builder.remote import Remote
+
 CUSTOMISE = "customise.sh"
 INSIDE = "/var/tmp/boardwright"  # noqa: S108 - of the rootfs, where nobody else is
 
@@ -49,12 +52,21 @@ Use = Literal["current", "asked", "never"]
 for has changed; never."""
 
 
-def make_rootfs(plan: Plan, workspace: Workspace, *, emulation: str, cache: Path, use: Use = "current") -> Rootfs:
+def make_rootfs(
+    plan: Plan,
+    workspace: Workspace,
+    *,
+    emulation: str,
+    cache: Path,
+    use: Use = "current",
+    remote: Remote | None = None,
+) -> Rootfs:
     """Return the system of a plan: that of the room, or made now.
 
     use        when the room's rootfs is taken
     emulation  how foreign programs run: auto, redirect or qemu
     cache      directory of downloads and of what the emulation keeps
+    remote     the cache that machines share
 
     Raises MachineError, RecipeError, DownloadError, TrustError, SpaceError or ToolError.
     """
@@ -80,7 +92,7 @@ def make_rootfs(plan: Plan, workspace: Workspace, *, emulation: str, cache: Path
             log.note("the rootfs of the last build is taken: nothing has changed, also not in the archives")
             return kept.rootfs
         log.note(f"the rootfs is made anew: {change}")
-    return _make(plan, workspace, keys, packages, origin, cache=cache)
+    return _make(plan, workspace, keys, packages, origin, cache=cache, remote=remote)
 
 
 def _find_usable(room: Path, inputs: Mapping[str, str]) -> Kept | None:
@@ -107,8 +119,9 @@ def _make(
     origin: Origin,
     *,
     cache: Path,
+    remote: Remote | None = None,
 ) -> Rootfs:
-    tree, store = workspace.scratch / "rootfs", Store(cache / "store")
+    tree, store = workspace.scratch / "rootfs", Store(cache / "store", remote)
     with log.step("emulation"):
         how = _prepare_emulation(plan, keys, origin.inputs["emulation"], cache)
     with log.step(f"packages: {len(plan.packages.names)} asked for, {plan.recipe.suite} {plan.recipe.architecture}"):
