@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 
 from docker import APIClient
@@ -37,6 +36,7 @@ from builder.engine.container import (
 from builder.engine.story import Story
 from builder.engine.transfer import BOARDS, get_artefacts, put_inputs, put_secrets, read_file
 from builder.errors import BoardwrightError, Interrupted, ToolError
+from builder.interrupts import queued
 from builder.release.artefact import Artefact
 from builder.workspace import Journal, open_journal
 
@@ -183,7 +183,7 @@ def _listen(api: APIClient, name: str) -> Pieces:
 def _follow(api: APIClient, name: str, pieces: Pieces) -> Story:
     """Show the story to its end; raise Interrupted if it was stopped from here."""
     story, interrupts = Story(), 0
-    with _queued_interrupts(pieces):
+    with queued(pieces.put):
         while piece := pieces.get():
             if isinstance(piece, tuple):
                 story.hear(*piece)
@@ -194,26 +194,6 @@ def _follow(api: APIClient, name: str, pieces: Pieces) -> Story:
     if interrupts:
         raise Interrupted("stopped; the container is gone")
     return story
-
-
-@contextmanager
-def _queued_interrupts(pieces: Pieces) -> Iterator[None]:
-    """Let ^C wait its turn among the pieces: an exception could come at any line, also while stopping."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def queue(number: int, _: FrameType | None) -> None:
-        pieces.put(signal.Signals(number))  # SimpleQueue is made to be called from handlers.
-
-    before: dict[signal.Signals, Any] = {
-        number: signal.signal(number, queue) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stop(api: APIClient, name: str, *, kill: bool) -> None:

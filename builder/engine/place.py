@@ -15,20 +15,24 @@ from builder.plan.model import Plan
 from builder.release.artefact import Artefact
 
 
+def render_options(version: str, epoch: int, choices: Choices) -> tuple[str, ...]:
+    """Return the options by which another call of this program builds as this one would."""
+    return (
+        *("--version", version, "--epoch", str(epoch)),
+        *("--assembler", choices.assembler, "--compress", choices.compression, "--emulation", choices.emulation),
+        *(["--no-wait"] if not choices.wait else []),
+        *{"current": (), "asked": ("--reuse-rootfs",), "never": ("--no-cache",)}[choices.rootfs],
+        *("--max-size", str(choices.cache_bytes)),
+    )
+
+
 def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> Sequence[Artefact]:
     """Build here or in a container; the container plans again, from the same board, version and time."""
     if choose_engine(engine) == "local":
         install_tools(plan)
         return build(plan, choices)
     handed = hand_over(choices.shared)
-    options = (
-        *("--version", plan.version, "--epoch", str(plan.epoch)),
-        *("--assembler", choices.assembler, "--compress", choices.compression, "--emulation", choices.emulation),
-        *(["--no-wait"] if not choices.wait else []),
-        *{"current": (), "asked": ("--reuse-rootfs",), "never": ("--no-cache",)}[choices.rootfs],
-        *("--max-size", str(choices.cache_bytes)),
-        *handed.options,
-    )
+    options = (*render_options(plan.version, plan.epoch, choices), *handed.options)
     inputs = {"--user-data": plan.user_data} if plan.user_data else {}
     request = Request(
         plan.board,
