@@ -13,7 +13,7 @@ LABEL boardwright.image=builder
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
       arch-test ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gpg gpgv mmdebstrap mount \
-      mtools pigz python3 python3-docker python3-pydantic python3-requests python3-rich \
+      mtools pigz python3 python3-boto3 python3-docker python3-pydantic python3-requests python3-rich \
       python3-ruamel.yaml python3-typer qemu-user util-linux xz-utils zip zstd \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 

@@ -5,7 +5,7 @@ BOARD ?= rpi
 RUN := .venv/bin/boardwright
 
 .DEFAULT_GOAL := help
-.PHONY: help build plan boards shell doctor test check schema clean
+.PHONY: help build build-all plan boards shell doctor test check schema clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,8 +13,11 @@ help: ## Show this help
 .venv/ready: pyproject.toml builder/setup.sh
 	@sh builder/setup.sh
 
-build: .venv/ready ## Build an image: make build BOARD=rpi [VERSION=1.0] [USER_DATA=my-user-data]
+build: .venv/ready ## Build images: make build BOARD="rpi rpi5" [VERSION=1.0] [USER_DATA=my-user-data]
 	@$(RUN) build $(BOARD)
+
+build-all: .venv/ready ## Build the images of all boards
+	@$(RUN) build --all
 
 plan: .venv/ready ## Show every decision of a build: make plan BOARD=rpi
 	@$(RUN) plan $(BOARD)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,16 +21,22 @@ from builder.engine.console import open_shell
 from builder.engine.doctor import run_doctor
 from builder.engine.local import enter_rootfs
 from builder.engine.place import build_on
+from builder.engine.rows import open_rows
+from builder.engine.several import Order, build_several, first_error
 from builder.errors import BoardwrightError, MachineError
 from builder.options import (
     BOARDS,
     CACHE_SIZE,
     DIST,
     STATE,
+    AllBoards,
     Assembler,
     AssemblerName,
     BoardName,
+    BoardNames,
     Boards,
+    CacheMode,
+    CacheModeName,
     CacheSize,
     Compress,
     CompressionName,
@@ -42,28 +47,30 @@ from builder.options import (
     Epoch,
     Have,
     ImageVersion,
+    Jobs,
     Json,
     NoCache,
     NoWait,
     Output,
     ReuseRootfs,
+    SharedCache,
     State,
     UserData,
     Verbose,
+    choose_boards,
     load_cache_size,
+    load_moment,
+    load_plan,
     load_use,
 )
 from builder.pipeline import Choices
-from builder.plan.make import make_plan
-from builder.plan.model import Plan
 from builder.plan.show import render_json, render_table
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
-from builder.release.artefact import Artefact
 from builder.rootfs.foresee import foresee
-from builder.session import show_error, telling
-from builder.version import find_epoch, find_version
+from builder.session import print_artefacts, show_artefacts, show_error, telling
+from builder.shared import load_location
 
 app = typer.Typer(
     help="Builds operating-system images for single-board computers.",
@@ -91,7 +98,9 @@ def _options(
 
 @app.command()
 def build(
-    board: BoardName,
+    board: BoardNames = None,
+    everything: AllBoards = False,
+    jobs: Jobs = 0,
     version: ImageVersion = "",
     engine: Engine = EngineName.AUTO,
     assembler: Assembler = AssemblerName.AUTO,
@@ -105,14 +114,16 @@ def build(
     no_cache: NoCache = False,
     max_size: CacheSize = CACHE_SIZE,
     have: Have = None,
+    cache: SharedCache = "",
+    cache_mode: CacheMode = CacheModeName.RW,
     boards: Boards = BOARDS,
     state: State = STATE,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Build a board's image: dist/boardwright-BOARD-VERSION.img.zst, its checksum and its list of packages."""
+    """Build images: dist/boardwright-BOARD-VERSION.img.zst of each board, its checksum and its list of packages."""
     with telling(json=json, verbose=verbose):
-        plan = load_plan(boards, board, version=version, epoch=epoch, user_data=user_data)
+        names = choose_boards(boards, board, everything=everything)
         choices = Choices(
             state.resolve(),
             output.resolve(),
@@ -123,17 +134,27 @@ def build(
             rootfs=load_use(reuse=reuse_rootfs, never=no_cache),
             have=tuple(have or ()),
             cache_bytes=load_cache_size(max_size),
+            shared=load_location(cache, cache_mode.value),
         )
-        artefacts = build_on(engine.value, plan, choices, boards=boards.resolve())
-        _show_artefacts(f"{board} {plan.version}", artefacts, json=json)
+        moment = load_moment(boards, version, epoch)
+        order = Order(boards, *moment, user_data and user_data.resolve(), choices, engine.value)
+        _build(names, order, jobs=jobs, json=json, verbose=verbose)
 
 
-def _show_artefacts(title: str, artefacts: Sequence[Artefact], *, json: bool) -> None:
-    rows = [{"path": str(a.path), "size": a.size_bytes, "sha256": a.sha256} for a in artefacts]
-    log.emit(log.Event("result", title, {"artefacts": rows}))
+def _build(names: Sequence[str], order: Order, *, jobs: int, json: bool, verbose: bool) -> None:
+    """Build boards and show what became of them; of several, the error is of the kind of the first that failed."""
+    if len(names) == 1:
+        plan = order.plan(names[0])
+        artefacts = build_on(order.engine, plan, order.choices, boards=order.boards.resolve())
+        show_artefacts(f"{plan.board} {plan.version}", artefacts, json=json)
+        return
+    with open_rows(names, json=json, verbose=verbose) as row_of:
+        ended = build_several(names, order, jobs=jobs, row_of=row_of)
     if not json:
-        for artefact in artefacts:
-            print(f"{artefact.path}  {artefact.size_bytes} bytes  sha256 {artefact.sha256}")
+        print_artefacts([artefact for each in ended for artefact in each.artefacts])
+    if error := first_error(ended):
+        raise error
+    log.note(f"all {len(ended)} boards are built")
 
 
 @app.command()
@@ -251,17 +272,6 @@ def _do_cache(verb: Verb, engine: EngineName, state: Path, max_size: str, *, jso
             print(jsonlib.dumps([asdict(line) for line in lines]))
         else:
             _print_table(render_lines(lines, total="in all" if verb == "ls" else "removed"))
-
-
-def load_plan(boards: Path, name: str, *, version: str, epoch: int | None, user_data: Path | None) -> Plan:
-    """Load a board and decide everything; what the user did not name comes from git."""
-    board = load_board(boards, name)
-    return make_plan(
-        board,
-        version=version or find_version(boards),
-        epoch=epoch if epoch is not None else find_epoch(boards) or int(time.time()),
-        user_data=user_data.resolve() if user_data else None,
-    )
 
 
 def _print_table(table: RenderableType) -> None:

@@ -90,7 +90,7 @@ class Console:
         if event.kind in ("end", "fail") and self._steps:
             self._steps.pop()
         if event.kind in ("progress", "line") and not (self._verbose and event.kind == "line"):
-            self._spin(_last_words(event))
+            self._spin(last_words(event))
             return
         text = _rich_text(event)
         if text:
@@ -112,7 +112,8 @@ class Console:
             self._status.update(label)
 
 
-def _last_words(event: Event) -> str:
+def last_words(event: Event) -> str:
+    """Return what stands beside a running step."""
     if event.kind == "progress" and "fraction" in event.data:
         return f"{event.data['fraction']:4.0%} {event.text}"
     return event.text

@@ -7,6 +7,8 @@ Choices are StrEnums and not Literals: the builder image has Debian's typer, and
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +17,12 @@ import typer
 
 from builder.cache import CACHE_BYTES
 from builder.errors import RecipeError
+from builder.plan.make import make_plan
+from builder.plan.model import Plan
+from builder.recipe.load import check_is_board, list_boards, load_board
 from builder.rootfs.make import Use
 from builder.units import GIB, load_size
+from builder.version import find_epoch, find_version
 
 
 class EngineName(StrEnum):
@@ -43,6 +49,13 @@ class CompressionName(StrEnum):
     GZ = "gz"
     ZIP = "zip"
     NONE = "none"
+
+
+class CacheModeName(StrEnum):
+    """What may be done with the shared cache."""
+
+    RO = "ro"
+    RW = "rw"
 
 
 class EmulationName(StrEnum):
@@ -74,6 +87,13 @@ def _find_nearest(path: Path) -> Path:
 
 
 BoardName = Annotated[str, typer.Argument(help="Name of a directory below boards/.", metavar="BOARD")]
+BoardNames = Annotated[
+    list[str] | None, typer.Argument(help="Names of directories below boards/.", metavar="BOARD", show_default=False)
+]
+AllBoards = Annotated[bool, typer.Option("--all", help="Build every board there is.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", min=0, help="How many boards at once; 0: by the cores and memory there are.")
+]
 Boards = Annotated[Path, typer.Option("--boards", envvar="BOARDWRIGHT_BOARDS", help="Directory of boards.")]
 State = Annotated[
     Path,
@@ -120,12 +140,31 @@ Have = Annotated[
 CacheSize = Annotated[
     str, typer.Option("--max-size", envvar="BOARDWRIGHT_CACHE_SIZE", help="What the caches may hold afterwards.")
 ]
+SharedCache = Annotated[
+    str,
+    typer.Option(
+        "--cache", envvar="BOARDWRIGHT_CACHE", metavar="s3://BUCKET/PREFIX", help="A cache that machines share."
+    ),
+]
+CacheMode = Annotated[
+    CacheModeName,
+    typer.Option("--cache-mode", envvar="BOARDWRIGHT_CACHE_MODE", help="Only read from it, or write to it too."),
+]
 
 
 BOARDS = Path("boards")
 STATE = Path("work")
 CACHE_SIZE = f"{CACHE_BYTES // GIB}GiB"
 DIST = Path("dist")
+
+
+def choose_boards(boards: Path, names: Sequence[str] | None, *, everything: bool) -> list[str]:
+    """Return the boards to build, each once; RecipeError for one that is not there."""
+    if bool(names) == everything:
+        raise typer.BadParameter("give the names of boards, or --all")
+    for name in names or ():
+        check_is_board(boards, name)
+    return list(dict.fromkeys(names or list_boards(boards)))
 
 
 def load_cache_size(text: str) -> int:
@@ -141,3 +180,15 @@ def load_use(*, reuse: bool, never: bool) -> Use:
     if reuse and never:
         raise RecipeError("--reuse-rootfs and --no-cache ask for opposite things", hint="give one of them")
     return "never" if never else "asked" if reuse else "current"
+
+
+def load_plan(boards: Path, name: str, *, version: str, epoch: int | None, user_data: Path | None) -> Plan:
+    """Load a board and decide everything; what the user did not name comes from git."""
+    board = load_board(boards, name)
+    version, epoch = load_moment(boards, version, epoch)
+    return make_plan(board, version=version, epoch=epoch, user_data=user_data.resolve() if user_data else None)
+
+
+def load_moment(boards: Path, version: str, epoch: int | None) -> tuple[str, int]:
+    """Return version and time; what the user did not name comes from git."""
+    return version or find_version(boards), epoch if epoch is not None else find_epoch(boards) or int(time.time())

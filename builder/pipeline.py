@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from builder import log
 from builder.cache import CACHE_BYTES, in_use, shrink
@@ -17,8 +18,13 @@ from builder.release.artefact import Artefact, Compression, make_artefact
 from builder.release.made import find_artefact_inputs, find_made, write_made
 from builder.rootfs.kept import opened_rootfs
 from builder.rootfs.make import Use, find_rootfs, make_rootfs
+from builder.shared import Location
+from builder.store import Store
 from builder.units import render_size
 from builder.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from builder.remote import Remote
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Choices:
     """Digests of artefacts that whoever asked has already, beside what is in `output`."""
     cache_bytes: int = CACHE_BYTES
     """What the caches may hold when the build is done."""
+    shared: Location | None = None
+    """The cache that machines share."""
 
 
 def build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
@@ -56,10 +64,12 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
     cache = choices.state / "cache"
     with (
         in_use(choices.state),
+        _opened(choices.shared) as remote,
         open_workspace(choices.state, plan.board, wait=choices.wait) as workspace,
     ):
         workspace.log_file.unlink(missing_ok=True)
-        wanted = find_rootfs(plan, workspace, emulation=choices.emulation, cache=cache, use=choices.rootfs)
+        store = Store(cache / "store", remote)
+        wanted = find_rootfs(plan, workspace, store, emulation=choices.emulation, cache=cache, use=choices.rootfs)
         origin = {**find_artefact_inputs(plan, choices.compression), "rootfs": wanted.key}
         record = workspace.room / "artefacts.json"
         if choices.rootfs != "never" and (made := find_made(record, origin, choices.output, choices.have)):
@@ -81,6 +91,17 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
             )
         write_made(record, origin if kept.origins else {}, artefacts)
         return artefacts
+
+
+@contextmanager
+def _opened(shared: Location | None) -> Iterator[Remote | None]:
+    if shared is None:
+        yield None
+        return
+    from builder.remote import open_remote  # noqa: PLC0415 - it takes a fifth of a second, for all who do not share
+
+    with open_remote(shared) as remote:
+        yield remote
 
 
 def fetch_blobs(plan: Plan, cache: Path) -> Mapping[str, Path]:

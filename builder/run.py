@@ -25,6 +25,8 @@ from builder import log
 from builder.errors import DISK_FULL_HINT, MachineError, SpaceError, ToolError, disk_full_as_space_error
 from builder.interrupts import held_off
 
+Process = subprocess.Popen[bytes]
+
 PASSED_ON = ("PATH", "HOME", "TERM", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
 LAST_LINES = 15
 END_TIMEOUT_S = 20.0
@@ -145,6 +147,14 @@ def running(argv: Sequence[str | Path], *, output: Path) -> Iterator[subprocess.
         output.open("ab") as stream,
         _started(command, env=None, cwd=None, stdin=None, stdout=stream, stderr=stream) as process,
     ):
+        yield process
+
+
+@contextmanager
+def piped(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> Iterator[Process]:
+    """Start a program whose stdout and stderr the caller reads; what still runs at the end of the block is ended."""
+    command = [find_tool(str(argv[0])), *map(str, argv[1:])]
+    with _started(command, env=env, cwd=None, stdin=None, stdout=None) as process:
         yield process
 
 

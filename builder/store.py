@@ -7,8 +7,11 @@
     STORE/locks/<2 digits>              held while an object comes or goes
 
 An object comes by a rename, so a kill leaves all of it or none; what it leaves in parts/ has no living owner (the
-kernel dropped its lock) and goes at the next `tidy`. An object is hashed before every use, and a
-damaged one is dropped, never handed out. The time of its last use is its mtime.
+kernel dropped its lock) and goes at the next `tidy`. An object is hashed before every use, and a damaged one is
+dropped, never handed out. The time of its last use is its mtime.
+
+A store may have another behind it (builder/remote.py): what is missing here is looked for there and hashed on its way
+in, and what is new here is sent there.
 """
 
 from __future__ import annotations
@@ -18,18 +21,26 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from builder import log
 from builder.errors import TrustError, disk_full_as_space_error
 
+if TYPE_CHECKING:
+    from builder.remote import Remote
+
 PIECE = 1024 * 1024
+AT_ONCE = 8  # objects that come from the other store
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -52,18 +63,23 @@ class Ref:
 
 
 class Store:
-    """A store in a directory, which need not exist yet."""
+    """A store in a directory, which need not exist yet; `remote` is the one behind it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, remote: Remote | None = None) -> None:
+        self._remote = remote
         self._objects = directory / "objects"
         self._refs = directory / "refs"
         self._parts = directory / "parts"
         self._locks = directory / "locks"
 
+    @property
+    def is_sent_on(self) -> bool:
+        """Whether what is new here goes to others too."""
+        return self._remote is not None and self._remote.is_writable
+
     def take(self, source: Path, sha256: str | None = None) -> str:
         """Move a file in and return its digest; TrustError when it is not `sha256`, SpaceError on a full disk."""
-        with source.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        found = _hash(source)
         if sha256 not in (None, found):
             raise TrustError(f"{source} has sha256 {found}, wanted is {sha256}")
         with self._locked(found):
@@ -76,10 +92,13 @@ class Store:
                 if error.errno != errno.EXDEV:
                     raise
                 self._copy(source, target)
+        if self._remote:
+            with suppress(FileNotFoundError):  # Dropped by another meanwhile.
+                self._remote.send(found, target)
         return found
 
     def has(self, sha256: str) -> bool:
-        """Say whether there is such an object, damaged or not."""
+        """Say whether there is such an object in this directory, damaged or not."""
         return self._path(sha256).is_file()
 
     def place(self, sha256: str, target: Path) -> bool:
@@ -87,6 +106,42 @@ class Store:
 
         Who gets a link must not write into the file: it would damage the object, which the next use finds out.
         """
+        return self._place(sha256, target) or (self._bring(sha256) and self._place(sha256, target))
+
+    def bring(self, wanted: Collection[str]) -> None:
+        """Take those objects that are missing here from the store behind this one, several at once."""
+        if self._remote is None:
+            return
+        pool = ThreadPoolExecutor(AT_ONCE)
+        try:
+            # With a context each: the story is told where it would have been told here.
+            for each in [pool.submit(copy_context().run, self._bring, sha256) for sha256 in wanted]:
+                each.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _bring(self, sha256: str) -> bool:
+        """Take an object from the store behind this one; False when it has no intact one."""
+        if self._remote is None:
+            return False
+        with locked(self._locks / f"bring-{sha256[:2]}"):  # Who wants the same one waits; who uses another does not.
+            if self.has(sha256):
+                return True
+            with self._part() as (part, stream):
+                if not self._remote.fetch(sha256, stream):
+                    return False
+                stream.flush()
+                if (found := _hash(part)) != sha256:
+                    log.warn(f"the shared cache's object {sha256} has sha256 {found}; it is not taken")
+                    self._remote.distrust(sha256)
+                    return False
+                with self._locked(sha256):
+                    target = self._path(sha256)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    part.replace(target)
+        return True
+
+    def _place(self, sha256: str, target: Path) -> bool:
         with self._locked(sha256):
             path = self._path(sha256)
             if not self._is_intact(path, sha256):
@@ -101,8 +156,14 @@ class Store:
 
     def set_ref(self, name: str, sha256: str, facts: Mapping[str, Any]) -> None:
         """Let `name` stand for an object from now on."""
+        content = json.dumps({"sha256": sha256, "facts": facts}, sort_keys=True).encode()
+        self._write_ref(name, content)
+        if self._remote:
+            self._remote.write_ref(name, content)
+
+    def _write_ref(self, name: str, content: bytes) -> None:
         with self._part() as (part, stream):
-            stream.write(json.dumps({"sha256": sha256, "facts": facts}, sort_keys=True).encode())
+            stream.write(content)
             stream.flush()
             target = self._ref_path(name)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -113,8 +174,16 @@ class Store:
         return [ref for path in sorted(self._refs.glob("*.json")) if (ref := _read_ref(path))]
 
     def find_ref(self, name: str) -> Ref | None:
-        """Return what a name stands for, or None."""
-        return _read_ref(self._ref_path(name))
+        """Return what a name stands for, here or in the store behind; or None."""
+        ref = _read_ref(self._ref_path(name))
+        content = self._remote.read_ref(name) if self._remote and ref is None else None
+        if content is None:
+            return ref
+        if ref := _load_ref(name, content):
+            self._write_ref(name, content)
+        else:
+            log.warn(f"what the shared cache has under the name {name} cannot be read; it is not taken")
+        return ref
 
     def entries(self) -> list[Entry]:
         """Return all objects, the one that was not used for longest first."""
@@ -154,8 +223,7 @@ class Store:
 
     def _is_intact(self, path: Path, sha256: str) -> bool:
         try:
-            with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            found = _hash(path)
         except FileNotFoundError:
             return False
         if found != sha256:
@@ -179,10 +247,8 @@ class Store:
                     path.unlink(missing_ok=True)
                 return
 
-    @contextmanager
-    def _locked(self, sha256: str) -> Iterator[None]:
-        with locked(self._locks / sha256[:2]):
-            yield
+    def _locked(self, sha256: str) -> AbstractContextManager[None]:
+        return locked(self._locks / sha256[:2])
 
 
 @contextmanager
@@ -200,14 +266,28 @@ def open_lock(path: Path) -> IO[bytes]:
         return path.open("ab")
 
 
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _read_ref(path: Path) -> Ref | None:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return Ref(unquote(path.stem), str(said["sha256"]), dict(said["facts"]))
+        ref = _load_ref(unquote(path.stem), path.read_bytes())
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    if ref is None:
         path.unlink(missing_ok=True)
+    return ref
+
+
+def _load_ref(name: str, content: bytes) -> Ref | None:
+    """Return what is written under a name; None where it cannot be read, or the digest is none but, say, a path."""
+    try:
+        said = json.loads(content)
+        digest, facts = said["sha256"], dict(said["facts"])
+        return Ref(name, digest, facts) if SHA256.fullmatch(digest) else None
+    except (ValueError, KeyError, TypeError):
         return None
 
 

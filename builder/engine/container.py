@@ -52,6 +52,8 @@ class Job:
     labels: Mapping[str, str]
     volume: str = VOLUME
     environment: Mapping[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    """Names of hosts that only this container knows, each as NAME:ADDRESS."""
     stdin: bool = False
     tty: bool = False
     loop: bool = True
@@ -158,6 +160,7 @@ def _config(job: Job) -> dict[str, Any]:
             "ReadonlyPaths": [],
             "Devices": [_device(LOOP_CONTROL)] if job.loop else [],
             "DeviceCgroupRules": ["b 7:* rmw"],
+            "ExtraHosts": list(job.hosts),
             "Mounts": [{"Type": "volume", "Source": job.volume, "Target": STATE}],
         },
     }

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 
 from docker import APIClient
@@ -35,8 +34,9 @@ from builder.engine.container import (
     releasers,
 )
 from builder.engine.story import Story
-from builder.engine.transfer import BOARDS, get_artefacts, put_inputs, read_file
+from builder.engine.transfer import BOARDS, get_artefacts, put_inputs, put_secrets, read_file
 from builder.errors import BoardwrightError, Interrupted, ToolError
+from builder.interrupts import queued
 from builder.release.artefact import Artefact
 from builder.workspace import Journal, open_journal
 
@@ -63,6 +63,12 @@ class Request:
     """More options of the verb, passed on as they are."""
     inputs: Mapping[str, Path] = field(default_factory=dict)
     """Options whose value is a file or directory of this machine ({"--user-data": Path(…)}); it is sent."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """More of the container's environment, where all who may ask the Engine can see it."""
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Content of files by their place in the container, where they cannot."""
+    hosts: tuple[str, ...] = ()
+    """Names of hosts that only the container knows, each as NAME:ADDRESS."""
     verb: str = "build"
     volume: str = VOLUME
     """Named volume of the Engine for what outlives the container."""
@@ -87,15 +93,19 @@ def run_in_docker(request: Request) -> Outcome:
         give_back_leftovers(api, request.state)
         with open_journal(request.state, request.board, releasers(api)) as journal:
             job = make_job(image, request.board, _argv(request), journal.path, volume=request.volume)
-            return _run(api, job, request, journal)
+            return _run(api, replace(job, environment=request.environment, hosts=request.hosts), request, journal)
 
 
 @contextmanager
-def started(api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journal) -> Iterator[Pieces]:
+def started(
+    api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journal, secrets: Mapping[str, bytes] | None = None
+) -> Iterator[Pieces]:
     """Start a container and yield what it says, piece by piece until None; it is removed at the end."""
     with journal.holding("container", job.name):
         create(api, job)
         put_inputs(api, job.name, inputs)
+        if secrets:
+            put_secrets(api, job.name, secrets)
         with engine_errors("starting the container"):
             pieces = _listen(api, job.name)
             api.start(job.name)
@@ -104,7 +114,7 @@ def started(api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journ
 
 def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcome:
     try:
-        with started(api, job, _inputs(request), journal) as pieces:
+        with started(api, job, _inputs(request), journal, request.secrets) as pieces:
             story = _follow(api, job.name, pieces)
             try:
                 _check_end(api, job.name, story)
@@ -173,7 +183,7 @@ def _listen(api: APIClient, name: str) -> Pieces:
 def _follow(api: APIClient, name: str, pieces: Pieces) -> Story:
     """Show the story to its end; raise Interrupted if it was stopped from here."""
     story, interrupts = Story(), 0
-    with _queued_interrupts(pieces):
+    with queued(pieces.put):
         while piece := pieces.get():
             if isinstance(piece, tuple):
                 story.hear(*piece)
@@ -184,26 +194,6 @@ def _follow(api: APIClient, name: str, pieces: Pieces) -> Story:
     if interrupts:
         raise Interrupted("stopped; the container is gone")
     return story
-
-
-@contextmanager
-def _queued_interrupts(pieces: Pieces) -> Iterator[None]:
-    """Let ^C wait its turn among the pieces: an exception could come at any line, also while stopping."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def queue(number: int, _: FrameType | None) -> None:
-        pieces.put(signal.Signals(number))  # SimpleQueue is made to be called from handlers.
-
-    before: dict[signal.Signals, Any] = {
-        number: signal.signal(number, queue) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stop(api: APIClient, name: str, *, kill: bool) -> None:

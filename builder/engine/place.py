@@ -9,6 +9,7 @@ from pathlib import Path
 
 from builder.engine.connect import Wanted, choose_engine
 from builder.engine.docker import Request, run_in_docker
+from builder.engine.handed import hand_over
 from builder.engine.local import install_tools
 from builder.pipeline import Choices, build
 from builder.plan.model import Plan
@@ -23,19 +24,35 @@ def find_digests(output: Path, plan: Plan) -> list[str]:
     return [sha256_file(path) for path in sorted(output.glob(f"{glob.escape(stem)}.*")) if path.is_file()]
 
 
+def render_options(version: str, epoch: int, choices: Choices) -> tuple[str, ...]:
+    """Return the options by which another call of this program builds as this one would."""
+    return (
+        *("--version", version, "--epoch", str(epoch)),
+        *("--assembler", choices.assembler, "--compress", choices.compression, "--emulation", choices.emulation),
+        *(["--no-wait"] if not choices.wait else []),
+        *{"current": (), "asked": ("--reuse-rootfs",), "never": ("--no-cache",)}[choices.rootfs],
+        *("--max-size", str(choices.cache_bytes)),
+    )
+
+
 def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> Sequence[Artefact]:
     """Build here or in a container; the container plans again, from the same board, version and time."""
     if choose_engine(engine) == "local":
         install_tools(plan)
         return build(plan, choices)
-    options = (
-        *("--version", plan.version, "--epoch", str(plan.epoch)),
-        *("--assembler", choices.assembler, "--compress", choices.compression, "--emulation", choices.emulation),
-        *(["--no-wait"] if not choices.wait else []),
-        *{"current": (), "asked": ("--reuse-rootfs",), "never": ("--no-cache",)}[choices.rootfs],
-        *("--max-size", str(choices.cache_bytes)),
-        *(word for digest in find_digests(choices.output, plan) for word in ("--have", digest)),
-    )
+    handed = hand_over(choices.shared)
+    have = (word for digest in find_digests(choices.output, plan) for word in ("--have", digest))
+    options = (*render_options(plan.version, plan.epoch, choices), *have, *handed.options)
     inputs = {"--user-data": plan.user_data} if plan.user_data else {}
-    request = Request(plan.board, boards, choices.state, choices.output, options, inputs)
+    request = Request(
+        plan.board,
+        boards,
+        choices.state,
+        choices.output,
+        options,
+        inputs,
+        environment=handed.environment,
+        secrets=handed.secrets,
+        hosts=handed.hosts,
+    )
     return run_in_docker(request).artefacts

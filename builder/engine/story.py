@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a build in a container tells: one JSON event a line on its stdout, anything else from either stream is a
-line of some tool.
+"""What a build in a container, or in a process of its own, tells: one JSON event a line on its stdout, anything else
+from either stream is a line of some tool.
 
 Events are shown here as if they had happened here. The two that end a build are kept instead: its result, and its
 error, which is raised again as the class it was there.
@@ -22,7 +22,8 @@ LAST_LINES = 15
 class Story:
     """Collects what one build says, however the stream cuts it."""
 
-    def __init__(self) -> None:
+    def __init__(self, teller: str = "the build's container") -> None:
+        self._teller = teller
         self.result: dict[str, Any] | None = None
         self._error: Event | None = None
         self._steps: list[str] = []
@@ -51,7 +52,7 @@ class Story:
         tail = "".join(f"\n  | {text}" for text in self._last)
         said = f"; its last lines:{tail}" if tail else " without a word"
         return ToolError(
-            f"the build's container {killed or f'ended with exit code {code}'}{said}",
+            f"{self._teller} {killed or f'ended with exit code {code}'}{said}",
             hint="build again with --verbose, or look around with `boardwright shell`",
         )
 

@@ -53,6 +53,18 @@ def put_inputs(api: APIClient, container: str, inputs: Mapping[str, Path]) -> No
             api.put_archive(container, "/", stream)
 
 
+def put_secrets(api: APIClient, container: str, secrets: Mapping[str, bytes]) -> None:
+    """Write files that are on no disk here to places in the container, readable by its root alone."""
+    stream = io.BytesIO()
+    with tarfile.open(mode="w", fileobj=stream) as tar:
+        for place, content in secrets.items():
+            entry = tarfile.TarInfo(PurePosixPath(place).relative_to("/").as_posix())
+            entry.size, entry.mode = len(content), 0o600
+            tar.addfile(entry, io.BytesIO(content))
+    with engine_errors("sending the credentials"):
+        api.put_archive(container, "/", stream.getvalue())
+
+
 def get_artefacts(
     api: APIClient, container: str, artefacts: Sequence[Artefact], output: Path, journal: Journal
 ) -> tuple[Artefact, ...]:

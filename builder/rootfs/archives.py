@@ -62,11 +62,7 @@ class Archives:
 
         They are taken by the digest that stands in the signed index, and hashed: apt compares only their sizes.
         """
-        debs.mkdir()
-        missing = [package for package in packages if not store.place(package.sha256, debs / package.file)]
-        size = sum(package.size_bytes for package in missing)
-        log.note(f"{len(packages) - len(missing)} of {len(packages)} packages are here already;"
-                 f" {render_size(size)} to download")  # fmt: skip
+        missing = place_debs(packages, store, debs)
         with self._locked():
             if self._drop_damaged():
                 self._update()
@@ -147,6 +143,16 @@ class Archives:
     def _locked(self) -> Iterator[None]:
         with locked(self._root.with_suffix(".lock")):
             yield
+
+
+def place_debs(packages: Sequence[Archived], store: Store, directory: Path) -> list[Archived]:
+    """Give the store's .debs the names that apt looks for, in a new directory; return the packages it lacks."""
+    directory.mkdir()
+    store.bring([package.sha256 for package in packages])
+    missing = [package for package in packages if not store.place(package.sha256, directory / package.file)]
+    here, size = len(packages) - len(missing), sum(package.size_bytes for package in missing)
+    log.note(f"{here} of {len(packages)} packages are here already; {render_size(size)} to download")
+    return missing
 
 
 def _make_root(root: Path, sources: str, pins: str, architecture: str) -> dict[str, str]:

@@ -84,7 +84,7 @@ def install_packages(
 
 
 def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies: Supplies, target: Path) -> list[str]:
-    archives = f'"$1/{ARCHIVES}"'
+    archives, debs = f'"$1/{ARCHIVES}"', shlex.quote(str(supplies.debs))
     return [
         "mmdebstrap",
         *emulate.mmdebstrap_options(emulation),
@@ -98,7 +98,9 @@ def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies
         # The indexes that were asked before: the same answer, and nothing to download.
         f'--setup-hook=cp -a {shlex.quote(f"{supplies.lists}/.")} "$1/var/lib/apt/lists/"',
         # Seen in the tree by a mount, which ends with the namespace this runs in: nothing is copied.
-        f"--setup-hook=mkdir -p {archives} && mount --bind {shlex.quote(str(supplies.debs))} {archives}",
+        f"--setup-hook=mkdir -p {archives} && mount --bind {debs} {archives}",
+        # What the package apt has put there meanwhile stays.
+        f"--customize-hook=umount {archives} && cp -a {debs}/partial {archives}/",
         # The target may hold the layers below, and the mount point of the twins.
         "--skip=update,check/empty",
         plan.recipe.suite,

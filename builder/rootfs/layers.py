@@ -44,6 +44,8 @@ class Site:
     plan: Plan
     workspace: Workspace
     cache: Path
+    store: Store
+    """Where .debs are kept, and layers that machines share."""
     keys: Mapping[str, Path]
     """Keyring file on this machine for each archive of the recipe."""
     archives: Archives
@@ -54,11 +56,6 @@ class Site:
     def layers(self) -> Path:
         """Where layers that boards share are kept."""
         return self.cache / "layers"
-
-    @cached_property
-    def store(self) -> Store:
-        """Where .debs are kept."""
-        return Store(self.cache / "store")
 
     @cached_property
     def emulation(self) -> Emulation:

@@ -23,8 +23,9 @@ from builder.rootfs.kept import Kept, find_intact, find_kept, find_stack
 from builder.rootfs.layers import Site, make_packages, make_system
 from builder.rootfs.origin import Origins, find_change, find_changed_input, find_origins, find_plan_inputs
 from builder.rootfs.resolve import Archived, Resolved
+from builder.rootfs.share import send_layer, take_layer
 from builder.rootfs.sources import collect_keys
-from builder.store import locked
+from builder.store import Store, locked
 from builder.workspace import Workspace
 
 Use = Literal["current", "asked", "never"]
@@ -50,9 +51,12 @@ class Wanted:
         return self.origins["system"].key if "system" in self.origins else ""
 
 
-def find_rootfs(plan: Plan, workspace: Workspace, *, emulation: str, cache: Path, use: Use = "current") -> Wanted:
+def find_rootfs(
+    plan: Plan, workspace: Workspace, store: Store, *, emulation: str, cache: Path, use: Use = "current"
+) -> Wanted:
     """Find out what the rootfs of a plan would be made from now.
 
+    store      where .debs are kept, and layers that machines share
     use        when what is there from earlier builds is taken
     emulation  how foreign programs run: auto, redirect or qemu
     cache      directory of downloads, of layers, and of what the emulation keeps
@@ -61,7 +65,7 @@ def find_rootfs(plan: Plan, workspace: Workspace, *, emulation: str, cache: Path
     """
     keys = collect_keys(plan.recipe.archives, cache)
     archives = Archives(plan, keys, cache=cache, log_file=workspace.log_file)
-    site = Site(plan, workspace, cache, keys, archives, emulation)
+    site = Site(plan, workspace, cache, store, keys, archives, emulation)
     room = None if use == "never" else find_kept(workspace.rootfs)
     if use == "asked" and room and _is_as_asked(plan, room):
         log.note("the rootfs of the last build is wanted: nothing that was asked for has changed")
@@ -129,8 +133,12 @@ def _take_or_make(
         unique = site.layers / f"{name}-{os.urandom(4).hex()}"
         return make_packages(site, step, packages, origins, below=below, directory=unique)
     with locked(site.layers / f".{name}.lock"):
-        layer = find_intact(site.layers / name)
+        directory = site.layers / name
+        layer = find_intact(directory) or take_layer(site.store, directory, site.workspace)
         if layer:
             log.note(f"layer {name}: taken")
             return layer
-        return make_packages(site, step, packages, origins, below=below, directory=site.layers / name)
+        layer = make_packages(site, step, packages, origins, below=below, directory=directory)
+        if layer.origins:
+            send_layer(site.store, layer, site.workspace)
+        return layer

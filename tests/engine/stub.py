@@ -115,6 +115,31 @@ def inputs() -> None:
     emit("result", "done", seen=seen, argv=sys.argv[1:], environment=dict(os.environ))
 
 
+def shared() -> None:
+    """Share a file, and take another: with the options, the environment and the boto3 of the container."""
+    from builder.remote import open_remote
+    from builder.shared import load_location
+    from builder.store import Store
+
+    place = load_location(sys.argv[sys.argv.index("--cache") + 1], "rw")
+    assert place
+    pathlib.Path("/tmp/made").write_text(f"made by {sys.argv[2]}\n")
+    with open_remote(place) as remote:
+        store = Store(pathlib.Path("/var/lib/boardwright/cache/store"), remote)
+        ref = store.find_ref("made")
+        taken = bool(ref and store.place(ref.sha256, pathlib.Path("/tmp/taken")))
+        large = pathlib.Path("/tmp/large")
+        large.write_bytes(os.urandom(MIB) * 20)
+        store.take(large)
+        store.set_ref("made", store.take(pathlib.Path("/tmp/made")), {})
+    text = pathlib.Path("/tmp/taken").read_text() if taken else ""
+    mode = oct(pathlib.Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).stat().st_mode & 0o7777)
+    emit("note", "shared")
+    if "wait" in sys.argv:
+        time.sleep(120)
+    emit("result", "done", taken=text, mode=mode)
+
+
 def loop() -> None:
     pathlib.Path("/var/lib/boardwright/disk.img").write_bytes(bytes(MIB))
     path = attach()

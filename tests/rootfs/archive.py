@@ -149,8 +149,9 @@ def build_deb(
     files: Mapping[str, str],
     scripts: Mapping[str, str] | None = None,
     fields: str = "",
+    built: int = 1_690_000_000,
 ) -> Path:
-    """Build one package below `directory`."""
+    """Build one package below `directory`, as if at the time `built`."""
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "tree"
         control = {
@@ -167,7 +168,7 @@ def build_deb(
         tree.chmod(0o755)
         directory.mkdir(parents=True, exist_ok=True)
         deb = directory / f"{name}_{version}_{ARCHITECTURE}.deb"
-        run(["dpkg-deb", "--build", "--root-owner-group", tree, deb])
+        run(["dpkg-deb", "--build", "--root-owner-group", tree, deb], env={"SOURCE_DATE_EPOCH": str(built)})
         return deb
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.plan.model import Plan
+from builder.remote import Remote
 from builder.rootfs.kept import Kept
 from builder.rootfs.make import Use, find_rootfs, make_rootfs
 from builder.rootfs.model import Rootfs
+from builder.store import Store
 from builder.workspace import Workspace
 from tests.rootfs.archive import Archive, build_deb
 from tests.rootfs.boards import write_tiny
@@ -112,7 +114,14 @@ def _fill_archives(vendor: Archive, docker: Archive, pinned: Archive) -> None:
 
 
 def take_rootfs(
-    plan: Plan, workspace: Workspace, *, cache: Path, use: Use = "current", emulation: str = "auto"
+    plan: Plan,
+    workspace: Workspace,
+    *,
+    cache: Path,
+    use: Use = "current",
+    emulation: str = "auto",
+    remote: Remote | None = None,
 ) -> Kept:
     """Make the rootfs of a plan, or take the one that is there, as a build does."""
-    return make_rootfs(find_rootfs(plan, workspace, emulation=emulation, cache=cache, use=use))
+    store = Store(cache / "store", remote)
+    return make_rootfs(find_rootfs(plan, workspace, store, emulation=emulation, cache=cache, use=use))

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What a build in a container is given of the shared cache: options, environment, and a file with credentials.
+
+They are found here, where the user's profile or this machine's role is, and go into the container's own filesystem
+by the Engine's archive call, for its root alone. So they are in no image, no volume, no option and no environment,
+which whoever may ask the Engine can see.
+"""
+
+from __future__ import annotations
+
+import configparser
+import io
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from builder.errors import RecipeError
+from builder.s3 import find_credentials, make_client
+from builder.shared import Location
+
+CREDENTIALS = "/build/inputs/credentials"
+AMAZON = re.compile(r"https://s3[a-z0-9.-]*\.amazonaws\.com(\.cn)?")
+HERE = "host.docker.internal"
+"""The machine of the Engine, as a container calls it."""
+
+
+@dataclass(frozen=True)
+class Handed:
+    """Parts of a request for a container."""
+
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Content by its place in the container."""
+    hosts: tuple[str, ...] = ()
+
+
+def hand_over(location: Location | None) -> Handed:
+    """Return what lets a container use the shared cache as this process would.
+
+    Raises RecipeError (no credentials to write with, an endpoint that is this machine alone).
+    """
+    if location is None:
+        return Handed()
+    client, credentials = make_client(location), find_credentials(location)
+    endpoint = client.meta.endpoint_url
+    if AMAZON.fullmatch(endpoint):
+        endpoint = location.endpoint
+    elif _is_loopback(endpoint):
+        raise RecipeError(
+            f"--cache: a container cannot reach {endpoint}: there, that is the container itself",
+            hint=f"let the server listen on all addresses and name it http://{HERE}:PORT, or use --engine local",
+        )
+    location = replace(location, endpoint=endpoint, region=client.meta.region_name)
+    options = ("--cache", location.url, "--cache-mode", "rw" if location.writable else "ro")
+    environment = {"AWS_EC2_METADATA_DISABLED": "true"}  # It is the user who shares, not the Engine's machine.
+    # Docker Desktop has this name by itself; other Engines give it to those who ask.
+    hosts = (f"{HERE}:host-gateway",) if urlsplit(endpoint).hostname == HERE else ()
+    if credentials is None:
+        return Handed(options, environment, hosts=hosts)
+    known = {
+        "aws_access_key_id": credentials.access_key,
+        "aws_secret_access_key": credentials.secret_key,
+        "aws_session_token": credentials.token,
+    }
+    text = _render({name: value for name, value in known.items() if value})
+    environment["AWS_SHARED_CREDENTIALS_FILE"] = CREDENTIALS
+    return Handed(options, environment, {CREDENTIALS: text}, hosts)
+
+
+def _render(values: Mapping[str, str]) -> bytes:
+    profile = configparser.RawConfigParser()
+    profile["default"] = values
+    stream = io.StringIO()
+    profile.write(stream)
+    return stream.getvalue().encode()
+
+
+def _is_loopback(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""The story of several boards on one display: a row each on a terminal, elsewhere lines or events with its name."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.spinner import Spinner
+from rich.table import Table
+
+from builder import log
+from builder.log import Event, Sink
+
+RowOf = Callable[[str], Sink]
+
+
+@contextmanager
+def open_rows(boards: Sequence[str], *, json: bool, verbose: bool) -> Iterator[RowOf]:
+    """Yield what gives each board its place on the display that suits where we are called from."""
+    if json:
+        events = log.Json(sys.stdout)
+        yield lambda board: Tagged(board, events)
+        return
+    if not sys.stderr.isatty():
+        width = max(map(len, boards))
+        yield lambda board: Lines(board.ljust(width), sys.stderr, verbose=verbose)
+        return
+    console = Console(stderr=True, highlight=False)
+    rows = {board: Row(board, console, verbose=verbose) for board in boards}
+    with Live(console=console, get_renderable=lambda: render(rows.values()), refresh_per_second=8):
+        yield rows.__getitem__
+
+
+class Tagged:
+    """Events for programs, whose `data` has the board."""
+
+    def __init__(self, board: str, events: Sink) -> None:
+        self._board = board
+        self._events = events
+
+    def show(self, event: Event) -> None:
+        self._events.show(replace(event, data={**event.data, "board": self._board}))
+
+
+class Lines:
+    """What one board says as plain lines, each with its name before it."""
+
+    def __init__(self, name: str, stream: TextIO, *, verbose: bool) -> None:
+        self._stream = _Prefixed(name, stream)
+        self._plain = log.Plain(self._stream, verbose=verbose)
+
+    def show(self, event: Event) -> None:
+        if event.kind == "error":
+            self._stream.write(_error_text(event))
+        self._plain.show(event)
+
+
+class _Prefixed(io.StringIO):
+    """A stream of whole lines that puts a name before each."""
+
+    def __init__(self, name: str, stream: TextIO) -> None:
+        super().__init__()
+        self._name = name
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write("".join(f"{self._name}  {line}\n" for line in text.splitlines()))
+        self._stream.flush()
+        return len(text)
+
+
+class Row:
+    """A board on a terminal: its running step, its last words, the time it took. What must be read is printed above."""
+
+    def __init__(self, board: str, console: Console, *, verbose: bool) -> None:
+        self._board = board
+        self._console = console
+        self._verbose = verbose
+        self._steps: list[str] = []
+        self._words = ""
+        self._mark: RenderableType = Spinner("dots")
+        self._begun: float | None = None
+        self._seconds: float | None = None
+
+    def show(self, event: Event) -> None:
+        self._begun = self._begun or time.monotonic()
+        if event.kind == "start":
+            self._steps.append(event.text)
+        if event.kind in ("end", "fail") and self._steps:
+            self._steps.pop()
+        self._words = log.last_words(event) if event.kind in ("line", "progress", "note") else ""
+        if event.kind in ("result", "error"):
+            self._close("[green]✓[/green]" if event.kind == "result" else "[red]✗[/red]")
+        if event.kind == "error":
+            self._print(f"[red]{escape(_error_text(event))}[/red]")
+        elif event.kind == "warn":
+            self._print(f"[yellow]![/yellow] {escape(event.text)}")
+        elif event.kind == "line" and self._verbose:
+            self._print(f"[dim]{escape(event.text)}[/dim]")
+
+    def cells(self) -> tuple[RenderableType, str, str, str, str]:
+        """Return the row: mark, board, seconds, step, last words."""
+        if self._begun is None:
+            return "", self._board, "", "[dim]waiting[/dim]", ""
+        seconds = self._seconds or time.monotonic() - self._begun
+        step = escape(self._steps[-1]) if self._steps else ""
+        return self._mark, self._board, f"[dim]{seconds:.0f} s[/dim]", step, f"[dim]{escape(self._words)}[/dim]"
+
+    def _close(self, mark: str) -> None:
+        self._mark = mark
+        self._seconds = time.monotonic() - (self._begun or 0)
+        self._steps.clear()
+
+    def _print(self, text: str) -> None:
+        self._console.print(f"[bold]{self._board}[/bold]  {text}", soft_wrap=True)
+
+
+def render(rows: Collection[Row]) -> Table:
+    """Return the display of a moment, one line a board."""
+    table = Table.grid(padding=(0, 1))
+    for column in range(5):
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1 if column == 4 else None)
+    table.expand = True
+    for row in rows:
+        table.add_row(*row.cells())
+    return table
+
+
+def _error_text(event: Event) -> str:
+    hint = event.data.get("hint")
+    return f"error: {event.text}" + (f"\nhint: {hint}" if hint else "")

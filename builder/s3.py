@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""A client for a bucket of any server that speaks S3: how it asks, with whose credentials, and what failed in words.
+
+Endpoint, region and credentials are found as by every program of boto3: environment, profile, the machine's role.
+What a caller did wrong is a RecipeError here, before anything is asked; what servers do wrong is one of TROUBLE.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore import UNSIGNED, exceptions
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from s3transfer.exceptions import RetriesExceededError
+
+from builder.errors import RecipeError
+from builder.shared import Location, check_endpoint
+
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
+    from mypy_boto3_s3 import S3Client
+
+ATTEMPTS = 3
+CONNECT_S = 5
+READ_S = 20
+CONNECTIONS = 16
+MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+TROUBLE = (BotoCoreError, ClientError, Boto3Error, RetriesExceededError, ConnectionError, TimeoutError)
+"""What the libraries raise for servers and ways to them. A full disk here is not among it."""
+PERMISSIONS = "reading needs s3:GetObject and s3:ListBucket, writing s3:PutObject and s3:AbortMultipartUpload"
+HINTS = {
+    "403": PERMISSIONS,
+    "AccessDenied": PERMISSIONS,
+    "ExpiredToken": "get new credentials",
+    "NoSuchBucket": "make the bucket, or change --cache",
+    "RequestTimeTooSkewed": "set this machine's clock",
+}
+
+
+def make_client(location: Location) -> S3Client:
+    """Return a client for the bucket, which has asked for nothing yet.
+
+    Raises RecipeError (no such profile, no credentials to write with, an endpoint that is none).
+
+    The checksums that newer clients add are left out, because not every server knows them. Instead every request is
+    signed with the SHA-256 of what it sends, which all servers compare.
+    """
+    signed = find_credentials(location) is not None
+    config = Config(
+        connect_timeout=CONNECT_S,
+        read_timeout=READ_S,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        max_pool_connections=CONNECTIONS,
+        user_agent_extra="boardwright",
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"payload_signing_enabled": True},
+        **({} if signed else {"signature_version": UNSIGNED}),
+    )
+    try:
+        client = boto3.Session().client(
+            "s3", endpoint_url=location.endpoint or None, region_name=location.region or None, config=config
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise RecipeError(
+            f"--cache: {error}", hint="look at its endpoint and region, and at AWS_ENDPOINT_URL"
+        ) from error
+    check_endpoint(client.meta.endpoint_url)
+    return client
+
+
+def find_credentials(location: Location) -> ReadOnlyCredentials | None:
+    """Return what boto3 finds in the environment, a profile or this machine's role; None to read without."""
+    try:
+        found = boto3.Session().get_credentials()
+        if found:
+            return found.get_frozen_credentials()
+    except BotoCoreError as error:
+        raise RecipeError(f"--cache: the credentials cannot be had: {error}", hint="look at AWS_PROFILE") from error
+    if location.writable:
+        raise RecipeError(
+            "--cache: there are no credentials to write with",
+            hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or read only with --cache-mode ro",
+        )
+    return None
+
+
+def is_missing(error: ClientError) -> bool:
+    return str(error.response.get("Error", {}).get("Code")) in MISSING
+
+
+def say(error: BaseException) -> str:
+    """Return what happened in words that hold no address of an object and no key."""
+    if isinstance(error, RetriesExceededError):
+        return say(error.last_exception)
+    if isinstance(error, ClientError):
+        said = error.response.get("Error", {})
+        code = str(said.get("Code"))
+        hint = f" ({HINTS[code]})" if code in HINTS else ""
+        return f"answers {code}: {str(said.get('Message', '')).strip('. ')}{hint}"
+    if isinstance(error, exceptions.ConnectTimeoutError | exceptions.ReadTimeoutError | TimeoutError):
+        return "does not answer in time"
+    if isinstance(error, exceptions.ConnectionError | ConnectionError):
+        return "cannot be reached"
+    return f"cannot be used: {type(error).__name__}"
