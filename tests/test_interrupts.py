@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from builder.interrupts import ENDING, held_off
+from builder.interrupts import ENDING, held_off, queued
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +72,25 @@ def test_other_threads_are_never_interrupted() -> None:
     thread.start()
     thread.join()
     assert done == ["done"]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_signals_wait_their_turn_in_a_queue(number: signal.Signals) -> None:
+    said: list[object] = []
+    with queued(said.append):
+        said.append("before")
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        said.append("after")
+    assert said == ["before", number, number, "after"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+
+
+def test_after_an_error_signals_are_no_longer_queued() -> None:
+    said: list[object] = []
+    with pytest.raises(ValueError, match="inside"), queued(said.append):
+        raise ValueError("inside")
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    assert said == []
