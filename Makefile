@@ -5,7 +5,7 @@ BOARD ?= rpi
 RUN := .venv/bin/boardwright
 
 .DEFAULT_GOAL := help
-.PHONY: help build plan boards shell doctor test check schema clean
+.PHONY: help build verify plan boards shell doctor test check schema clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ help: ## Show this help
 
 build: .venv/ready ## Build an image: make build BOARD=rpi [VERSION=1.0] [USER_DATA=my-user-data]
 	@$(RUN) build $(BOARD)
+
+verify: .venv/ready ## Run the specs on the newest image of a board: make verify BOARD=rpi
+	@$(RUN) verify $(BOARD)
 
 plan: .venv/ready ## Show every decision of a build: make plan BOARD=rpi
 	@$(RUN) plan $(BOARD)

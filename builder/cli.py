@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
 from rich.table import Table
 
 from builder import __version__, log
@@ -56,12 +55,13 @@ from builder.pipeline import Choices
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.plan.show import render_json, render_table
+from builder.proofs import verify
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
 from builder.release.artefact import Artefact
 from builder.rootfs.foresee import foresee
-from builder.session import show_error, telling
+from builder.session import print_table, show_error, telling
 from builder.version import find_epoch, find_version
 
 app = typer.Typer(
@@ -149,7 +149,7 @@ def plan(
         if json:
             print(render_json(decided))
         else:
-            _print_table(render_table(decided, {"rootfs": foresee(state, decided)}))
+            print_table(render_table(decided, {"rootfs": foresee(state, decided)}))
 
 
 @app.command("boards")
@@ -167,7 +167,7 @@ def show_boards(boards: Boards = BOARDS, json: Json = False) -> None:
         table = Table("Board", "Title", "Architecture", "Suite", "Features", box=None, pad_edge=False)
         for name, recipe in recipes.items():
             table.add_row(name, recipe.title, recipe.architecture, recipe.suite, " ".join(recipe.features))
-        _print_table(table)
+        print_table(table)
 
 
 @app.command()
@@ -191,6 +191,9 @@ def shell(
         else:
             code = open_shell(board, boards=boards.resolve(), state=state.resolve())
     raise typer.Exit(code)
+
+
+app.command()(verify)
 
 
 @app.command("new-board")
@@ -247,7 +250,7 @@ def _do_cache(verb: Verb, engine: EngineName, state: Path, max_size: str, *, jso
         if json:
             print(jsonlib.dumps([asdict(line) for line in lines]))
         else:
-            _print_table(render_lines(lines, total="in all" if verb == "ls" else "removed"))
+            print_table(render_lines(lines, total="in all" if verb == "ls" else "removed"))
 
 
 def load_plan(boards: Path, name: str, *, version: str, epoch: int | None, user_data: Path | None) -> Plan:
@@ -259,11 +262,6 @@ def load_plan(boards: Path, name: str, *, version: str, epoch: int | None, user_
         epoch=epoch if epoch is not None else find_epoch(boards) or int(time.time()),
         user_data=user_data.resolve() if user_data else None,
     )
-
-
-def _print_table(table: RenderableType) -> None:
-    """Print to the width of the terminal; into a file or a pipe, as wide as the table wants to be."""
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def main() -> NoReturn:

@@ -17,6 +17,7 @@ from builder.cache import CACHE_BYTES
 from builder.errors import RecipeError
 from builder.rootfs.make import Use
 from builder.units import GIB, load_size
+from builder.verify.check import Wish
 
 
 class EngineName(StrEnum):
@@ -51,6 +52,13 @@ class EmulationName(StrEnum):
     AUTO = "auto"
     REDIRECT = "redirect"
     QEMU = "qemu"
+
+
+class LevelName(StrEnum):
+    """How far an image is verified; each level includes those before."""
+
+    OFFLINE = "offline"
+    CHROOT = "chroot"
 
 
 def check_directory(path: Path) -> Path:
@@ -119,6 +127,18 @@ CacheSize = Annotated[
 ]
 
 
+ImageOrBoard = Annotated[
+    str,
+    typer.Argument(help="An image file, compressed or not, or a board: its newest.", metavar="IMAGE_OR_BOARD"),
+]
+AsBoard = Annotated[str, typer.Option("--board", help="The recipe to compare with; the image's own without.")]
+Level = Annotated[LevelName, typer.Option(help="offline reads the image; chroot also runs programs of it.")]
+Only = Annotated[str, typer.Option(help="Run a part of the specs: words of their names, as for pytest -k.")]
+ReportDirectory = Annotated[
+    Path | None, typer.Option("--report", help="Directory of the report; beside the image without.")
+]
+
+
 BOARDS = Path("boards")
 STATE = Path("work")
 CACHE_SIZE = f"{CACHE_BYTES // GIB}GiB"
@@ -138,3 +158,18 @@ def load_use(*, reuse: bool, never: bool) -> Use:
     if reuse and never:
         raise RecipeError("--reuse-rootfs and --no-cache ask for opposite things", hint="give one of them")
     return "never" if never else "asked" if reuse else "current"
+
+
+def make_wish(
+    boards: Path, board: str, *, level: LevelName, only: str, report: Path | None, user_data: Path | None
+) -> Wish:
+    """Return how an image is to be verified."""
+    levels = [each.value for each in LevelName]
+    return Wish(
+        boards=boards.resolve(),
+        board=board,
+        user_data=user_data.resolve() if user_data else None,
+        levels=levels[: levels.index(level.value) + 1],
+        only=only,
+        reports=report.resolve() if report else None,
+    )

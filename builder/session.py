@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from builder import log
@@ -57,6 +57,11 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a result to the width of the terminal; into a file or a pipe, as wide as the table wants to be."""
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def show_error(error: BoardwrightError) -> None:

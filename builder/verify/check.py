@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Verifies an image: finds out what it is, runs the specs on it, leaves a report.
+
+DIRECTORY/<name>.specs.json    every verdict
+DIRECTORY/<name>.specs.xml     the same for CI systems, as JUnit XML
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import log
+from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
+from builder.recipe.load import list_boards
+from builder.run import run
+from builder.verify.artefact import Found, opened
+from builder.verify.ext4 import Place, is_ext4
+from builder.verify.fat import is_fat32
+from builder.verify.partitions import read_table
+from builder.verify.report import Report, render_json
+from builder.verify.suite import run_specs
+from builder.verify.task import Task
+from builder.workspace import RELEASERS, Journal, open_journal
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an image says it is; empty where it says nothing."""
+
+    board: str
+    version: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How an image is to be verified. Paths are absolute."""
+
+    boards: Path
+    board: str = ""
+    """The recipe to compare with; what the image says it is without."""
+    user_data: Path | None = None
+    levels: Sequence[str] = ("offline",)
+    only: str = ""
+    reports: Path | None = None
+    """Where the report goes; beside the image without."""
+
+
+def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
+    """Run the specs on an image file, compressed or not, and write the report.
+
+    state  directory of journals, and of what is unpacked
+
+    Raises RecipeError (no such board), VerifyError (no disk image, damaged), MachineError, ToolError, SpaceError.
+    """
+    reports = wish.reports or path.resolve().parent
+    if not os.access(reports, os.W_OK):
+        raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
+    with (
+        open_journal(state, "verify", RELEASERS) as journal,
+        _scratch(state, journal) as scratch,
+        opened(path, scratch) as found,
+    ):
+        task = make_task(found, wish, scratch)
+        with log.step(f"specs: {', '.join(task.levels)}"):
+            report = run_specs(task, only=wish.only)
+        write_reports(report, scratch, reports / found.name)
+    return report
+
+
+@contextmanager
+def _scratch(state: Path, journal: Journal) -> Iterator[Path]:
+    path = state / "scratch" / journal.path.stem
+    with journal.holding("directory", path):
+        path.mkdir(parents=True)
+        yield path
+
+
+def make_task(found: Found, wish: Wish, scratch: Path) -> Task:
+    """Return the task for an opened image: board and version are what the image says, or what was asked for."""
+    claim = read_claim(found.raw)
+    board = wish.board or claim.board
+    if not board:
+        raise RecipeError(
+            f"{found.path.name} does not say which board it is for", hint="name the recipe with --board BOARD"
+        )
+    if board not in (known := list_boards(wish.boards)):
+        raise RecipeError(
+            f"{found.path.name} is for the board {board}, which {wish.boards} does not have; it has {', '.join(known)}",
+            hint="name the recipe with --board, or another directory with --boards",
+        )
+    packages = found.path.parent / f"{found.name}.packages"
+    return Task(
+        board=board,
+        version=claim.version or "unknown",
+        epoch=claim.epoch,
+        boards=str(wish.boards),
+        user_data=str(wish.user_data) if wish.user_data else "",
+        image=str(found.raw),
+        name=found.path.name,
+        digest=found.sha256,
+        packages=str(packages) if packages.is_file() else "",
+        scratch=str(scratch),
+        levels=tuple(wish.levels),
+    )
+
+
+def read_claim(raw: Path) -> Claim:
+    """Return what the image's os-release says, and the time of its newest file; VerifyError for no disk image."""
+    release, epoch = "", 0
+    for partition in read_table(raw).partitions:
+        place = Place(raw, partition.offset_bytes)
+        if is_fat32(place):
+            release = release or _read_fat_release(place)
+        elif is_ext4(place):
+            release = release or _ask(place, "cat /etc/os-release")
+            epoch = epoch or _read_epoch(_ask(place, "stat /usr/lib/clock-epoch"))
+    board = re.search(r'^BOARDWRIGHT_BOARD="?(.*?)"?$', release, re.MULTILINE)
+    version = re.search(r'^IMAGE_VERSION="?(.*?)"?$', release, re.MULTILINE)
+    return Claim(board[1] if board else "", version[1] if version else "", epoch)
+
+
+def _read_fat_release(place: Place) -> str:
+    argv = ["mtype", "-i", f"{place.image}@@{place.offset_bytes}", "::os-release"]
+    return run(argv, env={"MTOOLSRC": "/dev/null"}, ok=(0, 1)).stdout
+
+
+def _ask(place: Place, command: str) -> str:
+    return run(["debugfs", "-R", command, place.for_debugfs], ok=(0, 1)).stdout
+
+
+def _read_epoch(text: str) -> int:
+    found = re.search(r"^ ?mtime: 0x([0-9a-f]+)", text, re.MULTILINE)
+    return int(found[1], 16) if found else 0
+
+
+def write_reports(report: Report, scratch: Path, base: Path) -> tuple[Path, Path]:
+    """Write the JSON and move pytest's XML beside it; `base` is their path without .specs.json."""
+    as_json, as_xml = (base.with_name(f"{base.name}.specs.{kind}") for kind in ("json", "xml"))
+    made = scratch / "results.xml"
+    if not made.is_file():
+        raise VerifyError("no spec was run", hint="the words of --only match no spec; leave it out to run all")
+    with disk_full_as_space_error(as_json):
+        _replace(as_json, render_json(report).encode())
+        _replace(as_xml, made.read_bytes())
+    return as_json, as_xml
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file aside and rename it: its final name never holds half of it."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(data)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
