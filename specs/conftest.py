@@ -6,7 +6,9 @@ Arguments that make one spec of each row (slot, package, user …) are in builde
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import testinfra
@@ -14,8 +16,9 @@ from testinfra.host import Host
 
 from builder.plan.model import Plan
 from builder.recipe.model import Recipe
-from builder.verify.plugin import PLAN, TASK
+from builder.verify.plugin import PLAN, TASK, load_rows
 from builder.verify.subject import Subject
+from builder.verify.tables import find_traits
 from builder.verify.task import Task
 
 
@@ -41,6 +44,32 @@ def board(plan: Plan) -> Recipe:
 def image(task: Task, plan: Plan) -> Subject:
     """The image: its disk, its tree, its packages."""
     return Subject(Path(task.image), plan, Path(task.scratch))
+
+
+@pytest.fixture(scope="session")
+def release(plan: Plan) -> dict[str, str]:
+    """What os-release must say of the image itself."""
+    return {
+        "IMAGE_ID": f"boardwright-{plan.board}",
+        "IMAGE_VERSION": plan.version,
+        "BOARDWRIGHT_BOARD": plan.board,
+        "BOARDWRIGHT_DEVICE": plan.recipe.title,
+    }
+
+
+@pytest.fixture(scope="session")
+def listed_packages(task: Task) -> Mapping[str, str]:
+    """Versions by name, of the list that the build handed out beside the image."""
+    if not task.packages:
+        pytest.skip("there is no list of packages beside the image")
+    rows = [line.split("\t") for line in Path(task.packages).read_text(encoding="utf-8").splitlines()[1:]]
+    return {row[0]: row[1] for row in rows}
+
+
+@pytest.fixture(scope="session")
+def data(pytestconfig: pytest.Config, plan: Plan) -> Callable[[str], Mapping[str, Any]]:
+    """Rows of a file of specs/data, for specs that need all of them at once."""
+    return lambda name: load_rows(pytestconfig.rootpath / "data" / f"{name}.yaml", find_traits(plan))
 
 
 @pytest.fixture(scope="session")
