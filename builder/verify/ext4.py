@@ -85,6 +85,11 @@ def read_ext4(place: Place) -> list[Entry]:
     return [replace(inodes[inode], path=path) for path, inode in names.items()]
 
 
+def unpack(place: Place, directory: Path) -> None:
+    """Copy everything out into an empty directory; as root with owners and modes."""
+    run(["debugfs", "-R", f'rdump / "{directory}"', place.for_debugfs])
+
+
 def _list(place: Place, directories: list[int]) -> Iterator[tuple[int, int, str, bool]]:
     """Yield (directory, inode, name, whether it is a directory); each listing starts with its own `.`."""
     here = 0
