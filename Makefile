@@ -5,7 +5,7 @@ BOARD ?= rpi
 RUN := .venv/bin/boardwright
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-all plan boards shell doctor test check schema clean
+.PHONY: help build build-all verify plan boards shell doctor test check schema clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ build: .venv/ready ## Build images: make build BOARD="rpi rpi5" [VERSION=1.0] [U
 
 build-all: .venv/ready ## Build the images of all boards
 	@$(RUN) build --all
+
+verify: .venv/ready ## Run the specs on the newest image of a board: make verify BOARD=rpi
+	@$(RUN) verify $(BOARD)
 
 plan: .venv/ready ## Show every decision of a build: make plan BOARD=rpi
 	@$(RUN) plan $(BOARD)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
 from rich.table import Table
 
 from builder import __version__, log
@@ -50,6 +49,7 @@ from builder.options import (
     Jobs,
     Json,
     NoCache,
+    NoVerify,
     NoWait,
     Output,
     ReuseRootfs,
@@ -65,11 +65,12 @@ from builder.options import (
 )
 from builder.pipeline import Choices
 from builder.plan.show import render_json, render_table
+from builder.proofs import verify
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
 from builder.rootfs.foresee import foresee
-from builder.session import print_artefacts, show_artefacts, show_error, telling
+from builder.session import print_artefacts, print_table, show_artefacts, show_error, telling
 from builder.shared import load_location
 
 app = typer.Typer(
@@ -112,6 +113,7 @@ def build(
     no_wait: NoWait = False,
     reuse_rootfs: ReuseRootfs = False,
     no_cache: NoCache = False,
+    no_verify: NoVerify = False,
     max_size: CacheSize = CACHE_SIZE,
     have: Have = None,
     cache: SharedCache = "",
@@ -133,6 +135,7 @@ def build(
             wait=not no_wait,
             rootfs=load_use(reuse=reuse_rootfs, never=no_cache),
             have=tuple(have or ()),
+            verify=not no_verify,
             cache_bytes=load_cache_size(max_size),
             shared=load_location(cache, cache_mode.value),
         )
@@ -173,7 +176,7 @@ def plan(
         if json:
             print(render_json(decided))
         else:
-            _print_table(render_table(decided, foresee(state, decided)))
+            print_table(render_table(decided, foresee(state, decided)))
 
 
 @app.command("boards")
@@ -191,7 +194,7 @@ def show_boards(boards: Boards = BOARDS, json: Json = False) -> None:
         table = Table("Board", "Title", "Architecture", "Suite", "Features", box=None, pad_edge=False)
         for name, recipe in recipes.items():
             table.add_row(name, recipe.title, recipe.architecture, recipe.suite, " ".join(recipe.features))
-        _print_table(table)
+        print_table(table)
 
 
 @app.command()
@@ -215,6 +218,9 @@ def shell(
         else:
             code = open_shell(board, boards=boards.resolve(), state=state.resolve())
     raise typer.Exit(code)
+
+
+app.command()(verify)
 
 
 @app.command("new-board")
@@ -271,12 +277,7 @@ def _do_cache(verb: Verb, engine: EngineName, state: Path, max_size: str, *, jso
         if json:
             print(jsonlib.dumps([asdict(line) for line in lines]))
         else:
-            _print_table(render_lines(lines, total="in all" if verb == "ls" else "removed"))
-
-
-def _print_table(table: RenderableType) -> None:
-    """Print to the width of the terminal; into a file or a pipe, as wide as the table wants to be."""
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+            print_table(render_lines(lines, total="in all" if verb == "ls" else "removed"))
 
 
 def main() -> NoReturn:

@@ -22,6 +22,7 @@ from builder.plan.model import Plan
 from builder.recipe.load import check_is_board, list_boards, load_board
 from builder.rootfs.make import Use
 from builder.units import GIB, load_size
+from builder.verify.check import Wish
 from builder.version import find_epoch, find_version
 
 
@@ -64,6 +65,13 @@ class EmulationName(StrEnum):
     AUTO = "auto"
     REDIRECT = "redirect"
     QEMU = "qemu"
+
+
+class LevelName(StrEnum):
+    """How far an image is verified; each level includes those before."""
+
+    OFFLINE = "offline"
+    CHROOT = "chroot"
 
 
 def check_directory(path: Path) -> Path:
@@ -137,6 +145,9 @@ NoCache = Annotated[bool, typer.Option("--no-cache", help="Make the rootfs anew,
 Have = Annotated[
     list[str] | None, typer.Option("--have", hidden=True, help="Digest of an artefact that need not be handed out.")
 ]
+NoVerify = Annotated[
+    bool, typer.Option("--no-verify", help="Do not run the specs: for a board that is not finished yet.")
+]
 CacheSize = Annotated[
     str, typer.Option("--max-size", envvar="BOARDWRIGHT_CACHE_SIZE", help="What the caches may hold afterwards.")
 ]
@@ -149,6 +160,18 @@ SharedCache = Annotated[
 CacheMode = Annotated[
     CacheModeName,
     typer.Option("--cache-mode", envvar="BOARDWRIGHT_CACHE_MODE", help="Only read from it, or write to it too."),
+]
+
+
+ImageOrBoard = Annotated[
+    str,
+    typer.Argument(help="An image file, compressed or not, or a board: its newest.", metavar="IMAGE_OR_BOARD"),
+]
+AsBoard = Annotated[str, typer.Option("--board", help="The recipe to compare with; the image's own without.")]
+Level = Annotated[LevelName, typer.Option(help="offline reads the image; chroot also runs programs of it.")]
+Only = Annotated[str, typer.Option(help="Run a part of the specs: words of their names, as for pytest -k.")]
+ReportDirectory = Annotated[
+    Path | None, typer.Option("--report", help="Directory of the report; beside the image without.")
 ]
 
 
@@ -192,3 +215,18 @@ def load_plan(boards: Path, name: str, *, version: str, epoch: int | None, user_
 def load_moment(boards: Path, version: str, epoch: int | None) -> tuple[str, int]:
     """Return version and time; what the user did not name comes from git."""
     return version or find_version(boards), epoch if epoch is not None else find_epoch(boards) or int(time.time())
+
+
+def make_wish(
+    boards: Path, board: str, *, level: LevelName, only: str, report: Path | None, user_data: Path | None
+) -> Wish:
+    """Return how an image is to be verified."""
+    levels = [each.value for each in LevelName]
+    return Wish(
+        boards=boards.resolve(),
+        board=board,
+        user_data=user_data.resolve() if user_data else None,
+        levels=levels[: levels.index(level.value) + 1],
+        only=only,
+        reports=report.resolve() if report else None,
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The chain: plan → rootfs → image → artefacts. Only this module knows the order."""
+"""The chain: plan → rootfs → image → specs → artefacts. Only this module knows the order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from builder.cache import CACHE_BYTES, in_use, shrink
 from builder.fetch import fetch
 from builder.image.assemble import make_image
 from builder.plan.model import Plan
-from builder.release.artefact import Artefact, Compression, make_artefact
+from builder.release.artefact import Artefact, Compression, make_artefact, render_packages
 from builder.release.made import find_artefact_inputs, find_made, write_made
 from builder.rootfs.kept import opened_rootfs
 from builder.rootfs.make import Use, find_rootfs, make_rootfs
 from builder.shared import Location
 from builder.store import Store
 from builder.units import render_size
+from builder.verify.check import verify_image
 from builder.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Choices:
     """When the rootfs of the last build is taken."""
     have: tuple[str, ...] = ()
     """Digests of artefacts that whoever asked has already, beside what is in `output`."""
+    verify: bool = True
+    """Run the specs on the image, and hand out none that one finds fault with."""
     cache_bytes: int = CACHE_BYTES
     """What the caches may hold when the build is done."""
     shared: Location | None = None
@@ -70,7 +73,8 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
         workspace.log_file.unlink(missing_ok=True)
         store = Store(cache / "store", remote)
         wanted = find_rootfs(plan, workspace, store, emulation=choices.emulation, cache=cache, use=choices.rootfs)
-        origin = {**find_artefact_inputs(plan, choices.compression), "rootfs": wanted.key}
+        inputs = find_artefact_inputs(plan, choices.compression, verified=choices.verify)
+        origin = {**inputs, "rootfs": wanted.key}
         record = workspace.room / "artefacts.json"
         if choices.rootfs != "never" and (made := find_made(record, origin, choices.output, choices.have)):
             log.note("the artefacts of the last build are taken: nothing has changed")
@@ -79,12 +83,15 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
         kept = make_rootfs(wanted)
         with opened_rootfs(kept, cache / "layers", workspace) as rootfs:
             image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)
+        listing = render_packages(kept.packages)
+        reports = verify_image(plan, image.path, workspace, packages=listing) if choices.verify else ()
         with log.step(f"artefact: {choices.compression}"):
             artefacts = make_artefact(
                 image.path,
                 name=plan.image_name.removesuffix(".img"),
                 compression=choices.compression,
                 packages=kept.packages,
+                reports=reports,
                 output=choices.output,
                 epoch=plan.epoch,
                 journal=workspace.journal,

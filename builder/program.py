@@ -11,15 +11,16 @@ from pathlib import Path
 from builder.run import run
 
 HERE = Path(__file__).parent
+KINDS = (".py", ".c", ".yaml")
 
 
 @cache
 def digest_code(*places: str) -> str:
-    """Return one digest of modules and folders of this package: digest_code("rootfs", "run.py")."""
+    """Return one digest of modules and folders of this package, or beside it: digest_code("rootfs", "../specs")."""
     state = hashlib.sha256()
     for place in places:
         path = HERE / place
-        files = sorted(file for file in path.iterdir() if file.suffix in (".py", ".c")) if path.is_dir() else [path]
+        files = sorted(file for file in path.iterdir() if file.suffix in KINDS) if path.is_dir() else [path]
         for file in files:
             state.update(file.name.encode() + b"\0" + file.read_bytes())
     return state.hexdigest()[:16]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from builder import log
@@ -72,6 +72,11 @@ def print_artefacts(artefacts: Sequence[Artefact]) -> None:
     """Write artefacts to stdout, a line each."""
     for artefact in artefacts:
         sys.stdout.write(f"{artefact.path}  {artefact.size_bytes} bytes  sha256 {artefact.sha256}\n")
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a result to the width of the terminal; into a file or a pipe, as wide as the table wants to be."""
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def show_error(error: BoardwrightError) -> None:

@@ -45,8 +45,9 @@ FLOORS = {
     "engine": 7,
     "options": 7,
     "session": 7,
-    "cli": 8,
-    "__main__": 9,
+    "proofs": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 """The floor of each module and folder of builder/. What is not here has no place yet: give it one."""
 NEIGHBOURS_ALLOWED = {0, 1}

@@ -31,6 +31,7 @@ def render_options(version: str, epoch: int, choices: Choices) -> tuple[str, ...
         *("--assembler", choices.assembler, "--compress", choices.compression, "--emulation", choices.emulation),
         *(["--no-wait"] if not choices.wait else []),
         *{"current": (), "asked": ("--reuse-rootfs",), "never": ("--no-cache",)}[choices.rootfs],
+        *([] if choices.verify else ["--no-verify"]),
         *("--max-size", str(choices.cache_bytes)),
     )
 

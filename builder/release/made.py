@@ -15,16 +15,19 @@ from builder.release.checksums import sha256_file
 
 TOOLS = ("e2fsprogs", "mtools", "fdisk", "zstd", "xz-utils", "pigz")
 """Debian packages of the programs whose output an artefact is."""
+CODE = ("image", "release", "verify", "pipeline.py", "run.py", "../specs", "../specs/data")
+"""The part of our own code that decides it, and whether it is handed out."""
 
 
-def find_artefact_inputs(plan: Plan, compression: Compression) -> dict[str, str]:
+def find_artefact_inputs(plan: Plan, compression: Compression, *, verified: bool) -> dict[str, str]:
     """Return all that decides the artefacts of a rootfs, by name."""
     steps = {f"step {step.name}": step.key for step in plan.steps}
     return {
         **steps,
         **find_versions(TOOLS),
         "compression": compression,
-        "program": digest_code("image", "release", "verify", "pipeline.py", "run.py"),
+        "verified": str(verified),
+        "program": digest_code(*CODE),
     }
 
 

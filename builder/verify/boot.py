@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""What a board's boot loader will do: kernel, initrd and command line by each boot method's own files.
+
+A new boot method is a function and a row in READERS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from builder.verify.tree import Tree
+
+
+@dataclass(frozen=True)
+class BootEntry:
+    """What is started; paths are the system's."""
+
+    kernel: str
+    initrd: str
+    cmdline: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A line of fstab."""
+
+    source: str
+    kind: str
+    options: str
+    turn: int
+    """When fsck checks it: 1 first, 2 later, 0 never."""
+
+
+def read_boot_entry(tree: Tree, method: str, mount: str) -> BootEntry:
+    """Return what a boot loader reads from the boot partition at `mount`."""
+    return READERS[method](tree, mount)
+
+
+def _read_raspi(tree: Tree, mount: str) -> BootEntry:
+    config = tree.file(f"{mount}/config.txt").content_string
+    kernel = re.findall(r"^kernel=(\S+)", config, re.MULTILINE)
+    initrd = re.findall(r"^initramfs (\S+)", config, re.MULTILINE)
+    words = tree.file(f"{mount}/cmdline.txt").content_string.split()
+    # Of two lines the firmware heeds the last.
+    return BootEntry(f"{mount}/{(kernel or ['?'])[-1]}", f"{mount}/{(initrd or ['?'])[-1]}", tuple(words))
+
+
+def _read_efi(tree: Tree, mount: str) -> BootEntry:
+    entries = tree.glob(f"{mount}/loader/entries/*.conf")
+    text = entries[0].read().decode(errors="replace") if entries else ""
+    rows = dict(re.findall(r"^(linux|initrd|options) +(.*)$", text, re.MULTILINE))
+    words = rows.get("options", "").split()
+    return BootEntry(mount + rows.get("linux", "/?"), mount + rows.get("initrd", "/?"), tuple(words))
+
+
+def _read_extlinux(tree: Tree, mount: str) -> BootEntry:
+    file = next((f for f in (f"{mount}/extlinux/extlinux.conf", "/boot/extlinux/extlinux.conf") if tree.find(f)), "")
+    text = tree.file(file).content_string
+    rows = dict(reversed(re.findall(r"^\s*(linux|kernel|initrd|append)\s+(.*)$", text, re.MULTILINE)))
+    top = "/boot" if tree.find(f"/boot{rows.get('linux', '/?')}") else ""
+    words = rows.get("append", "").split()
+    return BootEntry(top + rows.get("linux", "/?"), top + rows.get("initrd", "/?"), tuple(words))
+
+
+READERS: Mapping[str, Callable[[Tree, str], BootEntry]] = MappingProxyType(
+    {"raspi": _read_raspi, "efi": _read_efi, "extlinux": _read_extlinux}
+)
+
+
+def read_fstab(lines: list[str]) -> dict[str, Mount]:
+    """Return the lines of fstab by mount point."""
+    rows = [line.split() for line in lines]
+    return {row[1]: Mount(row[0], row[2], row[3], int(row[5])) for row in rows if len(row) == 6}

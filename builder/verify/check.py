@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""Verifies an image: finds out what it is, runs the specs on it, leaves a report.
+
+DIRECTORY/<name>.specs.json    every verdict
+DIRECTORY/<name>.specs.xml     the same for CI systems, as JUnit XML
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from builder import log
+from builder.errors import MachineError, RecipeError, disk_full_as_space_error
+from builder.plan.model import Plan
+from builder.recipe.load import list_boards
+from builder.run import run
+from builder.units import SECTOR
+from builder.verify.artefact import Found, digest_disk, opened
+from builder.verify.ext4 import Place, is_ext4, unpack
+from builder.verify.fat import is_fat32
+from builder.verify.partitions import read_table
+from builder.verify.report import Report, check_report, render_json
+from builder.verify.suite import run_specs
+from builder.verify.task import Task
+from builder.workspace import RELEASERS, Journal, Workspace, open_journal
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an image says it is; empty where it says nothing."""
+
+    board: str
+    version: str
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How an image is to be verified. Paths are absolute."""
+
+    boards: Path
+    board: str = ""
+    """The recipe to compare with; what the image says it is without."""
+    user_data: Path | None = None
+    levels: Sequence[str] = ("offline",)
+    only: str = ""
+    reports: Path | None = None
+    """Where the report goes; beside the image without."""
+    enter: Callable[[Path, str], Sequence[str]] | None = None
+    """(tree, architecture) → the words that start a command in the tree, for the level chroot."""
+
+
+def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
+    """Run the specs on an image file, compressed or not, and write the report.
+
+    state  directory of journals, and of what is unpacked
+
+    Raises RecipeError (no such board), VerifyError (no disk image, damaged), MachineError, ToolError, SpaceError.
+    """
+    reports = wish.reports or path.resolve().parent
+    if not os.access(reports, os.W_OK):
+        raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
+    with (
+        open_journal(state, "verify", RELEASERS) as journal,
+        _scratch(state, journal) as scratch,
+        opened(path, scratch) as found,
+    ):
+        task = make_task(found, wish, scratch)
+        if "chroot" in task.levels and wish.enter:
+            task = replace(task, chroot=_prepare_chroot(task, wish.enter))
+        with log.step(f"specs: {', '.join(task.levels)}"):
+            report = run_specs(task, only=wish.only)
+        write_reports(report, scratch, reports / found.name)
+    return report
+
+
+@contextmanager
+def _scratch(state: Path, journal: Journal) -> Iterator[Path]:
+    path = state / "scratch" / journal.path.stem
+    with journal.holding("directory", path):
+        path.mkdir(parents=True)
+        yield path
+
+
+def verify_image(plan: Plan, image: Path, workspace: Workspace, *, packages: str) -> tuple[Path, Path]:
+    """Run the offline specs on the disk of a build and return the reports; VerifyError when one is red.
+
+    packages  the build's list of packages, as it is handed out
+    """
+    scratch = workspace.scratch / "specs"
+    scratch.mkdir()
+    listing = scratch / "packages"
+    listing.write_text(packages, encoding="utf-8")
+    with log.step("specs: offline"):
+        task = Task(
+            board=plan.board,
+            version=plan.version,
+            epoch=plan.epoch,
+            boards=str(plan.directories[-1].parent),
+            user_data=str(plan.user_data) if plan.user_data else "",
+            image=str(image),
+            name=image.name,
+            digest=digest_disk(image),
+            packages=str(listing),
+            scratch=str(scratch),
+        )
+        report = run_specs(task, log_file=workspace.log_file)
+        check_report(report, hint=f"the whole story is in {workspace.log_file}")
+    log.note(report.summary)
+    return write_reports(report, scratch, scratch / image.name.removesuffix(".img"))
+
+
+def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> tuple[str, ...]:
+    """Unpack the root filesystem and return the words that start a command in it."""
+    if os.geteuid() != 0:
+        raise MachineError(
+            "the level chroot runs programs of the image in a tree, which only root may",
+            hint="run it as root, or with --level offline",
+        )
+    plan, tree = task.make_plan(), Path(task.scratch) / "root"
+    root = next(slot for slot in plan.disk.slots if slot.mount == "/")
+    tree.mkdir()
+    with log.step("unpack the root filesystem"):
+        unpack(Place(Path(task.image), root.start_sector * SECTOR), tree)
+    return tuple(enter(tree, plan.recipe.architecture.value))
+
+
+def make_task(found: Found, wish: Wish, scratch: Path) -> Task:
+    """Return the task for an opened image: board and version are what the image says, or what was asked for."""
+    claim = read_claim(found.raw)
+    board = wish.board or claim.board
+    if not board:
+        raise RecipeError(
+            f"{found.path.name} does not say which board it is for", hint="name the recipe with --board BOARD"
+        )
+    if board not in (known := list_boards(wish.boards)):
+        raise RecipeError(
+            f"{found.path.name} is for the board {board}, which {wish.boards} does not have; it has {', '.join(known)}",
+            hint="name the recipe with --board, or another directory with --boards",
+        )
+    packages = found.path.parent / f"{found.name}.packages"
+    return Task(
+        board=board,
+        version=claim.version or "unknown",
+        epoch=claim.epoch,
+        boards=str(wish.boards),
+        user_data=str(wish.user_data) if wish.user_data else "",
+        image=str(found.raw),
+        name=found.path.name,
+        digest=found.sha256,
+        packages=str(packages) if packages.is_file() else "",
+        scratch=str(scratch),
+        levels=tuple(wish.levels),
+    )
+
+
+def read_claim(raw: Path) -> Claim:
+    """Return what the image's os-release says, and the time of its newest file; VerifyError for no disk image."""
+    release, epoch = "", 0
+    for partition in read_table(raw).partitions:
+        place = Place(raw, partition.offset_bytes)
+        if is_fat32(place):
+            release = release or _read_fat_release(place)
+        elif is_ext4(place):
+            release = release or _ask(place, "cat /etc/os-release")
+            epoch = epoch or _read_epoch(_ask(place, "stat /usr/lib/clock-epoch"))
+    board = re.search(r'^BOARDWRIGHT_BOARD="?(.*?)"?$', release, re.MULTILINE)
+    version = re.search(r'^IMAGE_VERSION="?(.*?)"?$', release, re.MULTILINE)
+    return Claim(board[1] if board else "", version[1] if version else "", epoch)
+
+
+def _read_fat_release(place: Place) -> str:
+    argv = ["mtype", "-i", f"{place.image}@@{place.offset_bytes}", "::os-release"]
+    return run(argv, env={"MTOOLSRC": "/dev/null"}, ok=(0, 1)).stdout
+
+
+def _ask(place: Place, command: str) -> str:
+    return run(["debugfs", "-R", command, place.for_debugfs], ok=(0, 1)).stdout
+
+
+def _read_epoch(text: str) -> int:
+    found = re.search(r"^ ?mtime: 0x([0-9a-f]+)", text, re.MULTILINE)
+    return int(found[1], 16) if found else 0
+
+
+def write_reports(report: Report, scratch: Path, base: Path) -> tuple[Path, Path]:
+    """Write the JSON and move pytest's XML beside it; `base` is their path without .specs.json."""
+    as_json, as_xml = (base.with_name(f"{base.name}.specs.{kind}") for kind in ("json", "xml"))
+    with disk_full_as_space_error(as_json):
+        _replace(as_json, render_json(report).encode())
+        _replace(as_xml, (scratch / "results.xml").read_bytes())
+    return as_json, as_xml
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file aside and rename it: its final name never holds half of it."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(data)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""What an ELF file is for, by its first bytes (elf.h)."""
+
+from __future__ import annotations
+
+HEAD_BYTES = 20
+MACHINES = {
+    "amd64": (2, 62),
+    "arm64": (2, 183),
+    "armel": (1, 40),
+    "armhf": (1, 40),
+    "riscv64": (2, 243),
+}
+"""Class (1: 32 bit, 2: 64 bit) and machine of each Debian architecture."""
+FREE_OF_MACHINE = 247
+"""EM_BPF: runs in any kernel."""
+
+
+def is_elf(head: bytes) -> bool:
+    """Say whether a file that starts so is an ELF."""
+    return head.startswith(b"\x7fELF") and len(head) >= HEAD_BYTES
+
+
+def is_foreign(head: bytes, architecture: str) -> bool:
+    """Say whether a file that starts so is an ELF of another architecture than Debian's of that name."""
+    machine = int.from_bytes(head[18:20], "little" if head[5:6] == b"\x01" else "big")
+    return is_elf(head) and machine != FREE_OF_MACHINE and (head[4], machine) != MACHINES[architecture]

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""One thing in a tree: what it is, who owns it, and where in which file its content lies.
+
+Content is read where it is, from ranges of the image or of a copy; nothing is unpacked for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["file", "directory", "symlink", "device", "pipe", "socket"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of an entry's content; what no piece covers is zero."""
+
+    start: int
+    """Where it lies in the content, in bytes."""
+    size_bytes: int
+    source: Path
+    offset_bytes: int
+    """Where it lies in the source."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, directory or other thing of a tree."""
+
+    path: str
+    kind: Kind
+    mode: int
+    """Permissions with setuid, setgid and sticky bit."""
+    uid: int
+    gid: int
+    size_bytes: int
+    mtime: int
+    inode: int = 0
+    target: str = ""
+    """Where a symbolic link leads."""
+    xattrs: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    pieces: tuple[Piece, ...] = ()
+
+    def read(self, limit: int | None = None) -> bytes:
+        """Return the content, or its first `limit` bytes."""
+        size = self.size_bytes if limit is None else min(limit, self.size_bytes)
+        content = bytearray(size)
+        for piece in self.pieces:
+            wanted = min(piece.size_bytes, size - piece.start)
+            if wanted > 0:
+                content[piece.start : piece.start + wanted] = _read(piece.source, piece.offset_bytes, wanted)
+        return bytes(content)
+
+
+def _read(path: Path, offset: int, size: int) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(handle, size, offset)
+    finally:
+        os.close(handle)

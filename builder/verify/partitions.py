@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""The partition table of an image, as sfdisk reads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.errors import VerifyError
+from builder.run import run
+from builder.units import SECTOR
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A row of the table."""
+
+    number: int
+    start_sector: int
+    sectors: int
+    type_code: str
+    """Two hex digits in an MBR, a UUID in lower case in a GPT."""
+    bootable: bool
+    partuuid: str
+    """What PARTUUID= says."""
+    name: str
+    """Only a GPT has names."""
+
+    @property
+    def offset_bytes(self) -> int:
+        """Where it starts."""
+        return self.start_sector * SECTOR
+
+    @property
+    def end_sector(self) -> int:
+        """The first sector behind it."""
+        return self.start_sector + self.sectors
+
+
+@dataclass(frozen=True)
+class Table:
+    """A partition table."""
+
+    type: str
+    """mbr or gpt."""
+    id: str
+    partitions: tuple[Partition, ...]
+
+
+def read_table(image: Path) -> Table:
+    """Return the table of an image; VerifyError when it has none."""
+    answer = run(["sfdisk", "--json", image], ok=(0, 1))
+    if answer.code:
+        raise VerifyError(
+            f"{image.name} has no partition table that sfdisk can read: {answer.stderr.strip()}",
+            hint="name the image of a whole disk, as `boardwright build` makes it",
+        )
+    read = json.loads(answer.stdout)["partitiontable"]
+    kind, identity = ("mbr" if read["label"] == "dos" else "gpt"), str(read["id"]).lower().removeprefix("0x")
+    rows = tuple(_load(kind, identity, row, read["device"]) for row in read.get("partitions", []))
+    return Table(kind, identity, rows)
+
+
+def _load(kind: str, identity: str, row: dict[str, Any], device: str) -> Partition:
+    number = int(row["node"][len(device) :].lstrip("p"))
+    code = str(row["type"]).lower()
+    return Partition(
+        number=number,
+        start_sector=row["start"],
+        sectors=row["size"],
+        type_code=f"{int(code, 16):02x}" if kind == "mbr" else code,
+        bootable=row.get("bootable", False) or "LegacyBIOSBootable" in row.get("attrs", ""),
+        partuuid=f"{identity}-{number:02x}" if kind == "mbr" else str(row["uuid"]).lower(),
+        name=row.get("name", ""),
+    )

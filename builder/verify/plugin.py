@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""pytest's side of the specs: what a run is about, which specs are for it, their parameters, their verdicts.
+
+- `level("chroot")` and `needs("wifi")` say what a spec is for; the others are deselected, so a count has no skips.
+- An argument named like a table of the plan (TABLES) or like a file of specs/data makes one spec of each row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from builder.plan.model import Plan
+from builder.verify.report import Verdict
+from builder.verify.tables import TABLES, find_traits
+from builder.verify.task import Task, read_task
+
+LEVELS = ("offline", "chroot", "booted")
+TASK = pytest.StashKey[Task]()
+PLAN = pytest.StashKey[Plan]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say where the task is, and where verdicts go."""
+    parser.addoption("--task", type=Path, help="what is verified: a file written by boardwright verify")
+    parser.addoption("--verdicts", type=Path, help="file that verdicts are written to, one JSON object a line")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the task and make its plan."""
+    path = config.getoption("--task")
+    if path is None:
+        raise pytest.UsageError("the specs are run by `boardwright verify`; pytest alone needs its --task FILE")
+    config.stash[TASK] = read_task(path)
+    config.stash[PLAN] = config.stash[TASK].make_plan()
+    if verdicts := config.getoption("--verdicts"):
+        config.pluginmanager.register(Recorder(verdicts))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one spec of each row of the tables that a spec names as arguments."""
+    plan, data = metafunc.config.stash[PLAN], metafunc.config.rootpath / "data"
+    given = {name for mark in metafunc.definition.iter_markers("parametrize") for name in _argnames(mark)}
+    for name in metafunc.fixturenames:
+        if name in given:
+            continue
+        if name in TABLES:
+            rows = TABLES[name](plan)
+            metafunc.parametrize(name, list(rows.values()), ids=list(rows))
+        elif (data / f"{name}.yaml").is_file():
+            values = load_rows(data / f"{name}.yaml", find_traits(plan))
+            metafunc.parametrize(name, list(values.values()), ids=list(values))
+
+
+def _argnames(mark: pytest.Mark) -> list[str]:
+    names = mark.args[0]
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+
+
+def load_rows(path: Path, traits: Iterable[str]) -> Mapping[str, Any]:
+    """Return the rows of a data file by name: of a list, or of groups by the traits (`wifi`, `arm64`) they need.
+
+    A group's name holds traits with spaces between, all of which a board must have; the group `all` is for each.
+    """
+    content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    groups = content if isinstance(content, dict) else {"all": content}
+    known = {"all", *traits}
+    rows = [row for group, rows in groups.items() if set(group.split()) <= known for row in rows]
+    return {str(row["name"]) if isinstance(row, dict) else str(row): row for row in rows}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for another level or another board."""
+    levels, traits = config.stash[TASK].levels, find_traits(config.stash[PLAN])
+    kept: list[pytest.Item] = []
+    others: list[pytest.Item] = []
+    for item in items:
+        (kept if _is_for(item, levels, traits) else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = kept
+
+
+def _is_for(item: pytest.Item, levels: tuple[str, ...], traits: frozenset[str]) -> bool:
+    level = item.get_closest_marker("level")
+    needs = {need for mark in item.iter_markers("needs") for need in mark.args}
+    callspec = getattr(item, "callspec", None)
+    has_rows = callspec is None or all(not _is_empty(value) for value in callspec.params.values())
+    return (level.args[0] if level else LEVELS[0]) in levels and needs <= traits and has_rows
+
+
+def _is_empty(value: object) -> bool:
+    """pytest puts a value of its own where a table has no row."""
+    return type(value).__name__ == "NotSetType"
+
+
+class Recorder:
+    """Writes a verdict for each spec as it ends: what a killed run has found is not lost."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def pytest_sessionstart(self) -> None:
+        """Start with none."""
+        self._path.write_text("", encoding="utf-8")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Any:
+        """Shorten what a failure says to what was found."""
+        report: pytest.TestReport = yield
+        if report.when == "call" or not report.passed:
+            if report.when == "teardown":
+                return report
+            verdict = make_verdict(report)
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(asdict(verdict)) + "\n")
+        return report
+
+
+def make_verdict(report: pytest.TestReport) -> Verdict:
+    """Return the verdict of a spec that has run, or could not be set up."""
+    file, _, name = report.nodeid.partition("::")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    message = "" if report.passed else str(crash.message if crash else report.longreprtext)
+    return Verdict(
+        file=Path(file).name,
+        name=name,
+        outcome=report.outcome,
+        seconds=report.duration,
+        message=message.removeprefix("AssertionError: "),
+        details=report.longreprtext if report.failed else "",
+    )

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""What the specs found: as values, as a table for people, as JSON. JUnit XML is written by pytest itself."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from builder.errors import VerifyError
+
+SHOWN = 12
+"""Failures that an error names; all of them are in the report."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one spec found."""
+
+    file: str
+    """"boot_spec.py"."""
+    name: str
+    """Name of the function, with its parameter in brackets."""
+    outcome: Literal["passed", "failed", "skipped"]
+    seconds: float
+    message: str = ""
+    """What was found instead, in a line or a few."""
+    details: str = ""
+    """The whole of what pytest says."""
+
+    @property
+    def sentence(self) -> str:
+        """The name as a sentence."""
+        name, bracket, parameter = self.name.partition("[")
+        return name.removeprefix("test_").replace("_", " ") + (f" ({parameter.rstrip(']')})" if bracket else "")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run of the specs found."""
+
+    board: str
+    version: str
+    image: str
+    digest: str
+    levels: tuple[str, ...]
+    seconds: float
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def failures(self) -> tuple[Verdict, ...]:
+        """The red ones."""
+        return tuple(verdict for verdict in self.verdicts if verdict.outcome == "failed")
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        red = len(self.failures)
+        return f"{len(self.verdicts)} specs, {f'{red} red' if red else 'all green'}, in {self.seconds:.1f} s"
+
+
+def check_report(report: Report, *, hint: str = "") -> None:
+    """Raise VerifyError, with the first red specs, unless all are green."""
+    if not report.failures:
+        return
+    lines = [f"  {red.file}: {red.sentence}\n    {_first_line(red.message)}" for red in report.failures[:SHOWN]]
+    more = len(report.failures) - SHOWN
+    rest = [f"  and {more} more"] if more > 0 else []
+    head = f"{report.image} (board {report.board}, version {report.version}) is not what it should be: {report.summary}"
+    raise VerifyError("\n".join([head, *lines, *rest]), hint=hint)
+
+
+def render_report(report: Report) -> RenderableType:
+    """Return the report for a terminal: what was verified, a row a file, then every failure."""
+    facts = f"{report.image}: board {report.board}, version {report.version}, levels {', '.join(report.levels)}"
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Specs", overflow="fold")
+    for column in ("green", "red", "seconds"):
+        table.add_column(column, justify="right", header_style="dim")
+    for file in sorted({verdict.file for verdict in report.verdicts}):
+        mine = [verdict for verdict in report.verdicts if verdict.file == file]
+        count = Counter(verdict.outcome for verdict in mine)
+        red = Text(str(count["failed"]), style="bold red") if count["failed"] else Text("")
+        table.add_row(file, str(count["passed"]), red, f"{sum(verdict.seconds for verdict in mine):.1f}")
+    parts: list[RenderableType] = [Text(facts), Text(f"sha256 {report.digest}", style="dim"), table]
+    for verdict in report.failures:
+        parts += [Text(""), Text(f"{verdict.file}: {verdict.sentence}", style="bold red"), Text(verdict.message)]
+    return Group(*parts, Text(report.summary, style="bold red" if report.failures else "bold green"))
+
+
+def render_json(report: Report) -> str:
+    """Return the report as one JSON document."""
+    return json.dumps(as_data(report), indent=1) + "\n"
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """Return the report as plain data."""
+    return {"format": 1, "passed": not report.failures, **asdict(report)}
+
+
+def load_verdicts(path: Path) -> tuple[Verdict, ...]:
+    """Return what the plugin wrote."""
+    return tuple(Verdict(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0][:300]

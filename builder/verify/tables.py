@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""The rows of a plan that specs are made of, and the traits of a board that specs ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder.plan.model import Plan
+
+
+def find_traits(plan: Plan) -> frozenset[str]:
+    """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu."""
+    recipe = plan.recipe
+    return frozenset(
+        {
+            *recipe.features,
+            recipe.architecture.value,
+            recipe.boot.method,
+            plan.disk.type,
+            *(["docker"] if recipe.docker.source != "none" else []),
+            *(["blobs"] if plan.disk.blobs else []),
+            *(["qemu"] if recipe.qemu else []),
+        }
+    )
+
+
+FOR_PEOPLE = [f"/boot/firmware/{name}" for name in ("user-data", "meta-data", "network-config")]
+"""Files that are on the card to be changed; first_boot_spec.py says what they must be."""
+
+
+@dataclass(frozen=True)
+class LaidFile:
+    """A file that a directory of the board lays over the system."""
+
+    source: Path
+    path: str
+    """Where it is in the system."""
+
+
+def _laid_files(plan: Plan) -> dict[str, LaidFile]:
+    """Return them by path: a later directory replaces an earlier. Those that people change are left out."""
+    found = {}
+    for directory in plan.directories:
+        top = directory / "files"
+        for path in sorted(top.rglob("*")):
+            if (path.is_symlink() or path.is_file()) and path.name != ".gitkeep":
+                place = f"/{path.relative_to(top).as_posix()}"
+                found[place] = LaidFile(path, place)
+    return {place: file for place, file in found.items() if place not in FOR_PEOPLE}
+
+
+TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
+    "slot": lambda plan: {slot.name: slot for slot in plan.disk.slots},
+    "fat_slot": lambda plan: {slot.name: slot for slot in plan.disk.slots if slot.filesystem.value == "fat32"},
+    "ext4_slot": lambda plan: {slot.name: slot for slot in plan.disk.slots if slot.filesystem.value == "ext4"},
+    # A blob that was fetched is compared at the build: its content is not in the image.
+    "blob": lambda plan: {blob.name: blob for blob in plan.disk.blobs if blob.source != "url"},
+    "package": lambda plan: {name: name for name in (text.split("=")[0].split("/")[0] for text in plan.packages.names)},
+    "archive": lambda plan: dict(plan.recipe.archives),
+    "user": lambda plan: {name: name for name in plan.recipe.users},
+    "membership": lambda plan: {
+        f"{name}-{group}": (name, group) for name, user in plan.recipe.users.items() for group in user.groups
+    },
+    "sudoer": lambda plan: {name: name for name, user in plan.recipe.users.items() if user.sudo == "nopasswd"},
+    "enabled_unit": lambda plan: _units(plan, "enabled"),
+    "disabled_unit": lambda plan: _units(plan, "disabled"),
+    "masked_unit": lambda plan: _units(plan, "masked"),
+    "kernel_word": lambda plan: {word: word for word in plan.kernel_cmdline.split() if not word.startswith("root=")},
+    "config_line": lambda plan: {
+        line: line for text in plan.recipe.boot.config.values() for line in text.splitlines() if line.strip()
+    },
+    "laid_file": _laid_files,
+}
+"""Arguments of specs, by name: from the plan to the rows, each with the name that a report shows."""
+
+
+def _units(plan: Plan, state: str) -> dict[str, str]:
+    return {name: name for name, wanted in plan.recipe.units.items() if wanted == state}

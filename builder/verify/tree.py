@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""The system of an image as a tree: all filesystems in their places, asked in the words of testinfra.
+
+A path is what it means to the booted system: links are followed, absolute ones from the tree's own root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from builder.verify.entry import Entry, Kind
+
+MAX_LINKS = 40
+
+
+class Tree:
+    """Every entry of a system, by path."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = {entry.path: entry for entry in entries}
+
+    def file(self, path: str) -> File:
+        """Return what is asked about a path, whether something is there or not."""
+        return File(self, path)
+
+    def find(self, path: str, *, follow: bool = True) -> Entry | None:
+        """Return what a path leads to, or None. Without `follow`, a link at its very end is itself the answer."""
+        todo = _parts(path)
+        here, links = "/", 0
+        while todo:
+            part = todo.pop()
+            step = str(PurePosixPath(here).parent) if part == ".." else f"{here.rstrip('/')}/{part}"
+            entry = self.entries.get(step)
+            if entry is None:
+                return None
+            if entry.kind != "symlink" or (not todo and not follow):
+                here = step
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                return None
+            if entry.target.startswith("/"):
+                here = "/"
+            todo += _parts(entry.target)
+        return self.entries.get(here)
+
+    def is_circle(self, path: str) -> bool:
+        """Say whether a link leads back to itself, over others or not."""
+        seen = set()
+        while (entry := self.find(path, follow=False)) and entry.kind == "symlink":
+            if entry.path in seen:
+                return True
+            seen.add(entry.path)
+            path = entry.target if entry.target.startswith("/") else f"{entry.path.rpartition('/')[0]}/{entry.target}"
+        return False
+
+    def glob(self, pattern: str) -> list[Entry]:
+        """Return what matches a pattern of a whole path; * matches within a name. Links are not followed."""
+        depth = pattern.count("/")
+        return [
+            entry
+            for path, entry in self.entries.items()
+            if path.count("/") == depth and PurePosixPath(path).match(pattern)
+        ]
+
+    def below(self, path: str) -> Iterator[Entry]:
+        """Yield everything below a directory, links not followed."""
+        inside = path.rstrip("/") + "/"
+        return (entry for name, entry in self.entries.items() if name.startswith(inside) and name != "/")
+
+    def of_kind(self, kind: Kind) -> Iterator[Entry]:
+        """Yield every entry of a kind."""
+        return (entry for entry in self.entries.values() if entry.kind == kind)
+
+    @cached_property
+    def users(self) -> Mapping[int, str]:
+        """Names of users by number, by the tree's own /etc/passwd."""
+        return _names(self.file("/etc/passwd").content_string)
+
+    @cached_property
+    def groups(self) -> Mapping[int, str]:
+        """Names of groups by number."""
+        return _names(self.file("/etc/group").content_string)
+
+
+def _parts(path: str) -> list[str]:
+    """Return the steps of a path, the last one first."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def _names(table: str) -> dict[int, str]:
+    rows = [line.split(":") for line in table.splitlines() if line.count(":") >= 3]
+    return {int(row[2]): row[0] for row in reversed(rows)}
+
+
+@dataclass(frozen=True)
+class File:
+    """A path of a tree, in the words of testinfra's `host.file`; a path without anything has no content."""
+
+    tree: Tree
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+    @cached_property
+    def entry(self) -> Entry | None:
+        """What the path leads to."""
+        return self.tree.find(self.path)
+
+    @property
+    def _there(self) -> Entry:
+        if self.entry is None:
+            raise AssertionError(f"there is no {self.path}")
+        return self.entry
+
+    @property
+    def exists(self) -> bool:
+        """Whether it leads to anything."""
+        return self.entry is not None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it leads to a regular file."""
+        return self.entry is not None and self.entry.kind == "file"
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it leads to a directory."""
+        return self.entry is not None and self.entry.kind == "directory"
+
+    @property
+    def is_symlink(self) -> bool:
+        """Whether the path itself is a link."""
+        entry = self.tree.find(self.path, follow=False)
+        return entry is not None and entry.kind == "symlink"
+
+    @property
+    def target(self) -> str:
+        """What is written in the link; empty where there is none."""
+        entry = self.tree.find(self.path, follow=False)
+        return entry.target if entry else ""
+
+    @property
+    def mode(self) -> int:
+        """Permissions, as in 0o644."""
+        return self._there.mode
+
+    @property
+    def user(self) -> str:
+        """Name of the owner."""
+        return self.tree.users.get(self._there.uid, str(self._there.uid))
+
+    @property
+    def group(self) -> str:
+        """Name of the group."""
+        return self.tree.groups.get(self._there.gid, str(self._there.gid))
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._there.size_bytes
+
+    @property
+    def mtime(self) -> int:
+        """Time of the last change, in seconds since 1970."""
+        return self._there.mtime
+
+    @cached_property
+    def content(self) -> bytes:
+        """The bytes of the file; none where there is no file."""
+        return self.entry.read() if self.is_file and self.entry else b""
+
+    @property
+    def content_string(self) -> str:
+        """The text of the file."""
+        return self.content.decode(errors="replace")
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines that are neither empty nor a comment."""
+        stripped = [line.strip() for line in self.content_string.splitlines()]
+        return [line for line in stripped if line and not line.startswith("#")]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Specs: what an image is, in sentences that can fail."""

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""cloud-init finds its files on the boot partition, and they are valid by its own schema."""
+
+from builder.plan.model import Plan
+from builder.verify.subject import Subject
+
+
+def test_user_data_starts_as_cloud_init_wants_it(image: Subject) -> None:
+    assert image.file("/boot/firmware/user-data").content_string.startswith("#cloud-config\n")
+
+
+def test_user_data_is_valid(image: Subject) -> None:
+    assert image.cloud.problems("/boot/firmware/user-data", "schema-cloud-config-v1.json") == []
+
+
+def test_user_data_is_that_of_the_build(image: Subject, plan: Plan) -> None:
+    assert plan.user_data is None or image.file("/boot/firmware/user-data").content == plan.user_data.read_bytes()
+
+
+def test_meta_data_names_the_instance(image: Subject) -> None:
+    assert image.cloud.load("/boot/firmware/meta-data")["instance-id"]
+
+
+def test_network_config_is_valid(image: Subject) -> None:
+    assert image.cloud.problems("/boot/firmware/network-config", "schema-network-config-v2.json") == []
+
+
+def test_a_cable_gets_an_address_by_itself(image: Subject) -> None:
+    ethernets = image.cloud.load("/boot/firmware/network-config")["network"]["ethernets"]
+    assert any(each.get("dhcp4") or each.get("addresses") for each in ethernets.values())
+
+
+def test_the_system_configuration_is_read(image: Subject) -> None:
+    assert image.cloud.load("/etc/cloud/cloud.cfg.d/90_boardwright.cfg")["manage_etc_hosts"] is True
+
+
+def test_cloud_init_looks_nowhere_else(image: Subject) -> None:
+    # ds-identify reads this with a line-based parser.
+    assert "datasource_list: [NoCloud]" in image.file("/etc/cloud/cloud.cfg.d/90_boardwright.cfg").lines
+
+
+def test_cloud_init_looks_on_the_boot_partition(image: Subject) -> None:
+    source = image.cloud.load("/etc/cloud/cloud.cfg.d/90_boardwright.cfg")["datasource"]["NoCloud"]
+    assert source == {"seedfrom": "file:///boot/firmware/"}
+
+
+def test_user_data_is_about_the_first_user(image: Subject, plan: Plan) -> None:
+    config = image.cloud.load("/etc/cloud/cloud.cfg.d/90_boardwright.cfg")
+    assert config["system_info"]["default_user"]["name"] == next(iter(plan.recipe.users))
+
+
+def test_the_first_user_stays_without_a_password(image: Subject) -> None:
+    config = image.cloud.load("/etc/cloud/cloud.cfg.d/90_boardwright.cfg")
+    assert config["system_info"]["default_user"]["lock_passwd"] is True
+
+
+def test_cloud_init_waits_for_the_boot_partition(image: Subject) -> None:
+    lines = image.file("/etc/systemd/system/cloud-init-local.service.d/boot-partition.conf").lines
+    assert "After=local-fs.target" in lines
+
+
+def test_cloud_init_is_not_switched_off(image: Subject) -> None:
+    assert not image.file("/etc/cloud/cloud-init.disabled").exists
+    assert "cloud-init=disabled" not in image.cmdline
+
+
+def test_no_instance_has_run(image: Subject) -> None:
+    assert image.tree.glob("/var/lib/cloud/instances/*") == []
+
+
+def test_cloud_init_does_a_thing_that_is_promised(image: Subject, first_boot_module: str) -> None:
+    assert first_boot_module in image.cloud.modules
+
+
+def test_no_password_is_in_the_example(image: Subject, plan: Plan) -> None:
+    words = ("password:", "passwd:", "hashed_passwd:", "plain_text_passwd:")
+    lines = image.file("/boot/firmware/user-data").lines
+    assert plan.user_data or [line for line in lines if line.startswith(words)] == []
