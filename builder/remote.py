@@ -13,6 +13,7 @@ fails a build.
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,7 +93,7 @@ class Remote:
 
     def fetch(self, sha256: str, stream: IO[bytes]) -> bool:
         """Write what the bucket has for a digest into a new file; False where that is nothing."""
-        if not self._is_usable():
+        if sha256 in self._absent or not self._is_usable():
             return False
         with self._forgiving():
             try:
@@ -102,7 +103,8 @@ class Remote:
                     raise
                 self._absent.add(sha256)
                 return False
-            self._taken.append(stream.tell())
+            stream.flush()
+            self._taken.append(os.fstat(stream.fileno()).st_size)  # Not tell(): its parts come in any order.
             return True
         return False
 

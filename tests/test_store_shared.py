@@ -166,7 +166,7 @@ def test_what_was_looked_for_is_sent_without_asking_again(machine: Machine, buck
     one.bring([DIGEST])
     assert not one.place(DIGEST, tmp_path / "out")
     one.take(write(tmp_path / "source"))
-    assert bucket.door.count("HEAD", DIGEST) <= 2, "Debian's boto3 looks by HEAD before it reads"
+    assert bucket.door.count("HEAD", DIGEST) + bucket.door.count("GET", DIGEST) == 1
 
 
 def test_many_come_at_once(machine: Machine, runs: ExitStack, bucket: Bucket, tmp_path: Path, heard: Heard) -> None:
@@ -181,13 +181,17 @@ def test_many_come_at_once(machine: Machine, runs: ExitStack, bucket: Bucket, tm
     assert list((tmp_path / "two/parts").iterdir()) == []
 
 
-def test_a_large_object_goes_in_parts(machine: Machine, runs: ExitStack, bucket: Bucket, tmp_path: Path) -> None:
+def test_a_large_object_goes_in_parts(
+    machine: Machine, runs: ExitStack, bucket: Bucket, tmp_path: Path, heard: Heard
+) -> None:
     large = bytes(range(256)) * (PART_BYTES // 256) + b"and the rest" * 100_000
     two = shared(machine, runs, tmp_path, large)
     digest = hashlib.sha256(large).hexdigest()
     assert bucket.door.count("PUT", "partNumber") == 2
     assert two.place(digest, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == large
+    runs.close()
+    assert heard.texts("note")[-1] == "shared cache: took 1 object, 17.1 MiB"
 
 
 def test_an_empty_object(machine: Machine, runs: ExitStack, tmp_path: Path, heard: Heard) -> None:
@@ -197,11 +201,12 @@ def test_an_empty_object(machine: Machine, runs: ExitStack, tmp_path: Path, hear
 
 
 def test_of_two_names_the_last_counts(machine: Machine, runs: ExitStack, tmp_path: Path) -> None:
-    one, other = machine("one"), machine("other")
-    digests = [store.take(write(tmp_path / "source", text)) for store, text in ((one, b"a"), (other, b"b"))]
-    one.set_ref("layer/base", digests[0], {})
-    other.set_ref("layer/base", digests[1], {})
-    runs.close()
+    digests = []
+    for name in ("one", "other"):
+        store = machine(name)
+        digests.append(store.take(write(tmp_path / "source", name.encode())))
+        store.set_ref("layer/base", digests[-1], {})
+        runs.close()
     ref = machine("two").find_ref("layer/base")
     assert ref
     assert ref.sha256 == digests[1]
