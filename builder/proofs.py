@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builder import log
 from builder.options import (
     BOARDS,
@@ -10,6 +12,9 @@ from builder.options import (
     STATE,
     AsBoard,
     Boards,
+    Boot,
+    Host,
+    Identity,
     ImageOrBoard,
     Json,
     Level,
@@ -17,6 +22,7 @@ from builder.options import (
     Only,
     Output,
     ReportDirectory,
+    SshPort,
     State,
     UserData,
     Verbose,
@@ -24,6 +30,7 @@ from builder.options import (
 )
 from builder.session import print_table, telling
 from builder.verify.artefact import find_artefact
+from builder.verify.boot import opened_seat
 from builder.verify.check import verify_artefact
 from builder.verify.report import Report, as_data, check_report, render_report
 
@@ -32,6 +39,9 @@ def verify(
     image: ImageOrBoard,
     board: AsBoard = "",
     level: Level = LevelName.OFFLINE,
+    boot: Boot = False,
+    host: Host = "",
+    identity: Identity = None,
     only: Only = "",
     report: ReportDirectory = None,
     user_data: UserData = None,
@@ -44,9 +54,27 @@ def verify(
     """Run the specs on an image and print what they found; exit code 10 when one is red."""
     with telling(json=json, verbose=verbose):
         wish = make_wish(boards, board, level=level, only=only, report=report, user_data=user_data)
+        wish = replace(wish, boot=boot, host=host, identity=identity)
         found = verify_artefact(find_artefact(image, output), wish, state.resolve())
         _show_report(found, json=json)
         check_report(found)
+
+
+def boot(
+    image: ImageOrBoard,
+    board: AsBoard = "",
+    ssh_port: SshPort = 0,
+    user_data: UserData = None,
+    output: Output = DIST,
+    boards: Boards = BOARDS,
+    state: State = STATE,
+) -> None:
+    """Boot a copy of an image in QEMU, its console on this terminal. Nothing of the copy is kept."""
+    with telling(json=False):
+        wish = make_wish(boards, board, level=LevelName.OFFLINE, only="", report=None, user_data=user_data)
+        with opened_seat(find_artefact(image, output), wish, state.resolve(), ssh_port=ssh_port) as seat:
+            print(seat.ssh, flush=True)
+            seat.use()
 
 
 def _show_report(report: Report, *, json: bool) -> None:

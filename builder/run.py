@@ -58,6 +58,8 @@ DEBIAN_PACKAGES = {
     "gpg": "gpg",
     "dpkg-deb": "dpkg",
     "git": "git",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-system-aarch64": "qemu-system-arm",
 }

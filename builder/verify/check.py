@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder import log
@@ -23,9 +23,10 @@ from builder.verify.ext4 import Place, is_ext4
 from builder.verify.fat import is_fat32
 from builder.verify.partitions import read_table
 from builder.verify.report import Report, render_json
+from builder.verify.running import booted, find_board
 from builder.verify.suite import run_specs
 from builder.verify.task import Task
-from builder.workspace import RELEASERS, Journal, open_journal
+from builder.workspace import RELEASERS, open_journal
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Wish:
     only: str = ""
     reports: Path | None = None
     """Where the report goes; beside the image without."""
+    boot: bool = False
+    """Boot a copy in QEMU and ask it too (level booted)."""
+    host: str = ""
+    """Ask a board that runs instead: ssh://user@address:port."""
+    identity: Path | None = None
+    """The key for it."""
 
 
 def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
@@ -61,24 +68,34 @@ def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
     reports = wish.reports or path.resolve().parent
     if not os.access(reports, os.W_OK):
         raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
-    with (
-        open_journal(state, "verify", RELEASERS) as journal,
-        _scratch(state, journal) as scratch,
-        opened(path, scratch) as found,
-    ):
+    with open_scratch(state, "verify") as scratch, opened(path, scratch) as found:
         task = make_task(found, wish, scratch)
-        with log.step(f"specs: {', '.join(task.levels)}"):
-            report = run_specs(task, only=wish.only)
+        with _asked(task, wish) as task, log.step(f"specs: {', '.join(task.levels)}"):
+            report = run_specs(task, only=wish.only, log_file=scratch / "specs.log")
         write_reports(report, scratch, reports / found.name)
     return report
 
 
 @contextmanager
-def _scratch(state: Path, journal: Journal) -> Iterator[Path]:
-    path = state / "scratch" / journal.path.stem
-    with journal.holding("directory", path):
-        path.mkdir(parents=True)
-        yield path
+def _asked(task: Task, wish: Wish) -> Iterator[Task]:
+    """Yield the task with the running system that the wish is about, if it is about one."""
+    if wish.host:
+        yield replace(task, levels=("booted",), running=find_board(wish.host, wish.identity, task.make_plan()))
+    elif wish.boot:
+        with booted(task.make_plan(), Path(task.image), Path(task.scratch)) as running:
+            yield replace(task, levels=(*task.levels, "booted"), running=running)
+    else:
+        yield task
+
+
+@contextmanager
+def open_scratch(state: Path, name: str) -> Iterator[Path]:
+    """Yield a directory that is in a journal, and removed at the end."""
+    with open_journal(state, name, RELEASERS) as journal:
+        path = state / "scratch" / journal.path.stem
+        with journal.holding("directory", path):
+            path.mkdir(parents=True)
+            yield path
 
 
 def make_task(found: Found, wish: Wish, scratch: Path) -> Task:

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""What runs in the containers of the specs. It needs of Python only what its smallest package has.
+
+answer TEXT       answers HTTP with a text
+relay HOST PORT   answers HTTP with what another one answers
+greet HOST PORT   says what a server says first
+say TEXT          says it, and where it runs
+read FILE         says what is in a file
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+PORT = 8000
+
+
+def receive(host: str, port: str, question: bytes = b"") -> bytes:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        if not question:
+            return connection.recv(4096)
+        connection.sendall(question)
+        parts = []
+        while part := connection.recv(4096):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def serve(make: Callable[[], bytes]) -> None:
+    with socket.create_server(("", PORT)) as listener:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                text = make()
+                head = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(text)
+                connection.sendall(head + text)
+
+
+def main(verb: str, *words: str) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if verb == "answer":
+        serve(" ".join(words).encode)
+    elif verb == "relay":
+        serve(lambda: receive(words[0], words[1], b"GET / HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")[2])
+    elif verb == "greet":
+        print(receive(words[0], words[1]).decode().strip())
+    elif verb == "say":
+        print(*words, os.uname().machine)
+    elif verb == "read":
+        print(Path(words[0]).read_text(encoding="ascii").strip())
+
+
+main(*sys.argv[1:])
