@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# Where images are built: Debian's tools and the `builder` package. Made by builder/engine/builder_image.py when one
+# Where images are built: Debian's tools, the `builder` package and the specs. Made by builder/engine/builder_image.py when one
 # of its inputs changed; nothing but a Debian mirror is needed. BASE is debian:trixie-slim or, where no registry
 # answers, the same thing made from the mirror (builder/engine/base_image.py).
 ARG BASE=debian:trixie-slim
@@ -13,8 +13,8 @@ LABEL boardwright.image=builder
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
       arch-test ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gpg gpgv mmdebstrap mount \
-      mtools pigz python3 python3-docker python3-pydantic python3-requests python3-rich \
-      python3-ruamel.yaml python3-typer qemu-user util-linux xz-utils zip zstd \
+      mtools pigz python3 python3-docker python3-jsonschema python3-pydantic python3-pytest python3-requests \
+      python3-rich python3-ruamel.yaml python3-testinfra python3-typer qemu-user util-linux xz-utils zip zstd \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 
 # The compiler comes and goes in one layer: a second stage would stay behind as an image without a name.
@@ -27,6 +27,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 
 COPY builder /usr/lib/boardwright/python/builder
+COPY specs /usr/lib/boardwright/python/specs
 RUN python3 -m compileall -q /usr/lib/boardwright/python
 
 ENV PYTHONPATH=/usr/lib/boardwright/python PYTHONUNBUFFERED=1

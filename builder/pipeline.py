@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The chain: plan → rootfs → image → artefacts. Only this module knows the order."""
+"""The chain: plan → rootfs → image → specs → artefacts. Only this module knows the order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from builder.cache import CACHE_BYTES, in_use, shrink
 from builder.fetch import fetch
 from builder.image.assemble import check_image, make_image
 from builder.plan.model import Plan
-from builder.release.artefact import Artefact, Compression, make_artefact
+from builder.release.artefact import Artefact, Compression, make_artefact, render_packages
 from builder.rootfs.make import Use, make_rootfs
 from builder.units import render_size
+from builder.verify.check import verify_image
 from builder.workspace import open_workspace
 
 
@@ -59,12 +60,14 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
         rootfs = make_rootfs(plan, workspace, emulation=choices.emulation, cache=cache, use=choices.rootfs)
         image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)
         check_image(image)
+        reports = verify_image(plan, image.path, workspace, packages=render_packages(rootfs.packages))
         with log.step(f"artefact: {choices.compression}"):
             return make_artefact(
                 image.path,
                 name=plan.image_name.removesuffix(".img"),
                 compression=choices.compression,
                 packages=rootfs.packages,
+                reports=reports,
                 output=choices.output,
                 epoch=plan.epoch,
                 journal=workspace.journal,

@@ -30,9 +30,9 @@ from builder.options import (
 )
 from builder.session import print_table, telling
 from builder.verify.artefact import find_artefact
-from builder.verify.boot import opened_seat
 from builder.verify.check import verify_artefact
 from builder.verify.report import Report, as_data, check_report, render_report
+from builder.verify.seat import opened_seat
 
 
 def verify(

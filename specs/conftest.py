@@ -7,8 +7,9 @@ Arguments that make one spec of each row (slot, package, user …) are in builde
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import testinfra
@@ -18,9 +19,10 @@ from builder.plan.model import Plan
 from builder.recipe.model import Recipe
 from builder.verify.bench import Bench, Running, opened_bench
 from builder.verify.containers import Containers
-from builder.verify.plugin import PLAN, TASK
+from builder.verify.plugin import PLAN, TASK, load_rows
 from builder.verify.subject import Subject
 from builder.verify.system import System
+from builder.verify.tables import find_traits
 from builder.verify.task import Task
 
 PROBE = Path(__file__).parent / "data/probe.py"
@@ -48,6 +50,32 @@ def board(plan: Plan) -> Recipe:
 def image(task: Task, plan: Plan) -> Subject:
     """The image: its disk, its tree, its packages."""
     return Subject(Path(task.image), plan, Path(task.scratch))
+
+
+@pytest.fixture(scope="session")
+def release(plan: Plan) -> dict[str, str]:
+    """What os-release must say of the image itself."""
+    return {
+        "IMAGE_ID": f"boardwright-{plan.board}",
+        "IMAGE_VERSION": plan.version,
+        "BOARDWRIGHT_BOARD": plan.board,
+        "BOARDWRIGHT_DEVICE": plan.recipe.title,
+    }
+
+
+@pytest.fixture(scope="session")
+def listed_packages(task: Task) -> Mapping[str, str]:
+    """Versions by name, of the list that the build handed out beside the image."""
+    if not task.packages:
+        pytest.skip("there is no list of packages beside the image")
+    rows = [line.split("\t") for line in Path(task.packages).read_text(encoding="utf-8").splitlines()[1:]]
+    return {row[0]: row[1] for row in rows}
+
+
+@pytest.fixture(scope="session")
+def data(pytestconfig: pytest.Config, plan: Plan) -> Callable[[str], Mapping[str, Any]]:
+    """Rows of a file of specs/data, for specs that need all of them at once."""
+    return lambda name: load_rows(pytestconfig.rootpath / "data" / f"{name}.yaml", find_traits(plan))
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The image that builds run in, made from Dockerfile.builder when one of its inputs changed.
 
-Its tag is the digest of everything it is made from: the Dockerfile, the files of the `builder` package and the id
-of the base image. An image of that tag is used as it is; after a new one was made the older ones are removed.
-The context is made in memory and holds only those files, so a stray file in the checkout changes nothing.
+Its tag is the digest of everything it is made from: the Dockerfile, the files of the `builder` package and of the
+specs, and the id of the base image. An image of that tag is used as it is; after a new one was made the older ones
+are removed. The context is made in memory and holds only those files, so a stray file in the checkout changes nothing.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def _find_inputs(package: Path) -> dict[str, bytes]:
             f"{dockerfile} is missing: the builder image is made from a checkout",
             hint="clone the repository and install with `pip install --editable .`, or use --engine local",
         )
-    sources = (path for path in sorted(package.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    trees = (package, package.parent / "specs")
+    found = (path for tree in trees for path in sorted(tree.rglob("*")))
+    sources = (path for path in found if path.is_file() and "__pycache__" not in path.parts)
     return {path.relative_to(package.parent).as_posix(): path.read_bytes() for path in (dockerfile, *sources)}
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The finished files of a build: compressed image, its digest, its list of packages.
+"""The finished files of a build: compressed image, its digest, its list of packages, what the specs found.
 
     OUTPUT/<name>.img.zst           the image (.xz, .gz, .zip or nothing by compression)
     OUTPUT/<name>.img.zst.sha256    for `sha256sum --check`
     OUTPUT/<name>.packages          what is installed: name, version, architecture, size in KiB; tabs between
+    OUTPUT/<name>.specs.json, .xml  what the specs found
 
 Everything is made in OUTPUT/.<name>.partial/ and renamed when all of it is on the disk; the digest comes last, so
 where it is, the rest is complete. Files of an earlier build of that name are replaced, others are left alone.
@@ -60,10 +61,11 @@ def make_artefact(
     packages: Sequence[PackageRow],
     output: Path,
     epoch: int,
+    reports: Sequence[Path] = (),
     journal: Journal | None = None,
     log_file: Path | None = None,
 ) -> tuple[Artefact, ...]:
-    """Make the artefacts of an image in `output` and return them: image, digest, packages.
+    """Make the artefacts of an image in `output` and return them: image, digest, packages, reports.
 
     Raises SpaceError, BusyError (another build is making the same), ToolError, MachineError; then nothing of this
     build is in `output`.
@@ -75,9 +77,13 @@ def make_artefact(
         listing = _write(partial / f"{name}.packages", render_packages(packages))
         digest = sha256_file(product)
         checksum = _write(partial / f"{product.name}.sha256", render_sum(digest, product.name))
-        made = (_describe(product, digest), *(_describe(path, sha256_file(path)) for path in (checksum, listing)))
+        said = [_write(partial / path.name, path.read_text(encoding="utf-8")) for path in reports]
+        made = (
+            _describe(product, digest),
+            *(_describe(each, sha256_file(each)) for each in (checksum, listing, *said)),
+        )
         (output / checksum.name).unlink(missing_ok=True)  # The old digest is wrong from the next line on.
-        for path in (product, listing, checksum):
+        for path in (product, listing, *said, checksum):
             path.replace(output / path.name)
         sync(output)
     return tuple(Artefact(output / each.path.name, each.size_bytes, each.sha256) for each in made)

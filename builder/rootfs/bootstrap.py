@@ -3,8 +3,8 @@
 
 mmdebstrap checks and unpacks with this machine's APT, and configures in the tree. It is given the indexes that were
 asked before (resolve.py), and the .debs of earlier builds. What packages look at while they are configured is there
-before the first of them: fstab (initramfs-tools puts the right fsck into the initrd), APT's pins, the mount point of
-the FAT partition.
+before the first of them: fstab, what the initrd must be able to check, APT's pins, the mount point of the FAT
+partition.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from builder.plan.model import Plan
 from builder.rootfs import emulation as emulate
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.explain import explain
-from builder.rootfs.fstab import render_fstab
+from builder.rootfs.fstab import TYPES, render_fstab
 from builder.rootfs.identity import link_firmware
 from builder.rootfs.resolve import APT_OPTIONS, Archived
 from builder.rootfs.sources import render_pins, render_sources
@@ -117,6 +117,9 @@ def _write_seed(plan: Plan, seed: Path) -> None:
         (seed / slot.mount.lstrip("/")).mkdir(parents=True, exist_ok=True)
     link_firmware(plan, seed)
     write_text(seed, "/etc/fstab", render_fstab(plan))
+    # By itself initramfs-tools looks for the root partition on this machine, and then leaves fsck out of the initrd.
+    root = next(TYPES[slot.filesystem] for slot in plan.disk.slots if slot.mount == "/")
+    write_text(seed, "/etc/initramfs-tools/conf.d/boardwright", f"FSTYPE={root}\n")
     pins = render_pins(plan.recipe.archives)
     if pins:
         write_text(seed, "/etc/apt/preferences.d/boardwright", pins)

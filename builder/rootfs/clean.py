@@ -30,6 +30,8 @@ REMOVED = (
     "var/lib/apt/extended_states.bak",
     "etc/apt/apt.conf.d/99mmdebstrap",
     "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+    # the build machine's resolver, which systemd-resolved keeps when it is installed
+    "etc/.resolv.conf.systemd-resolved.bak",
     # backups of /etc/passwd and its like, which hold the order of edits
     "etc/passwd-",
     "etc/group-",

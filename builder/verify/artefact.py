@@ -77,13 +77,18 @@ def opened(path: Path, scratch: Path) -> Iterator[Found]:
             raw = scratch / "disk.img"
             with disk_full_as_space_error(scratch):
                 unpack(path, raw)
-        with raw.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = digest_disk(raw)
     try:
         yield Found(path, raw, digest)
     finally:
         if unpack is not None:
             raw.unlink(missing_ok=True)
+
+
+def digest_disk(raw: Path) -> str:
+    """Return the SHA-256 of a disk."""
+    with raw.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _unpack_zstd(path: Path, raw: Path) -> None:
@@ -134,10 +139,11 @@ def damaged(path: Path, reason: str) -> VerifyError:
     )
 
 
-def copy_sparse(source: IO[bytes], target: IO[bytes]) -> None:
-    """Copy a stream, zeros as holes."""
-    zeros = bytes(GRAIN)
-    while chunk := source.read(PIECE):
+def copy_sparse(source: IO[bytes], target: IO[bytes], *, limit: int | None = None) -> None:
+    """Copy a stream, or its next `limit` bytes, zeros as holes."""
+    zeros, left = bytes(GRAIN), limit
+    while chunk := source.read(PIECE if left is None else min(PIECE, left)):
+        left = None if left is None else left - len(chunk)
         for start in range(0, len(chunk), GRAIN):
             grain = chunk[start : start + GRAIN]
             if grain == zeros:

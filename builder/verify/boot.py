@@ -1,63 +1,76 @@
 # SPDX-License-Identifier: MIT
-"""An image in QEMU with its console on this terminal."""
+"""What a board's boot loader will do: kernel, initrd and command line by each boot method's own files.
+
+A new boot method is a function and a row in READERS.
+"""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from types import MappingProxyType
 
-from builder import log
-from builder.errors import ToolError
-from builder.plan.user_data import check_user_data
-from builder.verify.artefact import opened
-from builder.verify.check import Wish, make_task, open_scratch
-from builder.verify.login import Login, make_login
-from builder.verify.qemu.machine import Machine, prepare, use_console
+from builder.verify.tree import Tree
 
 
 @dataclass(frozen=True)
-class Seat:
-    """A machine that waits to be switched on, and who may sit down at it."""
+class BootEntry:
+    """What is started; paths are the system's."""
 
-    machine: Machine
-    login: Login | None
-    """None where user-data is the user's own."""
-
-    @property
-    def ssh(self) -> str:
-        """The command line that logs in."""
-        words = ["ssh", "-p", str(self.machine.ssh_port)]
-        words += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-        words += ["-i", str(self.login.key), f"{self.login.user}@127.0.0.1"] if self.login else ["127.0.0.1"]
-        return shlex.join(words)
-
-    def use(self) -> None:
-        """Give the terminal to the console until the machine is off; ToolError when QEMU ends badly."""
-        code = use_console(self.machine)
-        if code:
-            raise ToolError(f"QEMU ended with exit code {code}", hint="what it said is above")
+    kernel: str
+    initrd: str
+    cmdline: tuple[str, ...]
 
 
-@contextmanager
-def opened_seat(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> Iterator[Seat]:
-    """Yield a machine with a copy of an image file; all of it is gone at the end.
+@dataclass(frozen=True)
+class Mount:
+    """A line of fstab."""
 
-    Without user-data in the wish, a login is made that lasts as long as the machine.
+    source: str
+    kind: str
+    options: str
+    turn: int
+    """When fsck checks it: 1 first, 2 later, 0 never."""
 
-    Raises MachineError (no QEMU, or a board that has none), VerifyError, RecipeError.
-    """
-    if wish.user_data:
-        check_user_data(wish.user_data)
-    with open_scratch(state, "boot") as scratch, opened(path, scratch) as found:
-        plan = make_task(found, wish, scratch).make_plan()
-        login = None if wish.user_data else make_login(plan, scratch)
-        with log.step(f"a card with a copy of {path.name}"):
-            data = login.user_data if login else wish.user_data
-            machine = prepare(plan, found.raw, work=scratch, user_data=data, interactive=True, ssh_port=ssh_port)
-        if login:
-            log.note(f"user on the console: {login.user}, password {login.password}")
-        log.note("Ctrl-a x ends the machine, Ctrl-a h says what else; so does sudo poweroff")
-        yield Seat(machine, login)
+
+def read_boot_entry(tree: Tree, method: str, mount: str) -> BootEntry:
+    """Return what a boot loader reads from the boot partition at `mount`."""
+    return READERS[method](tree, mount)
+
+
+def _read_raspi(tree: Tree, mount: str) -> BootEntry:
+    config = tree.file(f"{mount}/config.txt").content_string
+    kernel = re.findall(r"^kernel=(\S+)", config, re.MULTILINE)
+    initrd = re.findall(r"^initramfs (\S+)", config, re.MULTILINE)
+    words = tree.file(f"{mount}/cmdline.txt").content_string.split()
+    # Of two lines the firmware heeds the last.
+    return BootEntry(f"{mount}/{(kernel or ['?'])[-1]}", f"{mount}/{(initrd or ['?'])[-1]}", tuple(words))
+
+
+def _read_efi(tree: Tree, mount: str) -> BootEntry:
+    entries = tree.glob(f"{mount}/loader/entries/*.conf")
+    text = entries[0].read().decode(errors="replace") if entries else ""
+    rows = dict(re.findall(r"^(linux|initrd|options) +(.*)$", text, re.MULTILINE))
+    words = rows.get("options", "").split()
+    return BootEntry(mount + rows.get("linux", "/?"), mount + rows.get("initrd", "/?"), tuple(words))
+
+
+def _read_extlinux(tree: Tree, mount: str) -> BootEntry:
+    file = next((f for f in (f"{mount}/extlinux/extlinux.conf", "/boot/extlinux/extlinux.conf") if tree.find(f)), "")
+    text = tree.file(file).content_string
+    rows = dict(reversed(re.findall(r"^\s*(linux|kernel|initrd|append)\s+(.*)$", text, re.MULTILINE)))
+    top = "/boot" if tree.find(f"/boot{rows.get('linux', '/?')}") else ""
+    words = rows.get("append", "").split()
+    return BootEntry(top + rows.get("linux", "/?"), top + rows.get("initrd", "/?"), tuple(words))
+
+
+READERS: Mapping[str, Callable[[Tree, str], BootEntry]] = MappingProxyType(
+    {"raspi": _read_raspi, "efi": _read_efi, "extlinux": _read_extlinux}
+)
+
+
+def read_fstab(lines: list[str]) -> dict[str, Mount]:
+    """Return the lines of fstab by mount point."""
+    rows = [line.split() for line in lines]
+    return {row[1]: Mount(row[0], row[2], row[3], int(row[5])) for row in rows if len(row) == 6}

@@ -16,17 +16,18 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
+from builder.plan.model import Plan
 from builder.recipe.load import list_boards
 from builder.run import run
-from builder.verify.artefact import Found, opened
+from builder.verify.artefact import Found, digest_disk, opened
 from builder.verify.ext4 import Place, is_ext4
 from builder.verify.fat import is_fat32
 from builder.verify.partitions import read_table
-from builder.verify.report import Report, render_json
+from builder.verify.report import Report, check_report, render_json
 from builder.verify.running import booted, find_board
 from builder.verify.suite import run_specs
 from builder.verify.task import Task
-from builder.workspace import RELEASERS, open_journal
+from builder.workspace import RELEASERS, Workspace, open_journal
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,34 @@ def open_scratch(state: Path, name: str) -> Iterator[Path]:
         with journal.holding("directory", path):
             path.mkdir(parents=True)
             yield path
+
+
+def verify_image(plan: Plan, image: Path, workspace: Workspace, *, packages: str) -> tuple[Path, Path]:
+    """Run the offline specs on the disk of a build and return the reports; VerifyError when one is red.
+
+    packages  the build's list of packages, as it is handed out
+    """
+    scratch = workspace.scratch / "specs"
+    scratch.mkdir()
+    listing = scratch / "packages"
+    listing.write_text(packages, encoding="utf-8")
+    with log.step("specs: offline"):
+        task = Task(
+            board=plan.board,
+            version=plan.version,
+            epoch=plan.epoch,
+            boards=str(plan.directories[-1].parent),
+            user_data=str(plan.user_data) if plan.user_data else "",
+            image=str(image),
+            name=image.name,
+            digest=digest_disk(image),
+            packages=str(listing),
+            scratch=str(scratch),
+        )
+        report = run_specs(task, log_file=workspace.log_file)
+        check_report(report, hint=f"the whole story is in {workspace.log_file}")
+    log.note(report.summary)
+    return write_reports(report, scratch, scratch / image.name.removesuffix(".img"))
 
 
 def make_task(found: Found, wish: Wish, scratch: Path) -> Task:

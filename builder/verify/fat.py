@@ -26,7 +26,7 @@ def read_fat(place: Place, mount: str, directory: Path) -> list[Entry]:
     listing = run(["mdir", *mtools, "-b", "::"], env=environment, ok=(0, 1)).stdout
     if listing.strip():
         run(["mcopy", *mtools, "-s", "-m", "-Q", "-n", "::*", directory], env=environment)
-    entries = [_make(directory, mount)]
+    entries = [Entry(mount, "directory", MODE, 0, 0, 0, 0)]
     for parent, folders, files in os.walk(directory):
         entries += [
             _make(path, f"{mount}/{path.relative_to(directory).as_posix()}")

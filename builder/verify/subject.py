@@ -9,24 +9,34 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
-from functools import cached_property
+from dataclasses import replace
+from functools import cache, cached_property
 from pathlib import Path
 
 from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
 from builder.run import Result, run
+from builder.units import SECTOR
 from builder.verify.accounts import Group, User, read_groups, read_shadow, read_users
+from builder.verify.boot import BootEntry, Mount, read_boot_entry, read_fstab
+from builder.verify.cloud import Cloud
 from builder.verify.debian import Package, find_changed_files, listed_files, read_packages
 from builder.verify.elf import HEAD_BYTES, is_elf, is_foreign
 from builder.verify.entry import Entry
 from builder.verify.ext4 import Place, read_ext4
 from builder.verify.fat import read_fat
-from builder.verify.initrd import Initrd, read_initrd
+from builder.verify.filesystems import Facts, check_filesystem, read_facts
+from builder.verify.kernel import Kernels
 from builder.verify.partitions import Partition, Table, read_table
+from builder.verify.services import Services
 from builder.verify.tree import File, Tree
 
+FOR_OTHER_PROCESSORS = ("/usr/lib/firmware/", "/usr/lib/raspi-firmware/", "/boot/")
+"""Where ELF files are that this processor never runs: they are loaded into radios and graphics cores."""
+PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 
-class Subject:
+
+class Subject(Kernels):
     """An image, and the plan that says where its filesystems belong."""
 
     def __init__(self, raw: Path, plan: Plan, scratch: Path) -> None:
@@ -58,20 +68,31 @@ class Subject:
             raise AssertionError(f"the table has no partition {slot.number}")
         return found
 
+    def partition_at(self, mount: str) -> Partition:
+        """Return the row of the table that the plan mounts there."""
+        return self.partition(next(slot for slot in self.plan.disk.slots if slot.mount == mount))
+
     def place(self, slot: Slot) -> Place:
         """Return where the filesystem of a slot lies."""
         return Place(self.raw, self.partition(slot).offset_bytes)
 
+    @cache  # noqa: B019 - there is one subject, and it lives as long as the run
+    def filesystem(self, slot: Slot) -> Facts:
+        """Return what the filesystem of a slot says of itself."""
+        return read_facts(self.place(slot))
+
+    def fsck(self, slot: Slot) -> Result:
+        """Return what the checker of its filesystem says of a slot."""
+        return check_filesystem(self.place(slot), self.partition(slot).sectors * SECTOR, self._scratch / "fsck.copy")
+
     def read_disk(self, offset_bytes: int, size_bytes: int) -> bytes:
         """Return bytes of the disk."""
-        with self.raw.open("rb") as stream:
-            stream.seek(offset_bytes)
-            return stream.read(size_bytes)
+        return Place(self.raw, 0).read(offset_bytes, size_bytes)
 
     # The system
 
     @cached_property
-    def tree(self) -> Tree:
+    def tree(self) -> Tree:  # type: ignore[override] # a property here, so that it is read when it is asked for
         """All filesystems in their places, the root filesystem first."""
         slots = sorted(self.plan.disk.slots, key=lambda slot: slot.mount)
         return Tree(entry for slot in slots for entry in self._read_slot(slot))
@@ -82,29 +103,19 @@ class Subject:
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()
             return read_fat(self.place(slot), slot.mount, directory)
-        return [
-            Entry(**{**vars(entry), "path": f"{slot.mount.rstrip('/')}{entry.path}"}) if slot.mount != "/" else entry
-            for entry in read_ext4(self.place(slot))
-        ]
+        top = slot.mount.rstrip("/")
+        entries = read_ext4(self.place(slot))
+        return [replace(entry, path=(top + entry.path).rstrip("/")) for entry in entries] if top else entries
 
     def file(self, path: str) -> File:
         """Return what is asked about a path of the system."""
         return self.tree.file(path)
 
     @cached_property
-    def packages(self) -> Mapping[str, Package]:
-        """What dpkg knows of, by name."""
-        return read_packages(self.file("/var/lib/dpkg/status").content_string)
-
-    @cached_property
-    def changed_files(self) -> list[str]:
-        """Files of packages that are missing or not as delivered."""
-        return find_changed_files(self.tree)
-
-    @cached_property
-    def listed_files(self) -> set[str]:
-        """Paths that packages say are theirs."""
-        return listed_files(self.tree)
+    def os_release(self) -> Mapping[str, str]:
+        """The values of os-release(5)."""
+        text = self.file("/etc/os-release").content_string
+        return {key: value for key, _, value in re.findall(r'^(\w+)=("?)(.*)\2$', text, re.MULTILINE)}
 
     @cached_property
     def users(self) -> Mapping[str, User]:
@@ -122,11 +133,57 @@ class Subject:
         return read_shadow(self.file("/etc/shadow").content_string)
 
     @cached_property
+    def units(self) -> Services:
+        """The units of systemd."""
+        return Services(self.tree)
+
+    @cached_property
+    def cloud(self) -> Cloud:
+        """The files of cloud-init."""
+        return Cloud(self.tree)
+
+    @cached_property
+    def sshd_lines(self) -> list[str]:
+        """What is configured of sshd, its drop-ins first."""
+        files = [*self.tree.glob("/etc/ssh/sshd_config.d/*.conf"), *self.tree.glob("/etc/ssh/sshd_config")]
+        return [line for file in files for line in self.file(file.path).lines]
+
+    # Packages and programs
+
+    @cached_property
+    def packages(self) -> Mapping[str, Package]:
+        """What dpkg knows of, by name."""
+        return read_packages(self.file("/var/lib/dpkg/status").content_string)
+
+    @cached_property
+    def changed_files(self) -> list[str]:
+        """Files of packages that are missing or not as delivered."""
+        return find_changed_files(self.tree)
+
+    @cached_property
+    def listed_files(self) -> frozenset[str]:
+        """Paths that packages say are theirs."""
+        return frozenset(listed_files(self.tree))
+
+    @cached_property
+    def apt_sources(self) -> Mapping[str, str]:
+        """The text of each file of APT's sources, by path."""
+        places = [
+            *self.tree.glob("/etc/apt/sources.list.d/*.sources"),
+            *self.tree.glob("/etc/apt/sources.list.d/*.list"),
+        ]
+        return {entry.path: entry.read().decode(errors="replace") for entry in places}
+
+    @cached_property
     def foreign_programs(self) -> list[str]:
         """ELF files of another architecture, in the tree and in the initrds."""
         architecture = self.plan.recipe.architecture.value
         files = [entry for entry in self.tree.of_kind("file") if entry.size_bytes >= HEAD_BYTES]
-        found = [entry.path for entry in files if is_foreign(entry.read(HEAD_BYTES), architecture)]
+        found = [
+            entry.path
+            for entry in files
+            if not entry.path.startswith(FOR_OTHER_PROCESSORS) and is_foreign(entry.read(HEAD_BYTES), architecture)
+        ]
         return found + [
             f"{name}: {member.path}"
             for name, initrd in self.initrds.items()
@@ -134,37 +191,45 @@ class Subject:
             if is_foreign(member.content[:HEAD_BYTES], architecture)
         ]
 
+    @cached_property
+    def unlisted_programs(self) -> list[str]:
+        """Files in the system's path that no package says are its own."""
+        files = (entry for place in PATH for entry in self.tree.glob(f"{place}/*") if entry.kind == "file")
+        own = {re.sub(r"^/(bin|sbin)/", r"/usr/\1/", path) for path in self.listed_files}
+        return [entry.path for entry in files if entry.path not in own]
+
     def is_program(self, path: str) -> bool:
         """Say whether a path leads to an ELF file."""
         entry = self.tree.find(path)
         return entry is not None and is_elf(entry.read(HEAD_BYTES))
 
-    # The kernel
+    def find_program(self, name: str, *more: str) -> str | None:
+        """Return where a program is that anybody may run: in the system's path or in `more` directories."""
+        paths = (f"{place}/{name}" for place in (*PATH, *more))
+        return next((path for path in paths if (entry := self.tree.find(path)) and entry.mode & 0o001), None)
+
+    # The boot chain
 
     @cached_property
-    def kernels(self) -> list[str]:
-        """Versions of the kernels in /boot."""
-        return sorted(entry.path.removeprefix("/boot/vmlinuz-") for entry in self.tree.glob("/boot/vmlinuz-*"))
+    def boot_mount(self) -> str:
+        """Where the boot partition is mounted; /boot where there is none."""
+        return next((slot.mount for slot in self.plan.disk.slots if slot.mount.startswith("/boot")), "/boot")
 
     @cached_property
-    def kernel(self) -> str:
-        """Version of the only kernel."""
-        if len(self.kernels) != 1:
-            raise AssertionError(f"/boot has the kernels {self.kernels}")
-        return self.kernels[0]
+    def boot_entry(self) -> BootEntry:
+        """What the boot loader starts."""
+        return read_boot_entry(self.tree, self.plan.recipe.boot.method, self.boot_mount)
+
+    @property
+    def cmdline(self) -> list[str]:
+        """The words that the boot loader gives the kernel."""
+        return list(self.boot_entry.cmdline)
 
     @cached_property
-    def kernel_options(self) -> Mapping[str, str]:
-        """The kernel's configuration: y, m or a value by option, without CONFIG_."""
-        text = self.file(f"/boot/config-{self.kernel}").content_string
-        return dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.MULTILINE))
+    def fstab(self) -> Mapping[str, Mount]:
+        """Lines of fstab by mount point."""
+        return read_fstab(self.file("/etc/fstab").lines)
 
-    @cached_property
-    def initrds(self) -> Mapping[str, Initrd]:
-        """The unpacked initrds of /boot, by path."""
-        return {entry.path: read_initrd(entry.read()) for entry in self.tree.glob("/boot/initrd.img-*")}
-
-    @cached_property
-    def initrd(self) -> Initrd:
-        """The initrd of the only kernel."""
-        return self.initrds[f"/boot/initrd.img-{self.kernel}"]
+    def on_boot(self, path: str) -> bytes:
+        """Return the content of the boot partition's file of that name."""
+        return self.file(f"{self.boot_mount}/{path.rpartition('/')[2]}").content

@@ -50,7 +50,12 @@ def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeo
             specs,
         ],
         # pytest's own options of the caller's shell are for the caller's tests.
-        env={"PYTHONPATH": _python_path(), "PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "120"},
+        env={
+            "PYTHONPATH": _python_path(),
+            "PYTEST_ADDOPTS": "",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+        },
         ok=(0, RED, NOTHING_SELECTED),
         log_file=log_file,
         timeout_s=timeout_s,

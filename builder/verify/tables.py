@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from builder.plan.model import Plan
@@ -25,14 +27,25 @@ def find_traits(plan: Plan) -> frozenset[str]:
     )
 
 
-def _overlay(plan: Plan) -> dict[str, Any]:
-    """Files that directories of the board lay over the system, by path; a later one replaces an earlier."""
+@dataclass(frozen=True)
+class LaidFile:
+    """A file that a directory of the board lays over the system."""
+
+    source: Path
+    path: str
+    """Where it is in the system."""
+
+
+def _laid_files(plan: Plan) -> dict[str, LaidFile]:
+    """Return them by path: a later directory replaces an earlier, user-data of a person's own the example."""
     found = {}
     for directory in plan.directories:
         top = directory / "files"
         for path in sorted(top.rglob("*")):
             if (path.is_symlink() or path.is_file()) and path.name != ".gitkeep":
-                found[f"/{path.relative_to(top).as_posix()}"] = path
+                place = f"/{path.relative_to(top).as_posix()}"
+                found[place] = LaidFile(path, place)
+    found.pop("/boot/firmware/user-data", None)  # first_boot_spec.py
     return found
 
 
@@ -40,7 +53,8 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
     "slot": lambda plan: {slot.name: slot for slot in plan.disk.slots},
     "fat_slot": lambda plan: {slot.name: slot for slot in plan.disk.slots if slot.filesystem.value == "fat32"},
     "ext4_slot": lambda plan: {slot.name: slot for slot in plan.disk.slots if slot.filesystem.value == "ext4"},
-    "blob": lambda plan: {blob.name: blob for blob in plan.disk.blobs},
+    # A blob that was fetched is compared at the build: its content is not in the image.
+    "blob": lambda plan: {blob.name: blob for blob in plan.disk.blobs if blob.source != "url"},
     "package": lambda plan: {name: name for name in (text.split("=")[0].split("/")[0] for text in plan.packages.names)},
     "archive": lambda plan: dict(plan.recipe.archives),
     "user": lambda plan: {name: name for name in plan.recipe.users},
@@ -55,7 +69,7 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
     "config_line": lambda plan: {
         line: line for text in plan.recipe.boot.config.values() for line in text.splitlines() if line.strip()
     },
-    "laid_file": _overlay,
+    "laid_file": _laid_files,
 }
 """Arguments of specs, by name: from the plan to the rows, each with the name that a report shows."""
 

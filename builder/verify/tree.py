@@ -47,6 +47,18 @@ class Tree:
             todo += [each for each in reversed(PurePosixPath(entry.target).parts) if each != "/"]
         return self.entries.get(here)
 
+    def is_circle(self, path: str) -> bool:
+        """Say whether a link leads back to itself, over others or not."""
+        seen = set()
+        while (entry := self.find(path, follow=False)) and entry.kind == "symlink":
+            if entry.path in seen:
+                return True
+            seen.add(entry.path)
+            path = (
+                entry.target if entry.target.startswith("/") else f"{PurePosixPath(entry.path).parent}/{entry.target}"
+            )
+        return False
+
     def glob(self, pattern: str) -> list[Entry]:
         """Return what matches a pattern of a whole path; * matches within a name. Links are not followed."""
         depth = pattern.count("/")

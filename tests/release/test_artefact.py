@@ -284,3 +284,13 @@ def test_with_a_journal_nothing_stays_held(image: Path, output: Path, tmp_path: 
         make_artefact(image, name="x", compression="none", packages=[], output=output, epoch=EPOCH, journal=journal)
         assert journal.is_clear
     assert names(output) == ["x.img", "x.img.sha256", "x.packages"]
+
+
+def test_reports_are_handed_out_under_their_own_names(image: Path, tmp_path: Path) -> None:
+    report = tmp_path / "x.specs.json"
+    report.write_text("{}\n")
+    made = make_artefact(
+        image, name="x", compression="none", packages=[], output=tmp_path / "out", epoch=EPOCH, reports=[report]
+    )
+    assert (tmp_path / "out" / report.name).read_text() == "{}\n"
+    assert report.name in [artefact.path.name for artefact in made]

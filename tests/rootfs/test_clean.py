@@ -19,7 +19,7 @@ GONE = (
     *("var/lib/apt/extended_states.bak", "etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap"),
     *("etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-", "etc/.pwd.lock"),
     *("var/cache/ldconfig/aux-cache", "var/log/dpkg.log", "var/log/apt/term.log", "tmp/x", "tmp/.hidden/y"),
-    *("var/tmp/x", "run/lock/x", "root/.cache/pip"),
+    *("var/tmp/x", "run/lock/x", "root/.cache/pip", "etc/.resolv.conf.systemd-resolved.bak"),
 )
 KEPT = (
     *("etc/ssh/sshd_config", "etc/passwd", "etc/shadow", "var/lib/dpkg/status", "var/lib/apt/extended_states"),

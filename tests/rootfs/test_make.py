@@ -49,6 +49,7 @@ def test_the_boot_files_are_written_by_the_images_program(made: Made) -> None:
     )
     assert made.text("/boot/vmlinuz-6.99") == "kernel\n"
     assert f"PARTUUID={root} / ext4" in made.text("/etc/fstab")
+    assert made.text("/etc/initramfs-tools/conf.d/boardwright") == "FSTYPE=ext4\n"
 
 
 def test_the_user_has_no_password(made: Made) -> None:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""A filesystem as its own headers describe it, and what the checkers say of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.run import Result, run
+from builder.units import SECTOR
+from builder.verify.artefact import copy_sparse
+from builder.verify.ext4 import Place, is_ext4
+from builder.verify.fat import is_fat32
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a filesystem says of itself."""
+
+    kind: str
+    """fat32, ext4, or what else is there."""
+    id: str
+    label: str
+    size_bytes: int
+    free_bytes: int
+    """Room for users' files."""
+
+
+def read_facts(place: Place) -> Facts:
+    """Return the facts of the filesystem at a place."""
+    if is_ext4(place):
+        return _read_ext4(place)
+    return _read_fat32(place) if is_fat32(place) else Facts("unknown", "", "", 0, 0)
+
+
+def _read_ext4(place: Place) -> Facts:
+    lines = run(["dumpe2fs", "-h", place.for_debugfs]).stdout
+    said = dict(re.findall(r"^([A-Z][\w ]+): +(.*)$", lines, re.MULTILINE))
+    block = int(said["Block size"])
+    kind = "ext4" if "extent" in said["Filesystem features"] else "ext2 or ext3"
+    label = said["Filesystem volume name"].removeprefix("<none>")
+    free = (int(said["Free blocks"]) - int(said["Reserved block count"])) * block
+    return Facts(kind, said["Filesystem UUID"].lower(), label, int(said["Block count"]) * block, free)
+
+
+def _read_fat32(place: Place) -> Facts:
+    """Microsoft's fatgen103: the boot sector, and the summary of free clusters."""
+    raw = place.read(0, SECTOR)
+    cluster_bytes = raw[13] * SECTOR
+    sectors, info_sector = struct.unpack_from("<I", raw, 32)[0], struct.unpack_from("<H", raw, 48)[0]
+    free: int = struct.unpack("<I", place.read(info_sector * SECTOR + 488, 4))[0]
+    volume_id = f"{struct.unpack_from('<I', raw, 67)[0]:08x}"
+    label = raw[71:82].decode("ascii", errors="replace").rstrip()
+    return Facts("fat32", volume_id, label, sectors * SECTOR, free * cluster_bytes)
+
+
+def check_filesystem(place: Place, size_bytes: int, copy: Path) -> Result:
+    """Return what fsck says; fsck.vfat knows no offset, so it gets a sparse copy."""
+    if not is_fat32(place):
+        return run(["e2fsck", "-f", "-n", place.for_debugfs], ok=range(256))
+    with place.image.open("rb") as source, copy.open("wb") as target:
+        source.seek(place.offset_bytes)
+        copy_sparse(source, target, limit=size_bytes)
+    os.truncate(copy, size_bytes)
+    try:
+        return run(["fsck.vfat", "-n", copy], ok=range(256))
+    finally:
+        copy.unlink()

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Kernels of a tree: versions, configuration, modules, initrds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+
+from builder.verify.initrd import Initrd, read_initrd
+from builder.verify.tree import Tree
+
+BOOT_INITRD = "/boot/initrd.img-"
+
+
+def module_name(path: str) -> str:
+    """Return the name of a module by its file: "kernel/drivers/usb/usb-storage.ko.xz" is usb_storage."""
+    return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
+
+
+class Kernels:
+    """What a subject knows of its kernels; it is part of Subject."""
+
+    tree: Tree
+
+    @cached_property
+    def kernels(self) -> list[str]:
+        """Versions of the kernels in /boot."""
+        return sorted(entry.path.removeprefix("/boot/vmlinuz-") for entry in self.tree.glob("/boot/vmlinuz-*"))
+
+    @cached_property
+    def kernel(self) -> str:
+        """Version of the only kernel."""
+        if len(self.kernels) != 1:
+            raise AssertionError(f"/boot has the kernels {self.kernels}")
+        return self.kernels[0]
+
+    @cached_property
+    def kernel_options(self) -> Mapping[str, str]:
+        """The kernel's configuration: y, m or a value by option, without CONFIG_."""
+        text = self.tree.file(f"/boot/config-{self.kernel}").content_string
+        return dict(re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.MULTILINE))
+
+    @cached_property
+    def modules(self) -> Mapping[str, str]:
+        """Paths of the modules that modprobe knows (modules.dep), by name."""
+        top = f"/usr/lib/modules/{self.kernel}"
+        paths = [line.partition(":")[0] for line in self.tree.file(f"{top}/modules.dep").lines]
+        return {module_name(path): f"{top}/{path}" for path in paths}
+
+    @cached_property
+    def builtin_modules(self) -> frozenset[str]:
+        """Names of the modules that are part of the kernel."""
+        lines = self.tree.file(f"/usr/lib/modules/{self.kernel}/modules.builtin").lines
+        return frozenset(module_name(line) for line in lines)
+
+    def has_module(self, name: str) -> bool:
+        """Say whether the kernel can do what a module is for."""
+        return name in self.builtin_modules or self.tree.find(self.modules.get(name, "/?")) is not None
+
+    @cached_property
+    def initrds(self) -> Mapping[str, Initrd]:
+        """The members of the initrds of /boot, by the initrd's path."""
+        return {entry.path: read_initrd(entry.read()) for entry in self.tree.glob(f"{BOOT_INITRD}*")}
+
+    @cached_property
+    def initrd(self) -> Initrd:
+        """The members of the initrd of the only kernel."""
+        return self.initrds[f"{BOOT_INITRD}{self.kernel}"]
+
+    def initrd_has_module(self, name: str) -> bool:
+        """Say whether the kernel can do what a module is for before the root filesystem is there."""
+        names = {module_name(path) for path in self.initrd if ".ko" in path}
+        return name in names or name in self.builtin_modules

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Everything is there that a board reads from power-on to the start of the kernel."""
+
+import re
+
+import pytest
+
+from builder.verify.subject import Subject
+
+
+def test_the_boot_chain_finds_a_file(image: Subject, boot_file: str) -> None:
+    assert image.file(f"{image.boot_mount}/{boot_file}").size > 0
+
+
+def test_the_boot_loader_names_a_kernel_that_is_there(image: Subject) -> None:
+    assert image.file(image.boot_entry.kernel).is_file
+
+
+def test_the_boot_loader_names_an_initrd_that_is_there(image: Subject) -> None:
+    assert image.file(image.boot_entry.initrd).is_file
+
+
+def test_the_kernel_that_boots_is_the_installed_one(image: Subject) -> None:
+    assert image.file(image.boot_entry.kernel).content == image.file(f"/boot/vmlinuz-{image.kernel}").content
+
+
+def test_the_initrd_that_boots_is_the_installed_one(image: Subject) -> None:
+    assert image.file(image.boot_entry.initrd).content == image.file(f"/boot/initrd.img-{image.kernel}").content
+
+
+def test_users_find_the_boot_partition_below_boot_firmware(image: Subject) -> None:
+    assert image.file("/boot/firmware/os-release").content == image.file("/etc/os-release").content
+
+
+@pytest.mark.needs("raspi")
+def test_config_txt_has_a_line_of_the_recipe(image: Subject, config_line: str) -> None:
+    assert config_line in image.file("/boot/firmware/config.txt").lines
+
+
+@pytest.mark.needs("raspi", "arm64")
+def test_config_txt_starts_a_64_bit_kernel(image: Subject) -> None:
+    assert "arm_64bit=1" in image.file("/boot/firmware/config.txt").lines
+
+
+@pytest.mark.needs("raspi", "serial")
+def test_config_txt_switches_the_serial_port_on(image: Subject) -> None:
+    assert "enable_uart=1" in image.file("/boot/firmware/config.txt").lines
+
+
+@pytest.mark.needs("raspi")
+def test_cmdline_txt_is_one_line(image: Subject) -> None:
+    assert len(image.file("/boot/firmware/cmdline.txt").lines) == 1
+
+
+@pytest.mark.needs("raspi")
+def test_the_firmware_is_that_of_its_package(image: Subject) -> None:
+    delivered = image.tree.glob("/usr/lib/raspi-firmware/*.*")
+    assert delivered
+    assert [each.path for each in delivered if image.file(each.path).content != image.on_boot(each.path)] == []
+
+
+@pytest.mark.needs("raspi")
+def test_the_device_trees_are_those_of_the_kernel(image: Subject) -> None:
+    trees = image.tree.glob("/boot/firmware/*.dtb")
+    delivered = {
+        each.path.rpartition("/")[2]: each for each in image.tree.below(f"/usr/lib/linux-image-{image.kernel}")
+    }
+    assert trees
+    assert [each.path for each in trees if each.read() != delivered[each.path.rpartition("/")[2]].read()] == []
+
+
+@pytest.mark.needs("raspi", "gpio")
+def test_there_are_overlays(image: Subject) -> None:
+    assert image.tree.glob("/boot/firmware/overlays/*.dtbo")
+
+
+@pytest.mark.needs("efi")
+def test_there_is_one_entry_in_the_boot_menu(image: Subject) -> None:
+    assert len(image.tree.glob(f"{image.boot_mount}/loader/entries/*.conf")) == 1
+
+
+@pytest.mark.needs("efi")
+def test_the_boot_menu_waits_a_second_at_most(image: Subject) -> None:
+    timeout = re.search(r"^timeout (\d+)$", image.file(f"{image.boot_mount}/loader/loader.conf").content_string, re.M)
+    assert timeout
+    assert int(timeout[1]) <= 1
+
+
+@pytest.mark.needs("efi")
+def test_the_removable_path_is_systemd_boot(image: Subject) -> None:
+    removable = image.tree.glob(f"{image.boot_mount}/EFI/BOOT/BOOT*.EFI")
+    installed = image.tree.glob(f"{image.boot_mount}/EFI/systemd/systemd-boot*.efi")
+    assert [each.read() for each in removable] == [each.read() for each in installed]
+
+
+@pytest.mark.needs("efi")
+def test_kernel_upgrades_keep_the_command_line(image: Subject) -> None:
+    assert image.file("/etc/kernel/cmdline").content_string.split() == image.cmdline
+
+
+@pytest.mark.needs("efi")
+def test_kernel_upgrades_keep_the_entry_name(image: Subject) -> None:
+    assert image.file("/etc/kernel/entry-token").content_string == "boardwright\n"
+
+
+@pytest.mark.needs("raspi")
+def test_kernel_upgrades_keep_the_root_partition(image: Subject) -> None:
+    root = image.partition_at("/")
+    assert f'ROOTPART="PARTUUID={root.partuuid}"' in image.file("/etc/default/raspi-firmware").lines

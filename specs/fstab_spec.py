@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""Table, /etc/fstab and kernel command line name the same partitions."""
+
+from builder.plan.model import Plan, Slot
+from builder.verify.subject import Subject
+
+
+def test_fstab_has_a_line_for_each_slot_and_no_more(image: Subject, plan: Plan) -> None:
+    assert len(image.fstab) == len(plan.disk.slots)
+
+
+def test_fstab_finds_a_slot_by_the_id_in_the_table(image: Subject, slot: Slot) -> None:
+    assert image.fstab[slot.mount].source == f"PARTUUID={image.partition(slot).partuuid}"
+
+
+def test_fstab_mounts_a_slot_as_its_filesystem(image: Subject, slot: Slot) -> None:
+    assert image.fstab[slot.mount].kind == {"fat32": "vfat", "ext4": "ext4"}[slot.filesystem]
+
+
+def test_fstab_mounts_a_slot_with_the_options_of_the_recipe(image: Subject, slot: Slot) -> None:
+    assert image.fstab[slot.mount].options == slot.options
+
+
+def test_fstab_checks_a_slot_in_its_turn(image: Subject, slot: Slot) -> None:
+    assert image.fstab[slot.mount].turn == (1 if slot.mount == "/" else 2)
+
+
+def test_the_mount_point_of_a_slot_is_there(image: Subject, slot: Slot) -> None:
+    assert image.file(slot.mount).is_directory
+
+
+def test_the_command_line_finds_the_root_by_the_id_in_the_table(image: Subject, plan: Plan) -> None:
+    root = next(slot for slot in plan.disk.slots if slot.mount == "/")
+    assert image.cmdline.count(f"root=PARTUUID={image.partition(root).partuuid}") == 1
+
+
+def test_the_command_line_has_what_the_recipe_asks_for(image: Subject, kernel_word: str) -> None:
+    assert kernel_word in image.cmdline
+
+
+def test_consoles_are_in_the_order_of_the_recipe(image: Subject, plan: Plan) -> None:
+    planned = [word for word in plan.kernel_cmdline.split() if word.startswith("console=")]
+    assert [word for word in image.cmdline if word.startswith("console=")] == planned

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Kernel, modules and initrd belong together, and the kernel has what Docker and the hardware need."""
+
+import pytest
+
+from builder.verify.subject import Subject
+
+
+def test_there_is_one_kernel(image: Subject) -> None:
+    assert len(image.kernels) == 1
+
+
+def test_there_is_one_initrd_and_it_is_the_kernels(image: Subject) -> None:
+    assert list(image.initrds) == [f"/boot/initrd.img-{image.kernel}"]
+
+
+def test_there_is_one_directory_of_modules_and_it_is_the_kernels(image: Subject) -> None:
+    assert [each.path for each in image.tree.glob("/usr/lib/modules/*")] == [f"/usr/lib/modules/{image.kernel}"]
+
+
+def test_the_initrd_has_modules_of_that_kernel_only(image: Subject) -> None:
+    versions = {
+        path.split("/")[3] for path in image.initrd if path.startswith("usr/lib/modules/") and path.count("/") > 2
+    }
+    assert versions <= {image.kernel}
+
+
+def test_every_module_that_modprobe_knows_is_there(image: Subject) -> None:
+    assert [path for path in image.modules.values() if not image.file(path).is_file] == []
+
+
+def test_there_are_hundreds_of_modules(image: Subject) -> None:
+    assert len(image.modules) > 500
+
+
+def test_the_kernel_says_it_is_that_version(image: Subject) -> None:
+    assert image.kernel.encode() in image.file(f"/boot/vmlinuz-{image.kernel}").content
+
+
+def test_the_kernel_is_of_a_package(image: Subject) -> None:
+    assert f"/boot/vmlinuz-{image.kernel}" in image.listed_files
+
+
+def test_links_of_the_root_directory_lead_to_the_kernel(image: Subject) -> None:
+    assert image.tree.find("/vmlinuz") == image.tree.find(f"/boot/vmlinuz-{image.kernel}")
+
+
+def test_links_of_the_root_directory_lead_to_the_initrd(image: Subject) -> None:
+    assert image.tree.find("/initrd.img") == image.tree.find(f"/boot/initrd.img-{image.kernel}")
+
+
+def test_the_configuration_is_there(image: Subject) -> None:
+    assert len(image.kernel_options) > 1000
+
+
+def test_the_kernel_has_a_module(image: Subject, kernel_module: str) -> None:
+    assert image.has_module(kernel_module)
+
+
+def test_the_initrd_finds_the_disk(image: Subject, initrd_module: str) -> None:
+    assert image.initrd_has_module(initrd_module)
+
+
+def test_the_initrd_has_what_it_starts_with(image: Subject) -> None:
+    assert {"init", "usr/bin/sh", "usr/bin/mount", "usr/sbin/modprobe"} <= image.initrd.keys()
+
+
+def test_the_initrd_can_check_the_root_filesystem(image: Subject) -> None:
+    assert {"usr/sbin/fsck", "usr/sbin/fsck.ext4", "usr/sbin/logsave"} <= image.initrd.keys()
+
+
+@pytest.mark.needs("docker")
+def test_the_kernel_has_an_option_that_docker_needs(image: Subject, docker_option: str) -> None:
+    assert image.kernel_options.get(docker_option) in ("y", "m")
+
+
+def test_the_kernel_can_be_traced(image: Subject, tracing_option: str) -> None:
+    assert image.kernel_options.get(tracing_option) in ("y", "m")
+
+
+@pytest.mark.needs("docker")
+def test_memory_limits_are_switched_on(image: Subject) -> None:
+    assert "cgroup_enable=memory" in image.cmdline
+
+
+def test_a_radio_finds_its_firmware(image: Subject, firmware_file: str) -> None:
+    names = (f"/usr/lib/firmware/{firmware_file}{suffix}" for suffix in ("", ".xz", ".zst"))
+    assert any(image.file(name).is_file for name in names)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""What is installed is what the recipe asks for, whole, and what the build's list says."""
+
+from collections.abc import Mapping
+
+from builder.plan.model import Plan
+from builder.recipe.model import Archive
+from builder.verify.subject import Subject
+
+INSTALLED = "install ok installed"
+
+
+def test_a_package_of_the_recipe_is_installed(image: Subject, package: str) -> None:
+    assert package in image.packages
+    assert image.packages[package].status == INSTALLED
+
+
+def test_an_unwanted_package_is_not_installed(image: Subject, unwanted_package: str) -> None:
+    assert unwanted_package not in image.packages
+
+
+def test_no_package_is_left_half_installed_or_removed(image: Subject) -> None:
+    assert [each.name for each in image.packages.values() if each.status != INSTALLED] == []
+
+
+def test_every_package_is_of_the_architecture(image: Subject, plan: Plan) -> None:
+    allowed = {"all", plan.recipe.architecture.value}
+    assert [each.name for each in image.packages.values() if each.architecture not in allowed] == []
+
+
+def test_the_packages_are_those_of_the_list(image: Subject, listed_packages: Mapping[str, str]) -> None:
+    assert {each.name: each.version for each in image.packages.values()} == dict(listed_packages)
+
+
+def test_every_file_of_a_package_is_as_delivered(image: Subject) -> None:
+    assert image.changed_files == []
+
+
+def test_programs_in_the_path_are_of_a_package(image: Subject) -> None:
+    programs = [path for path in image.unlisted_programs if not path.startswith("/usr/local/")]
+    assert programs == []
+
+
+def test_apt_knows_an_archive(image: Subject, archive: Archive) -> None:
+    assert any(archive.url in text for text in image.apt_sources.values())
+
+
+def test_apt_knows_the_suites_of_an_archive(image: Subject, archive: Archive) -> None:
+    text = next(text for text in image.apt_sources.values() if f"URIs: {archive.url}\n" in text)
+    assert f"Suites: {' '.join(archive.suites)}\n" in text
+
+
+def test_apt_knows_the_components_of_an_archive(image: Subject, archive: Archive) -> None:
+    text = next(text for text in image.apt_sources.values() if f"URIs: {archive.url}\n" in text)
+    assert f"Components: {' '.join(archive.components)}\n" in text
+
+
+def test_apt_checks_an_archive_by_its_own_key(image: Subject, archive: Archive) -> None:
+    text = next(text for text in image.apt_sources.values() if f"URIs: {archive.url}\n" in text)
+    keyring = text.partition("Signed-By: ")[2].partition("\n")[0]
+    assert image.file(keyring).size > 0
+
+
+def test_apt_knows_no_other_archive(image: Subject, plan: Plan) -> None:
+    assert len(image.apt_sources) == len(plan.recipe.archives)
+
+
+def test_apt_trusts_nothing_without_a_signature(image: Subject) -> None:
+    texts = [*image.apt_sources.values(), *(each.read().decode() for each in image.tree.glob("/etc/apt/apt.conf.d/*"))]
+    assert [text for text in texts if "rusted: yes" in text or "AllowUnauthenticated" in text] == []
+
+
+def test_sources_list_is_empty(image: Subject) -> None:
+    assert image.file("/etc/apt/sources.list").lines == []
+
+
+def test_a_program_of_the_first_day_is_there(image: Subject, program: str) -> None:
+    assert image.file(program).is_file
+    assert image.file(program).mode & 0o111 == 0o111

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""What starts at boot is what the recipe says, and can start."""
+
+from builder.verify.subject import Subject
+
+
+def test_a_unit_of_the_recipe_is_enabled(image: Subject, enabled_unit: str) -> None:
+    assert image.units.is_enabled(enabled_unit)
+
+
+def test_a_unit_that_is_enabled_exists(image: Subject, enabled_unit: str) -> None:
+    assert image.units.find(enabled_unit)
+
+
+def test_a_unit_of_the_recipe_is_disabled(image: Subject, disabled_unit: str) -> None:
+    assert not image.units.is_enabled(disabled_unit)
+
+
+def test_a_unit_of_the_recipe_is_masked(image: Subject, masked_unit: str) -> None:
+    assert image.file(f"/etc/systemd/system/{masked_unit}").target == "/dev/null"
+
+
+def test_no_unit_is_masked_that_should_start(image: Subject, enabled_unit: str) -> None:
+    assert image.file(f"/etc/systemd/system/{enabled_unit}").target != "/dev/null"
+
+
+def test_cloud_init_runs_at_boot(image: Subject, first_boot_unit: str) -> None:
+    assert image.units.is_enabled(first_boot_unit)
+
+
+def test_every_enabled_unit_exists(image: Subject) -> None:
+    assert [name for name in image.units.enabled if not image.units.find(name)] == []
+
+
+def test_every_service_that_starts_at_boot_has_its_program(image: Subject) -> None:
+    assert image.units.missing_programs == []
+
+
+def test_units_are_not_writable_by_others(image: Subject) -> None:
+    found = (each for each in image.tree.below("/usr/lib/systemd/system") if each.kind == "file")
+    assert [each.path for each in found if each.mode & 0o022] == []
+
+
+def test_the_board_starts_without_a_graphical_screen(image: Subject) -> None:
+    default = image.file("/usr/lib/systemd/system/default.target").target
+    assert image.units.find("multi-user.target")
+    assert default in ("graphical.target", "multi-user.target")
+
+
+def test_a_login_waits_on_the_screen(image: Subject) -> None:
+    assert image.units.is_enabled("getty@tty1.service")
+
+
+def test_no_timer_of_apt_disturbs_the_first_minutes(image: Subject) -> None:
+    assert not image.units.is_enabled("apt-daily.timer")
