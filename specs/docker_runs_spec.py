@@ -39,7 +39,7 @@ def test_the_daemon_warns_of_nothing(system: System) -> None:
     assert not system.docker.get("Warnings")
 
 
-@pytest.mark.parametrize("limit", ["MemoryLimit", "PidsLimit", "CPUCfsQuota", "CPUSet", "SwapLimit"])
+@pytest.mark.parametrize("limit", ["MemoryLimit", "PidsLimit", "CpuCfsQuota", "CPUSet", "SwapLimit"])
 def test_a_limit_can_be_set(system: System, limit: str) -> None:
     assert system.docker[limit]
 

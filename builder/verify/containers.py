@@ -57,7 +57,7 @@ class Containers:
         service = {"image": IMAGE, "restart": "always", "pull_policy": "never"}
         services = {
             "web": service | {"command": ["answer", SENTENCE]},
-            "front": service | {"command": ["relay", "web", "8000"], "ports": [f"{PORT}:8000"]},
+            "front": service | {"command": ["relay", "web", "8000"], "ports": [f"127.0.0.1:{PORT}:8000"]},
         }
         file = json.dumps({"name": PROJECT, "services": services})
         self.bench.ask(f"cat > {DIRECTORY}/compose.yaml", stdin=file.encode())

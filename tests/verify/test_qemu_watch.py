@@ -44,6 +44,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             "systemd is in emergency mode",
         ),
         ("You are in rescue mode.", "systemd is in rescue mode"),
+        (">>Start PXE over IPv4.", "the firmware found nothing to start"),
         ("UEFI Interactive Shell v2.2", "the firmware found nothing to start"),
         ("Begin: Running /scripts/init-premount ... done.\n[  OK  ] Started emergency.service.\nlogin:", ""),
     ],
