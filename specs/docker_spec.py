@@ -43,10 +43,6 @@ def test_the_packet_filter_is_there(image: Subject) -> None:
     assert image.find_program("iptables")
 
 
-def test_the_daemon_starts_at_boot(image: Subject) -> None:
-    assert image.units.is_enabled("docker.service")
-
-
 def test_the_socket_starts_at_boot(image: Subject) -> None:
     assert image.units.is_enabled("docker.socket")
 
@@ -75,7 +71,3 @@ def test_the_configuration_is_valid_if_there_is_one(image: Subject) -> None:
 
 def test_the_command_line_is_completed(image: Subject) -> None:
     assert image.file("/usr/share/bash-completion/completions/docker").size > 0
-
-
-def test_no_image_or_container_is_there_yet(image: Subject) -> None:
-    assert not image.file("/var/lib/docker/image").exists

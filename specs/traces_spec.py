@@ -48,8 +48,3 @@ def test_no_device_pipe_or_socket_is_there(image: Subject) -> None:
 
 def test_dpkg_has_no_unfinished_update(image: Subject) -> None:
     assert [each.path for each in image.tree.glob("/var/lib/dpkg/updates/*")] == []
-
-
-def test_no_second_board_of_the_network_has_the_same_ids(image: Subject) -> None:
-    seeds = ("/var/lib/systemd/random-seed", "/var/lib/systemd/credential.secret")
-    assert not any(image.file(seed).exists for seed in seeds)

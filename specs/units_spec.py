@@ -20,10 +20,6 @@ def test_a_unit_of_the_recipe_is_masked(image: Subject, masked_unit: str) -> Non
     assert image.file(f"/etc/systemd/system/{masked_unit}").target == "/dev/null"
 
 
-def test_no_unit_is_masked_that_should_start(image: Subject, enabled_unit: str) -> None:
-    assert image.file(f"/etc/systemd/system/{enabled_unit}").target != "/dev/null"
-
-
 def test_cloud_init_runs_at_boot(image: Subject, first_boot_unit: str) -> None:
     assert image.units.is_enabled(first_boot_unit)
 
@@ -49,7 +45,3 @@ def test_the_board_starts_without_a_graphical_screen(image: Subject) -> None:
 
 def test_a_login_waits_on_the_screen(image: Subject) -> None:
     assert image.units.is_enabled("getty@tty1.service")
-
-
-def test_no_timer_of_apt_disturbs_the_first_minutes(image: Subject) -> None:
-    assert not image.units.is_enabled("apt-daily.timer")

@@ -36,7 +36,7 @@ PACKAGES = {
             "zip",
             "gpg",
         ),
-        *("gcc", "libc6-dev", "gdisk", "parted", "qemu-user-static", "arch-test", "libcap2-bin", "attr"),
+        *("gcc", "libc6-dev", "gdisk", "parted", "qemu-user-static", "arch-test", "libcap2-bin", "attr", "cpio"),
     ),
     "engine": ("mmdebstrap",),
     "boot": ("qemu-system-x86", "qemu-system-arm", "qemu-utils", "ovmf", "qemu-efi-aarch64", "openssh-client"),

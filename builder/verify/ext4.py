@@ -33,7 +33,7 @@ KINDS: dict[str, Kind] = {
     "socket": "socket",
 }
 
-_HEAD = re.compile(r"Inode: (\d+) +Type: (\w+) +Mode: +(\d+)")
+_HEAD = re.compile(r"Inode: (\d+) +Type: (\w+)[\w ]*? +Mode: +(\d+)")
 _OWNER = re.compile(r"^User: +(\d+) +Group: +(\d+).*?Size: (\d+)", re.MULTILINE)
 _MTIME = re.compile(r"^ ?mtime: 0x([0-9a-f]+)(?::([0-9a-f]+))?", re.MULTILINE)
 _LINK = re.compile(r'^Fast link dest: "(.*)"', re.MULTILINE)
@@ -80,6 +80,8 @@ def read_ext4(place: Place) -> list[Entry]:
                 below[inode] = path
         level = below
     inodes = {entry.inode: entry for entry in _stat(place, sorted(set(names.values())))}
+    if lost := [path for path, inode in names.items() if inode not in inodes]:
+        raise ValueError(f"debugfs lists {lost[0]}, but does not know its inode")
     return [replace(inodes[inode], path=path) for path, inode in names.items()]
 
 

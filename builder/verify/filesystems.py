@@ -37,7 +37,7 @@ def read_facts(place: Place) -> Facts:
 
 
 def _read_ext4(place: Place) -> Facts:
-    lines = run(["dumpe2fs", "-h", place.for_debugfs]).stdout
+    lines = run(["debugfs", "-R", "stats -h", place.for_debugfs]).stdout
     said = dict(re.findall(r"^([A-Z][\w ]+): +(.*)$", lines, re.MULTILINE))
     block = int(said["Block size"])
     kind = "ext4" if "extent" in said["Filesystem features"] else "ext2 or ext3"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 
+from builder.errors import BoardwrightError
 from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
 from builder.run import Result, run
@@ -91,11 +92,21 @@ class Subject(Kernels):
 
     # The system
 
-    @cached_property
+    @property
     def tree(self) -> Tree:  # type: ignore[override] # a property here, so that it is read when it is asked for
         """All filesystems in their places, the root filesystem first."""
+        if isinstance(self._tree, Exception):
+            raise self._tree
+        return self._tree
+
+    @cached_property
+    def _tree(self) -> Tree | Exception:
+        """The tree, or why it cannot be read: found out once, and not by each of hundreds of specs."""
         slots = sorted(self.plan.disk.slots, key=lambda slot: slot.mount)
-        return Tree(entry for slot in slots for entry in self._read_slot(slot))
+        try:
+            return Tree(entry for slot in slots for entry in self._read_slot(slot))
+        except (BoardwrightError, AssertionError, ValueError) as error:
+            return error
 
     def _read_slot(self, slot: Slot) -> list[Entry]:
         if slot.filesystem is Filesystem.FAT32:

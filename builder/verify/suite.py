@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import builder
-from builder.errors import MachineError, ToolError
+from builder.errors import MachineError, ToolError, VerifyError
 from builder.run import run
 from builder.verify.report import Report, load_verdicts
 from builder.verify.task import Task
@@ -35,7 +35,8 @@ def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeo
 
     only  pytest's -k: a part of the specs, by words of their names
 
-    Raises ToolError when the specs could not be run (one of them cannot be imported), MachineError without specs.
+    Raises ToolError when the specs could not be run (one of them cannot be imported), VerifyError when none was for
+    the image, MachineError without specs.
     """
     scratch, specs = Path(task.scratch), find_specs()
     verdicts = scratch / "verdicts.jsonl"
@@ -63,6 +64,8 @@ def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeo
     if not verdicts.exists():
         raise ToolError(f"the specs did not run:\n{(result.stdout + result.stderr).strip()}")
     found = load_verdicts(verdicts)
+    if not found:
+        raise VerifyError("no spec was run", hint="the words of --only match no spec; leave it out to run all")
     return Report(task.board, task.version, task.name, task.digest, task.levels, time.monotonic() - begun, found)
 
 

@@ -27,6 +27,10 @@ def find_traits(plan: Plan) -> frozenset[str]:
     )
 
 
+FOR_PEOPLE = [f"/boot/firmware/{name}" for name in ("user-data", "meta-data", "network-config")]
+"""Files that are on the card to be changed; first_boot_spec.py says what they must be."""
+
+
 @dataclass(frozen=True)
 class LaidFile:
     """A file that a directory of the board lays over the system."""
@@ -37,7 +41,7 @@ class LaidFile:
 
 
 def _laid_files(plan: Plan) -> dict[str, LaidFile]:
-    """Return them by path: a later directory replaces an earlier, user-data of a person's own the example."""
+    """Return them by path: a later directory replaces an earlier. Those that people change are left out."""
     found = {}
     for directory in plan.directories:
         top = directory / "files"
@@ -45,8 +49,7 @@ def _laid_files(plan: Plan) -> dict[str, LaidFile]:
             if (path.is_symlink() or path.is_file()) and path.name != ".gitkeep":
                 place = f"/{path.relative_to(top).as_posix()}"
                 found[place] = LaidFile(path, place)
-    found.pop("/boot/firmware/user-data", None)  # first_boot_spec.py
-    return found
+    return {place: file for place, file in found.items() if place not in FOR_PEOPLE}
 
 
 TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
@@ -65,7 +68,7 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
     "enabled_unit": lambda plan: _units(plan, "enabled"),
     "disabled_unit": lambda plan: _units(plan, "disabled"),
     "masked_unit": lambda plan: _units(plan, "masked"),
-    "kernel_word": lambda plan: {word: word for word in plan.kernel_cmdline.split()},
+    "kernel_word": lambda plan: {word: word for word in plan.kernel_cmdline.split() if not word.startswith("root=")},
     "config_line": lambda plan: {
         line: line for text in plan.recipe.boot.config.values() for line in text.splitlines() if line.strip()
     },

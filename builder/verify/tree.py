@@ -28,7 +28,7 @@ class Tree:
 
     def find(self, path: str, *, follow: bool = True) -> Entry | None:
         """Return what a path leads to, or None. Without `follow`, a link at its very end is itself the answer."""
-        todo = [part for part in reversed(PurePosixPath(path).parts) if part != "/"]
+        todo = _parts(path)
         here, links = "/", 0
         while todo:
             part = todo.pop()
@@ -44,7 +44,7 @@ class Tree:
                 return None
             if entry.target.startswith("/"):
                 here = "/"
-            todo += [each for each in reversed(PurePosixPath(entry.target).parts) if each != "/"]
+            todo += _parts(entry.target)
         return self.entries.get(here)
 
     def is_circle(self, path: str) -> bool:
@@ -54,9 +54,7 @@ class Tree:
             if entry.path in seen:
                 return True
             seen.add(entry.path)
-            path = (
-                entry.target if entry.target.startswith("/") else f"{PurePosixPath(entry.path).parent}/{entry.target}"
-            )
+            path = entry.target if entry.target.startswith("/") else f"{entry.path.rpartition('/')[0]}/{entry.target}"
         return False
 
     def glob(self, pattern: str) -> list[Entry]:
@@ -86,6 +84,11 @@ class Tree:
     def groups(self) -> Mapping[int, str]:
         """Names of groups by number."""
         return _names(self.file("/etc/group").content_string)
+
+
+def _parts(path: str) -> list[str]:
+    """Return the steps of a path, the last one first."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
 
 def _names(table: str) -> dict[int, str]:

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""What is read of small trees: users, packages, boot entries, units, programs, blobs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from builder.plan.model import BlobPlan
+from builder.verify.accounts import read_groups, read_shadow, read_users
+from builder.verify.blobs import differing_bytes, written_ranges
+from builder.verify.boot import read_boot_entry, read_fstab
+from builder.verify.cloud import Cloud
+from builder.verify.debian import find_changed_files, read_packages
+from builder.verify.elf import is_foreign
+from builder.verify.entry import Entry, Piece
+from builder.verify.services import Services
+from builder.verify.subject import Subject
+from builder.verify.tree import Tree
+
+
+def make_tree(work: Path, files: dict[str, str]) -> Tree:
+    """Return a tree with these files, their directories, and links where a text starts with ->."""
+    entries = {"/": Entry("/", "directory", 0o755, 0, 0, 0, 0)}
+    for number, (path, text) in enumerate(files.items()):
+        for parent in [str(each) for each in Path(path).parents]:
+            entries.setdefault(parent, Entry(parent, "directory", 0o755, 0, 0, 0, 0))
+        if text.startswith("->"):
+            entries[path] = Entry(path, "symlink", 0o777, 0, 0, 0, 0, target=text[2:])
+            continue
+        source = work / str(number)
+        source.write_text(text)
+        size = len(text.encode())
+        entries[path] = Entry(path, "file", 0o644, 0, 0, size, 0, pieces=(Piece(0, size, source, 0),))
+    return Tree(entries.values())
+
+
+def test_accounts_are_read_by_name() -> None:
+    users = read_users("root:x:0:0:root:/root:/bin/bash\nbroken line\nanne::1000:1000::/home/anne:/bin/sh\n")
+    assert (users["anne"].password, users["anne"].uid, users["root"].shell) == ("", 1000, "/bin/bash")
+    assert read_groups("docker:x:996:anne,bob\nempty:x:5:\n")["docker"].members == ("anne", "bob")
+    assert read_shadow("anne:!:1:0:::::\n") == {"anne": "!"}
+
+
+def test_packages_are_read_with_their_state() -> None:
+    text = (
+        "Package: a\nStatus: install ok installed\nVersion: 1:2\nArchitecture: arm64\nInstalled-Size: 5\n"
+        "Conffiles:\n /etc/a 0123456789abcdef0123456789abcdef\n\nPackage: b\nStatus: deinstall ok config-files\n"
+    )
+    packages = read_packages(text)
+    assert (packages["a"].version, packages["a"].size_kib, list(packages["a"].conffiles)) == ("1:2", 5, ["/etc/a"])
+    assert packages["b"].status == "deinstall ok config-files"
+
+
+def test_changed_and_missing_files_of_packages_are_named(tmp_path: Path) -> None:
+    sums = {name: hashlib.md5(name.encode()).hexdigest() for name in ("good", "bad", "moved")}
+    tree = make_tree(
+        tmp_path,
+        {
+            "/usr/good": "good",
+            "/usr/bad": "worse",
+            "/usr/moved": "another package's",
+            "/usr/moved.distrib": "moved",
+            "/var/lib/dpkg/diversions": "/usr/moved\n/usr/moved.distrib\nother\n",
+            "/var/lib/dpkg/info/a.md5sums": f"{sums['good']}  usr/good\n{sums['bad']}  usr/bad\n"
+            f"{sums['bad']}  usr/gone\n{sums['moved']}  usr/moved\n",
+        },
+    )
+    assert find_changed_files(tree) == ["/usr/bad is not as its package delivers it", "/usr/gone is missing"]
+
+
+@pytest.mark.parametrize(
+    ("method", "mount", "files"),
+    [
+        (
+            "raspi",
+            "/boot/firmware",
+            {
+                "/boot/firmware/config.txt": "kernel=old\nkernel=linux\ninitramfs initrd\n",
+                "/boot/firmware/cmdline.txt": "root=X rw\n",
+            },
+        ),
+        (
+            "efi",
+            "/boot/firmware",
+            {"/boot/firmware/loader/entries/a.conf": "title A\nlinux /linux\ninitrd /initrd\noptions root=X rw\n"},
+        ),
+        (
+            "extlinux",
+            "/boot/firmware",
+            {
+                "/boot/extlinux/extlinux.conf": "label a\n\tlinux /boot/firmware/linux\n"
+                "\tinitrd /boot/firmware/initrd\n\tappend root=X rw\n\nlabel old\n\tlinux /boot/firmware/old\n"
+            },
+        ),
+    ],
+)
+def test_a_boot_entry_is_read(method: str, mount: str, files: dict[str, str], tmp_path: Path) -> None:
+    entry = read_boot_entry(make_tree(tmp_path, files), method, mount)
+    assert (entry.kernel, entry.initrd) == ("/boot/firmware/linux", "/boot/firmware/initrd")
+    assert entry.cmdline == ("root=X", "rw")
+
+
+def test_a_boot_entry_that_is_not_there_names_no_file(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path, {"/etc/x": ""})
+    assert not any(tree.find(read_boot_entry(tree, method, "/boot").kernel) for method in ("raspi", "efi", "extlinux"))
+
+
+def test_fstab_is_read_by_mount_point() -> None:
+    assert read_fstab(["PARTUUID=1-02 / ext4 noatime 0 1"])["/"].turn == 1
+
+
+def test_units_are_enabled_by_links_and_not_by_masked_ones(tmp_path: Path) -> None:
+    tree = make_tree(
+        tmp_path,
+        {
+            "/usr/lib/systemd/system/a.service": "[Service]\nExecStart=-/bin/maybe\nExecStartPre=/bin/gone x\n",
+            "/usr/lib/systemd/system/getty@.service": "[Service]\nExecStart=/bin/agetty\n",
+            "/bin/agetty": "",
+            "/etc/systemd/system/multi-user.target.wants/a.service": "->/usr/lib/systemd/system/a.service",
+            "/etc/systemd/system/getty.target.wants/getty@tty1.service": "->/usr/lib/systemd/system/getty@.service",
+            "/etc/systemd/system/multi-user.target.wants/m.service": "->/usr/lib/systemd/system/m.service",
+            "/etc/systemd/system/m.service": "->/dev/null",
+        },
+    )
+    services = Services(tree)
+    assert services.is_enabled("a.service")
+    assert services.is_enabled("getty@tty1.service")
+    assert not services.is_enabled("m.service")
+    assert not services.is_enabled("other.service")
+    assert services.find("getty@tty1.service")
+    assert services.missing_programs == ["a.service: /bin/gone"]
+
+
+def test_cloud_init_files_are_judged_by_the_images_own_schema(tmp_path: Path) -> None:
+    place = "/usr/lib/python3/dist-packages/cloudinit/config/schemas/s.json"
+    schema = '{"type": "object", "properties": {"hostname": {"type": "string"}}}'
+    tree = make_tree(tmp_path, {place: schema, "/good": "hostname: x\n", "/bad": "hostname: [x]\n", "/torn": "a: [\n"})
+    cloud = Cloud(tree)
+    assert cloud.problems("/good", "s.json") == []
+    assert "hostname" in cloud.problems("/bad", "s.json")[0]
+    assert cloud.problems("/torn", "s.json")
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture", "foreign"),
+    [(62, "amd64", False), (62, "arm64", True), (183, "arm64", False), (247, "arm64", False)],
+)
+def test_a_program_is_of_its_processor(machine: int, architecture: str, *, foreign: bool) -> None:
+    head = b"\x7fELF\x02\x01\x01" + bytes(11) + machine.to_bytes(2, "little")
+    assert is_foreign(head, architecture) is foreign
+    assert not is_foreign(b"#!/bin/sh", architecture)
+
+
+def make_blob(content: bytes, work: Path, **facts: object) -> BlobPlan:
+    (work / "blob").write_bytes(content)
+    given = {"offset_bytes": 512, "limit_bytes": 4096, "holes": (), **facts}
+    return BlobPlan("loader", "file", str(work / "blob"), None, **given)  # type: ignore[arg-type]
+
+
+def disk_with(content: bytes) -> Subject:
+    disk = bytes(512) + content
+    return cast(Subject, SimpleNamespace(read_disk=lambda offset, size: disk[offset : offset + size]))
+
+
+def test_a_blob_is_compared_byte_for_byte(tmp_path: Path) -> None:
+    blob = make_blob(b"abcdef" * 100, tmp_path)
+    assert differing_bytes(disk_with(b"abcdef" * 100), blob) == []
+    assert differing_bytes(disk_with(b"abcdef" * 99 + b"abcdeX"), blob) == [512 + 599]
+
+
+def test_a_truncated_blob_is_found(tmp_path: Path) -> None:
+    blob = make_blob(b"abcdef" * 100, tmp_path)
+    assert differing_bytes(disk_with(b"abcdef" * 50), blob)[0] == 512 + 300
+
+
+def test_holes_of_a_blob_and_the_disk_signature_are_not_compared(tmp_path: Path) -> None:
+    blob = make_blob(b"a" * 600, tmp_path, offset_bytes=0, holes=((100, 200),))
+    disk = bytearray(b"a" * 600)
+    disk[100:200] = bytes(100)
+    disk[440:446] = bytes(6)
+    subject = cast(Subject, SimpleNamespace(read_disk=lambda offset, size: bytes(disk[offset : offset + size])))
+    assert differing_bytes(subject, blob) == []
+    assert list(written_ranges(blob, 150)) == [(0, 100)]
