@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builder import log
+from builder.errors import RecipeError
 from builder.options import (
     BOARDS,
     DIST,
@@ -54,6 +55,8 @@ def verify(
     """Run the specs on an image and print what they found; exit code 10 when one is red."""
     with telling(json=json, verbose=verbose):
         wish = make_wish(boards, board, level=level, only=only, report=report, user_data=user_data)
+        if boot and host:
+            raise RecipeError("--boot and --host name two systems to ask", hint="give one of them")
         wish = replace(wish, boot=boot, host=host, identity=identity)
         found = verify_artefact(find_artefact(image, output), wish, state.resolve())
         _show_report(found, json=json)

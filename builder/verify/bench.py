@@ -89,6 +89,17 @@ class Running:
         return frozenset({"machine"} if self.machine else ())
 
 
+def check_reach(reach: Reach) -> None:
+    """Raise VerifyError unless the system lets us in."""
+    words = ["ssh", *reach.options(Path("none")), "-p", str(reach.port), f"{reach.user}@{reach.address}", "true"]
+    answer = run(words, ok=range(256), timeout_s=ANSWER_S)
+    if answer.code:
+        raise VerifyError(
+            f"{reach.url} does not let us in: {answer.stderr.strip() or answer.stdout.strip()}",
+            hint="try it by hand: ssh, with the same user and key",
+        )
+
+
 class Bench:
     """The system under test."""
 
@@ -127,7 +138,7 @@ class Bench:
         before = self.ask(BOOT_ID)
         self.call("sudo systemctl reboot")
         self.hang_up()
-        self._wait(lambda: greets(self.reach.port, self.reach.address) and self._boot_id() not in ("", before))
+        self._wait(lambda: self._boot_id() not in ("", before))
 
     def write_without_end(self) -> None:
         """Write a file for good, then go on writing others; return when some of them are on the disk."""
@@ -140,11 +151,12 @@ class Bench:
         cut_power(self.machine)
         self.hang_up()
         self.machine = self._later.enter_context(switched_on(self.machine, self._work))
-        self._wait(lambda: greets(self.reach.port) and self._boot_id() != "")
+        self._wait(lambda: self._boot_id() != "")
 
     def _wait(self, up: Callable[[], bool]) -> None:
         if self.machine:
-            wait(self.machine, up, what="ssh", timeout_s=BOOT_S)
+            # ssh waits a long time for a machine that takes the connection and says nothing yet.
+            wait(self.machine, lambda: greets(self.reach.port) and up(), what="ssh", timeout_s=BOOT_S)
         else:
             _wait_for(up)
         self.settle()

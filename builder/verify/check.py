@@ -20,6 +20,7 @@ from builder.plan.model import Plan
 from builder.recipe.load import list_boards
 from builder.run import run
 from builder.verify.artefact import Found, digest_disk, opened
+from builder.verify.bench import check_reach
 from builder.verify.ext4 import Place, is_ext4
 from builder.verify.fat import is_fat32
 from builder.verify.partitions import read_table
@@ -81,7 +82,9 @@ def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
 def _asked(task: Task, wish: Wish) -> Iterator[Task]:
     """Yield the task with the running system that the wish is about, if it is about one."""
     if wish.host:
-        yield replace(task, levels=("booted",), running=find_board(wish.host, wish.identity, task.make_plan()))
+        running = find_board(wish.host, wish.identity, task.make_plan())
+        check_reach(running.reach)
+        yield replace(task, levels=("booted",), running=running)
     elif wish.boot:
         with booted(task.make_plan(), Path(task.image), Path(task.scratch)) as running:
             yield replace(task, levels=(*task.levels, "booted"), running=running)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import builder
@@ -73,8 +72,3 @@ def _python_path() -> str:
     """Let the process find this very package, however it was found here."""
     here = str(Path(builder.__file__).resolve().parents[1])
     return os.pathsep.join(dict.fromkeys([here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))
-
-
-def without_image(task: Task) -> Task:
-    """Return the task for a running system alone: there is no image to read."""
-    return replace(task, image="", levels=("booted",))
