@@ -5,7 +5,7 @@ BOARD ?= rpi
 RUN := .venv/bin/boardwright
 
 .DEFAULT_GOAL := help
-.PHONY: help build verify plan boards shell doctor test check schema clean
+.PHONY: help build verify boot plan boards shell doctor test check schema clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ build: .venv/ready ## Build an image: make build BOARD=rpi [VERSION=1.0] [USER_D
 
 verify: .venv/ready ## Run the specs on the newest image of a board: make verify BOARD=rpi
 	@$(RUN) verify $(BOARD)
+
+boot: .venv/ready ## Boot the newest image of a board in QEMU, on this terminal: make boot BOARD=rpi
+	@$(RUN) boot $(BOARD)
 
 plan: .venv/ready ## Show every decision of a build: make plan BOARD=rpi
 	@$(RUN) plan $(BOARD)

@@ -8,8 +8,10 @@ Both are to come back after a restart.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from builder.verify.bench import Bench
 
@@ -17,6 +19,8 @@ IMAGE = "boardwright/probe"
 PORT = 18080
 PROJECT = "boardwright-probe"
 DIRECTORY = f"{PROJECT}.d"
+MEMORY = "/sys/fs/cgroup/memory.max"
+INTERFACES = "/proc/net/dev"
 SENTENCE = "the web service says hello"
 
 MAKE_IMAGE = f"""set -eu
@@ -38,11 +42,11 @@ docker import --change 'ENTRYPOINT ["/usr/bin/python3", "-I", "-S", "/probe.py"]
 """Makes the image; the program comes on stdin. What it needs of the system is named by ldd and dpkg."""
 
 
-@dataclass(frozen=True)
 class Containers:
     """The image and the two services on a system."""
 
-    bench: Bench
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
 
     def make_image(self, program: Path) -> None:
         """Make the image that containers start from."""
@@ -51,6 +55,12 @@ class Containers:
     def run(self, *words: str, options: str = "") -> str:
         """Run the probe in a container of its own and return what it said."""
         return self.bench.ask(f"docker run --rm {options} {IMAGE} {' '.join(words)}")
+
+    @cached_property
+    def lone(self) -> Mapping[str, Any]:
+        """What a container with 64 MiB, without network and with the system's /etc as /kept says of itself."""
+        options = "--memory 64m --network none --volume /etc:/kept:ro"
+        return dict(json.loads(self.run("report", MEMORY, INTERFACES, "/kept/hostname", options=options)))
 
     def start_services(self) -> None:
         """Write the compose file and bring it up."""

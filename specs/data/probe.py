@@ -4,12 +4,12 @@
 answer TEXT       answers HTTP with a text
 relay HOST PORT   answers HTTP with what another one answers
 greet HOST PORT   says what a server says first
-say TEXT          says it, and where it runs
-read FILE         says what is in a file
+report FILE...    says where it runs and what is in files, as JSON
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -50,10 +50,9 @@ def main(verb: str, *words: str) -> None:
         serve(lambda: receive(words[0], words[1], b"GET / HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")[2])
     elif verb == "greet":
         print(receive(words[0], words[1]).decode().strip())
-    elif verb == "say":
-        print(*words, os.uname().machine)
-    elif verb == "read":
-        print(Path(words[0]).read_text(encoding="ascii").strip())
+    elif verb == "report":
+        files = {name: Path(name).read_text(encoding="ascii").strip() for name in words}
+        print(json.dumps({"machine": os.uname().machine, "files": files}))
 
 
 main(*sys.argv[1:])

@@ -29,6 +29,7 @@ def call(image: Path, verb: str, *options: str | Path) -> Done:
     return done
 
 
+@pytest.mark.boot
 def test_an_image_without_boot_files_does_not_start(image: Path) -> None:
     done = call(image, "boot")
     assert done.returncode == VerifyError.exit_code
@@ -43,6 +44,7 @@ def test_user_data_that_is_none_is_said_before_the_work(image: Path, tmp_path: P
     assert "needed: #cloud-config" in done.stderr
 
 
+@pytest.mark.boot
 def test_a_board_of_hardware_only_is_not_booted_here(image: Path, tmp_path: Path) -> None:
     boards = tmp_path / "boards"
     subprocess.run(["cp", "--recursive", "boards", boards], check=True)
@@ -65,6 +67,7 @@ def test_an_address_that_is_none_is_said(image: Path) -> None:
     assert "--host: found 'board.local'" in done.stderr
 
 
+@pytest.mark.boot
 def test_a_board_that_does_not_answer_is_one_error_and_not_a_hundred(image: Path) -> None:
     done = call(image, "verify", "--host", "ssh://pirate@127.0.0.1:1")
     assert done.returncode == VerifyError.exit_code

@@ -61,6 +61,7 @@ def test_the_name_of_a_board_is_that_of_user_data_or_of_the_recipe(text: str, na
     assert find_board("ssh://board", None, replace(PLAN, user_data=file)).hostname == name
 
 
+@pytest.mark.boot
 def test_a_login_is_user_data_that_cloud_init_takes(tmp_path: Path) -> None:
     login = make_login(PLAN, tmp_path)
     check_user_data(login.user_data)
@@ -70,6 +71,7 @@ def test_a_login_is_user_data_that_cloud_init_takes(tmp_path: Path) -> None:
     assert login.user == "pirate"
 
 
+@pytest.mark.boot
 def test_two_logins_have_nothing_in_common(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
