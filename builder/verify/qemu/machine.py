@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -97,7 +99,21 @@ def switched_on(machine: Machine, work: Path) -> Iterator[Machine]:
 
 def use_console(machine: Machine) -> int:
     """Run a machine on our own terminal until it ends, and return QEMU's exit code."""
-    return attach(machine.argv)
+    with _terminal_kept():
+        return attach(machine.argv)
+
+
+@contextmanager
+def _terminal_kept() -> Iterator[None]:
+    """Give the terminal back as it was: QEMU changes it, and cannot undo that when it is killed."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def cut_power(machine: Machine) -> None:
