@@ -42,6 +42,7 @@ from builder.options import (
     ImageVersion,
     Json,
     NoCache,
+    NoVerify,
     NoWait,
     Output,
     ReuseRootfs,
@@ -102,6 +103,7 @@ def build(
     no_wait: NoWait = False,
     reuse_rootfs: ReuseRootfs = False,
     no_cache: NoCache = False,
+    no_verify: NoVerify = False,
     max_size: CacheSize = CACHE_SIZE,
     boards: Boards = BOARDS,
     state: State = STATE,
@@ -119,6 +121,7 @@ def build(
             emulation=emulation.value,
             wait=not no_wait,
             rootfs=load_use(reuse=reuse_rootfs, never=no_cache),
+            verify=not no_verify,
             cache_bytes=load_cache_size(max_size),
         )
         artefacts = build_on(engine.value, plan, choices, boards=boards.resolve())

@@ -122,6 +122,9 @@ ReuseRootfs = Annotated[
     bool, typer.Option("--reuse-rootfs", help="Take the last build's rootfs without asking for newer packages.")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Make the rootfs anew, also where nothing has changed.")]
+NoVerify = Annotated[
+    bool, typer.Option("--no-verify", help="Do not run the specs: for a board that is not finished yet.")
+]
 CacheSize = Annotated[
     str, typer.Option("--max-size", envvar="BOARDWRIGHT_CACHE_SIZE", help="What the caches may hold afterwards.")
 ]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from builder import log
 from builder.errors import RecipeError
@@ -29,6 +30,7 @@ from builder.options import (
     Verbose,
     make_wish,
 )
+from builder.rootfs import emulation as emulate
 from builder.session import print_table, telling
 from builder.verify.artefact import find_artefact
 from builder.verify.check import verify_artefact
@@ -57,7 +59,7 @@ def verify(
         wish = make_wish(boards, board, level=level, only=only, report=report, user_data=user_data)
         if boot and host:
             raise RecipeError("--boot and --host name two systems to ask", hint="give one of them")
-        wish = replace(wish, boot=boot, host=host, identity=identity)
+        wish = replace(wish, boot=boot, host=host, identity=identity, enter=_enter)
         found = verify_artefact(find_artefact(image, output), wish, state.resolve())
         _show_report(found, json=json)
         check_report(found)
@@ -78,6 +80,12 @@ def boot(
         with opened_seat(find_artefact(image, output), wish, state.resolve(), ssh_port=ssh_port) as seat:
             print(seat.ssh, flush=True)
             seat.use()
+
+
+def _enter(tree: Path, architecture: str) -> list[str]:
+    """Return the words that start a command in a tree. A few programs are not worth making twins for."""
+    how = emulate.choose(architecture=architecture, wanted="qemu")
+    return emulate.command(how, [], rootfs=tree, chroot=True)
 
 
 def _show_report(report: Report, *, json: bool) -> None:

@@ -17,6 +17,7 @@ from testinfra.host import Host
 
 from builder.plan.model import Plan
 from builder.recipe.model import Recipe
+from builder.run import Result, run
 from builder.verify.bench import Bench, Running, opened_bench
 from builder.verify.containers import Containers
 from builder.verify.plugin import PLAN, TASK, load_rows
@@ -76,6 +77,13 @@ def listed_packages(task: Task) -> Mapping[str, str]:
 def data(pytestconfig: pytest.Config, plan: Plan) -> Callable[[str], Mapping[str, Any]]:
     """Rows of a file of specs/data, for specs that need all of them at once."""
     return lambda name: load_rows(pytestconfig.rootpath / "data" / f"{name}.yaml", find_traits(plan))
+
+
+@pytest.fixture(scope="session")
+def call(task: Task) -> Callable[..., Result]:
+    """Runs a program of the image in its tree, and returns what it said (level chroot)."""
+    environment = {"PATH": "/usr/sbin:/usr/bin", "HOME": "/root"}
+    return lambda *argv: run([*task.chroot, *argv], env=environment, ok=range(256), timeout_s=120)
 
 
 @pytest.fixture(scope="session")

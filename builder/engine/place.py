@@ -24,6 +24,7 @@ def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> S
         *("--assembler", choices.assembler, "--compress", choices.compression, "--emulation", choices.emulation),
         *(["--no-wait"] if not choices.wait else []),
         *{"current": (), "asked": ("--reuse-rootfs",), "never": ("--no-cache",)}[choices.rootfs],
+        *([] if choices.verify else ["--no-verify"]),
         *("--max-size", str(choices.cache_bytes)),
     )
     inputs = {"--user-data": plan.user_data} if plan.user_data else {}

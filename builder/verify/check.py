@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder import log
-from builder.errors import RecipeError, disk_full_as_space_error
+from builder.errors import MachineError, RecipeError, disk_full_as_space_error
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards
 from builder.run import run
 from builder.verify.artefact import Found, digest_disk, opened
 from builder.verify.bench import check_reach
-from builder.verify.ext4 import Place, is_ext4
+from builder.verify.ext4 import Place, is_ext4, unpack
 from builder.verify.fat import is_fat32
 from builder.verify.partitions import read_table
 from builder.verify.report import Report, check_report, render_json
 from builder.verify.running import booted, find_board
+from builder.verify.subject import Subject
 from builder.verify.suite import run_specs
 from builder.verify.task import Task
 from builder.workspace import RELEASERS, Workspace, open_journal
@@ -58,6 +59,8 @@ class Wish:
     """Ask a board that runs instead: ssh://user@address:port."""
     identity: Path | None = None
     """The key for it."""
+    enter: Callable[[Path, str], Sequence[str]] | None = None
+    """(tree, architecture) → the words that start a command in the tree, for the level chroot."""
 
 
 def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
@@ -72,6 +75,8 @@ def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
         raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
     with open_scratch(state, "verify") as scratch, opened(path, scratch) as found:
         task = make_task(found, wish, scratch)
+        if "chroot" in task.levels and wish.enter:
+            task = replace(task, chroot=_prepare_chroot(task, wish.enter))
         with _asked(task, wish) as task, log.step(f"specs: {', '.join(task.levels)}"):
             report = run_specs(task, only=wish.only, log_file=scratch / "specs.log")
         write_reports(report, scratch, reports / found.name)
@@ -128,6 +133,21 @@ def verify_image(plan: Plan, image: Path, workspace: Workspace, *, packages: str
         check_report(report, hint=f"the whole story is in {workspace.log_file}")
     log.note(report.summary)
     return write_reports(report, scratch, scratch / image.name.removesuffix(".img"))
+
+
+def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> tuple[str, ...]:
+    """Unpack the root filesystem and return the words that start a command in it."""
+    if os.geteuid() != 0:
+        raise MachineError(
+            "the level chroot runs programs of the image in a tree, which only root may",
+            hint="run it as root, or with --level offline",
+        )
+    plan, tree = task.make_plan(), Path(task.scratch) / "root"
+    root = next(slot for slot in plan.disk.slots if slot.mount == "/")
+    tree.mkdir()
+    with log.step("unpack the root filesystem"):
+        unpack(Subject(Path(task.image), plan, tree).place(root), tree)
+    return tuple(enter(tree, plan.recipe.architecture.value))
 
 
 def make_task(found: Found, wish: Wish, scratch: Path) -> Task:

@@ -162,7 +162,7 @@ def remove_a_package(mutant: Mutant) -> None:
 
 
 def damage_a_program(mutant: Mutant) -> None:
-    mutant.edit("/usr/bin/ldd", "#! /bin/bash", "#! /bin/bush", mode=0o755)
+    mutant.edit("/usr/bin/ldd", "#!/bin/bash", "#!/bin/bush", mode=0o755)
 
 
 def disable_a_unit(mutant: Mutant) -> None:

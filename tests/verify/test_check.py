@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -156,6 +157,33 @@ def test_a_spec_of_ones_own_is_run_and_asks_in_sentences(
     report = verify_artefact(image, wish(only="own_spec"), tmp_path / "state")
     found = {verdict.sentence: verdict.outcome for verdict in report.verdicts}
     assert found == {"it has a (red)": "passed", "it has a (green)": "failed", "mine (1)": "passed"}
+
+
+def test_the_level_chroot_calls_programs_in_the_unpacked_tree(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "specs"
+    shutil.copytree(find_specs(), own)
+    (own / "own_spec.py").write_text(
+        "import pytest\npytestmark = pytest.mark.level('chroot')\n"
+        "def test_it_runs(call): assert call('x').stdout.split() == ['arm64', 'lib', 'x']\n"
+    )
+    monkeypatch.setattr(suite, "find_specs", lambda: own)
+
+    def enter(tree: Path, architecture: str) -> list[str]:
+        return ["echo", architecture, next((tree / "usr").iterdir()).name]
+
+    wished = wish(only="own_spec", levels=("offline", "chroot"), enter=enter)
+    report = verify_artefact(image, wished, tmp_path / "state")
+    assert [(verdict.name, verdict.outcome) for verdict in report.verdicts] == [("test_it_runs", "passed")]
+
+
+def test_the_level_chroot_is_for_root(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    wished = wish(levels=("offline", "chroot"), enter=lambda _tree, _architecture: ["true"])
+    with pytest.raises(MachineError, match="only root may") as caught:
+        verify_artefact(image, wished, tmp_path / "state")
+    assert "--level offline" in caught.value.hint
 
 
 def test_a_task_is_the_same_in_another_process(tmp_path: Path) -> None:
