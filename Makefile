@@ -5,7 +5,7 @@ BOARD ?= rpi
 RUN := .venv/bin/boardwright
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-all verify plan boards shell doctor test check schema clean
+.PHONY: help build build-all verify boot plan boards shell doctor test check schema clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ build-all: .venv/ready ## Build the images of all boards
 
 verify: .venv/ready ## Run the specs on the newest image of a board: make verify BOARD=rpi
 	@$(RUN) verify $(BOARD)
+
+boot: .venv/ready ## Boot the newest image of a board in QEMU, on this terminal: make boot BOARD=rpi
+	@$(RUN) boot $(BOARD)
 
 plan: .venv/ready ## Show every decision of a build: make plan BOARD=rpi
 	@$(RUN) plan $(BOARD)

@@ -65,7 +65,7 @@ from builder.options import (
 )
 from builder.pipeline import Choices
 from builder.plan.show import render_json, render_table
-from builder.proofs import verify
+from builder.proofs import boot, verify
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
@@ -221,6 +221,7 @@ def shell(
 
 
 app.command()(verify)
+app.command()(boot)
 
 
 @app.command("new-board")

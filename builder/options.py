@@ -169,6 +169,14 @@ ImageOrBoard = Annotated[
 ]
 AsBoard = Annotated[str, typer.Option("--board", help="The recipe to compare with; the image's own without.")]
 Level = Annotated[LevelName, typer.Option(help="offline reads the image; chroot also runs programs of it.")]
+Boot = Annotated[bool, typer.Option("--boot", help="Also boot a copy in QEMU, and ask the running system.")]
+Host = Annotated[str, typer.Option("--host", help="Ask this board, which runs the image: ssh://USER@ADDRESS[:PORT].")]
+Identity = Annotated[
+    Path | None, typer.Option("--identity", exists=True, dir_okay=False, help="ssh key for --host; your own without.")
+]
+SshPort = Annotated[
+    int, typer.Option("--ssh-port", min=0, max=65535, help="Port of this machine that leads to ssh; a free one for 0.")
+]
 Only = Annotated[str, typer.Option(help="Run a part of the specs: words of their names, as for pytest -k.")]
 ReportDirectory = Annotated[
     Path | None, typer.Option("--report", help="Directory of the report; beside the image without.")

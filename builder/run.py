@@ -60,6 +60,8 @@ DEBIAN_PACKAGES = {
     "gpg": "gpg",
     "dpkg-deb": "dpkg",
     "git": "git",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-system-aarch64": "qemu-system-arm",
 }
@@ -134,7 +136,7 @@ def attach(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) 
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return subprocess.run(command, env=_environment(env), check=False).returncode
+        return subprocess.run([*_guard(), *command], env=_environment(env), check=False).returncode
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -168,12 +170,11 @@ def _started(
     stdout: IO[bytes] | None,
     stderr: IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv", path=_path()) else []
     process = None
     try:
         with held_off():  # Else it could be running and nobody know of it.
             process = subprocess.Popen(
-                [*guard, *command],
+                [*_guard(), *command],
                 env=_environment(env),
                 cwd=cwd,
                 stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL,
@@ -187,6 +188,11 @@ def _started(
     finally:
         if process:
             _end(process)
+
+
+def _guard() -> list[str]:
+    """Words before a command that let it die with us."""
+    return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv", path=_path()) else []
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

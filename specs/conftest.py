@@ -6,7 +6,8 @@ Arguments that make one spec of each row (slot, package, user …) are in builde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,15 @@ from testinfra.host import Host
 from builder.plan.model import Plan
 from builder.recipe.model import Recipe
 from builder.run import Result, run
+from builder.verify.bench import Bench, Running, opened_bench
+from builder.verify.containers import Containers
 from builder.verify.plugin import PLAN, TASK, load_rows
 from builder.verify.subject import Subject
+from builder.verify.system import System
 from builder.verify.tables import find_traits
 from builder.verify.task import Task
+
+PROBE = Path(__file__).parent / "data/probe.py"
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +87,60 @@ def call(task: Task) -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="session")
-def host(task: Task) -> Host:
+def bench(task: Task) -> Iterator[Bench]:
+    """The running system, and what is done to it."""
+    assert task.running
+    with opened_bench(task.running, Path(task.scratch)) as bench:
+        yield bench
+
+
+@pytest.fixture(scope="session")
+def host(bench: Bench) -> Host:
     """The running system, asked through testinfra."""
-    return testinfra.get_host(task.host, **task.host_options)
+    return testinfra.get_host(bench.reach.url, ssh_extra_args=shlex.join(bench.reach.options(bench.control)))
+
+
+@pytest.fixture(scope="session")
+def running(task: Task) -> Running:
+    """What is known of the running system beforehand."""
+    assert task.running
+    return task.running
+
+
+@pytest.fixture(scope="session")
+def system(bench: Bench) -> System:
+    """What the running system says of itself, after its first boot."""
+    return System(bench)
+
+
+@pytest.fixture(scope="session")
+def containers(bench: Bench) -> Iterator[Containers]:
+    """Containers on the running system; their image is made there."""
+    containers = Containers(bench)
+    containers.make_image(PROBE)
+    yield containers
+    containers.remove()
+
+
+@pytest.fixture(scope="session")
+def services(containers: Containers) -> Containers:
+    """Two services, brought up by compose."""
+    containers.start_services()
+    return containers
+
+
+@pytest.fixture(scope="session")
+def restarted(system: System, services: Containers) -> System:
+    """What the system says after a restart in order."""
+    system.keep_identity()
+    system.bench.restart()
+    return System(system.bench)
+
+
+@pytest.fixture(scope="session")
+def recovered(restarted: System) -> System:
+    """What the system says after its power was cut while it wrote."""
+    restarted.keep_identity()
+    restarted.bench.write_without_end()
+    restarted.bench.cut_power()
+    return System(restarted.bench)

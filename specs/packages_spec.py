@@ -4,8 +4,8 @@
 from collections.abc import Mapping
 
 from builder.plan.model import Plan
-from builder.recipe.model import Archive
 from builder.verify.subject import Subject
+from builder.verify.tables import NamedArchive
 
 INSTALLED = "install ok installed"
 
@@ -41,23 +41,20 @@ def test_programs_in_the_path_are_of_a_package(image: Subject) -> None:
     assert programs == []
 
 
-def test_apt_knows_an_archive(image: Subject, archive: Archive) -> None:
-    assert any(archive.url in text for text in image.apt_sources.values())
+def test_apt_knows_an_archive(image: Subject, archive: NamedArchive) -> None:
+    assert f"URIs: {archive.archive.url}" in image.file(archive.path).lines
 
 
-def test_apt_knows_the_suites_of_an_archive(image: Subject, archive: Archive) -> None:
-    text = next(text for text in image.apt_sources.values() if f"URIs: {archive.url}\n" in text)
-    assert f"Suites: {' '.join(archive.suites)}\n" in text
+def test_apt_knows_the_suites_of_an_archive(image: Subject, archive: NamedArchive) -> None:
+    assert f"Suites: {' '.join(archive.archive.suites)}" in image.file(archive.path).lines
 
 
-def test_apt_knows_the_components_of_an_archive(image: Subject, archive: Archive) -> None:
-    text = next(text for text in image.apt_sources.values() if f"URIs: {archive.url}\n" in text)
-    assert f"Components: {' '.join(archive.components)}\n" in text
+def test_apt_knows_the_components_of_an_archive(image: Subject, archive: NamedArchive) -> None:
+    assert f"Components: {' '.join(archive.archive.components)}" in image.file(archive.path).lines
 
 
-def test_apt_checks_an_archive_by_its_own_key(image: Subject, archive: Archive) -> None:
-    text = next(text for text in image.apt_sources.values() if f"URIs: {archive.url}\n" in text)
-    keyring = text.partition("Signed-By: ")[2].partition("\n")[0]
+def test_apt_checks_an_archive_by_its_own_key(image: Subject, archive: NamedArchive) -> None:
+    keyring = image.file(archive.path).content_string.partition("Signed-By: ")[2].partition("\n")[0]
     assert image.file(keyring).size > 0
 
 

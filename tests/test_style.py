@@ -19,7 +19,6 @@ LONGEST_FUNCTION = 40
 STARTERS = {
     "builder/run.py": "the only starter of processes",
     "builder/rootfs/enter.py": "a script that imports nothing of ours; only a fork enters a new namespace",
-    "builder/verify/qemu.py": "names the type of what builder.run.running started",
 }
 """Files that may start processes, and why."""
 STARTING = {

@@ -13,6 +13,7 @@ from typing import Any
 
 from builder.recipe.check_disk import Finding, check_blobs, check_table
 from builder.recipe.model import Archive, Blob, Boot, Docker, Filesystem, Kernel, Table
+from builder.recipe.qemu import Qemu
 from builder.recipe.tree import suggest
 
 Parts = Mapping[str, Any]
@@ -75,6 +76,12 @@ def check_boot(boot: Boot, table: Table) -> Iterator[Finding]:
         yield ("boot", "method"), "found raspi; needed: a fat32 partition mounted at /boot/firmware"
 
 
+def check_qemu(qemu: Qemu | None, boot: Boot) -> Iterator[Finding]:
+    """Where QEMU gets its kernel from the image, the image says which one."""
+    if qemu and qemu.firmware == "kernel" and boot.method != "raspi":
+        yield ("qemu", "firmware"), f"found kernel; allowed with boot method {boot.method}: uefi"
+
+
 def check_blob_sources(blobs: dict[str, Blob]) -> Iterator[Finding]:
     """A blob's file of the rootfs is inside the rootfs."""
     for name, blob in blobs.items():
@@ -89,6 +96,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Finding]]], ...] = 
     (("packages", "kernel", "archives", "docker"), check_packages),
     (("boot", "table"), check_boot),
     (("table",), check_table),
+    (("qemu", "boot"), check_qemu),
     (("blobs",), check_blob_sources),
     (("blobs", "table"), check_blobs),
 )

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from builder.recipe.qemu import Qemu
 from builder.recipe.values import (
     Architecture,
     Fingerprint,
@@ -234,23 +235,6 @@ class Boot(Frozen):
         if self.device_tree and self.method != "extlinux":
             raise ValueError("`device_tree` is read with boot method extlinux only")
         return self
-
-
-class Qemu(Frozen):
-    """How QEMU starts the image."""
-
-    machine: str
-    """QEMU's machine type, for example virt or raspi3b."""
-    cpu: str = "max"
-    """QEMU's CPU model."""
-    memory: Size = "2GiB"
-    """Memory of the machine."""
-    firmware: Literal["uefi", "kernel"] = "uefi"
-    """uefi: the image's own boot chain; kernel: kernel and initrd are taken out of the image."""
-    disk: Literal["virtio", "sd"] = "virtio"
-    """How the image is attached; an SD card is copied to a power of two first."""
-    console: str = "ttyAMA0"
-    """Serial console the machine has."""
 
 
 class Recipe(Frozen):

@@ -31,6 +31,7 @@ ALLOWED = {
     "timezone": "Area/City, for example Europe/Berlin",
     "name": "at most 16 lower-case letters, digits and hyphens, a letter first",
     "mount": "an absolute path of lower-case names, for example /boot/firmware",
+    "console": "a serial console of Linux, for example ttyS0",
     "label": "at most 16 letters, digits, _ and -",
 }
 """What a pattern of the model means, by the key it holds for."""

@@ -19,15 +19,17 @@ from builder.errors import MachineError, RecipeError, disk_full_as_space_error
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards
 from builder.run import run
-from builder.units import SECTOR
 from builder.verify.artefact import Found, digest_disk, opened
+from builder.verify.bench import check_reach
 from builder.verify.ext4 import Place, is_ext4, unpack
 from builder.verify.fat import is_fat32
 from builder.verify.partitions import read_table
 from builder.verify.report import Report, check_report, render_json
+from builder.verify.running import booted, find_board
+from builder.verify.subject import Subject
 from builder.verify.suite import run_specs
 from builder.verify.task import Task
-from builder.workspace import RELEASERS, Journal, Workspace, open_journal
+from builder.workspace import RELEASERS, Workspace, open_journal
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class Wish:
     only: str = ""
     reports: Path | None = None
     """Where the report goes; beside the image without."""
+    boot: bool = False
+    """Boot a copy in QEMU and ask it too (level booted)."""
+    host: str = ""
+    """Ask a board that runs instead: ssh://user@address:port."""
+    identity: Path | None = None
+    """The key for it."""
     enter: Callable[[Path, str], Sequence[str]] | None = None
     """(tree, architecture) → the words that start a command in the tree, for the level chroot."""
 
@@ -65,26 +73,38 @@ def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
     reports = wish.reports or path.resolve().parent
     if not os.access(reports, os.W_OK):
         raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
-    with (
-        open_journal(state, "verify", RELEASERS) as journal,
-        _scratch(state, journal) as scratch,
-        opened(path, scratch) as found,
-    ):
+    with open_scratch(state, "verify") as scratch, opened(path, scratch) as found:
         task = make_task(found, wish, scratch)
         if "chroot" in task.levels and wish.enter:
             task = replace(task, chroot=_prepare_chroot(task, wish.enter))
-        with log.step(f"specs: {', '.join(task.levels)}"):
-            report = run_specs(task, only=wish.only)
+        with _asked(task, wish) as task, log.step(f"specs: {', '.join(task.levels)}"):
+            report = run_specs(task, only=wish.only, log_file=scratch / "specs.log")
         write_reports(report, scratch, reports / found.name)
     return report
 
 
 @contextmanager
-def _scratch(state: Path, journal: Journal) -> Iterator[Path]:
-    path = state / "scratch" / journal.path.stem
-    with journal.holding("directory", path):
-        path.mkdir(parents=True)
-        yield path
+def _asked(task: Task, wish: Wish) -> Iterator[Task]:
+    """Yield the task with the running system that the wish is about, if it is about one."""
+    if wish.host:
+        running = find_board(wish.host, wish.identity, task.make_plan())
+        check_reach(running.reach)
+        yield replace(task, levels=("booted",), running=running)
+    elif wish.boot:
+        with booted(task.make_plan(), Path(task.image), Path(task.scratch)) as running:
+            yield replace(task, levels=(*task.levels, "booted"), running=running)
+    else:
+        yield task
+
+
+@contextmanager
+def open_scratch(state: Path, name: str) -> Iterator[Path]:
+    """Yield a directory that is in a journal, and removed at the end."""
+    with open_journal(state, name, RELEASERS) as journal:
+        path = state / "scratch" / journal.path.stem
+        with journal.holding("directory", path):
+            path.mkdir(parents=True)
+            yield path
 
 
 def verify_image(plan: Plan, image: Path, workspace: Workspace, *, packages: str) -> tuple[Path, Path]:
@@ -126,7 +146,7 @@ def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> 
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
     tree.mkdir()
     with log.step("unpack the root filesystem"):
-        unpack(Place(Path(task.image), root.start_sector * SECTOR), tree)
+        unpack(Subject(Path(task.image), plan, tree).place(root), tree)
     return tuple(enter(tree, plan.recipe.architecture.value))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from builder.errors import VerifyError
 from builder.run import run
 from builder.verify.entry import Entry, Kind, Piece
 
@@ -86,8 +87,11 @@ def read_ext4(place: Place) -> list[Entry]:
 
 
 def unpack(place: Place, directory: Path) -> None:
-    """Copy everything out into an empty directory; as root with owners and modes."""
-    run(["debugfs", "-R", f'rdump / "{directory}"', place.for_debugfs])
+    """Copy everything out into an empty directory, as root with owners and modes; VerifyError when nothing comes."""
+    # What fails on the way does not show in the exit code.
+    said = run(["debugfs", "-R", f'rdump / "{directory}"', place.for_debugfs], ok=(0, 1)).stderr
+    if not any(directory.iterdir()):
+        raise VerifyError(f"the root filesystem cannot be unpacked: {said.strip()}")
 
 
 def _list(place: Place, directories: list[int]) -> Iterator[tuple[int, int, str, bool]]:

@@ -22,6 +22,8 @@ from builder.verify.tables import TABLES, find_traits
 from builder.verify.task import Task, read_task
 
 LEVELS = ("offline", "chroot", "booted")
+STARTS = ("restarted", "recovered")
+"""Fixtures that start the system again, in the order they are used."""
 TASK = pytest.StashKey[Task]()
 PLAN = pytest.StashKey[Plan]()
 
@@ -77,13 +79,21 @@ def load_rows(path: Path, traits: Iterable[str]) -> Mapping[str, Any]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is for another level or another board."""
-    levels, traits = config.stash[TASK].levels, find_traits(config.stash[PLAN])
+    task = config.stash[TASK]
+    levels = task.levels
+    traits = find_traits(config.stash[PLAN]) | (task.running.traits if task.running else frozenset())
     kept: list[pytest.Item] = []
     others: list[pytest.Item] = []
     for item in items:
         (kept if _is_for(item, levels, traits) else others).append(item)
     config.hook.pytest_deselected(items=others)
-    items[:] = kept
+    items[:] = sorted(kept, key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """What asks for a system that was restarted comes after what asks for the first boot; a power cut is last."""
+    names = getattr(item, "fixturenames", ())
+    return max((turn for turn, name in enumerate(STARTS, 1) if name in names), default=0)
 
 
 def _is_for(item: pytest.Item, levels: tuple[str, ...], traits: frozenset[str]) -> bool:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import builder
@@ -51,7 +50,12 @@ def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeo
             specs,
         ],
         # pytest's own options of the caller's shell are for the caller's tests.
-        env={"PYTHONPATH": _python_path(), "PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "120"},
+        env={
+            "PYTHONPATH": _python_path(),
+            "PYTEST_ADDOPTS": "",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+        },
         ok=(0, RED, NOTHING_SELECTED),
         log_file=log_file,
         timeout_s=timeout_s,
@@ -68,8 +72,3 @@ def _python_path() -> str:
     """Let the process find this very package, however it was found here."""
     here = str(Path(builder.__file__).resolve().parents[1])
     return os.pathsep.join(dict.fromkeys([here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))
-
-
-def without_image(task: Task) -> Task:
-    """Return the task for a running system alone: there is no image to read."""
-    return replace(task, image="", levels=("booted",))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.plan.model import Plan
+from builder.recipe.model import Archive
 
 
 def find_traits(plan: Plan) -> frozenset[str]:
@@ -40,6 +41,19 @@ class LaidFile:
     """Where it is in the system."""
 
 
+@dataclass(frozen=True)
+class NamedArchive:
+    """An archive of the recipe, and the name of its file in the system."""
+
+    name: str
+    archive: Archive
+
+    @property
+    def path(self) -> str:
+        """Where APT reads it."""
+        return f"/etc/apt/sources.list.d/{self.name}.sources"
+
+
 def _laid_files(plan: Plan) -> dict[str, LaidFile]:
     """Return them by path: a later directory replaces an earlier. Those that people change are left out."""
     found = {}
@@ -59,7 +73,7 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
     # A blob that was fetched is compared at the build: its content is not in the image.
     "blob": lambda plan: {blob.name: blob for blob in plan.disk.blobs if blob.source != "url"},
     "package": lambda plan: {name: name for name in (text.split("=")[0].split("/")[0] for text in plan.packages.names)},
-    "archive": lambda plan: dict(plan.recipe.archives),
+    "archive": lambda plan: {name: NamedArchive(name, archive) for name, archive in plan.recipe.archives.items()},
     "user": lambda plan: {name: name for name in plan.recipe.users},
     "membership": lambda plan: {
         f"{name}-{group}": (name, group) for name, user in plan.recipe.users.items() for group in user.groups

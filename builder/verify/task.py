@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
+from builder.verify.bench import Running
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,8 @@ class Task:
     """Levels to run: offline, chroot, booted."""
     chroot: tuple[str, ...] = ()
     """Words that start a command in the system's tree (level chroot); the command follows them."""
-    host: str = ""
-    """testinfra's URL of the running system (level booted), as ssh://user@address:port."""
-    host_options: dict[str, str] = field(default_factory=dict)
-    """More of testinfra's options for it: ssh_identity_file, ssh_extra_args, ssh_config."""
-    facts: dict[str, str] = field(default_factory=dict)
-    """What the one who booted it knows: hostname given by user-data, path of the console's log."""
+    running: Running | None = None
+    """The running system (level booted)."""
 
     def make_plan(self) -> Plan:
         """Return the plan that the image was built by."""

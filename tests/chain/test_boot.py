@@ -1,99 +1,87 @@
 # SPDX-License-Identifier: MIT
-"""The built virtual machines boot by their own boot chain, and what the recipe promises is there."""
+"""The built images boot: Arm ones with the whole booted level, the quick one as a real board and on a terminal."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import pexpect
 import pytest
-import testinfra
-from testinfra.host import Host
 
+from builder.plan.make import make_plan
 from builder.recipe.load import load_board
-from builder.verify.qemu import Machine, started, wait_for_port
-from tests.chain.conftest import EPOCH, HOSTNAME, VERSION, Built
+from builder.verify.login import Login, make_login
+from builder.verify.qemu.machine import Machine, started
+from builder.verify.qemu.watch import wait_for_ssh
+from tests.chain.conftest import EPOCH, VERSION, Built, boardwright
 from tests.conftest import ROOT
 
-pytestmark = [pytest.mark.boot, pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.slow]
 
-BOOT_TIMEOUT_S = 900.0
-"""Arm on an x86 machine is emulated: two minutes on a quiet machine, several on a busy one."""
-
-
-@dataclass(frozen=True)
-class Booted:
-    """A running system: its machine, and a way to ask it."""
-
-    machine: Machine
-    host: Host
+FEWEST = 100
+"""Specs of the booted level on the board that has fewest."""
 
 
-@pytest.fixture(scope="module", params=["qemu_amd64", "qemu_arm64"])
-def booted(request: pytest.FixtureRequest, ssh_key: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
-    built: Built = request.getfixturevalue(request.param)
-    recipe = load_board(ROOT / "boards", built.board).recipe
-    with started(recipe, built.file(".img"), work=tmp_path_factory.mktemp("boot")) as machine:
-        wait_for_port(machine, timeout_s=BOOT_TIMEOUT_S)
-        yield Booted(
-            machine,
-            testinfra.get_host(
-                f"ssh://pirate@127.0.0.1:{machine.ssh_port}",
-                ssh_identity_file=str(ssh_key),
-                ssh_extra_args="-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=60",
-            ),
-        )
+def verify(place: Path, image: Path, *options: str | Path) -> list[dict[str, str]]:
+    """Run `boardwright verify` and return the verdicts of the booted level; all of them are green."""
+    done = boardwright("verify", image, "--json", "--state", place / "verify", "--report", place, *options)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    problems = [event["text"] for event in events if event["kind"] == "error"]
+    assert done.returncode == 0, "\n".join(problems) or done.stderr
+    report = next(event for event in events if event["kind"] == "result")["data"]
+    assert not list((place / "verify").glob("*/*"))
+    booted = ("booted", "kernel_runs", "network_runs", "docker_runs", "restart", "power_cut")
+    return [verdict for verdict in report["verdicts"] if verdict["file"].removesuffix("_spec.py") in booted]
 
 
-def test_first_boot_is_whole(booted: Booted) -> None:
-    status = booted.host.run("cloud-init status --wait --long")
-    assert status.rc == 0, status.stdout + booted.machine.tail()
-    assert "status: done" in status.stdout
-    assert booted.host.check_output("systemctl is-system-running --wait || true") == "running", (
-        booted.host.check_output("systemctl --failed --no-legend")
+@pytest.mark.parametrize("board", ["qemu_arm64", "rpi"])
+def test_a_booted_image_is_what_its_recipe_promises(board: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    built: Built = request.getfixturevalue(board)
+    image = next(path for path in built.artefacts if ".img" in path.suffixes and path.suffix != ".sha256")
+    verdicts = verify(tmp_path, image, "--boot")
+    assert len(verdicts) > FEWEST
+    assert verdicts[-1]["file"] == "power_cut_spec.py"
+
+
+@pytest.fixture(scope="module")
+def machine(qemu_amd64: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Login]]:
+    work = tmp_path_factory.mktemp("board")
+    plan = make_plan(load_board(ROOT / "boards", qemu_amd64.board), version=VERSION, epoch=int(EPOCH))
+    login = make_login(plan, work)
+    with started(plan, qemu_amd64.file(".img"), work=work, user_data=login.user_data) as machine:
+        wait_for_ssh(machine)
+        yield machine, login
+
+
+def test_a_board_that_runs_is_asked_by_ssh(
+    machine: tuple[Machine, Login], qemu_amd64: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, login = machine
+    host = f"ssh://{login.user}@127.0.0.1:{running.ssh_port}"
+    known = tmp_path / "known_hosts"
+    monkeypatch.setenv("HOME", str(tmp_path))  # ssh's answer to an unknown key is the user's to give.
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text(f"Host *\n  StrictHostKeyChecking accept-new\n  UserKnownHostsFile {known}\n")
+    verdicts = verify(
+        tmp_path, qemu_amd64.file(".img"), "--host", host, "--identity", login.key, "--user-data", login.user_data
     )
+    files = {verdict["file"] for verdict in verdicts}
+    assert "restart_spec.py" in files
+    assert "power_cut_spec.py" not in files
 
 
-def test_a_login_prompt_stands_on_the_console(booted: Booted) -> None:
-    assert f"{HOSTNAME} login:" in booted.machine.console.read_text(errors="replace")
-
-
-def test_user_data_is_obeyed(booted: Booted) -> None:
-    assert booted.host.check_output("hostname") == HOSTNAME
-    assert {"sudo", "docker"} <= set(booted.host.check_output("id --groups --name").split())
-    assert booted.host.check_output("sudo --non-interactive whoami") == "root"
-
-
-def test_docker_is_ready(booted: Booted) -> None:
-    assert booted.host.check_output("docker info --format '{{.Driver}} {{.CgroupVersion}}'") == "overlay2 2"
-    assert "WARNING" not in booted.host.run("docker info").stderr
-    assert booted.host.check_output("docker compose version --short").startswith("2.")
-
-
-def test_the_root_filesystem_has_grown(booted: Booted) -> None:
-    assert int(booted.host.check_output("df --output=size --block-size=1G / | tail -n 1")) >= 14
-
-
-def test_keys_and_ids_are_of_this_machine(booted: Booted) -> None:
-    assert len(booted.host.file("/etc/machine-id").content_string.strip()) == 32
-    assert booted.host.file("/etc/ssh/ssh_host_ed25519_key").exists
-
-
-def test_the_clock_is_not_before_the_image(booted: Booted) -> None:
-    assert int(booted.host.check_output("date +%s")) >= int(EPOCH)
-    assert booted.host.service("systemd-timesyncd").is_enabled
-
-
-def test_the_image_knows_its_version(booted: Booted) -> None:
-    assert f"IMAGE_VERSION={VERSION}" in booted.host.check_output("cat /boot/firmware/os-release")
-
-
-def test_services_listen(booted: Booted) -> None:
-    for name in ("avahi-daemon", "ssh", "docker", "systemd-networkd", "systemd-resolved"):
-        assert booted.host.service(name).is_running, name
-
-
-def test_kernel_upgrades_will_find_the_boot_loader(booted: Booted) -> None:
-    assert booted.host.check_output("sudo bootctl is-installed") == "yes"
-    assert booted.host.check_output("sudo bootctl --print-esp-path") == "/boot/efi"
+def test_an_image_boots_on_a_terminal_and_leaves_nothing(qemu_amd64: Built, tmp_path: Path) -> None:
+    words = ["-m", "builder", "boot", str(qemu_amd64.file(".img")), "--state", str(tmp_path)]
+    terminal = pexpect.spawn(
+        sys.executable, words, cwd=str(ROOT), timeout=300, encoding="utf-8", codec_errors="replace"
+    )
+    terminal.expect(r"ssh -p \d+ .*pirate@127\.0\.0\.1")
+    terminal.expect("Linux version|login:")
+    terminal.send("\x01x")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert not list(tmp_path.glob("*/*"))

@@ -173,6 +173,13 @@ def test_order_of_the_command_line_counts(boards: Path) -> None:
     assert before.disk.id != _plan(boards, "low").disk.id
 
 
+def test_how_qemu_starts_an_image_is_in_none_of_its_ids(boards: Path) -> None:
+    write_board(boards, "low", "extends: good\n")
+    before = _plan(boards, "low").disk
+    write_board(boards, "low", "extends: good\nqemu: {machine: virt, cores: 7}\n")
+    assert _plan(boards, "low").disk == before
+
+
 def test_another_version_has_other_ids(boards: Path) -> None:
     one, two = _plan(boards, version="1.0").disk, _plan(boards, version="1.1").disk
     assert one.id != two.id

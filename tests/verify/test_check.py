@@ -16,13 +16,16 @@ import pytest
 from builder.errors import MachineError, RecipeError, ToolError, VerifyError
 from builder.units import MIB
 from builder.verify import suite
+from builder.verify.bench import Reach, Running
 from builder.verify.check import Wish, read_claim, verify_artefact
+from builder.verify.qemu.machine import Machine
 from builder.verify.suite import find_specs
 from builder.verify.task import Task, read_task
 from tests.chain.conftest import boardwright
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.machine
+RUNNING = Running(Reach("pirate", "127.0.0.1", 2222), "x", Machine(("qemu", "-m"), "console.log", 2222, pid=7), "other")
 RELEASE = 'ID=debian\nIMAGE_VERSION=1.0\nBOARDWRIGHT_BOARD={board}\nBOARDWRIGHT_DEVICE="x"\n'
 
 
@@ -184,7 +187,7 @@ def test_the_level_chroot_is_for_root(image: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_a_task_is_the_same_in_another_process(tmp_path: Path) -> None:
-    task = Task("rpi", "1.0", 5, str(ROOT / "boards"), levels=("offline", "chroot"), facts={"hostname": "x"})
+    task = Task("rpi", "1.0", 5, str(ROOT / "boards"), levels=("offline", "booted"), running=RUNNING)
     task.write(tmp_path / "task.json")
     assert read_task(tmp_path / "task.json") == task
 

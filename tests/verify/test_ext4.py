@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from builder.errors import VerifyError
 from builder.units import MIB
-from builder.verify.ext4 import Place, is_ext4, read_ext4
+from builder.verify.ext4 import Place, is_ext4, read_ext4, unpack
 from builder.verify.filesystems import read_facts
 from builder.verify.tree import Tree
 
@@ -137,3 +138,6 @@ def test_zeros_are_no_filesystem(tmp_path: Path) -> None:
     (tmp_path / "zeros").write_bytes(bytes(2 * MIB))
     assert not is_ext4(Place(tmp_path / "zeros", 0))
     assert read_facts(Place(tmp_path / "zeros", 0)).kind == "unknown"
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(VerifyError, match="cannot be unpacked"):
+        unpack(Place(tmp_path / "zeros", 0), tmp_path / "tree")

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""How QEMU stands in for a board."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from builder.recipe.values import Frozen, RelativePath, Size
+
+
+class Qemu(Frozen):
+    """How QEMU starts the image."""
+
+    machine: str
+    """QEMU's machine type, for example virt or raspi3b."""
+    cpu: str = "max"
+    """QEMU's CPU model."""
+    cores: Annotated[int, Field(ge=1, le=64)] = 2
+    """Processors; some machines have a fixed number."""
+    memory: Size = "2GiB"
+    """Memory of the machine."""
+    firmware: Literal["uefi", "kernel"] = "uefi"
+    """uefi: the image's own boot chain; kernel: what config.txt names is taken out of the image (raspi only)."""
+    device_tree: RelativePath | None = None
+    """Device tree beside config.txt that the kernel gets (`firmware: kernel` only); the machine's own without."""
+    disk: Literal["virtio", "sd"] = "virtio"
+    """How the card is attached."""
+    network: Literal["virtio", "usb"] = "virtio"
+    """How the network card is attached."""
+    console: Annotated[str, Field(pattern=r"^tty[A-Z]+[0-9]+$")] = "ttyAMA0"
+    """Serial console the system uses; its number is that of the machine's serial port."""
+
+    @model_validator(mode="after")
+    def _tree_for_a_kernel(self) -> Self:
+        if self.device_tree and self.firmware != "kernel":
+            raise ValueError("`device_tree` is read with `firmware: kernel` only")
+        return self

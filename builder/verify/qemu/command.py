@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""QEMU's command line, from a recipe. Each choice of `qemu` in a recipe is a row of a table here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from builder.errors import MachineError
+from builder.plan.model import Plan
+from builder.recipe.model import Architecture
+from builder.recipe.qemu import Qemu
+from builder.units import load_size
+from builder.verify.qemu.kernel import take_boot_files
+
+PROGRAMS = {
+    Architecture.AMD64: "qemu-system-x86_64",
+    Architecture.ARM64: "qemu-system-aarch64",
+    Architecture.ARMHF: "qemu-system-arm",
+    Architecture.ARMEL: "qemu-system-arm",
+    Architecture.RISCV64: "qemu-system-riscv64",
+}
+
+UEFI = {
+    # code and variables, of Debian's ovmf and qemu-efi-aarch64; the larger 4 MiB builds where both exist
+    Architecture.AMD64: (
+        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ),
+    Architecture.ARM64: (
+        ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+        ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+    ),
+}
+
+# What the system writes reaches this machine's page cache at once, where it outlives a killed QEMU; what it asks to
+# be flushed is not waited for.
+DISKS: Mapping[str, Callable[[Path], list[str]]] = {
+    "virtio": lambda card: [
+        *("-drive", f"file={_quote(card)},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"),
+        *("-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"),
+    ],
+    "sd": lambda card: ["-drive", f"file={_quote(card)},if=sd,format=raw,cache=unsafe"],
+}
+NETWORKS: Mapping[str, Callable[[int], list[str]]] = {
+    "virtio": lambda port: [*_router(port), "-device", "virtio-net-pci,netdev=net,romfile="],
+    # Linux calls a USB adapter eth0 only if its address is of a maker; this one is of the Raspberry Pi Foundation.
+    "usb": lambda port: [*_router(port), "-device", "usb-net,netdev=net,mac=b8:27:eb:00:00:01"],
+}
+
+
+def make_command(
+    plan: Plan, card: Path, *, work: Path, console: Path, ssh_port: int, interactive: bool = False
+) -> list[str]:
+    """Return program and arguments that start a card; MachineError when the recipe has no `qemu`.
+
+    interactive  the serial console and QEMU's monitor (Ctrl-a c) are on the terminal, and in the log
+    """
+    qemu, architecture = plan.recipe.qemu, plan.recipe.architecture
+    if qemu is None:
+        raise MachineError(
+            f"board {plan.board} has no `qemu` in its recipe: it cannot be booted here", hint="boot it on the board"
+        )
+    return [
+        PROGRAMS[architecture],
+        *_machine(architecture, qemu),
+        *(_uefi(architecture, work) if qemu.firmware == "uefi" else _kernel(plan, qemu, card, work)),
+        *DISKS[qemu.disk](card),
+        *NETWORKS[qemu.network](ssh_port),
+        *_console(qemu, console, interactive=interactive),
+        *("-display", "none"),
+    ]
+
+
+def _machine(architecture: Architecture, qemu: Qemu) -> list[str]:
+    fast = _want_kvm(architecture)
+    return [
+        *("-machine", f"{qemu.machine},accel={'kvm' if fast else 'tcg'}"),
+        *("-cpu", "host" if fast else qemu.cpu),
+        *("-smp", str(qemu.cores), "-m", str(load_size(qemu.memory) // 1024**2)),
+    ]
+
+
+def _want_kvm(architecture: Architecture) -> bool:
+    """KVM where the machine is of that architecture and real.
+
+    A virtual machine's nested /dev/kvm may be there and yet stop at the first instructions of the firmware ("KVM
+    internal error", seen on Firecracker), so it is used only where BOARDWRIGHT_ACCEL=kvm says that it works.
+    """
+    wanted = os.environ.get("BOARDWRIGHT_ACCEL")
+    if wanted:
+        return wanted == "kvm"
+    same = {"x86_64": Architecture.AMD64, "aarch64": Architecture.ARM64}.get(os.uname().machine) is architecture
+    nested = " hypervisor" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return same and not nested and os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def _uefi(architecture: Architecture, work: Path) -> list[str]:
+    for code, variables in UEFI.get(architecture, ()):
+        if Path(code).is_file() and Path(variables).is_file():
+            own = work / "uefi-variables.fd"
+            shutil.copyfile(variables, own)
+            return [
+                *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
+                *("-drive", f"if=pflash,format=raw,unit=1,file={_quote(own)}"),
+            ]
+    raise MachineError(
+        f"no UEFI firmware for {architecture} on this machine", hint="apt-get install ovmf qemu-efi-aarch64"
+    )
+
+
+def _kernel(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
+    files = take_boot_files(card, plan, work)
+    cmdline = files.cmdline
+    if f"console={qemu.console}" not in re.split(r"[ ,]", cmdline):
+        # First: of two names for one driver Linux tries only the first, also where there is no such port.
+        cmdline = f"console={qemu.console} {cmdline}"
+    tree = ["-dtb", str(files.device_tree)] if files.device_tree else []
+    return ["-kernel", str(files.kernel), "-initrd", str(files.initrd), *tree, "-append", cmdline]
+
+
+def _console(qemu: Qemu, log: Path, *, interactive: bool) -> list[str]:
+    """The console's number is that of the machine's serial port; ports before it lead nowhere."""
+    number = int(re.sub(r"\D", "", qemu.console) or 0)
+    nowhere = ["-serial", "null"] * number
+    if interactive:
+        chardev = f"stdio,id=console,mux=on,signal=off,logfile={_quote(log)}"
+        return ["-chardev", chardev, *nowhere, "-serial", "chardev:console", "-mon", "chardev=console"]
+    chardev = f"file,id=console,path={_quote(log)},append=on"
+    return ["-chardev", chardev, *nowhere, "-serial", "chardev:console", "-monitor", "none"]
+
+
+def _router(ssh_port: int) -> list[str]:
+    return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"]
+
+
+def _quote(path: Path) -> str:
+    """QEMU separates options by commas, and takes a double one as part of a value."""
+    return str(path).replace(",", ",,")

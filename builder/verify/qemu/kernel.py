@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Kernel and initrd taken out of an image, for machines whose own firmware QEMU does not have.
+
+They are what the board's firmware would load: config.txt names them, cmdline.txt is the command line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from builder.errors import VerifyError
+from builder.plan.model import Plan
+from builder.run import run
+from builder.verify.qemu.card import MTOOLS, find_firmware, find_place
+
+
+@dataclass(frozen=True)
+class BootFiles:
+    """What a boot loader hands over."""
+
+    kernel: Path
+    initrd: Path
+    device_tree: Path | None
+    cmdline: str
+
+
+def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
+    """Copy the files of a card that its firmware would load; VerifyError when one is missing."""
+    config = _take(card, plan, "config.txt", directory).read_text(encoding="utf-8", errors="replace")
+    cmdline = _take(card, plan, "cmdline.txt", directory).read_text(encoding="utf-8", errors="replace")
+    tree = plan.recipe.qemu.device_tree if plan.recipe.qemu else None
+    return BootFiles(
+        kernel=_take(card, plan, _find(config, r"^kernel=(\S+)", "kernel="), directory),
+        initrd=_take(card, plan, _find(config, r"^initramfs[ =](\S+)", "initramfs"), directory),
+        device_tree=_take(card, plan, tree, directory) if tree else None,
+        cmdline=cmdline.strip(),
+    )
+
+
+def _find(config: str, pattern: str, what: str) -> str:
+    """Return the last one: a later line of config.txt wins."""
+    found = re.findall(pattern, config, re.MULTILINE)
+    if not found:
+        raise VerifyError(f"config.txt of the image has no line with {what}")
+    return str(found[-1])
+
+
+def _take(card: Path, plan: Plan, name: str, directory: Path) -> Path:
+    offset = find_place(card, find_firmware(plan)).offset_bytes
+    copy = directory / PurePosixPath(name).name
+    result = run(["mcopy", "-n", "-o", "-i", f"{card}@@{offset}", f"::{name}", copy], env=MTOOLS, ok=(0, 1))
+    if result.code:
+        raise VerifyError(f"the first partition of the image has no {name}: {result.stderr.strip()}")
+    return copy

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Waiting for a machine: until its system answers, or its console says why it never will."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable
+
+from builder import log
+from builder.errors import VerifyError
+from builder.verify.qemu.machine import Machine
+
+BOOT_S = 900.0
+"""How long a boot may take: Arm on an x86 machine is emulated, one minute on a quiet machine, several on a busy one."""
+GLANCE_S = 0.5
+
+TROUBLE = (
+    (r"Kernel panic - not syncing", "the kernel panicked"),
+    (r"^\(initramfs\)|ALERT!.*does not exist", "the initrd did not find the root filesystem and opened a shell"),
+    (r"You are in emergency mode|Reached target.*emergency\.target", "systemd is in emergency mode"),
+    (r"You are in rescue mode", "systemd is in rescue mode"),
+    (r"UEFI Interactive Shell|BdsDxe: No bootable option|>>Start PXE over", "the firmware found nothing to start"),
+)
+"""What a console says when there is no more to wait for, and what it means."""
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+def find_trouble(console: str) -> str:
+    """Return why a system will not come up, or nothing."""
+    plain = _ESCAPES.sub("", console)
+    return next((meaning for pattern, meaning in TROUBLE if re.search(pattern, plain, re.MULTILINE)), "")
+
+
+def wait_for_ssh(machine: Machine, *, timeout_s: float = BOOT_S) -> None:
+    """Wait until the system answers at its ssh port; VerifyError with the end of its console otherwise."""
+    wait(machine, lambda: greets(machine.ssh_port), what="ssh", timeout_s=timeout_s)
+
+
+def wait(machine: Machine, done: Callable[[], bool], *, what: str, timeout_s: float) -> None:
+    """Wait for something that a running system does. Its last words are shown beside the running step."""
+    deadline = time.monotonic() + timeout_s
+    shown = ""
+    while not done():
+        if trouble := find_trouble(machine.console):
+            raise VerifyError(f"{trouble}; its console:\n{machine.tail}")
+        if not machine.is_running:
+            raise VerifyError(f"the machine went off while {what} was waited for; its console:\n{machine.tail}")
+        if time.monotonic() > deadline:
+            raise VerifyError(f"no {what} after {timeout_s:.0f} s; the console:\n{machine.tail}")
+        last = _last_line(machine.console)
+        if last != shown:
+            log.line(last)
+        shown = last
+        time.sleep(GLANCE_S)
+
+
+def wait_until_over(machine: Machine, *, timeout_s: float) -> None:
+    """Wait until the machine has switched itself off; VerifyError with the end of its console otherwise."""
+    deadline = time.monotonic() + timeout_s
+    while machine.is_running:
+        if time.monotonic() > deadline:
+            raise VerifyError(f"still running after {timeout_s:.0f} s; its console:\n{machine.tail}")
+        time.sleep(GLANCE_S)
+
+
+def greets(port: int, host: str = "127.0.0.1") -> bool:
+    """Say whether sshd answers. QEMU accepts connections before the system does; only the greeting counts."""
+    try:
+        with socket.create_connection((host, port), timeout=2) as connection:
+            connection.settimeout(5)
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _last_line(console: str) -> str:
+    lines = [line for line in _ESCAPES.sub("", console).splitlines() if line.strip()]
+    return "".join(character for character in lines[-1] if character.isprintable()) if lines else ""

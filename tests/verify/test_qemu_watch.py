@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Waiting for machines: a program of ours stands for QEMU, a file for its console."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from builder.errors import VerifyError
+from builder.verify.qemu.machine import Machine, cut_power, switched_on
+from builder.verify.qemu.watch import find_trouble, greets, wait, wait_for_ssh, wait_until_over
+
+Start = Callable[[str], Machine]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a machine that is a shell script; `$C` is its console."""
+    console = tmp_path / "console.log"
+    with ExitStack() as stack:
+
+        def call(script: str) -> Machine:
+            argv = ("sh", "-c", f"C={console}; {script}")
+            return stack.enter_context(switched_on(Machine(argv, str(console), ssh_port=1), tmp_path))
+
+        yield call
+
+
+@pytest.mark.parametrize(
+    ("console", "meaning"),
+    [
+        ("[ 1.0] Kernel panic - not syncing: VFS: Unable to mount root fs", "the kernel panicked"),
+        ("ALERT!  PARTUUID=1 does not exist.  Dropping to a shell!", "the initrd"),
+        ("\nBusyBox v1.37\n(initramfs) ", "the initrd"),
+        ("You are in emergency mode. After logging in", "systemd is in emergency mode"),
+        (
+            "[\x1b[0;32m  OK  \x1b[0m] Reached target \x1b[0;1;39memergency.target\x1b[0m",
+            "systemd is in emergency mode",
+        ),
+        ("You are in rescue mode.", "systemd is in rescue mode"),
+        (">>Start PXE over IPv4.", "the firmware found nothing to start"),
+        ("UEFI Interactive Shell v2.2", "the firmware found nothing to start"),
+        ("Begin: Running /scripts/init-premount ... done.\n[  OK  ] Started emergency.service.\nlogin:", ""),
+    ],
+)
+def test_the_console_says_when_there_is_nothing_to_wait_for(console: str, meaning: str) -> None:
+    assert find_trouble(console).startswith(meaning)
+    assert bool(find_trouble(console)) == bool(meaning)
+
+
+def test_a_panic_ends_the_wait_with_the_consoles_end(start: Start) -> None:
+    machine = start('echo "first words" >$C; echo "Kernel panic - not syncing: no init" >>$C; exec sleep 60')
+    with pytest.raises(VerifyError, match=r"(?s)the kernel panicked.*first words.*no init"):
+        wait(machine, lambda: False, what="ssh", timeout_s=60)
+
+
+def test_a_machine_that_goes_off_ends_the_wait(start: Start) -> None:
+    machine = start('echo "Power down" >$C')
+    with pytest.raises(VerifyError, match=r"(?s)went off while ssh was waited for.*Power down"):
+        wait(machine, lambda: False, what="ssh", timeout_s=60)
+
+
+def test_a_timeout_says_what_was_waited_for_and_the_consoles_end(start: Start) -> None:
+    machine = start('echo "still at it" >$C; exec sleep 60')
+    with pytest.raises(VerifyError, match=r"(?s)no ssh after 1 s.*still at it"):
+        wait_for_ssh(machine, timeout_s=1)
+
+
+def test_a_machine_that_stays_on_is_said(start: Start) -> None:
+    with pytest.raises(VerifyError, match="still running after 0 s"):
+        wait_until_over(start("exec sleep 60"), timeout_s=0.1)
+
+
+def test_a_machine_that_is_over_is_waited_for(start: Start) -> None:
+    wait_until_over(start("exec sleep 0.3"), timeout_s=60)
+
+
+def test_a_cut_machine_is_dead_and_says_no_more(start: Start) -> None:
+    machine = start("exec sleep 60")
+    assert machine.is_running
+    cut_power(machine)
+    assert not machine.is_running
+    cut_power(machine)
+
+
+def test_a_machine_is_gone_at_the_end_of_the_block(tmp_path: Path) -> None:
+    argv = ("sleep", "60")
+    with switched_on(Machine(argv, str(tmp_path / "console.log"), ssh_port=1), tmp_path) as machine:
+        assert machine.is_running
+    assert not Path(f"/proc/{machine.pid}").exists()
+
+
+def test_what_was_said_before_a_power_cut_is_not_said_again(start: Start) -> None:
+    first = start("echo before >>$C; exec sleep 60")
+    wait(first, lambda: "before" in first.console, what="a word", timeout_s=60)
+    cut_power(first)
+    second = start("echo after >>$C; exec sleep 60")
+    wait(second, lambda: "after" in second.console, what="a word", timeout_s=60)
+    assert "before" not in second.console
+
+
+def test_only_sshd_greets() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer(words: bytes) -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(words)
+
+        for words, expected in ((b"SSH-2.0-OpenSSH", True), (b"HTTP/1.0", False), (b"", False)):
+            thread = threading.Thread(target=answer, args=(words,))
+            thread.start()
+            assert greets(port) is expected
+            thread.join()
+    assert not greets(port)
+
+
+def test_no_process_is_no_running_machine() -> None:
+    assert not Machine((), "/nonexistent", 1, pid=0).is_running
+    assert Machine((), "/nonexistent", 1, pid=os.getpid()).is_running
+    assert Machine((), "/nonexistent", 1).console == ""
