@@ -66,9 +66,7 @@ def release(plan: Plan) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def listed_packages(task: Task) -> Mapping[str, str]:
-    """Versions by name, of the list that the build handed out beside the image."""
-    if not task.packages:
-        pytest.skip("there is no list of packages beside the image")
+    """Versions by name, of the list that the build handed out beside the image. Without one its spec is left out."""
     rows = [line.split("\t") for line in Path(task.packages).read_text(encoding="utf-8").splitlines()[1:]]
     return {row[0]: row[1] for row in rows}
 

@@ -80,12 +80,11 @@ def load_rows(path: Path, traits: Iterable[str]) -> Mapping[str, Any]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is for another level or another board."""
     task = config.stash[TASK]
-    levels = task.levels
     traits = find_traits(config.stash[PLAN]) | (task.running.traits if task.running else frozenset())
     kept: list[pytest.Item] = []
     others: list[pytest.Item] = []
     for item in items:
-        (kept if _is_for(item, levels, traits) else others).append(item)
+        (kept if _is_for(item, task, traits) else others).append(item)
     config.hook.pytest_deselected(items=others)
     items[:] = sorted(kept, key=_turn)
 
@@ -96,12 +95,13 @@ def _turn(item: pytest.Item) -> int:
     return max((turn for turn, name in enumerate(STARTS, 1) if name in names), default=0)
 
 
-def _is_for(item: pytest.Item, levels: tuple[str, ...], traits: frozenset[str]) -> bool:
+def _is_for(item: pytest.Item, task: Task, traits: frozenset[str]) -> bool:
     level = item.get_closest_marker("level")
     needs = {need for mark in item.iter_markers("needs") for need in mark.args}
     callspec = getattr(item, "callspec", None)
     has_rows = callspec is None or all(not _is_empty(value) for value in callspec.params.values())
-    return (level.args[0] if level else LEVELS[0]) in levels and needs <= traits and has_rows
+    has_list = bool(task.packages) or "listed_packages" not in getattr(item, "fixturenames", ())
+    return (level.args[0] if level else LEVELS[0]) in task.levels and needs <= traits and has_rows and has_list
 
 
 def _is_empty(value: object) -> bool:

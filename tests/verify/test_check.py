@@ -125,6 +125,14 @@ def test_words_that_no_spec_has_are_said(image: Path, tmp_path: Path) -> None:
         verify_artefact(image, wish(only="unicorn"), tmp_path / "state")
 
 
+def test_without_a_list_of_packages_its_spec_is_left_out(image: Path, tmp_path: Path) -> None:
+    only = wish(only="packages_are_those_of_the_list")
+    with pytest.raises(VerifyError, match="no spec was run"):
+        verify_artefact(image, only, tmp_path / "state")
+    (tmp_path / "card.packages").write_text("name\tversion\n")
+    assert len(verify_artefact(image, only, tmp_path / "state").verdicts) == 1
+
+
 def test_a_spec_that_cannot_be_read_is_no_verdict(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "specs"
     shutil.copytree(find_specs(), own)
