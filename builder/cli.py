@@ -6,7 +6,7 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -126,12 +126,8 @@ def build(
     """Build images: dist/boardwright-BOARD-VERSION.img.zst of each board, its checksum and its list of packages."""
     with telling(json=json, verbose=verbose):
         names = choose_boards(boards, board, everything=everything)
-        choices = Choices(
-            state.resolve(),
-            output.resolve(),
-            assembler=assembler.value,
-            compression=compress.value,
-            emulation=emulation.value,
+        choices = replace(
+            Choices(state.resolve(), output.resolve(), assembler.value, compress.value, emulation.value),
             wait=not no_wait,
             rootfs=load_use(reuse=reuse_rootfs, never=no_cache),
             have=tuple(have or ()),

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Layers that machines share by a bucket: taken where they are right, made where they are not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from builder import log
+from builder.remote import Remote, open_remote
+from builder.rootfs import overlay, share
+from builder.rootfs.kept import Kept, digest_trees, find_kept, write_kept
+from builder.rootfs.share import send_layer, take_layer
+from builder.run import run
+from builder.shared import load_location
+from builder.store import Store
+from builder.workspace import Workspace, open_workspace
+from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
+from tests.rootfs.boards import plan_board
+from tests.rootfs.system import Made, take_rootfs
+
+pytestmark = pytest.mark.machine
+
+
+class Story:
+    """A sink that keeps what was said."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def show(self, event: log.Event) -> None:
+        self.texts.append(event.text)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with serve_bucket() as served:
+        yield served
+
+
+Mode = Literal["ro", "rw"]
+
+
+def opened(bucket: Bucket, mode: Mode = "rw") -> AbstractContextManager[Remote]:
+    place = load_location(bucket.location, mode)
+    assert place
+    return open_remote(place)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with open_workspace(tmp_path / "state", "board") as one:
+        yield one
+
+
+@pytest.fixture
+def layer(tmp_path: Path, workspace: Workspace) -> Kept:
+    """A layer with all that is hard to carry: a removed file, a replaced directory, a capability, an owner, a link."""
+    low = tmp_path / "low"
+    (low / "dir").mkdir(parents=True)
+    for name in ("gone", "dir/old"):
+        (low / name).touch()
+    below = overlay.Layer(low, is_whole=True)
+    aside = workspace.scratch / "made"
+    with overlay.changing([below], aside / "tree", workspace) as (tree, is_whole):
+        assert not is_whole
+        (tree / "gone").unlink()
+        (tree / "dir/old").unlink()
+        (tree / "dir").rmdir()
+        (tree / "dir").mkdir()
+        (tree / "program").write_text("#!/bin/sh\n")
+        run(["chown", "1000:1001", tree / "program"])
+        run(["setcap", "cap_net_raw+ep", tree / "program"])
+        (tree / "also").hardlink_to(tree / "program")
+        (tree / "link").symlink_to("program")
+    write_kept(aside, is_whole=False, below=(), packages=(), origins={})
+    directory = tmp_path / "one/layers/packages-trixie-arm64-0a"
+    directory.parent.mkdir(parents=True)
+    aside.rename(directory)
+    kept = find_kept(directory)
+    assert kept
+    return kept
+
+
+def send(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, mode: Mode = "rw") -> None:
+    with opened(bucket, mode) as remote:
+        send_layer(Store(tmp_path / "one/store", remote), layer, workspace)
+
+
+def take(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> tuple[Kept | None, list[str]]:
+    """Take the layer on another machine; return it and what was said."""
+    story = Story()
+    with log.use(story), opened(bucket, "ro") as remote:
+        directory = tmp_path / "two/layers" / layer.directory.name
+        return take_layer(Store(tmp_path / "two/store", remote), directory, workspace), story.texts
+
+
+def test_it_comes_out_as_it_went_in(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> None:
+    send(bucket, layer, tmp_path, workspace)
+    taken, _ = take(bucket, layer, tmp_path, workspace)
+    assert taken
+    assert taken.digest == layer.digest == digest_trees(taken.directory)
+    assert taken.directory == tmp_path / "two/layers" / layer.directory.name
+    with overlay.opened([overlay.Layer(tmp_path / "low", is_whole=True), taken.layer], workspace, "seen") as seen:
+        assert sorted(path.relative_to(seen).as_posix() for path in seen.rglob("*")) == [
+            "also",
+            "dir",
+            "link",
+            "program",
+        ]
+        assert "cap_net_raw=ep" in run(["getcap", seen / "program"]).stdout
+        assert (seen / "also").stat().st_ino == (seen / "program").stat().st_ino
+
+
+def test_the_same_layer_is_the_same_archive(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> None:
+    send(bucket, layer, tmp_path, workspace)
+    before = set(bucket.list_keys())
+    (layer.directory / "tree/program").read_text()
+    send(bucket, layer, tmp_path, workspace)
+    assert set(bucket.list_keys()) == before
+
+
+def test_who_only_reads_packs_nothing(
+    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share, "run", None)
+    send(bucket, layer, tmp_path, workspace, mode="ro")
+    assert list(bucket.list_keys()) == []
+
+
+def test_what_is_not_there_is_a_miss(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> None:
+    assert take(bucket, layer, tmp_path, workspace)[0] is None
+
+
+Spoil = Callable[[Path], None]
+
+
+def _no_archive(archive: Path) -> None:
+    archive.write_bytes(b"no archive\n")
+
+
+def _other_content(archive: Path) -> None:
+    """An archive that unpacks well, of a tree that is not what its record says."""
+    inside = archive.parent / "inside"
+    inside.mkdir()
+    run(["tar", "--extract", "--zstd", f"--file={archive}", f"--directory={inside}"])
+    (inside / "tree/program").write_text("#!/bin/sh\nrm -rf /\n")
+    run(["tar", "--create", "--zstd", f"--file={archive}", f"--directory={inside}", "."])
+
+
+@pytest.mark.parametrize("spoil", [_no_archive, _other_content])
+def test_what_is_not_the_layer_is_not_taken(
+    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, spoil: Spoil
+) -> None:
+    name = f"layer/{layer.directory.name}"
+    send(bucket, layer, tmp_path, workspace)
+    with opened(bucket) as remote:
+        store = Store(tmp_path / "three", remote)
+        ref = store.find_ref(name)
+        assert ref
+        assert store.place(ref.sha256, tmp_path / "archive")
+        spoilt = shutil.copyfile(tmp_path / "archive", tmp_path / "spoilt")
+        spoil(spoilt)
+        store.set_ref(name, store.take(spoilt), {})
+    taken, said = take(bucket, layer, tmp_path, workspace)
+    assert taken is None
+    assert any("cannot be unpacked" in text or "somebody has changed it" in text for text in said)
+    assert not (tmp_path / "two/layers" / layer.directory.name).exists()
+
+
+def test_where_overlayfs_is_missing_a_layer_on_another_is_of_no_use(
+    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(bucket, layer, tmp_path, workspace)
+    monkeypatch.setattr(share, "find_obstacle", lambda _: "not today")
+    assert take(bucket, layer, tmp_path, workspace)[0] is None
+
+
+@pytest.mark.slow
+def test_a_machine_with_nothing_builds_from_anothers_layers(made: Made, bucket: Bucket, tmp_path: Path) -> None:
+    """The first makes them and sends them, with the packages; the second has neither."""
+
+    def build(name: str, remote: Remote) -> tuple[Kept, list[str]]:
+        story = Story()
+        with log.use(story), open_workspace(tmp_path / name, "board") as workspace:
+            plan = plan_board(made.boards, "board")
+            cache = tmp_path / name / "cache"
+            return take_rootfs(plan, workspace, cache=cache, remote=remote), story.texts
+
+    run(["mkdir", "-p", tmp_path / "first/cache"])
+    run(["cp", "--archive", made.state / "cache/store", tmp_path / "first/cache/store"])
+    with opened(bucket) as remote:
+        first, _ = build("first", remote)
+    with opened(bucket, "ro") as remote:
+        second, said = build("second", remote)
+    assert second.digest == first.digest == made.kept.digest
+    assert not any(text.startswith(("base: ", "packages: ", "download ")) for text in said)
+    assert sum("taken" in text and text.startswith("layer ") for text in said) == 2
