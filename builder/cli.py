@@ -23,6 +23,7 @@ from builder.engine.place import build_on
 from builder.engine.rows import open_rows
 from builder.engine.several import Order, build_several, first_error
 from builder.errors import BoardwrightError, MachineError
+from builder.foresee import foresee
 from builder.options import (
     BOARDS,
     CACHE_SIZE,
@@ -69,7 +70,6 @@ from builder.proofs import boot, verify
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
-from builder.rootfs.foresee import foresee
 from builder.session import print_artefacts, print_table, show_artefacts, show_error, telling
 from builder.shared import load_location
 

@@ -15,7 +15,7 @@ from builder.fetch import fetch
 from builder.image.assemble import make_image
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact, Compression, make_artefact, render_packages
-from builder.release.made import find_artefact_inputs, find_made, write_made
+from builder.release.made import RECORD, find_artefact_inputs, find_made, write_made
 from builder.rootfs.kept import opened_rootfs
 from builder.rootfs.make import Use, find_rootfs, make_rootfs
 from builder.shared import Location
@@ -75,7 +75,7 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
         wanted = find_rootfs(plan, workspace, store, emulation=choices.emulation, cache=cache, use=choices.rootfs)
         inputs = find_artefact_inputs(plan, choices.compression, verified=choices.verify)
         origin = {**inputs, "rootfs": wanted.key}
-        record = workspace.room / "artefacts.json"
+        record = workspace.room / RECORD
         if choices.rootfs != "never" and (made := find_made(record, origin, choices.output, choices.have)):
             log.note("the artefacts of the last build are taken: nothing has changed")
             return made

@@ -41,6 +41,7 @@ FLOORS = {
     "device": 4,
     "hub": 4,
     "pipeline": 5,
+    "foresee": 5,
     "ci": 6,
     "engine": 7,
     "options": 7,

@@ -38,6 +38,8 @@ from builder.engine.transfer import BOARDS, get_artefacts, put_inputs, put_secre
 from builder.errors import BoardwrightError, Interrupted, ToolError
 from builder.interrupts import queued
 from builder.release.artefact import Artefact
+from builder.release.made import RECORD as ARTEFACTS
+from builder.rootfs.kept import RECORD as ROOTFS
 from builder.workspace import Journal, open_journal
 
 STOP_S = 30
@@ -121,7 +123,9 @@ def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcom
             except BoardwrightError as error:
                 _bring_log(api, job.name, request, error)
                 raise
-            return _collect(api, job.name, story, request.output, journal)
+            outcome = _collect(api, job.name, story, request.output, journal)
+            _bring_records(api, job.name, request)
+            return outcome
     except ToolError as error:
         if not job.loop or not isinstance(error.__cause__, APIError) or not is_missing_loop_control(error.__cause__):
             raise
@@ -139,6 +143,16 @@ def _bring_log(api: APIClient, name: str, request: Request, error: BoardwrightEr
     with suppress(BoardwrightError):  # The build's own error matters more than a log that cannot be had.
         here.write_bytes(read_file(api, name, inside))
         error.hint = error.hint.replace(inside, str(here))
+
+
+def _bring_records(api: APIClient, name: str, request: Request) -> None:
+    """Fetch what a build wrote down of where its products came from, so that `plan` can say here what hits there."""
+    room, here = f"{STATE}/rooms/{request.board}", request.state / "records" / request.board
+    for place in (f"rootfs/{ROOTFS}", ARTEFACTS) if request.verb == "build" else ():
+        with suppress(BoardwrightError, OSError):  # Nothing hangs on it but what `plan` can say.
+            content = read_file(api, name, f"{room}/{place}")
+            here.mkdir(parents=True, exist_ok=True)
+            (here / Path(place).name).write_bytes(content)
 
 
 def _argv(request: Request) -> tuple[str, ...]:

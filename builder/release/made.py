@@ -15,6 +15,7 @@ from builder.release.checksums import sha256_file
 
 TOOLS = ("e2fsprogs", "mtools", "fdisk", "zstd", "xz-utils", "pigz")
 """Debian packages of the programs whose output an artefact is."""
+RECORD = "artefacts.json"
 CODE = ("image", "release", "verify", "pipeline.py", "run.py", "../specs", "../specs/data")
 """The part of our own code that decides it, and whether it is handed out."""
 
@@ -52,6 +53,18 @@ def find_made(
     if not is_same or not all(file.sha256 in have or is_present(file) for file in files):
         return None
     return tuple(files)
+
+
+def find_changed_step(record: Path, plan: Plan, step: str) -> str:
+    """Return what keeps the last build's product of a step from being that of the plan, as far as the plan can say."""
+    try:
+        inputs = json.loads(record.read_text(encoding="utf-8"))["inputs"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return "the record of the last build"
+    if inputs.get("program") != digest_code(*CODE):
+        return "program"
+    key = next(each.key for each in plan.steps if each.name == step)
+    return "" if inputs.get(f"step {step}") == key else f"the {step}"
 
 
 def is_present(artefact: Artefact) -> bool:

@@ -86,10 +86,15 @@ def write_kept(
 
 def find_kept(directory: Path) -> Kept | None:
     """Return what is in `directory`, or None when no build has finished there. Its trees are not looked at."""
+    return read_kept(directory / RECORD)
+
+
+def read_kept(file: Path) -> Kept | None:
+    """Return what a record says of the directory it is in; None when it is not there or cannot be read."""
     try:
-        record: dict[str, Any] = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return Kept(
-            directory,
+            file.parent,
             bool(record["is_whole"]),
             tuple(record["below"]),
             tuple(record["mounts"]),

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from builder.foresee import HIT, foresee
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
-from builder.rootfs.foresee import foresee
+from builder.release.made import find_artefact_inputs, write_made
 from builder.rootfs.kept import write_kept
 from builder.rootfs.origin import (
     Origins,
@@ -92,13 +94,42 @@ def test_nothing_changes_by_itself() -> None:
     assert find_change(_origins(), _origins()) == ""
 
 
+STEPS = ("base", "packages", "system", "image", "package")
+
+
+def _record(directory: Path, *, origins: Origins) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    write_kept(directory, is_whole=True, below=(), packages=(), origins=origins)
+
+
 def test_what_a_plan_can_foresee(tmp_path: Path) -> None:
-    room = tmp_path / "rooms/rpi/rootfs"
-    room.mkdir(parents=True)
+    room = tmp_path / "rooms/rpi"
     assert foresee(tmp_path, _plan()) == {}
-    write_kept(room, is_whole=True, below=(), packages=(), origins={})
+    _record(room / "rootfs", origins={})
     assert set(foresee(tmp_path, _plan()).values()) == {"miss: the last build's origin is not known"}
-    write_kept(room, is_whole=True, below=(), packages=(), origins=_origins())
-    hit = "hit, if no archive has news"
-    assert foresee(tmp_path, _plan()) == {"base": hit, "packages": hit, "system": hit}
-    assert foresee(tmp_path, _plan("2.0")) == {"base": hit, "packages": hit, "system": "miss: version has changed"}
+    _record(room / "rootfs", origins=_origins())
+    gone = "miss: the record of the last build has changed"
+    assert foresee(tmp_path, _plan()) == dict(zip(STEPS, [HIT, HIT, HIT, gone, gone], strict=True))
+    write_made(room / "artefacts.json", find_artefact_inputs(_plan(), "zst", verified=True), ())
+    assert foresee(tmp_path, _plan()) == dict.fromkeys(STEPS, HIT)
+    miss = "miss: version has changed"
+    assert foresee(tmp_path, _plan("2.0")) == dict(zip(STEPS, [HIT, HIT, miss, miss, miss], strict=True))
+
+
+def test_another_program_or_blob_changes_the_image_alone(tmp_path: Path) -> None:
+    room = tmp_path / "rooms/rpi"
+    _record(room / "rootfs", origins=_origins())
+    inputs = find_artefact_inputs(_plan(), "zst", verified=True)
+    for change, words in (({"program": "x"}, "program"), ({"step image": "x"}, "the image")):
+        write_made(room / "artefacts.json", {**inputs, **change}, ())
+        miss = f"miss: {words} has changed"
+        assert foresee(tmp_path, _plan()) == dict(zip(STEPS, [HIT, HIT, HIT, miss, miss], strict=True))
+
+
+def test_the_newest_record_counts_wherever_the_build_ran(tmp_path: Path) -> None:
+    _record(tmp_path / "rooms/rpi/rootfs", origins=_origins("1.0"))
+    _record(tmp_path / "records/rpi", origins=_origins("2.0"))
+    os.utime(tmp_path / "rooms/rpi/rootfs/made.json", (1, 1))
+    assert foresee(tmp_path, _plan("2.0"))["system"] == HIT
+    os.utime(tmp_path / "records/rpi/made.json", (0, 0))
+    assert foresee(tmp_path, _plan("2.0"))["system"] == "miss: version has changed"
