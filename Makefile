@@ -5,7 +5,7 @@ BOARD ?= rpi
 RUN := .venv/bin/boardwright
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-all verify boot plan boards shell doctor test check schema clean
+.PHONY: help build build-all verify boot plan boards shell doctor test check bench schema clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: .venv/ready ## Run all tests; those that need what this machine lacks say 
 
 check: .venv/ready ## Run the tests that need no root, no Docker and no network
 	@.venv/bin/pytest -m "not machine and not engine and not boot"
+
+bench: .venv/ready ## Time builds, as docs/benchmarks.md has them; needs Docker and half an hour
+	@.venv/bin/python -m benchmarks.build
 
 schema: .venv/ready ## Write boards/schema.json again after a change of the recipe's types
 	@$(RUN) schema > boards/schema.json

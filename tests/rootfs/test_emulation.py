@@ -185,6 +185,12 @@ class TestRedirect:
     ) -> None:
         assert run(command(redirect, argv, rootfs=rootfs, chroot=True)).stdout[:6] == said
 
+    def test_a_dpkg_that_knows_the_target_serves_every_call(self, rootfs: Path, redirect: Emulation) -> None:
+        assert redirect.twins
+        (redirect.twins / twins.TAUGHT).touch()
+        argv = command(redirect, ["/usr/bin/dpkg", "--print-architecture"], rootfs=rootfs, chroot=True)
+        assert run(argv).stdout[:6] == "n/usr/"
+
     def test_without_twins_all_is_emulated(self, rootfs: Path) -> None:
         plain = replace(REDIRECT, mode=Mode.QEMU)
         assert run(command(plain, ["/bin/tool"], rootfs=rootfs, chroot=True)).stdout[:1] == "e"
@@ -298,6 +304,18 @@ class TestPairs:
         assert prepare(native, TRIXIE, cache=tmp_path / "cache") is native
         assert not (tmp_path / "cache").exists()
 
+    @pytest.mark.parametrize(("foreign", "taught"), [("arm64", True), ("riscv64", False)])
+    def test_dpkg_is_taught_a_name_of_the_same_length(self, tmp_path: Path, foreign: str, taught: bool) -> None:
+        programs = tmp_path / "usr/bin"
+        programs.mkdir(parents=True)
+        for name in ("dpkg", "dpkg-query", "update-alternatives"):
+            (programs / name).write_bytes(b"\x7fELF\0amd64\0amd64-other\0")
+        twins._teach_architecture(tmp_path, "amd64", foreign)
+        assert (tmp_path / twins.TAUGHT).exists() == taught
+        assert (programs / "dpkg-query").exists() == taught
+        expected = b"\x7fELF\0arm64\0amd64-other\0" if taught else b"\x7fELF\0amd64\0amd64-other\0"
+        assert (programs / "dpkg").read_bytes() == expected
+
     def test_a_path_in_a_program_keeps_its_length(self, tmp_path: Path) -> None:
         native = emulation.ARCHITECTURES["amd64"]
         program = tmp_path / "program"
@@ -324,9 +342,9 @@ class TestBuilds:
     def test_the_tree_has_twins_only_of_what_may_have_one(self, prepared: Emulation, cache: Path) -> None:
         tree = prepared.twins
         assert tree
-        for name in ("dash", "perl", "gzip", "dpkg-deb", "localedef", "systemctl", "python3.13"):
+        for name in ("dash", "perl", "gzip", "dpkg", "dpkg-deb", "dpkg-query", "localedef", "systemctl", "python3.13"):
             assert (tree / "usr/bin" / name).is_file()
-        for name in ("uname", "arch", "su", "dpkg-query", "getent", "ssh", "systemd-detect-virt"):
+        for name in ("uname", "arch", "su", "getent", "ssh", "systemd-detect-virt"):
             assert not (tree / "usr/bin" / name).exists()
         assert [path.name for path in cache.glob("*.part")] == []
         public = [path for path in tree.rglob("*") if path.is_file() and b"/usr/lib/x86_64" in read_elf(path)]
@@ -342,9 +360,25 @@ class TestBuilds:
         assert run(["dpkg", f"--root={fast}", "--audit"]).stdout == ""
         assert list((fast / "dev").iterdir()) == []
 
+    @pytest.mark.parametrize(("architecture", "machine"), [("armhf", 40), ("riscv64", 243)])
+    def test_other_architectures_are_built_by_their_twins_too(
+        self, tmp_path: Path, cache: Path, architecture: str, machine: int
+    ) -> None:
+        """dpkg's twins can be taught a name as long as amd64; for riscv64 dpkg itself stays emulated."""
+        prepared = prepare(choose(architecture=architecture, wanted="redirect"), TRIXIE, cache=cache)
+        assert prepared.twins
+        assert (prepared.twins / twins.TAUGHT).exists() == (len(architecture) == len("amd64"))
+        tree = build(prepared, tmp_path / "tree", "mawk,adduser")
+        machines = {struct.unpack("<H", head[18:20])[0] for path in tree.rglob("*") if (head := read_elf(path))}
+        assert machines == {machine}
+        assert run(["dpkg", f"--root={tree}", "--audit"]).stdout == ""
+        inside = command(prepared, ["dpkg", "--print-architecture"], rootfs=tree, chroot=True)
+        assert run(inside).stdout == f"{architecture}\n"
+        assert not (tree / twins.PLACE).exists()
 
-def build(emulated: Emulation, target: Path) -> Path:
-    argv = ["mmdebstrap", *mmdebstrap_options(emulated), "--variant=apt", "--include=adduser,kmod,python3-minimal,perl"]
+
+def build(emulated: Emulation, target: Path, names: str = "adduser,kmod,python3-minimal,perl") -> Path:
+    argv = ["mmdebstrap", *mmdebstrap_options(emulated), "--variant=apt", f"--include={names}"]
     argv += ["--format=directory", "trixie", str(target), "-"]
     run(command(emulated, argv, rootfs=target), stdin=TRIXIE.deb822.encode())
     return target
