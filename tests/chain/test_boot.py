@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,10 +63,12 @@ def test_a_board_that_runs_is_asked_by_ssh(
 ) -> None:
     running, login = machine
     host = f"ssh://{login.user}@127.0.0.1:{running.ssh_port}"
-    known = tmp_path / "known_hosts"
-    monkeypatch.setenv("HOME", str(tmp_path))  # ssh's answer to an unknown key is the user's to give.
-    (tmp_path / ".ssh").mkdir()
-    (tmp_path / ".ssh/config").write_text(f"Host *\n  StrictHostKeyChecking accept-new\n  UserKnownHostsFile {known}\n")
+    # The answer to an unknown host key is the user's to give, in a configuration that ssh finds by itself.
+    answer = f"-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile={tmp_path}/known_hosts"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} {answer} "$@"\n')
+    (tmp_path / "bin/ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     verdicts = verify(
         tmp_path, qemu_amd64.file(".img"), "--host", host, "--identity", login.key, "--user-data", login.user_data
     )
