@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ def fill(place: Place, *, free_bytes: int) -> Path:
     return filler
 
 
-@pytest.mark.parametrize(("free_mib", "where"), [(1, "fat32 boot"), (4, "ext4 root"), (11, "artefact: none")])
+@pytest.mark.parametrize(("free_mib", "where"), [(1, "fat32 boot"), (4, "ext4 root")])
 def test_a_full_disk_is_said_and_leaves_nothing(small: Place, free_mib: int, where: str) -> None:
     filler = fill(small, free_bytes=free_mib * MIB)
     build = small.build()
@@ -58,6 +59,15 @@ def test_a_full_disk_is_said_and_leaves_nothing(small: Place, free_mib: int, whe
     assert small.products() == []
     filler.unlink()
     assert small.build().code == 0
+
+
+def test_an_image_that_is_not_compressed_needs_no_second_room(small: Place) -> None:
+    """It gets another name, on the same disk."""
+    filler = fill(small, free_bytes=11 * MIB)
+    assert small.build().code == 0
+    assert "boardwright-tiny-1.img" in small.products()
+    filler.unlink()
+    shutil.rmtree(small.output)
 
 
 def test_a_full_disk_while_compressing(small: Place) -> None:
