@@ -14,7 +14,7 @@ from builder.errors import MachineError
 from builder.plan.model import Plan
 from builder.recipe.model import Architecture
 from builder.rootfs import emulation as emulate
-from builder.rootfs.kept import TREE, find_kept, load_room, tree_name
+from builder.rootfs.kept import TREE, list_layers, load_room, tree_name
 from builder.rootfs.overlay import changing
 from builder.rootfs.sources import SYSTEM_KEYRINGS
 from builder.run import DEBIAN_PACKAGES, attach, find_tool, run
@@ -93,9 +93,8 @@ def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:
 def _changeable(workspace: Workspace, board: str, layers: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
     """Yield the rootfs under a layer of its own, with copies of the trees of its other filesystems."""
     kept = load_room(workspace.rootfs, layers, board)
-    below = [each.layer for name in kept.below if (each := find_kept(layers / name))]
     binds = {mount: workspace.scratch / tree_name(mount) for mount in kept.mounts}
     for mount, copy in binds.items():
         shutil.copytree(kept.directory / tree_name(mount), copy, symlinks=True)
-    with changing([*below, kept.layer], workspace.scratch / "shell" / TREE, workspace) as (tree, _):
+    with changing(list_layers(kept, layers), workspace.scratch / "shell" / TREE, workspace) as (tree, _):
         yield tree, binds

@@ -140,12 +140,16 @@ def find_stack(kept: Kept, layers: Path) -> tuple[Kept, ...] | None:
     return stack if len(stack) == len(found) else None
 
 
+def list_layers(kept: Kept, layers: Path) -> list[Layer]:
+    """Return all that its tree of "/" consists of, lowest first."""
+    return [*(each.layer for name in kept.below if (each := find_kept(layers / name))), kept.layer]
+
+
 @contextmanager
 def opened_rootfs(kept: Kept, layers: Path, workspace: Workspace) -> Iterator[Rootfs]:
     """Yield the rootfs of a room, its layers seen as one tree; its layers were found before."""
     with ExitStack() as held:
-        below = [each.layer for name in kept.below if (each := find_kept(layers / name))]
-        root = held.enter_context(opened([*below, kept.layer], workspace, "rootfs"))
+        root = held.enter_context(opened(list_layers(kept, layers), workspace, "rootfs"))
         trees = {mount: kept.directory / tree_name(mount) for mount in kept.mounts}
         yield Rootfs({"/": root, **trees}, kept.packages)
 

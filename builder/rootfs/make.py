@@ -93,9 +93,10 @@ def make_rootfs(wanted: Wanted) -> Kept:
     if wanted.room and _is_usable(wanted.room, site.layers):
         log.note("the rootfs of the last build is taken")
         return wanted.room
-    resolved = wanted.resolved or site.archives.resolve()
-    origins = find_origins(site.plan, resolved, emulation=site.wanted)
-    return _make(site, resolved, origins, anew=wanted.use == "never")
+    if wanted.resolved:
+        return _make(site, wanted.resolved, wanted.origins, anew=wanted.use == "never")
+    resolved = site.archives.resolve()  # That of the room was wanted without asking, and is not whole.
+    return _make(site, resolved, find_origins(site.plan, resolved, emulation=site.wanted), anew=False)
 
 
 def _find_change(room: Kept, origins: Origins) -> str:
