@@ -66,12 +66,12 @@ from builder.options import (
 )
 from builder.pipeline import Choices
 from builder.plan.show import render_json, render_table
-from builder.proofs import boot, verify
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
 from builder.session import print_artefacts, print_table, show_artefacts, show_error, telling
 from builder.shared import load_location
+from builder.verbs.prove import boot, verify
 
 app = typer.Typer(
     help="Builds operating-system images for single-board computers.",

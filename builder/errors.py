@@ -83,6 +83,13 @@ class VerifyError(BoardwrightError):
     kind = "verify"
 
 
+class ReleaseError(BoardwrightError):
+    """A release is not complete, or the place it is for did not take it."""
+
+    exit_code = 11
+    kind = "release"
+
+
 class Interrupted(BoardwrightError):
     """The user or the system asked to stop (SIGINT, SIGTERM); everything held was released."""
 
@@ -102,6 +109,7 @@ KINDS: dict[str, type[BoardwrightError]] = {
         SpaceError,
         BusyError,
         VerifyError,
+        ReleaseError,
         Interrupted,
     )
 }

@@ -20,6 +20,7 @@ CODES = {
     "space": 8,
     "busy": 9,
     "verify": 10,
+    "release": 11,
     "interrupted": 130,
 }
 

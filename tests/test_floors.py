@@ -46,7 +46,7 @@ FLOORS = {
     "engine": 7,
     "options": 7,
     "session": 7,
-    "proofs": 8,
+    "verbs": 8,
     "cli": 9,
     "__main__": 10,
 }

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""The description of a packaged image says all of it, and is refused where it says something else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from builder.errors import ReleaseError
+from builder.release.model import SUFFIX, File, Package, Specs, load_package, render_package
+
+DIGEST = "ab" * 32
+PACKAGE = Package(
+    name="boardwright-rpi-1.0",
+    board="rpi",
+    title="Raspberry Pi",
+    architecture="arm64",
+    features=["wifi"],
+    imager=["pi4-64bit"],
+    version="1.0",
+    epoch=1790000000,
+    image_size_bytes=2**31,
+    image_sha256=DIGEST,
+    specs=Specs(passed=600, failed=0, skipped=12, levels=["offline"], image_sha256=DIGEST),
+    files=[File(name="boardwright-rpi-1.0.img.xz", role="image", size_bytes=5, sha256=DIGEST)],
+)
+
+
+def write(directory: Path, text: str) -> Path:
+    (directory / f"{PACKAGE.name}{SUFFIX}").write_text(text)
+    return directory
+
+
+def test_a_description_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert load_package(write(tmp_path, render_package(PACKAGE))) == PACKAGE
+
+
+def test_a_directory_without_a_description_is_no_package(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"holds 0 files \*\.package\.json") as caught:
+        load_package(tmp_path)
+    assert "boardwright package" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"format": 2}, "format: Input should be 1"),
+        ({"image_sha256": "no"}, "image_sha256: String should match"),
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"files": [{"name": "../x", "role": "image", "size_bytes": 1, "sha256": DIGEST}]}, r"files\.0\.name: String"),
+    ],
+)
+def test_a_wrong_description_is_refused_with_the_place(tmp_path: Path, change: dict[str, object], problem: str) -> None:
+    text = json.dumps(json.loads(render_package(PACKAGE)) | change)
+    with pytest.raises(ReleaseError, match=problem):
+        load_package(write(tmp_path, text))
