@@ -32,6 +32,8 @@ class Qemu(Frozen):
     """How the card is attached."""
     network: Literal["virtio", "usb", "onboard"] = "virtio"
     """How the network card is attached; onboard: the machine has one."""
+    cmdline: str = ""
+    """Words that the kernel gets besides the image's own (`firmware: kernel` only), for hardware that QEMU lacks."""
     console: Annotated[str, Field(pattern=r"^tty[A-Z]+[0-9]+$")] = "ttyAMA0"
     """Serial console the system uses; its number is that of the machine's serial port."""
 
@@ -39,6 +41,8 @@ class Qemu(Frozen):
     def _tree_for_a_kernel(self) -> Self:
         if self.device_tree and self.firmware != "kernel":
             raise ValueError("`device_tree` is read with `firmware: kernel` only")
+        if self.cmdline and self.firmware != "kernel":
+            raise ValueError("`cmdline` is read with `firmware: kernel` only")
         if (self.loader is None) == (self.firmware == "u-boot"):
             raise ValueError("`firmware: u-boot` and `loader` go together")
         return self

@@ -118,7 +118,7 @@ def _uefi(plan: Plan, _: Qemu, __: Path, work: Path) -> list[str]:
 
 def _kernel(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
     files = take_boot_files(card, plan, work)
-    cmdline = files.cmdline
+    cmdline = f"{files.cmdline} {qemu.cmdline}".strip()
     if f"console={qemu.console}" not in re.split(r"[ ,]", cmdline):
         # First: of two names for one driver Linux tries only the first, also where there is no such port.
         cmdline = f"console={qemu.console} {cmdline}"
