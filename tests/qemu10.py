@@ -36,8 +36,8 @@ def find_qemu(place: Path) -> Path:
         loader = (
             f"{tree}/usr/lib64/ld-linux-x86-64.so.2 --library-path {tree}/{LIBRARIES}:{tree}/{LIBRARIES}/pulseaudio"
         )
-        words = f'exec {loader} {tree}/usr/bin/{name} -L {tree}/usr/share/qemu "$@"'
-        script = f"#!/bin/sh\nexport QEMU_MODULE_DIR={tree}\n{words}\n"
+        command = f'exec {loader} {tree}/usr/bin/{name} -L {tree}/usr/share/qemu "$@"'
+        script = f"#!/bin/sh\nexport QEMU_MODULE_DIR={tree}\n{command}\n"
         (programs / name).write_text(script)
         (programs / name).chmod(0o755)
     assert _version_of(programs / PROGRAMS[0]) >= NEEDED
