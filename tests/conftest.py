@@ -35,6 +35,7 @@ PACKAGES = {
             "pigz",
             "zip",
             "gpg",
+            "minisign",
         ),
         *("gcc", "libc6-dev", "gdisk", "parted", "qemu-user-static", "arch-test", "libcap2-bin", "attr", "cpio"),
     ),
