@@ -31,6 +31,7 @@ HINTS = {
     401: "the server wants credentials",
     403: "the server wants credentials, or does not serve this place",
 }
+LATER = "try again later; behind a proxy, set http_proxy and https_proxy"
 HEADERS = {"User-Agent": "boardwright", "Accept-Encoding": "identity"}
 
 Result = TypeVar("Result")
@@ -50,10 +51,10 @@ def bare(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?…' if parts.query else ''}"
 
 
-def persist(url: str, attempt: Callable[[], Result]) -> Result:
+def persist(url: str, attempt: Callable[[], Result], *, hint: str = LATER) -> Result:
     """Return what `attempt` returns; what passes (busy server, broken connection) is tried again.
 
-    Raises what `attempt` raises, and DownloadError when nothing but PassingError came of it.
+    Raises what `attempt` raises, and DownloadError with this hint when nothing but PassingError came of it.
     """
     for count in range(ATTEMPTS):
         try:
@@ -63,10 +64,7 @@ def persist(url: str, attempt: Callable[[], Result]) -> Result:
         if count < ATTEMPTS - 1:
             log.note(f"{bare(url)}: {reason}; next attempt in {pause_s:.0f} s")
             time.sleep(pause_s)
-    raise DownloadError(
-        f"{bare(url)}: {reason}, {ATTEMPTS} times",
-        hint="try again later; behind a proxy, set http_proxy and https_proxy",
-    )
+    raise DownloadError(f"{bare(url)}: {reason}, {ATTEMPTS} times", hint=hint)
 
 
 @contextmanager

@@ -18,16 +18,6 @@ pytestmark = pytest.mark.machine
 CONTENT = b"0123  boardwright-rpi-1.0.img.xz\n"
 
 
-@pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("keys"), "ours")
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("keys"), "other")
-
-
 @pytest.fixture
 def signed(tmp_path: Path, signer: Signer) -> Path:
     path = tmp_path / "boardwright-rpi-1.0.SHA256SUMS"
@@ -145,14 +135,14 @@ def test_another_file_is_refused(signed: Path, signer: Signer) -> None:
         verify_signature(CONTENT + b" ", signature_of(signed), load_public_key(signer.public_text))
 
 
-def test_another_key_is_refused_by_its_name(signed: Path, signer: Signer, other: Signer) -> None:
-    ours, theirs = load_public_key(signer.public_text), load_public_key(other.public_text)
+def test_another_key_is_refused_by_its_name(signed: Path, signer: Signer, other_signer: Signer) -> None:
+    ours, theirs = load_public_key(signer.public_text), load_public_key(other_signer.public_text)
     with pytest.raises(TrustError, match=f"signed by the key {ours.name}, wanted is {theirs.name}"):
         verify_signature(CONTENT, signature_of(signed), theirs)
 
 
-def test_a_key_that_borrows_the_id_is_refused(signed: Path, signer: Signer, other: Signer) -> None:
-    ours, theirs = load_public_key(signer.public_text), load_public_key(other.public_text)
+def test_a_key_that_borrows_the_id_is_refused(signed: Path, signer: Signer, other_signer: Signer) -> None:
+    ours, theirs = load_public_key(signer.public_text), load_public_key(other_signer.public_text)
     with pytest.raises(TrustError, match="not by this key"):
         verify_signature(CONTENT, signature_of(signed), PublicKey(ours.key_id, theirs.key))
 
