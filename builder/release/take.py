@@ -21,10 +21,10 @@ from builder.errors import RecipeError, ReleaseError, TrustError
 from builder.http import bare
 from builder.release.compress import Compression, suffix_of
 from builder.release.download import download, unknown_board
-from builder.release.minisign import SUFFIX as SIGNATURE
-from builder.release.minisign import PublicKey, check_file_name, verify_signature
 from builder.release.model import SUFFIX, File, Package, Release, Released
 from builder.release.reach import read
+from builder.release.signature import SUFFIX as SIGNATURE
+from builder.release.signature import PublicKey, check_file_name, verify_signature
 from builder.release.source import Source, find_version
 
 PREFERRED: tuple[Compression, ...] = ("xz", "zst", "gz", "zip", "none")

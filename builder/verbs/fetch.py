@@ -13,7 +13,7 @@ from builder.options import DIST, CompressionName, Json, Output
 from builder.session import telling
 
 if TYPE_CHECKING:
-    from builder.release.minisign import PublicKey
+    from builder.release.signature import PublicKey
     from builder.release.take import Taken
 
 RELEASES = "github:boardwright/boardwright"
@@ -66,7 +66,7 @@ def fetch(
 
 def load_key(given: str) -> PublicKey | None:
     """Return the key that was given, or that lies in the working directory; None for neither. TrustError: no key."""
-    from builder.release.minisign import load_public_key  # noqa: PLC0415
+    from builder.release.signature import load_public_key  # noqa: PLC0415
 
     if not given and KEY_FILE.is_file():
         given = str(KEY_FILE)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from builder.errors import DownloadError, RecipeError, ReleaseError, TrustError
-from builder.release.minisign import PublicKey, load_public_key
 from builder.release.model import Channel, File, Package, Release, Released, load_channel, render, render_package
+from builder.release.signature import PublicKey, load_public_key
 from builder.release.source import open_source
 from builder.release.take import Taken, Wanted, is_older, take
 from tests.release.published import Published, Server, digest

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import TrustError
-from builder.release.minisign import PublicKey, check_file_name, load_public_key, verify_signature
+from builder.release.signature import PublicKey, check_file_name, load_public_key, verify_signature
 from tests.release.signer import Signer
 
 pytestmark = pytest.mark.machine

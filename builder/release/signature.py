@@ -45,7 +45,7 @@ class PublicKey:
     @property
     def name(self) -> str:
         """The key id as minisign writes it."""
-        return self.key_id[::-1].hex().upper()
+        return f"{int.from_bytes(self.key_id, 'little'):X}"
 
     @property
     def text(self) -> str:
