@@ -38,7 +38,8 @@ def download(url: str, file: File, directory: Path) -> Path:
     target = directory / file.name
     if target.is_file():
         if target.stat().st_size == file.size_bytes and sha256_file(target) == file.sha256:
-            log.note(f"{target} is there already, and whole")
+            if file.size_bytes > MIB:
+                log.note(f"{target} is there already, and whole")
             return target
         log.warn(f"{target} is another file; it will be replaced")
     directory.mkdir(parents=True, exist_ok=True)
@@ -46,12 +47,15 @@ def download(url: str, file: File, directory: Path) -> Path:
         resumed = _size(stream)
         if 0 < resumed <= file.size_bytes:
             log.note(f"{file.name}: goes on after {render_size(resumed)} of {render_size(file.size_bytes)}")
-        _fill(url, file, stream)
-        if sha256_file(Path(stream.name)) != file.sha256 and resumed:
+        found = _fill(url, file, stream)
+        if found != file.sha256 and resumed:
             log.note(f"{file.name}: what an earlier call left does not fit; it is fetched anew")
             stream.truncate(0)
-            _fill(url, file, stream)
-        _publish(url, file, stream, target)
+            found = _fill(url, file, stream)
+        if found != file.sha256:
+            Path(stream.name).unlink()
+            raise _wrong_digest(url, file, found)
+        _publish(Path(stream.name), target)
     return target
 
 
@@ -129,11 +133,12 @@ def _size(stream: IO[bytes]) -> int:
     return os.fstat(stream.fileno()).st_size
 
 
-def _fill(url: str, file: File, stream: IO[bytes]) -> None:
-    """Have as many bytes in the stream as the file has."""
+def _fill(url: str, file: File, stream: IO[bytes]) -> str:
+    """Have as many bytes in the stream as the file has, and return their sha256."""
     said = log.step(f"fetch {file.name} ({render_size(file.size_bytes)})")
     with said if file.size_bytes > MIB else nullcontext():
         http.persist(url, lambda: _attempt(url, file, stream), hint=AGAIN)
+        return sha256_file(Path(stream.name))
 
 
 def _attempt(url: str, file: File, stream: IO[bytes]) -> None:
@@ -169,16 +174,15 @@ def _receive(url: str, file: File, came: int, pieces: Iterator[bytes], stream: I
     return came
 
 
-def _publish(url: str, file: File, stream: IO[bytes], target: Path) -> None:
-    """Give the file its name when it is what was asked for; else remove it."""
-    path = Path(stream.name)
-    found = sha256_file(path)
-    if found != file.sha256:
-        path.unlink()
-        raise TrustError(
-            f"{bare(url)} has sha256 {found}, wanted is {file.sha256}",
-            hint="it is not what was released; do not use it, and tell its publisher",
-        )
+def _wrong_digest(url: str, file: File, found: str) -> TrustError:
+    return TrustError(
+        f"{bare(url)} has sha256 {found}, wanted is {file.sha256}",
+        hint="it is not what was released; do not use it, and tell its publisher",
+    )
+
+
+def _publish(path: Path, target: Path) -> None:
+    """Give the complete file its name, so that a crash leaves either all of it there or nothing."""
     sync(path)
     path.replace(target)
     sync(target.parent)
