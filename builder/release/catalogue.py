@@ -18,7 +18,6 @@ from builder.release.model import Channel, Release
 from builder.release.page import SITE, Site, make_page
 
 INDEX = "index.html"
-MEDIA = {".html": "text/html; charset=utf-8", ".json": "application/json", ".svg": "image/svg+xml"}
 PLAIN = Site()
 NAME = r"[A-Za-z0-9][A-Za-z0-9._+~-]*"
 
@@ -43,11 +42,6 @@ def make_catalogue(
         for name, document in imager.make_manifests(listed, addresses).items():
             files[name] = imager.render(document)
     return files
-
-
-def media_type(name: str) -> str:
-    """Return the Content-Type of a file of the catalogue."""
-    return next((kind for ending, kind in MEDIA.items() if name.endswith(ending)), "application/json")
 
 
 def _check_names(release: Release) -> None:
