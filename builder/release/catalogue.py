@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from builder.errors import ReleaseError
 from builder.release import imager
 from builder.release.addresses import Addresses
+from builder.release.index import SITE, Site, make_page
 from builder.release.listed import sort_releases
 from builder.release.model import Channel, Release
-from builder.release.page import SITE, Site, make_page
 
 INDEX = "index.html"
 PLAIN = Site()

@@ -14,8 +14,8 @@ from builder import log
 from builder.errors import ReleaseError
 from builder.release.addresses import Addresses
 from builder.release.catalogue import PLAIN, make_catalogue
+from builder.release.index import Site
 from builder.release.model import Channel, Release, load_channel, load_release
-from builder.release.page import Site
 
 ATTEMPTS = 20
 """How often it is made while others write it too."""

@@ -18,9 +18,9 @@ import pytest
 from builder.errors import ReleaseError
 from builder.release.addresses import Addresses
 from builder.release.catalogue import make_catalogue
+from builder.release.index import SITE, Site, make_cards
 from builder.release.listed import sort_releases
 from builder.release.model import Channel, Release
-from builder.release.page import SITE, Site, make_cards
 from tests.release.published import Published
 
 BASE = "https://images.example.org/os"
