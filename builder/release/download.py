@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -76,6 +77,23 @@ def download_release(place: str, into: Path) -> Path:
                 download(source.address(release.tag, board, file.name), file, directory / board)
     (directory / "release.json").write_bytes(render(release))
     return directory
+
+
+@contextmanager
+def opened_release(place: str, scratch: Path) -> Iterator[Path]:
+    """Yield the directory of a release: one of this machine as it is, another one downloaded below `scratch`.
+
+    What was downloaded is gone with the block. What broke off stays, and the next call goes on with it. Raises as
+    `download_release`.
+    """
+    if Path(place).is_dir():
+        yield Path(place)
+        return
+    directory = download_release(place, scratch)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)
 
 
 def _open_release(place: str) -> tuple[Source, Release, list[str]]:

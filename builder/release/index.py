@@ -29,6 +29,7 @@ IMAGES = (".img.xz", ".img.zst", ".img.gz", ".img.zip", ".img")
 """What is offered first is first."""
 LABELS = (
     (".package.json", "Description"),
+    (".provenance.json", "Provenance"),
     (".SHA256SUMS", "Checksums"),
     (".bmap", "Block map"),
     (".packages", "Packages"),

@@ -75,7 +75,7 @@ def take(source: Source, wanted: Wanted, output: Path) -> Taken:
     if not wanted.version:
         check_not_older(package, output)
     image = choose_image(package, wanted.compression)
-    for file in (*(each for each in package.files if each.role in ("bmap", "sums")), *check.signatures()):
+    for file in (*(each for each in package.files if each.role == "bmap"), *check.signed()):
         download(check.address(file.name), file, output)
     path = download(check.address(image.name), image, output)
     return Taken(path, package, release.tag, image.sha256, wanted.key.name if wanted.key else "")
@@ -105,14 +105,14 @@ class _Check:
         self._check_it_is_the_same(package)
         return package
 
-    def signatures(self) -> list[File]:
-        """Return the description, and the signatures of it and of the sums, which are good where there is a key."""
+    def signed(self) -> list[File]:
+        """Return description and sums, and the signatures of both, which are good where there is a key."""
         sums = [file for file in self.released.package.files if file.role == "sums"]
         for file in sums:
             if self.wanted.key:
                 self._check_signature(self.wanted.key, file.name, self._read(file))
         wanted = {f"{self.released.package.name}{SUFFIX}", *(file.name for file in sums)}
-        return [file for file in self.released.signed if file.name.removesuffix(SIGNATURE) in wanted]
+        return [file for file in self.released.files if file.name.removesuffix(SIGNATURE) in wanted]
 
     def _check_signature(self, key: PublicKey, name: str, content: bytes) -> None:
         signature = self._read(self._file(name + SIGNATURE))
@@ -130,12 +130,12 @@ class _Check:
         if package != self.released.package:
             said = f"{place}: what the server says about {package.name} is not what its publisher wrote"
             raise TrustError(said, hint=TELL)
-        for file in (*package.files, *self.released.signed):
+        for file in self.released.files:
             if not file.name.startswith(f"{package.name}."):
                 raise TrustError(f"{place}: {file.name} is no file of {package.name}", hint=TELL)
 
     def _file(self, name: str) -> File:
-        for file in self.released.signed:
+        for file in self.released.files:
             if file.name == name:
                 return file
         place = f"{self.source.name}, {self.release.tag}"

@@ -61,7 +61,7 @@ class Published:
         content: dict[str, tuple[Role, bytes]] = {
             f"{name}.img.{each}": ("image", f"{each} of ".encode() + disk) for each in compressions
         }
-        content[f"{name}.img.bmap"] = ("bmap", b"<bmap/>")
+        content[f"{name}.bmap"] = ("bmap", b"<bmap/>")
         content[f"{name}.packages"] = ("packages", b"name\tversion\n")
         content[f"{name}.spdx.json"] = ("sbom", b"{}")
         content[f"{name}.report.html"] = ("report", b"<html></html>")
@@ -69,17 +69,20 @@ class Published:
         content[f"{name}.SHA256SUMS"] = ("sums", lines.encode())
         for each, (_, data) in content.items():
             (place / each).write_bytes(data)
-        made = self._describe(tag, board, [_file(place / each, role) for each, (role, _) in content.items()])
+        files = [_file(place / each, role) for each, (role, _) in content.items()]
+        if self.signer:
+            files.append(_file(self.signer.sign(place / f"{name}.SHA256SUMS"), "signature"))
+        made = self._describe(tag, board, files)
         description = place / f"{name}.package.json"
         description.write_text(render_package(made), encoding="utf-8")
         return self.signed(made, place)
 
     def signed(self, package: Package, place: Path) -> Released:
-        """Sign what is to be signed, and return what release.json says of it."""
-        description, sums = place / f"{package.name}.package.json", place / f"{package.name}.SHA256SUMS"
+        """Sign the description, and return what release.json says of the whole."""
+        description = place / f"{package.name}.package.json"
         files = [_file(description, "manifest")]
         if self.signer:
-            files += [_file(self.signer.sign(each), "signature") for each in (description, sums)]
+            files.append(_file(self.signer.sign(description), "signature"))
         return Released(package=package, signed=files)
 
     def _describe(self, tag: str, board: str, files: list[File]) -> Package:

@@ -13,7 +13,7 @@ import pytest
 
 from builder import http, log
 from builder.errors import BusyError, DownloadError, RecipeError, SpaceError, TrustError
-from builder.release.download import download, download_release
+from builder.release.download import download, download_release, opened_release
 from builder.release.model import File, load_release
 from builder.release.reach import find, read
 from tests.release.published import Behaviour, Published, Server
@@ -224,6 +224,28 @@ def test_one_board_of_a_release_is_downloaded(
 ) -> None:
     made = download_release(f"{of(server, published.tree)}/v1.0/qemu-arm64/", tmp_path / "into")
     assert sorted(path.name for path in made.iterdir()) == ["qemu-arm64", "release.json"]
+
+
+def test_a_release_is_there_as_long_as_it_is_looked_at(server: Server, published: Published, tmp_path: Path) -> None:
+    with opened_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch") as directory:
+        assert (directory / "rpi" / NAME).is_file()
+    assert names(tmp_path / "scratch") == []
+    with opened_release(str(published.tree / "v1.0/rpi"), tmp_path / "scratch") as directory:
+        assert directory == published.tree / "v1.0/rpi"
+    assert (published.tree / "v1.0/rpi" / NAME).is_file()
+
+
+def test_a_release_that_broke_off_is_gone_on_with(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "ATTEMPTS", 1)
+    server.behaviour = "breaks"
+    with pytest.raises(DownloadError), opened_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch"):
+        pytest.fail("it is not complete")
+    server.behaviour = "good"
+    with opened_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch") as directory:
+        assert (directory / "rpi" / NAME).is_file()
+    assert "bytes=200000-" in server.ranges
 
 
 @pytest.mark.parametrize(

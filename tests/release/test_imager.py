@@ -102,7 +102,7 @@ def test_sizes_and_digests_are_of_the_right_file(os_list: dict[str, Any], releas
     assert (item["extract_size"], item["extract_sha256"]) == (len(disk), digest(disk))
     assert (item["image_download_size"], item["image_download_sha256"]) == (len(file), digest(file))
     assert item["url"] == f"{BASE}/v1.0/rpi/boardwright-rpi-1.0.img.xz"
-    assert item["bmap_url"] == f"{BASE}/v1.0/rpi/boardwright-rpi-1.0.img.bmap"
+    assert item["bmap_url"] == f"{BASE}/v1.0/rpi/boardwright-rpi-1.0.bmap"
     assert item["icon"] == f"{BASE}/boardwright.svg"
     assert item["website"] == f"{BASE}/index.html#board-rpi"
     assert item["release_date"] == f"{releases['v1.0'].date:%Y-%m-%d}"

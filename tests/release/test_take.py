@@ -22,7 +22,7 @@ from tests.release.signer import Signer
 pytestmark = pytest.mark.machine
 
 NAME = "boardwright-rpi-1.0"
-FILES = [f"{NAME}.{suffix}" for suffix in ("SHA256SUMS", "SHA256SUMS.minisig", "img.bmap", "img.xz")]
+FILES = [f"{NAME}.{suffix}" for suffix in ("SHA256SUMS", "SHA256SUMS.minisig", "bmap", "img.xz")]
 FILES += [f"{NAME}.package.json", f"{NAME}.package.json.minisig"]
 
 
@@ -139,7 +139,7 @@ def test_a_board_that_is_no_name_is_unknown(get: Callable[..., Taken], board: st
         get(board)
 
 
-@pytest.mark.parametrize("suffix", ["img.xz", "img.bmap", "SHA256SUMS", "package.json", "package.json.minisig"])
+@pytest.mark.parametrize("suffix", ["img.xz", "bmap", "SHA256SUMS", "package.json", "package.json.minisig"])
 def test_every_spoilt_file_is_refused(
     get: Callable[..., Taken], published: Published, tmp_path: Path, suffix: str
 ) -> None:
@@ -187,22 +187,42 @@ def test_a_changed_channel_file_is_refused(get: Callable[..., Taken], published:
         get()
 
 
-@pytest.mark.parametrize("name", [f"{NAME}.package.json", f"{NAME}.SHA256SUMS"])
-def test_the_signature_of_another_file_is_refused(
-    get: Callable[..., Taken], published: Published, signer: Signer, name: str
-) -> None:
-    """The same bytes, signed under another name: what is signed for one place is not good for another."""
+def sign_elsewhere(published: Published, signer: Signer, name: str) -> bytes:
+    """Put in the place of a file's signature one of the same bytes under another name."""
     place = published.tree / "v1.0/rpi"
     shutil.copy(place / name, place / "else")
-    signature = signer.sign(place / "else").rename(place / f"{name}.minisig").read_bytes()
+    return signer.sign(place / "else").rename(place / f"{name}.minisig").read_bytes()
+
+
+def test_the_signature_of_another_file_is_refused(
+    get: Callable[..., Taken], published: Published, signer: Signer
+) -> None:
+    """What is signed for one place is not good for another."""
+    signature = sign_elsewhere(published, signer, f"{NAME}.package.json")
 
     def change(it: Released) -> Released:
-        new = {"sha256": digest(signature), "size_bytes": len(signature)}
-        signed = [file.model_copy(update=new) if file.name == f"{name}.minisig" else file for file in it.signed]
-        return it.model_copy(update={"signed": signed})
+        described, signed = it.signed
+        new = signed.model_copy(update={"sha256": digest(signature), "size_bytes": len(signature)})
+        return it.model_copy(update={"signed": [described, new]})
 
     change_released(published, change)
-    with pytest.raises(TrustError, match="was made of else"):
+    with pytest.raises(TrustError, match=f"{NAME}.package.json was made of else"):
+        get()
+
+
+def test_sums_with_the_signature_of_another_file_are_refused(
+    get: Callable[..., Taken], published: Published, signer: Signer
+) -> None:
+    """Its publisher may have made a mistake: the description is signed, and names the wrong signature."""
+    signature = sign_elsewhere(published, signer, f"{NAME}.SHA256SUMS")
+    package, place = package_of(published), published.tree / "v1.0/rpi"
+    new = {"sha256": digest(signature), "size_bytes": len(signature)}
+    files = [file.model_copy(update=new) if file.role == "signature" else file for file in package.files]
+    package = package.model_copy(update={"files": files})
+    (place / f"{NAME}.package.json").write_text(render_package(package), encoding="utf-8")
+    released = published.signed(package, place)
+    change_released(published, lambda _: released)
+    with pytest.raises(TrustError, match=f"{NAME}.SHA256SUMS was made of else"):
         get()
 
 
