@@ -2,7 +2,9 @@
 """The catalogue: what people and programs look at to find an image.
 
 A function of the releases, the channels and their public address. The same input gives the same bytes, so publishing
-it again changes nothing. Who publishes puts the files; nothing is read or written here.
+it again changes nothing. Who publishes puts the files; nothing is read or written here:
+
+    partial(make_catalogue, addresses=Addresses("https://images.example.org/os"), site=Site(key="RW..."))
 """
 
 from __future__ import annotations

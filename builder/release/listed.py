@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from builder.release.model import Channel, Release
 
 STABLE = "stable"
+MOST = 30
+"""Older releases that are listed; what came before is still where it was."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Listed:
     moving: tuple[Channel, ...]
     """The other channels that name something else."""
     older: tuple[Release, ...]
-    """All the others, newest first."""
+    """Of all the others the newest, newest first."""
 
     @property
     def releases(self) -> tuple[Release, ...]:
@@ -38,4 +40,4 @@ def sort_releases(releases: Sequence[Release], channels: Sequence[Channel]) -> L
     )
     shown = {channel.release.tag for channel in channels}
     older = [release for release in releases if release.tag not in shown]
-    return Listed(stable, moving, tuple(sorted(older, key=lambda release: release.date, reverse=True)))
+    return Listed(stable, moving, tuple(sorted(older, key=lambda release: release.date, reverse=True)[:MOST]))

@@ -136,6 +136,12 @@ def test_without_a_channel_there_are_only_older_releases(releases: dict[str, Rel
     assert make_os_list(sort_releases([], []), ADDRESSES) == {"imager": {"devices": []}, "os_list": []}
 
 
+def test_of_many_older_releases_the_newest_are_listed(releases: dict[str, Release]) -> None:
+    many = [releases["v0.8"].model_copy(update={"tag": f"v0.7.{number}"}) for number in range(40)]
+    found = sort_releases([*many, releases["v0.9"]], [])
+    assert (len(found.older), found.older[0].tag) == (30, "v0.9")
+
+
 def test_on_github_files_lie_beside_each_other(listed: Listed) -> None:
     base = "https://github.com/o/r/releases/download"
     item = make_os_list(listed, Addresses(base, flat=True, catalogue="https://o.github.io/r"))["os_list"][0]
