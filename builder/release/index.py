@@ -121,6 +121,7 @@ def make_page(listed: Listed, addresses: Addresses, site: Site) -> bytes:
         place=addresses.catalogue or addresses.releases,
         releases=_place_to_fetch(addresses),
         public=addresses.public,
+        imager=any(offer.manifest for card in cards for offer in card.offers),
         os_list=addresses.own(OS_LIST),
         script=Markup(script),  # noqa: S704 - our own file
         style=Markup(style),  # noqa: S704

@@ -176,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
         shown = start + 1 if behaviour == "other part" else start
         headers = {"Content-Range": f"bytes {shown}-{len(content) - 1}/{len(content)}"} if start else {}
         breaks = behaviour in ("breaks", "stalls") or (behaviour == "breaks once" and self.server.asked[self.path] == 1)
-        part = content[start : start + 200_000] if breaks else content[start:]
+        part = content[start : start + (300_000 if behaviour == "stalls" else 200_000)] if breaks else content[start:]
         self._send(206 if start else 200, part, headers, length=len(content) - start)
         if behaviour == "stalls":
             self.wfile.flush()

@@ -149,6 +149,14 @@ def test_without_a_key_nothing_is_said_of_signatures(place: Place) -> None:
     assert "are signed" not in text
 
 
+def test_imager_is_named_only_where_it_has_something_to_show(place: Place, page: Page) -> None:
+    release = place.releases[1]
+    virtual = release.model_copy(update={"boards": {"qemu-arm64": release.boards["qemu-arm64"]}})
+    text = Page(make_catalogue([], [channel_of(virtual)], Addresses(BASE))["index.html"]).text
+    assert "Content Repository" in page.text
+    assert "Content Repository" not in text
+
+
 def test_virtual_machines_come_last(place: Place) -> None:
     cards = make_cards(sort_releases(place.releases, place.channels), Addresses(BASE))
     assert [card.name for card in cards] == ["rpi", "qemu-arm64"]
