@@ -149,6 +149,17 @@ def test_without_a_key_nothing_is_said_of_signatures(place: Place) -> None:
     assert "are signed" not in text
 
 
+def test_signatures_stand_behind_what_they_sign(place: Place) -> None:
+    files = place.releases[1].boards["rpi"].package.files
+    model = next(file for file in files if file.role == "sums")
+    endings = (".provenance.json", ".provenance.json.minisig", ".SHA256SUMS.minisig", ".SHA256SUMS.asc", ".notes")
+    more = [model.model_copy(update={"name": f"boardwright-rpi-1.0{each}", "role": "other"}) for each in endings]
+    release = change(place.releases[1], files=[*files, *more])
+    made = Page(make_catalogue([], [channel_of(release)], Addresses(BASE))["index.html"])
+    for label in ("Provenance: signature", "Checksums: signature", "Checksums: GPG signature", "Notes"):
+        assert label in made.text
+
+
 def test_imager_is_named_only_where_it_has_something_to_show(place: Place, page: Page) -> None:
     release = place.releases[1]
     virtual = release.model_copy(update={"boards": {"qemu-arm64": release.boards["qemu-arm64"]}})

@@ -52,6 +52,16 @@ def test_a_file_is_downloaded_once(server: Server, url: str, wanted: File, conte
     assert names(there) == [NAME]
 
 
+def test_of_a_large_file_that_is_there_it_is_said(
+    url: str, wanted: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("builder.release.download.MIB", 1000)
+    download(url, wanted, tmp_path)
+    assert f"fetch {NAME} (390.6 KiB)" in capsys.readouterr().err
+    download(url, wanted, tmp_path)
+    assert "is there already, and whole" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("behaviour", "ranges"), [("breaks once", ["", "bytes=200000-"]), ("no ranges", [""]), ("good", [""])]
 )
