@@ -72,6 +72,7 @@ from builder.recipe.schema import render_schema
 from builder.recipe.status import describe_boards
 from builder.session import print_artefacts, print_table, show_artefacts, show_error, telling
 from builder.shared import load_location
+from builder.verbs.fetch import fetch
 from builder.verbs.prove import boot, verify
 
 app = typer.Typer(
@@ -216,6 +217,7 @@ def shell(
 
 app.command()(verify)
 app.command()(boot)
+app.command()(fetch)
 
 
 @app.command("new-board")

@@ -20,10 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from builder import fetch as module
+from builder import http as module
 from builder import log
 from builder.errors import DownloadError, SpaceError, TrustError
-from builder.fetch import bare, fetch, fetch_key
+from builder.fetch import fetch, fetch_key
+from builder.http import bare
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

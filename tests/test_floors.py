@@ -24,6 +24,7 @@ FLOORS = {
     "tree": 1,
     "resources": 1,
     "workspace": 1,
+    "http": 1,
     "fetch": 1,
     "shared": 1,
     "s3": 1,

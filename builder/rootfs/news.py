@@ -17,7 +17,7 @@ from pathlib import Path
 
 import requests
 
-from builder.fetch import HEADERS
+from builder.http import HEADERS
 from builder.recipe.model import Archive
 
 TIMEOUT_S = (5.0, 10.0)

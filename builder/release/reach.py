@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Reading a file where releases are published: a web server, or a directory of this machine (file://).
+
+read      a small description, as a whole
+open_at   a large file, from some byte on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from builder import http
+from builder.errors import DownloadError
+from builder.http import bare
+
+LONGEST = 16 * 1024 * 1024
+"""Bytes of a description; more is not read."""
+HINTS = http.HINTS | {404: "look whether --from, the board and the version are right, and whether it was published"}
+MISSING, PARTIAL, BEYOND = 404, 206, 416
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that is being read."""
+
+    start: int
+    """Where its first piece belongs: what was asked for, or 0 where the server sends all of it."""
+    pieces: Iterator[bytes]
+
+
+def read(url: str) -> bytes:
+    """Return a small file; DownloadError when it is not there or cannot be had."""
+    found = find(url)
+    if found is None:
+        raise DownloadError(f"{bare(url)} is not there", hint=HINTS[MISSING])
+    return found
+
+
+def find(url: str) -> bytes | None:
+    """Return a small file, None when it is not there; DownloadError when that cannot be known."""
+    path = local_path(url)
+    if path is None:
+        return http.persist(url, lambda: _find(url))
+    try:
+        with path.open("rb") as stream:
+            return _checked(url, stream.read(LONGEST + 1))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DownloadError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _find(url: str) -> bytes | None:
+    with http.opened(url, hints=HINTS, also=frozenset({MISSING})) as answer:
+        if answer.status_code == MISSING:
+            return None
+        content = b""
+        for piece in http.pieces(answer):
+            content = _checked(url, content + piece)
+        return content
+
+
+def _checked(url: str, content: bytes) -> bytes:
+    if len(content) > LONGEST:
+        raise DownloadError(f"{bare(url)} is longer than a description can be ({LONGEST} bytes)", hint=HINTS[MISSING])
+    return content
+
+
+@contextmanager
+def open_at(url: str, start: int) -> Iterator[Opened]:
+    """Yield a large file from byte `start` on, or from 0 where the server cannot do that.
+
+    Raises PassingError (worth another attempt; with another start, where the server has nothing at this one) and
+    DownloadError.
+    """
+    path = local_path(url)
+    if path is not None:
+        try:
+            with path.open("rb") as stream:
+                stream.seek(start)
+                yield Opened(start, iter(lambda: stream.read(http.PIECE), b""))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise DownloadError(f"{path} is not there", hint=HINTS[MISSING]) from None
+        return
+    headers = dict(http.HEADERS) | ({"Range": f"bytes={start}-"} if start else {})
+    with http.opened(url, headers=headers, hints=HINTS, also=frozenset({PARTIAL, BEYOND})) as answer:
+        if answer.status_code == BEYOND:
+            yield Opened(start, iter(()))
+        elif answer.status_code == PARTIAL and not answer.headers.get("Content-Range", "").startswith(
+            f"bytes {start}-"
+        ):
+            raise DownloadError(f"{bare(url)}: the server sent another part than the one that was asked for")
+        else:
+            yield Opened(start if answer.status_code == PARTIAL else 0, http.pieces(answer))
+
+
+def local_path(url: str) -> Path | None:
+    """Return the path that a file:// address means; None for others."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" and parts.netloc in ("", "localhost") else None
