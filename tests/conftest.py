@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from builder import log
 from builder.engine.connect import open_engine
 from builder.errors import MachineError
 from builder.run import DEBIAN_PACKAGES, run
+from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,6 +65,29 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(reason)
         elif reason:
             pytest.skip(reason)
+
+
+@pytest.fixture
+def aws_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the test the environment of a user with credentials, and nothing of the machine that it runs on."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def bucket_server() -> Iterator[Bucket]:
+    """A server for the tests of a module; `bucket` is what a test asks for."""
+    with serve_bucket() as served:
+        yield served
+
+
+@pytest.fixture
+def bucket(bucket_server: Bucket, aws_user: None) -> Iterator[Bucket]:
+    """An empty bucket behind a door that behaves, and a user who may write to it."""
+    yield bucket_server
+    bucket_server.reset()
 
 
 def _may_install() -> bool:
