@@ -42,8 +42,11 @@ PACKAGES = {
     ),
     "engine": ("mmdebstrap",),
     "boot": ("qemu-system-x86", "qemu-system-arm", "qemu-utils", "ovmf", "qemu-efi-aarch64", "openssh-client"),
+    "ci": ("nodejs", "npm", "rsync", "shellcheck"),
 }
 """Debian packages by mark."""
+NODE = 20
+"""The oldest Node.js that the programs of tests/ci/package.json run on."""
 
 _lacking: dict[str, str] = {}
 
@@ -97,7 +100,8 @@ def _may_install() -> bool:
 def _install(packages: list[str]) -> None:
     status = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *packages], ok=(0, 1))
     present = {row.split()[0] for row in status.stdout.splitlines() if row.endswith(" installed")}
-    missing = [package for package in packages if package not in present]
+    # Node.js and npm also come from elsewhere, and Debian's npm does not go together with that.
+    missing = [package for package in packages if package not in present and not shutil.which(package)]
     if missing:
         log.note(f"installing with apt-get for the tests: {' '.join(missing)}")
         run(["apt-get", "update", "-qq"])
@@ -111,8 +115,18 @@ def _find_lack(mark: str) -> str:
                 return ""
         except MachineError as error:
             return error.message
+    if mark == "ci" and (lack := _find_node_lack()):
+        return lack
     if mark == "machine" and os.geteuid() != 0:
         return "needs root"
     tools = [tool for tool, package in DEBIAN_PACKAGES.items() if package in PACKAGES[mark]]
     missing = [tool for tool in tools if not shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
     return f"not on this machine: {', '.join(missing)}" if missing else ""
+
+
+def _find_node_lack() -> str:
+    missing = [name for name in ("node", "npm", "rsync", "shellcheck") if not shutil.which(name)]
+    if missing:
+        return f"not on this machine: {', '.join(missing)}"
+    version = run(["node", "--version"]).stdout.strip()
+    return "" if int(version.removeprefix("v").split(".")[0]) >= NODE else f"needs Node.js {NODE}; this is {version}"
