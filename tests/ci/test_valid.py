@@ -68,6 +68,13 @@ def test_the_schema_of_the_system_accepts_it(installed: Installed, name: str, re
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_actions_of_this_repository_are_kept_new() -> None:
+    path = ROOT / ".github/dependabot.yml"
+    done = ask(PROGRAMS / "check-jsonschema", "--builtin-schema", "vendor.dependabot", path)
+    assert done.returncode == 0, done.stdout
+    assert ask_zizmor(path).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
