@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,37 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests.ci.place import call, commit, git
-from tests.conftest import ROOT
+from tests.ci.stand_in import put_stand_in
 
 pytestmark = pytest.mark.ci
 
-MAKEFILE = """\
-.venv/ready:
-	@mkdir -p .venv/bin && cp stand-in .venv/bin/boardwright && touch .venv/ready
-check boards: .venv/ready
-	@echo checked
-build: .venv/ready
-	@.venv/bin/boardwright build $(BOARD)
-"""
-STAND_IN = """\
-#!/bin/sh
-set -eu
-case "$1" in ci) PYTHONPATH={root} exec {python} -m builder "$@" ;; esac
-echo "$* VERSION=${{VERSION:-}} CACHE=${{BOARDWRIGHT_CACHE:-}} MODE=${{BOARDWRIGHT_CACHE_MODE:-}}" >> {calls}
-case "$1" in
-build)
-    mkdir -p dist work/logs
-    touch "dist/boardwright-$2-${{VERSION:-dev}}.img.zst" "dist/boardwright-$2-${{VERSION:-dev}}.img.zst.sha256"
-    echo '<testsuites/>' > "dist/boardwright-$2-${{VERSION:-dev}}.specs.xml"
-    if [ "$2" = "${{FAILS:-}}" ]; then echo "a spec is red" > "work/logs/$2.log"; exit 10; fi ;;
-package)
-    for image in dist/*.img.zst; do
-        name=$(basename "$image" .img.zst)
-        mkdir -p "release/$name" && touch "release/$name/$name.package.json"
-    done ;;
-release) test -n "$(ls release/)" ;;
-esac
-"""
 APT = """\
 #!/bin/sh
 echo "$(basename "$0") $*" >> {calls}
@@ -107,11 +79,8 @@ def run_pipeline(node_programs: Path, tmp_path: Path) -> RunPipeline:
 
 def prepare(place: Path, tool: Path, calls: Path) -> Path:
     """Put the stand-in where Boardwright is, install the file for GitLab, commit."""
-    (tool / "Makefile").write_text(MAKEFILE)
-    (tool / "stand-in").write_text(STAND_IN.format(root=ROOT, python=sys.executable, calls=calls))
-    (tool / "stand-in").chmod(0o755)
+    put_stand_in(tool, calls)
     (place / "local.yml").write_text(LOCAL)
-    (place / ".gitignore").write_text(".venv/\ndist/\nwork/\nrelease/\nboards.txt\n.gitlab-ci-local/\n")
     done = call("ci", "install", "--provider", "gitlab", cwd=place)
     assert done.returncode == 0, done.stderr
     commit(place)
