@@ -72,6 +72,7 @@ from builder.recipe.schema import render_schema
 from builder.recipe.status import describe_boards
 from builder.session import print_artefacts, print_table, show_artefacts, show_error, telling
 from builder.shared import load_location
+from builder.verbs.ci import ci
 from builder.verbs.fetch import fetch
 from builder.verbs.prove import boot, verify
 
@@ -243,6 +244,8 @@ def doctor(
         healthy = run_doctor(state.resolve(), engine=engine.value, fix=fix, json=json)
     raise typer.Exit(0 if healthy else MachineError.exit_code)
 
+
+app.add_typer(ci, name="ci")
 
 caches = typer.Typer(help="Look at what is kept to save time, or make it smaller.", no_args_is_help=True)
 app.add_typer(caches, name="cache")

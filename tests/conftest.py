@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from builder import log
 from builder.engine.connect import open_engine
 from builder.errors import MachineError
 from builder.run import DEBIAN_PACKAGES, run
+from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,8 +43,11 @@ PACKAGES = {
     ),
     "engine": ("mmdebstrap",),
     "boot": ("qemu-system-x86", "qemu-system-arm", "qemu-utils", "ovmf", "qemu-efi-aarch64", "openssh-client"),
+    "ci": ("nodejs", "npm", "rsync", "shellcheck"),
 }
 """Debian packages by mark."""
+NODE = 20
+"""The oldest Node.js that the programs of tests/ci/package.json run on."""
 
 _lacking: dict[str, str] = {}
 
@@ -66,6 +71,29 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
+@pytest.fixture
+def aws_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the test the environment of a user with credentials, and nothing of the machine that it runs on."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def bucket_server() -> Iterator[Bucket]:
+    """A server for the tests of a module; `bucket` is what a test asks for."""
+    with serve_bucket() as served:
+        yield served
+
+
+@pytest.fixture
+def bucket(bucket_server: Bucket, aws_user: None) -> Iterator[Bucket]:
+    """An empty bucket behind a door that behaves, and a user who may write to it."""
+    yield bucket_server
+    bucket_server.reset()
+
+
 def _may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
@@ -73,7 +101,8 @@ def _may_install() -> bool:
 def _install(packages: list[str]) -> None:
     status = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *packages], ok=(0, 1))
     present = {row.split()[0] for row in status.stdout.splitlines() if row.endswith(" installed")}
-    missing = [package for package in packages if package not in present]
+    # Node.js and npm also come from elsewhere, and Debian's npm does not go together with that.
+    missing = [package for package in packages if package not in present and not shutil.which(package)]
     if missing:
         log.note(f"installing with apt-get for the tests: {' '.join(missing)}")
         run(["apt-get", "update", "-qq"])
@@ -87,8 +116,18 @@ def _find_lack(mark: str) -> str:
                 return ""
         except MachineError as error:
             return error.message
+    if mark == "ci" and (lack := _find_node_lack()):
+        return lack
     if mark == "machine" and os.geteuid() != 0:
         return "needs root"
     tools = [tool for tool, package in DEBIAN_PACKAGES.items() if package in PACKAGES[mark]]
     missing = [tool for tool in tools if not shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
     return f"not on this machine: {', '.join(missing)}" if missing else ""
+
+
+def _find_node_lack() -> str:
+    missing = [name for name in ("node", "npm", "rsync", "shellcheck") if not shutil.which(name)]
+    if missing:
+        return f"not on this machine: {', '.join(missing)}"
+    version = run(["node", "--version"]).stdout.strip()
+    return "" if int(version.removeprefix("v").split(".")[0]) >= NODE else f"needs Node.js {NODE}; this is {version}"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,29 +14,10 @@ from builder.remote import open_remote
 from builder.s3 import find_credentials, make_client
 from builder.shared import Location, load_location
 from builder.store import Store
-from tests.bucket import BUCKET, ENVIRONMENT, KEY, SECRET, TOKEN, Bucket, serve_bucket
+from tests.bucket import BUCKET, KEY, SECRET, TOKEN, Bucket
 
+pytestmark = pytest.mark.usefixtures("aws_user")
 NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Bucket]:
-    with serve_bucket() as one:
-        yield one
-
-
-@pytest.fixture
-def bucket(served: Bucket) -> Iterator[Bucket]:
-    yield served
-    served.reset()
-
-
-@pytest.fixture(autouse=True)
-def _user(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

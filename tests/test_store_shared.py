@@ -16,7 +16,7 @@ from builder.errors import SpaceError, ToolError
 from builder.remote import PART_BYTES, Remote, open_remote
 from builder.shared import load_location
 from builder.store import Store
-from tests.bucket import BUCKET, ENVIRONMENT, Bucket, serve_bucket
+from tests.bucket import BUCKET, Bucket
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -46,24 +46,8 @@ def heard() -> Iterator[Heard]:
 
 
 @pytest.fixture(autouse=True)
-def _user(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "http_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+def _patience(aws_user: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "READ_S", 2)
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Bucket]:
-    with serve_bucket() as one:
-        yield one
-
-
-@pytest.fixture
-def bucket(served: Bucket) -> Iterator[Bucket]:
-    yield served
-    served.reset()
 
 
 @pytest.fixture

@@ -3,22 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
+from tests.bucket import Bucket
 from tests.chaos.place import Place
 
 pytestmark = pytest.mark.machine
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with serve_bucket() as served:
-        yield served
 
 
 def test_a_build_asks_it(place: Place, bucket: Bucket) -> None:

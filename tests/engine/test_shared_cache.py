@@ -18,19 +18,11 @@ from builder.engine.docker import Request, run_in_docker
 from builder.engine.handed import HERE, hand_over
 from builder.errors import Interrupted
 from builder.shared import load_location
-from tests.bucket import BUCKET, ENVIRONMENT, KEY, SECRET, TOKEN, Bucket, serve_bucket
+from tests.bucket import BUCKET, KEY, SECRET, TOKEN, Bucket, serve_bucket
 from tests.engine.conftest import Heard
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("aws_user")]
 RequestOf = Callable[[str], Request]
-
-
-@pytest.fixture(autouse=True)
-def _user(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,10 @@ from builder.rootfs.archives import place_debs
 from builder.rootfs.resolve import Archived
 from builder.shared import load_location
 from builder.store import Store
-from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
+from tests.bucket import Bucket
 from tests.rootfs.archive import ARCHITECTURE, build_deb
 
 pytestmark = pytest.mark.machine
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with serve_bucket() as served:
-        yield served
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from builder.run import run
 from builder.shared import load_location
 from builder.store import Store
 from builder.workspace import Workspace, open_workspace
-from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
+from tests.bucket import Bucket
 from tests.rootfs.boards import plan_board
 from tests.rootfs.system import Made, take_rootfs
 
@@ -35,14 +35,6 @@ class Story:
 
     def show(self, event: log.Event) -> None:
         self.texts.append(event.text)
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with serve_bucket() as served:
-        yield served
 
 
 Mode = Literal["ro", "rw"]

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""`ci install` in real repositories: what it writes, what it leaves alone, what it refuses."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builder.ci.install import PROVIDERS, render
+from builder.ci.repository import load_repository
+from builder.recipe.load import list_boards
+from builder.verbs.ci import ProviderName
+from tests.ci.place import call, git
+from tests.conftest import ROOT
+from tests.test_cli import check_error
+
+every_provider = pytest.mark.parametrize("name", PROVIDERS)
+
+
+def test_the_command_line_knows_every_provider() -> None:
+    assert [*ProviderName] == [*PROVIDERS]
+
+
+def test_this_repository_has_its_own_current_file() -> None:
+    """After a change of builder/ci/github.yml: boardwright ci install --provider github --force."""
+    wanted = render("github", load_repository(ROOT, None), list_boards(ROOT / "boards"))
+    assert wanted.path.read_text(encoding="utf-8") == wanted.text
+
+
+@every_provider
+def test_it_is_written_where_the_system_looks_and_then_left_alone(fork: Path, name: str) -> None:
+    path = fork / PROVIDERS[name].path
+    done = call("ci", "install", "--provider", name, cwd=fork)
+    assert (done.returncode, done.stdout) == (0, f"{path}\n"), done.stderr
+    before = path.stat()
+    assert before.st_mode & 0o777 == 0o644
+    again = call("ci", "install", "--provider", name, cwd=fork)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "is current" in again.stderr
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert git(fork, "status", "--porcelain", "--untracked-files=all") == f"?? {PROVIDERS[name].path}"
+
+
+@every_provider
+def test_a_changed_file_is_not_written_over_without_force(fork: Path, name: str) -> None:
+    words, path = ("ci", "install", "--provider", name), fork / PROVIDERS[name].path
+    call(*words, cwd=fork)
+    made = path.read_text()
+    path.write_text(made.replace("make .venv/ready", "make .venv/ready mine"))
+    changed = path.read_text()
+    check_error(
+        call(*words, cwd=fork),
+        3,
+        "-    - make .venv/ready mine" if name == "gitlab" else "make .venv/ready mine",
+        "--force",
+    )
+    assert path.read_text() == changed
+    assert call(*words, "--force", cwd=fork).returncode == 0
+    assert path.read_text() == made
+
+
+@every_provider
+def test_check_writes_nothing_and_says_whether_it_is_current(fork: Path, name: str) -> None:
+    words, path = ("ci", "install", "--provider", name), fork / PROVIDERS[name].path
+    check_error(call(*words, "--check", cwd=fork), 3, "is not what this program writes", "+# Made by: boardwright")
+    assert not path.exists()
+    call(*words, cwd=fork)
+    assert call(*words, "--check", cwd=fork).returncode == 0
+    path.write_text(path.read_text() + "# mine\n")
+    check_error(call(*words, "--check", "--force", cwd=fork), 3, "-# mine")
+    assert path.read_text().endswith("# mine\n")
+
+
+def test_the_pins_of_actions_may_be_newer(fork: Path) -> None:
+    words, path = ("ci", "install", "--provider", "github"), fork / PROVIDERS["github"].path
+    call(*words, cwd=fork)
+    newer = re.sub(r"(actions/checkout)@[0-9a-f]{40} # v\S+", rf"\1@{'a' * 40} # v9.0.0", path.read_text())
+    path.write_text(newer)
+    assert call(*words, "--check", cwd=fork).returncode == 0
+    assert path.read_text() == newer
+    path.write_text(newer.replace(f"@{'a' * 40} # v9.0.0", "@main"))
+    check_error(call(*words, "--check", cwd=fork), 3, "actions/checkout@main")
+
+
+@pytest.mark.parametrize("name", ["gitlab", "travis"])
+def test_a_new_board_makes_it_out_of_date_where_it_names_them(fork: Path, name: str) -> None:
+    words = ("ci", "install", "--provider", name)
+    call(*words, cwd=fork)
+    shutil.copytree(fork / "boards/rpi5", fork / "boards/on")
+    check_error(call(*words, "--check", cwd=fork), 3, '"on"')
+    assert call(*words, "--force", cwd=fork).returncode == 0
+
+
+@every_provider
+def test_the_file_says_how_it_was_made(boards_only: Path, name: str) -> None:
+    (boards_only / "boards").rename(boards_only / "hardware")
+    call("ci", "install", "--provider", name, "--branch", "trunk", "--boards", "hardware", cwd=boards_only)
+    text = (boards_only / PROVIDERS[name].path).read_text()
+    said = re.search(r"Made by: boardwright (.*)", text)
+    assert said
+    assert said.group(1) == f"ci install --provider {name} --directory .. --branch trunk"
+    assert f".venv/bin/boardwright {said.group(1)} --check" in text
+    again = call(*said.group(1).split(), "--check", cwd=boards_only / "boardwright", BOARDWRIGHT_BOARDS="../hardware")
+    assert again.returncode == 0, again.stderr
+    assert "../hardware" in text
+    assert str(boards_only) not in text
+
+
+def test_a_place_that_is_no_repository_is_refused(tmp_path: Path, fork: Path) -> None:
+    words = ("ci", "install", "--provider", "github", "--directory")
+    check_error(call(*words, tmp_path), 3, "not the top of a git repository")
+    check_error(call(*words, fork / "boards"), 3, "not the top of a git repository")
+    (fork / "builder/setup.sh").unlink()
+    check_error(call(*words, fork), 3, "has no Boardwright", "git submodule add")
+    assert call(*words, tmp_path / "nosuch").returncode == 2
+
+
+def test_boards_must_be_inside_and_plainly_named(fork: Path, tmp_path: Path) -> None:
+    words = ("ci", "install", "--provider", "github", "--directory", str(fork), "--boards")
+    check_error(call(*words, ROOT / "boards"), 3, "outside the repository")
+    (fork / "boards").rename(fork / 'my "boards"')
+    check_error(call(*words, fork / 'my "boards"'), 3, "allowed: letters")
+    check_error(call(*words, fork / "nosuch"), 3, "there is no directory")
+
+
+@pytest.mark.parametrize("branch", ["", "a b", '"', "-x", "${{ x }}", "a\n"])
+def test_a_branch_is_a_plain_name(fork: Path, branch: str) -> None:
+    check_error(call("ci", "install", "--provider", "github", "--branch", branch, cwd=fork), 3, "--branch: found")
+
+
+def test_a_link_out_of_the_repository_is_not_followed(fork: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (fork / ".github").symlink_to(tmp_path / "elsewhere")
+    check_error(call("ci", "install", "--provider", "github", cwd=fork), 3, "leads out of the repository")
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_what_is_in_the_way_is_said(fork: Path) -> None:
+    (fork / ".travis.yml").mkdir()
+    check_error(call("ci", "install", "--provider", "travis", cwd=fork), 3, "cannot be read")
+    (fork / ".gitlab-ci.yml").write_bytes(b"\xff")
+    check_error(call("ci", "install", "--provider", "gitlab", cwd=fork), 3, "cannot be read")
+    (fork / ".github").write_text("")
+    check_error(call("ci", "install", "--provider", "github", cwd=fork), 3, "cannot be")
+    assert sorted(path.name for path in fork.iterdir()) == sorted(
+        [".git", ".github", ".gitlab-ci.yml", ".travis.yml", "Makefile", "boards", "builder", "docs", "specs"]
+    ), "nothing half-written is left"
