@@ -4,12 +4,28 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from builder.errors import ReleaseError
-from builder.release.model import SUFFIX, File, Package, Specs, load_package, render_package
+from builder.release.model import (
+    SUFFIX,
+    Channel,
+    Entry,
+    File,
+    Package,
+    Partition,
+    Release,
+    Released,
+    Specs,
+    load_channel,
+    load_package,
+    load_release,
+    render,
+    render_package,
+)
 
 DIGEST = "ab" * 32
 PACKAGE = Package(
@@ -24,8 +40,24 @@ PACKAGE = Package(
     image_size_bytes=2**31,
     image_sha256=DIGEST,
     specs=Specs(passed=600, failed=0, skipped=12, levels=["offline"], image_sha256=DIGEST),
+    partitions=[Partition(name="boot", filesystem="fat32", size_bytes=2**29, mount="/boot/firmware")],
     files=[File(name="boardwright-rpi-1.0.img.xz", role="image", size_bytes=5, sha256=DIGEST)],
 )
+RELEASE = Release(
+    tag="v1.0",
+    version="1.0",
+    prerelease=False,
+    date=datetime(2026, 11, 24, 19, 0, tzinfo=UTC),
+    notes="# The first\n",
+    boards={
+        "rpi": Released(
+            package=PACKAGE,
+            signed=[File(name="boardwright-rpi-1.0.package.json", role="other", size_bytes=5, sha256=DIGEST)],
+        )
+    },
+)
+ENTRY = Entry(tag="v1.0", version="1.0", date=RELEASE.date, boards=["rpi"])
+CHANNEL = Channel(channel="stable", release=RELEASE, history=[ENTRY])
 
 
 def write(directory: Path, text: str) -> Path:
@@ -56,3 +88,27 @@ def test_a_wrong_description_is_refused_with_the_place(tmp_path: Path, change: d
     text = json.dumps(json.loads(render_package(PACKAGE)) | change)
     with pytest.raises(ReleaseError, match=problem):
         load_package(write(tmp_path, text))
+
+
+def test_a_release_and_a_channel_are_read_as_they_were_written() -> None:
+    assert load_release(render(RELEASE), "here") == RELEASE
+    assert load_channel(render(CHANNEL), "here") == CHANNEL
+    assert [each.name for each in RELEASE.boards["rpi"].files] == [
+        "boardwright-rpi-1.0.img.xz",
+        "boardwright-rpi-1.0.package.json",
+    ]
+
+
+def test_a_description_of_before_partitions_were_said_is_still_read(tmp_path: Path) -> None:
+    data = json.loads(render_package(PACKAGE))
+    del data["partitions"]
+    assert load_package(write(tmp_path, json.dumps(data))).partitions == []
+
+
+def test_a_wrong_release_is_refused_with_the_place() -> None:
+    with pytest.raises(ReleaseError, match="here: the file: Invalid JSON") as caught:
+        load_release(b"", "here")
+    assert "newer boardwright" in caught.value.hint
+    text = render(CHANNEL).replace(b'"stable"', b'"../stable"')
+    with pytest.raises(ReleaseError, match=r"there: channel: String should match"):
+        load_channel(text, "there")
