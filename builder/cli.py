@@ -72,6 +72,7 @@ from builder.recipe.schema import render_schema
 from builder.session import print_artefacts, print_table, show_artefacts, show_error, telling
 from builder.shared import load_location
 from builder.verbs.prove import boot, verify
+from builder.verbs.publish import release
 
 app = typer.Typer(
     help="Builds operating-system images for single-board computers.",
@@ -218,6 +219,7 @@ def shell(
 
 app.command()(verify)
 app.command()(boot)
+app.command()(release)
 
 
 @app.command("new-board")
