@@ -71,6 +71,14 @@ class Bucket:
             with self._explaining(key):
                 self._put(key, content, mark, lasting=lasting, conditional=False)
 
+    def list(self, folder: str) -> list[str]:
+        start = self._full(folder)
+        with self._explaining(folder):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=start, Delimiter="/"
+            )
+            return [folder + each["Key"].removeprefix(start) for page in pages for each in page.get("Contents", [])]
+
     def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
         with self._explaining(key):
             head = self._head(key)

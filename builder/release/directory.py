@@ -50,6 +50,9 @@ class Directory:
             with self._appearing(key) as partial:
                 partial.write_bytes(content)
 
+    def list(self, folder: str) -> list[str]:
+        return [f"{folder}{path.name}" for path in (self._path / folder).glob("[!.]*") if path.is_file()]
+
     def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
         path = self._path / key
         if not path.is_file():

@@ -14,6 +14,7 @@ TYPES = {
     ".rpi-imager-manifest": "application/json",
     ".sha256": "text/plain; charset=utf-8",
     ".SHA256SUMS": "text/plain; charset=utf-8",
+    ".svg": "image/svg+xml",
     ".xml": "application/xml",
     ".xz": "application/x-xz",
     ".zip": "application/zip",

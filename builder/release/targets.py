@@ -19,7 +19,7 @@ from builder.release.github_api import Api, load_server
 from builder.release.multipart import PART_BYTES
 from builder.release.patience import Patience
 from builder.release.publisher import Publisher
-from builder.release.tree import Tree
+from builder.release.tree import Catalogue, Tree
 from builder.shared import parse_location
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
@@ -36,6 +36,8 @@ class Setting:
     """What the tag is in the checkout here."""
     patience: Patience = field(default_factory=Patience)
     part_bytes: int = PART_BYTES
+    catalogue: Catalogue | None = None
+    """What lists the releases of a tree."""
 
 
 def _github(text: str, setting: Setting) -> Publisher:
@@ -46,14 +48,15 @@ def _github(text: str, setting: Setting) -> Publisher:
 
 
 def _s3(text: str, setting: Setting) -> Publisher:
-    return Tree(Bucket(parse_location(text, "rw", "--to"), part_bytes=setting.part_bytes), setting.url)
+    place = Bucket(parse_location(text, "rw", "--to"), part_bytes=setting.part_bytes)
+    return Tree(place, setting.url, setting.catalogue)
 
 
 def _dir(text: str, setting: Setting) -> Publisher:
     path = text.removeprefix("dir:")
     if not path:
         raise RecipeError("--to: dir: names no directory", hint="give one such as dir:public")
-    return Tree(Directory(Path(path).resolve()), setting.url)
+    return Tree(Directory(Path(path).resolve()), setting.url, setting.catalogue)
 
 
 TARGETS: Mapping[str, Callable[[str, Setting], Publisher]] = {

@@ -3,14 +3,15 @@
 
     <tag>/<board>/<files>     complete before anything names them, and never changed after that
     <tag>/release.json        written when all files of the tag are there
-    channels/<channel>.json   written last, only over what was read before (`Place.write`)
+    channels/<channel>.json   written after that, only over what was read before (`Place.write`)
+    <files of a catalogue>    made from all channels, written last
 
 Without its release.json a tag was never released: what a broken run left there of other files is replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import quote
@@ -57,6 +58,9 @@ class Place(Protocol):
         lasting  whether it will never change
         """
 
+    def list(self, folder: str) -> list[str]:
+        """Return the keys of the files in a folder."""
+
     def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
         """Say whether a file lies under a key."""
 
@@ -67,6 +71,10 @@ class Place(Protocol):
         """Remove what broken runs left halfway below a folder."""
 
 
+Catalogue = Callable[[Sequence[Release], Sequence[Channel]], Mapping[str, bytes]]
+"""Makes files by name from all releases and channels of a place; the same files from the same input."""
+
+
 @dataclass
 class Tree:
     """A publisher for any place."""
@@ -74,10 +82,13 @@ class Tree:
     place: Place
     url: str = ""
     """Public address of the place; empty: not known."""
+    catalogue: Catalogue | None = None
+    """What makes files that list the releases, by name; None: there are none."""
     _tag: Tag | None = field(default=None, init=False)
     _there: set[str] = field(default_factory=set, init=False)
     """Keys whose files need not be sent."""
-    _is_public: bool = field(default=False, init=False)
+    _public: Release | None = field(default=None, init=False)
+    """The release as it is public there; it counts, whatever another run for the same tag thinks."""
 
     @property
     def name(self) -> str:
@@ -85,11 +96,11 @@ class Tree:
 
     def look(self, shipment: Shipment) -> list[Step]:
         self._tag = shipment.tag
-        self._is_public = self.find_release() is not None
+        self._public = self.find_release()
         steps = []
         for item in shipment.items:
             found = self.place.compare(self._key(item), item.file)
-            if self._is_public and found != "same":
+            if self._public and found != "same":
                 raise _differs(self.name, shipment.tag.text, f"{item.board}/{item.file.name}", found)
             if found == "same":
                 self._there.add(self._key(item))
@@ -123,7 +134,7 @@ class Tree:
 
     def publish(self, release: Release, wish: Wish) -> str:
         key = f"{release.tag}/{RELEASE_NAME}"
-        if not self._is_public:
+        if not self._public:
             self._publish(release, key)
         return f"{self.url or self.name}/{quote(key)}"
 
@@ -135,13 +146,16 @@ class Tree:
         try:
             self.place.write(key, render(release), mark=None, lasting=True)
         except ConflictError:
-            public = self.find_release()
-            if public is None or public.boards != release.boards:
+            self._public = self.find_release()
+            if self._public is None or self._public.boards != release.boards:
                 raise _differs(self.name, release.tag, RELEASE_NAME, "other") from None
 
     def point(self, release: Release, wish: Wish) -> None:
         for name in wish.channels:
-            self._point(name, release, back=wish.back)
+            self._point(name, self._public or release, back=wish.back)
+        if self.catalogue:
+            with log.step(f"list the releases of {self.name}"):
+                write_catalogue(self.place, self.catalogue)
 
     def _point(self, name: str, release: Release, *, back: bool) -> None:
         key = f"channels/{name}.json"
@@ -177,6 +191,34 @@ class Tree:
     def _key(self, item: Item) -> str:
         assert self._tag
         return f"{self._tag.text}/{item.board}/{item.file.name}"
+
+
+def write_catalogue(place: Place, make: Catalogue) -> None:
+    """Write the files that list all releases of a place; whoever writes last has seen all channels as they are."""
+    for _ in range(ATTEMPTS):
+        held = _read_channels(place)
+        channels = [load_channel(each.content, f"{place.name}/{key}") for key, each in held.items()]
+        tags = dict.fromkeys(entry.tag for channel in channels for entry in channel.history)
+        keys = [f"{tag}/{RELEASE_NAME}" for tag in tags]
+        releases = [load_release(each.content, f"{place.name}/{key}") for key in keys if (each := place.read(key))]
+        try:
+            for name, content in make(releases, channels).items():
+                before = place.read(name)
+                if before is None or before.content != content:
+                    place.write(name, content, mark=before.mark if before else None, lasting=False)
+        except ConflictError:
+            continue
+        if _read_channels(place) == held:
+            return
+    raise ReleaseError(
+        f"{place.name} was changed by others {ATTEMPTS} times while its releases were to be listed",
+        hint="run the same again: only the list is left to do",
+    )
+
+
+def _read_channels(place: Place) -> dict[str, Held]:
+    keys = sorted(key for key in place.list("channels/") if key.endswith(".json"))
+    return {key: held for key in keys if (held := place.read(key))}
 
 
 def find_before(tag: Tag, tags: list[str]) -> str:

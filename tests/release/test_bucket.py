@@ -406,6 +406,12 @@ def test_releases_at_once_are_all_remembered(site: Site) -> None:
     assert site.server.door.count("PUT", "channels/stable") > 3, "nobody was in the way of anybody"
 
 
+def test_the_channels_of_a_bucket_can_be_listed(site: Site) -> None:
+    site.release()
+    site.server.write("rel/channels/below/other.json", b"")
+    assert site.tree().place.list("channels/") == ["channels/latest.json", "channels/stable.json"]
+
+
 def test_a_server_without_conditions_is_written_to_with_a_warning(site: Site) -> None:
     def behave(handler: Any) -> bool:
         if any(name in handler.headers for name in ("If-None-Match", "If-Match")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -246,6 +246,67 @@ def test_of_two_builds_of_one_tag_the_first_stays(site: Site) -> None:
 
     with pytest.raises(ReleaseError, match=r"release\.json is another file there"):
         deliver([Tree(Meddled(site.public, meddle))], site.order())
+
+
+def test_of_two_runs_of_one_tag_channels_name_what_is_public(site: Site) -> None:
+    def meddle(key: str) -> None:
+        if key == "v1.0/release.json" and not (site.public / key).exists():
+            deliver([site.tree()], replace(site.order(), now=lambda: datetime(2030, 1, 1, tzinfo=UTC)))
+
+    deliver([Tree(Meddled(site.public, meddle))], site.order())
+    assert site.channel("stable").release == load_release(site.files()["v1.0/release.json"], "")
+
+
+# a catalogue
+
+
+def list_all(releases: Sequence[Release], channels: Sequence[Channel]) -> dict[str, bytes]:
+    tags = sorted(release.tag for release in releases)
+    named = {channel.channel: channel.release.tag for channel in channels}
+    return {"list.json": json.dumps([tags, named]).encode(), "index.html": b"the same as ever"}
+
+
+def test_a_catalogue_lists_all_releases_and_channels(site: Site) -> None:
+    site.release("v0.9")
+    deliver([Tree(Directory(site.public), catalogue=list_all)], site.order("v1.0", channels=("beta",)))
+    named = {"beta": "v1.0", "latest": "v0.9", "stable": "v0.9"}
+    assert json.loads(site.files()["list.json"]) == [["v0.9", "v1.0"], named]
+
+
+def test_a_catalogue_that_is_right_is_left_alone(site: Site) -> None:
+    deliver([Tree(Directory(site.public), catalogue=list_all)], site.order())
+    times = {path: path.stat().st_mtime_ns for path in site.public.rglob("*.*")}
+    deliver([Tree(Directory(site.public), catalogue=list_all)], site.order())
+    assert {path: path.stat().st_mtime_ns for path in site.public.rglob("*.*")} == times
+
+
+def test_of_two_releases_at_once_the_catalogue_has_both(site: Site) -> None:
+    def meddle(key: str) -> None:
+        if key == "list.json" and not (site.public / "v1.1").exists():
+            deliver([Tree(Directory(site.public), catalogue=list_all)], site.order("v1.1"))
+
+    deliver([Tree(Meddled(site.public, meddle), catalogue=list_all)], site.order("v1.0"))
+    assert json.loads(site.files()["list.json"])[0] == ["v1.0", "v1.1"]
+
+
+def test_a_catalogue_follows_channels_that_moved_while_it_was_written(site: Site) -> None:
+    def meddle(key: str) -> None:
+        if key == "index.html" and not (site.public / "v1.1").exists():
+            site.release("v1.1")
+
+    deliver([Tree(Meddled(site.public, meddle), catalogue=list_all)], site.order("v1.0"))
+    assert json.loads(site.files()["list.json"])[0] == ["v1.0", "v1.1"]
+
+
+def test_a_catalogue_that_others_always_change_is_given_up(site: Site) -> None:
+    def meddle(key: str) -> None:
+        if key == "list.json":
+            path = site.public / key
+            path.write_bytes(path.read_bytes() + b" " if path.exists() else b" ")
+
+    with pytest.raises(ReleaseError, match="changed by others 20 times while its releases were to be listed"):
+        deliver([Tree(Meddled(site.public, meddle), catalogue=list_all)], site.order())
+    assert site.channel("stable").release.tag == "v1.0"
 
 
 # a directory
