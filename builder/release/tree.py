@@ -126,10 +126,12 @@ class Tree:
 
     def send(self, shipment: Shipment, release: Release) -> None:
         missing = [item for item in shipment.items if self._key(item) not in self._there]
-        size = render_size(sum(item.file.size_bytes for item in missing))
-        with log.step(f"send {len(missing)} of {len(shipment.items)} files ({size}) to {self.name}"):
-            for item in missing:
-                self.place.send(self._key(item), item)
+        if missing:
+            size = render_size(sum(item.file.size_bytes for item in missing))
+            with log.step(f"send {len(missing)} of {len(shipment.items)} files ({size}) to {self.name}"):
+                for item in missing:
+                    self.place.send(self._key(item), item)
+        if not self._public:
             self.place.tidy(f"{shipment.tag.text}/")
 
     def publish(self, release: Release, wish: Wish) -> str:
@@ -164,12 +166,12 @@ class Tree:
             before = load_channel(held.content, f"{self.name}/{key}") if held else None
             after = merge(name, before, release, back=back)
             if after == before:
-                return _say_named(after, release)
+                return _say_named(self.name, after, release)
             try:
                 self.place.write(key, render(after), mark=held.mark if held else None, lasting=False)
             except ConflictError:
                 continue  # Another release went into it meanwhile: both stay.
-            return _say_named(after, release)
+            return _say_named(self.name, after, release)
         raise ReleaseError(
             f"{self.name}/{key} was changed by others {ATTEMPTS} times while it was to be written",
             hint="run the same again: only the channels are left to do",
@@ -228,10 +230,10 @@ def find_before(tag: Tag, tags: list[str]) -> str:
     return max(older, key=lambda each: each.order).text if older else ""
 
 
-def _say_named(channel: Channel, release: Release) -> None:
+def _say_named(place: str, channel: Channel, release: Release) -> None:
     named = channel.release.tag
     still = "" if named == release.tag else f", which is newer than {release.tag}"
-    log.note(f"channel {channel.channel}: {named}{still}")
+    log.note(f"{place}: channel {channel.channel} is {named}{still}")
 
 
 def _differs(place: str, tag: str, name: str, found: str) -> ReleaseError:

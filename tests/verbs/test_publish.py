@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 def test_the_address_of_the_release_is_the_result(root: Path) -> None:
     done = release(root, "--board", "rpi", "--public-url", "https://images.example/os/")
     assert (done.returncode, done.stdout) == (0, "https://images.example/os/v1.0/release.json\n"), done.stderr
-    assert "channel stable: v1.0" in done.stderr
+    assert "channel stable is v1.0" in done.stderr
     found = load_release((root / "public/v1.0/release.json").read_bytes(), "")
     assert (list(found.boards), found.url) == (["rpi"], "https://images.example/os")
 
