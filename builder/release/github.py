@@ -176,7 +176,7 @@ class GitHub:
             "prerelease": release.prerelease,
         }
         try:
-            made = self.api.once("POST", self._path("releases"), json=wanted).json()
+            made = self.api.load(self.api.once("POST", self._path("releases"), json=wanted))
         except TakenError as error:
             raise PassingError("somebody else has just made this release") from error
         self._find(release.tag)  # Another run may have done the same.

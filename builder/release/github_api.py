@@ -108,14 +108,14 @@ class Api:
     def get(self, path: str, **params: str) -> Any:
         """Return what is at a path; None where nothing is."""
         answer = persist(self.patience, self._name(path), partial(self.once, "GET", path, params=params, absent=True))
-        return None if answer.status_code == requests.codes.not_found else answer.json()
+        return None if answer.status_code == requests.codes.not_found else self.load(answer)
 
     def pages(self, path: str) -> Iterator[Any]:
         """Yield every entry of a list."""
         url = f"{path}?per_page=100"
         while url:
             answer = persist(self.patience, self._name(path), partial(self.once, "GET", url))
-            yield from answer.json()
+            yield from self.load(answer)
             more = urlsplit(
                 answer.links.get("next", {}).get("url", "")
             ).query  # The rest of it could be of another server.
@@ -145,14 +145,22 @@ class Api:
         """Change or delete what is at a path; the second time it is asked for does the same as the first."""
         act = partial(self.once, method, path, json=json, absent=method == "DELETE")
         answer = persist(self.patience, self._name(path), act)
-        return answer.json() if answer.content and answer.ok else None
+        return self.load(answer) if answer.content and answer.ok else None
 
     def upload(self, url: str, name: str, body: Reader) -> Any:
         """Send a file and return the asset. Asked once: what became of it is for the caller to find out."""
         if urlsplit(url).scheme != urlsplit(self.server.api).scheme:
             raise ReleaseError(f"GitHub wants uploads at {url}, which is not as safe as {self.server.api}")
         headers = {"Content-Type": BYTES}  # The only type that GitHub's description of its API knows here.
-        return self.once("POST", url, params={"name": name}, data=body, headers=headers).json()
+        return self.load(self.once("POST", url, params={"name": name}, data=body, headers=headers))
+
+    def load(self, answer: requests.Response) -> Any:
+        """Return what an answer says; DownloadError when it is no JSON."""
+        try:
+            return answer.json()
+        except requests.JSONDecodeError as error:
+            hint = f"is {self.server.api} the API of a GitHub? GITHUB_API_URL names it"
+            raise DownloadError(f"{self._name(answer.url)}: the answer is no JSON", hint=hint) from error
 
     def once(self, method: str, path: str, *, absent: bool = False, **more: Any) -> requests.Response:
         """Ask once. Raises PassingError, TakenError, and ReleaseError for what a repetition does not change.

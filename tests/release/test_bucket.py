@@ -44,7 +44,8 @@ def served() -> Iterator[Server]:
 
 
 @pytest.fixture
-def server(served: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(served: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Server]:
+    """The bucket as it is empty; at the end, nobody was told the credentials."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "http_proxy", "HTTP_PROXY"):
@@ -54,6 +55,8 @@ def server(served: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     for each in unfinished(served):
         served.client.abort_multipart_upload(Bucket=BUCKET, Key=each["Key"], UploadId=each["UploadId"])
     served.reset()
+    told = "".join(capsys.readouterr())
+    assert not [secret for secret in (KEY, SECRET, TOKEN) if secret in told]
 
 
 @dataclass

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from builder import log
 from builder.errors import BoardwrightError, DownloadError, RecipeError, ReleaseError, TrustError
@@ -53,8 +54,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 
 @pytest.fixture
-def front(served: Front, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
-    """GitHub as it is empty but for its tags; at the end, nothing that was said was against its description."""
+def front(served: Front, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Front]:
+    """GitHub as it is empty but for its tags; at the end, nothing that was said was against its description, and
+    nobody was told the token."""
     state = served.state
     state.base = f"http://127.0.0.1:{served.place[1]}"
     state.releases.clear()
@@ -69,6 +71,7 @@ def front(served: Front, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     violations = list(served.violations)
     served.reset()
     assert violations == []
+    assert TOKEN not in "".join(capsys.readouterr())
 
 
 @dataclass
@@ -504,6 +507,46 @@ def test_nobody_answers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DownloadError, match="the connection broke, 6 times"):
         site.release()
     assert site.slept == [1.0, 2.0, 4.0, 8.0, 16.0]
+
+
+def test_an_answer_that_is_no_json(site: Site) -> None:
+    def behave(handler: FrontHandler) -> bool:
+        handler.answer(200, b"<h1>Log in to the network</h1>")
+        return True
+
+    site.front.behave = behave
+    with pytest.raises(DownloadError, match="octo/images: the answer is no JSON") as caught:
+        site.release()
+    assert "GITHUB_API_URL" in caught.value.hint
+
+
+def test_a_release_json_that_is_no_text_of_ours_is_not_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = site.front.state.add_release(tag_name="v1.0")
+    site.front.state.add_asset(made["id"], "release.json", b"{}")
+    with pytest.raises(ReleaseError, match=r"github:octo/images release\.json: tag: Field required"):
+        site.release()
+    monkeypatch.setattr("builder.release.github_assets.TEXT_BYTES", 1)
+    with pytest.raises(ReleaseError, match="has 2 bytes"):
+        site.release()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (requests.exceptions.SSLError("certificate verify failed"), "certificate was refused"),
+        (requests.exceptions.TooManyRedirects("30"), "cannot be asked: TooManyRedirects"),
+    ],
+)
+def test_what_no_repetition_repairs_is_said_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def request(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    with pytest.raises(DownloadError, match=words):
+        site.release()
+    assert site.slept == []
 
 
 def test_notes_that_are_too_long_are_cut(site: Site) -> None:
