@@ -36,7 +36,9 @@ TURNS = 2
 CHANGED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 ENDED = frozenset({"NoSuchUpload", "InvalidPart"})
 """Somebody else, another run or the bucket's own rules, has ended the upload or changed it."""
-REFUSED = frozenset({"AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"})
+REFUSED = frozenset(
+    {"403", "AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
+)
 
 
 class Bucket:

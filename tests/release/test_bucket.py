@@ -169,8 +169,9 @@ def test_what_others_put_there_is_looked_into(site: Site) -> None:
     image, listing = (item.path.read_bytes() for item in order.shipment.items[:2])
     site.server.write(IMAGE, image)
     site.server.write("rel/v1.0/rpi/boardwright-rpi-1.0.packages", b"x" * len(listing))
+    site.server.write("rel/v1.0/rpi/boardwright-rpi-1.0.SHA256SUMS", b"short")
     (done,) = foresee([site.tree()], order)
-    assert [step.what for step in done.steps[:3]] == ["there", "replace", "send"]
+    assert [step.what for step in done.steps[:3]] == ["there", "replace", "replace"]
     site.release()
     site.check()
 
@@ -440,6 +441,8 @@ def test_a_server_without_conditions_is_written_to_with_a_warning(site: Site) ->
         (403, "ExpiredToken", "", ReleaseError, "get new credentials"),
         (403, "AccessDenied", "PUT", ReleaseError, "s3:PutObject"),
         (403, "SignatureDoesNotMatch", "", ReleaseError, "SignatureDoesNotMatch"),
+        (403, "AccessDenied", "HEAD", ReleaseError, "s3:ListBucket"),
+        (500, "InternalError", r"GET .*\?uploads", DownloadError, "InternalError"),
         (404, "NoSuchBucket", "PUT", ReleaseError, "make the bucket"),
         (503, "SlowDown", "PUT .*img", DownloadError, "SlowDown"),
         (503, "SlowDown", "PUT .*release.json", DownloadError, "SlowDown"),

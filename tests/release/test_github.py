@@ -248,6 +248,30 @@ def test_a_draft_that_another_run_makes_at_the_same_time_is_shared(site: Site) -
     site.check()
 
 
+def test_a_release_that_somebody_publishes_at_the_same_time_is_filled(site: Site) -> None:
+    def behave(handler: FrontHandler) -> bool:
+        if handler.command == "POST" and not site.front.state.releases:
+            site.front.state.add_release(tag_name="v1.0")
+        return False
+
+    site.front.behave = behave
+    site.release()
+    site.check()
+    assert site.slept == [1.0]
+
+
+def test_a_draft_that_is_not_listed_yet_is_used(site: Site) -> None:
+    def behave(handler: FrontHandler) -> bool:
+        is_list = handler.command == "GET" and "/releases?" in handler.path
+        if is_list:
+            handler.answer(200, b"[]")
+        return is_list
+
+    site.front.behave = behave
+    site.release()
+    site.check()
+
+
 @pytest.mark.parametrize("name", ["boardwright-rpi-1.0.img.xz", "boardwright-rpi-1.0.img.zst"])
 def test_a_public_release_does_not_change(site: Site, name: str) -> None:
     made = site.front.state.add_release(tag_name="v1.0")
@@ -518,6 +542,17 @@ def test_an_answer_that_is_no_json(site: Site) -> None:
     with pytest.raises(DownloadError, match="octo/images: the answer is no JSON") as caught:
         site.release()
     assert "GITHUB_API_URL" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"<h1>Forbidden</h1>", b'["no"]'])
+def test_an_error_that_github_did_not_make(site: Site, content: bytes) -> None:
+    def behave(handler: FrontHandler) -> bool:
+        handler.answer(403, content)
+        return True
+
+    site.front.behave = behave
+    with pytest.raises(ReleaseError, match="octo/images: GitHub answered 403: Forbidden"):
+        site.release()
 
 
 def test_a_release_json_that_is_no_text_of_ours_is_not_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

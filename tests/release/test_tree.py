@@ -122,7 +122,7 @@ def test_what_a_broken_run_left_is_replaced(site: Site) -> None:
     place = site.public / "v1.0/rpi"
     place.mkdir(parents=True)
     (place / "boardwright-rpi-1.0.img.xz").write_bytes(b"of another build")
-    (place / ".boardwright-rpi-1.0.packages.partial").write_bytes(b"half")
+    (place / ".of-another-build.img.zst.partial").write_bytes(b"half")
     _, (done,) = site.release()
     assert [step.name for step in done.steps if step.what == "replace"] == ["rpi/boardwright-rpi-1.0.img.xz"]
     assert not list(site.public.rglob("*.partial"))
@@ -255,6 +255,16 @@ def test_of_two_runs_of_one_tag_channels_name_what_is_public(site: Site) -> None
 
     deliver([Tree(Meddled(site.public, meddle))], site.order())
     assert site.channel("stable").release == load_release(site.files()["v1.0/release.json"], "")
+
+
+def test_a_file_that_another_run_replaces_before_the_release_is_shown_stops_it(site: Site) -> None:
+    class Replaced(Directory):
+        def tidy(self, folder: str) -> None:
+            (site.public / "v1.0/rpi/boardwright-rpi-1.0.img.xz").write_bytes(b"of another build")
+
+    with pytest.raises(ReleaseError, match=r"rpi/boardwright-rpi-1\.0\.img\.xz is another file there"):
+        deliver([Tree(Replaced(site.public))], site.order())
+    assert "v1.0/release.json" not in site.files()
 
 
 # a catalogue
