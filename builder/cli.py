@@ -75,6 +75,7 @@ from builder.shared import load_location
 from builder.verbs.ci import ci
 from builder.verbs.fetch import fetch
 from builder.verbs.prove import boot, verify
+from builder.verbs.publish import release
 
 app = typer.Typer(
     help="Builds operating-system images for single-board computers.",
@@ -219,6 +220,7 @@ def shell(
 app.command()(verify)
 app.command()(boot)
 app.command()(fetch)
+app.command()(release)
 
 
 @app.command("new-board")

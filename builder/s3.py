@@ -35,7 +35,7 @@ HINTS = {
     "403": PERMISSIONS,
     "AccessDenied": PERMISSIONS,
     "ExpiredToken": "get new credentials",
-    "NoSuchBucket": "make the bucket, or change --cache",
+    "NoSuchBucket": "make the bucket, or name another",
     "RequestTimeTooSkewed": "set this machine's clock",
 }
 
@@ -66,9 +66,9 @@ def make_client(location: Location) -> S3Client:
         )
     except (BotoCoreError, ValueError) as error:
         raise RecipeError(
-            f"--cache: {error}", hint="look at its endpoint and region, and at AWS_ENDPOINT_URL"
+            f"{location.option}: {error}", hint="look at its endpoint and region, and at AWS_ENDPOINT_URL"
         ) from error
-    check_endpoint(client.meta.endpoint_url)
+    check_endpoint(client.meta.endpoint_url, location.option)
     return client
 
 
@@ -79,11 +79,13 @@ def find_credentials(location: Location) -> ReadOnlyCredentials | None:
         if found:
             return found.get_frozen_credentials()
     except BotoCoreError as error:
-        raise RecipeError(f"--cache: the credentials cannot be had: {error}", hint="look at AWS_PROFILE") from error
+        hint = "look at AWS_PROFILE"
+        raise RecipeError(f"{location.option}: the credentials cannot be had: {error}", hint=hint) from error
     if location.writable:
+        or_read = ", or read only with --cache-mode ro" if location.option == "--cache" else ""
         raise RecipeError(
-            "--cache: there are no credentials to write with",
-            hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or read only with --cache-mode ro",
+            f"{location.option}: there are no credentials to write with",
+            hint=f"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE{or_read}",
         )
     return None
 

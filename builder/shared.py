@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where the cache is that machines share, as `--cache` says: s3://BUCKET/PREFIX?endpoint=URL&region=NAME.
+"""A place in a bucket, as `--cache` and `--to` say it: s3://BUCKET/PREFIX?endpoint=URL&region=NAME.
 
 The server is not asked here, and there are no credentials in it: boto3 finds them as for any other program
-(builder/remote.py).
+(builder/s3.py).
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Location:
     region: str = ""
     """Empty for that of AWS_DEFAULT_REGION or the profile."""
     writable: bool = True
+    option: str = "--cache"
+    """Who said it; messages begin with it."""
 
     @property
     def url(self) -> str:
@@ -49,8 +51,19 @@ class Location:
 
 def load_location(text: str, mode: Mode) -> Location | None:
     """Return what `--cache` and `--cache-mode` say, None for an empty text; RecipeError when it is no place."""
-    if not text:
-        return None
+    return parse_location(text, mode, "--cache") if text else None
+
+
+def parse_location(text: str, mode: Mode, option: str) -> Location:
+    """Return the place that a text says; RecipeError, which names the option that has it, when it is none."""
+    try:
+        return _parse(text, mode, option)
+    except RecipeError as error:
+        also = "; the same for BOARDWRIGHT_CACHE" if option == "--cache" else ""
+        raise RecipeError(f"{option}: {error.message}", hint=error.hint + also) from None
+
+
+def _parse(text: str, mode: Mode, option: str) -> Location:
     parts = urlsplit(text)
     if "@" in parts.netloc:
         raise _wrong("has a user or a key in it", "give credentials as for the aws command; they do not belong here")
@@ -61,13 +74,20 @@ def load_location(text: str, mode: Mode) -> Location | None:
     if unknown:
         raise _wrong(f"{text!r} has the unknown option {unknown}", f"allowed are {' and '.join(OPTIONS)}")
     endpoint = options.get("endpoint", "")
-    check_endpoint(endpoint)
+    _check_endpoint(endpoint)
     prefix = "/".join(filter(None, parts.path.split("/")))
-    return Location(parts.netloc, prefix, endpoint, options.get("region", ""), writable=mode == "rw")
+    return Location(parts.netloc, prefix, endpoint, options.get("region", ""), mode == "rw", option)
 
 
-def check_endpoint(endpoint: str) -> None:
+def check_endpoint(endpoint: str, option: str) -> None:
     """Raise RecipeError for an endpoint that is no plain address of a server; an empty one is none."""
+    try:
+        _check_endpoint(endpoint)
+    except RecipeError as error:
+        raise RecipeError(f"{option}: {error.message}", hint=error.hint) from None
+
+
+def _check_endpoint(endpoint: str) -> None:
     parts = urlsplit(endpoint)
     if "@" in parts.netloc:
         raise _wrong("its endpoint has a user or a password in it", "give credentials as for the aws command")
@@ -76,4 +96,4 @@ def check_endpoint(endpoint: str) -> None:
 
 
 def _wrong(what: str, hint: str) -> RecipeError:
-    return RecipeError(f"--cache: {what}", hint=f"{hint}; the same for BOARDWRIGHT_CACHE")
+    return RecipeError(what, hint=hint)

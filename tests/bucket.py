@@ -11,10 +11,11 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import boto3
@@ -89,6 +90,7 @@ class Door(ThreadingHTTPServer):
         self.asked: list[Asked] = []
         self.end = threading.Event()
         self.behave: Callable[[_Handler], bool] = lambda _: False
+        self.receive: Callable[[_Handler], bytes] = lambda handler: handler.receive()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: connections that break are part of the tests."""
@@ -98,6 +100,7 @@ class Door(ThreadingHTTPServer):
         self.end = threading.Event()
         self.asked.clear()
         self.behave = lambda _: False
+        self.receive = lambda handler: handler.receive()
 
     def count(self, method: str, words: str = "") -> int:
         """Say how many requests there were of a method, with a path that has these words."""
@@ -129,6 +132,20 @@ class Door(ThreadingHTTPServer):
 
         self.behave = behave
 
+    def hang_up(self, *, only: str, times: int) -> None:
+        """Break the connection off in the middle of what is received."""
+        left = [times]
+
+        def receive(handler: _Handler) -> bytes:
+            if not left[0] or not re.search(only, f"{handler.command} {handler.path}"):
+                return handler.receive()
+            left[0] -= 1
+            handler.rfile.read(int(handler.headers["Content-Length"]) // 2)
+            handler.reset()
+            raise ConnectionResetError
+
+        self.receive = receive
+
     def hold(self, *, only: str = "") -> None:
         """Say nothing for as long as the test lasts."""
 
@@ -146,17 +163,22 @@ class Door(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Door
 
     def do_GET(self) -> None:
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body = self.server.receive(self)
         self.server.asked.append(Asked(self.command, self.path, dict(self.headers)))
         if not self.server.behave(self):
             self.pass_on()
 
     do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the base class looks for these names
 
-    def pass_on(self, *, half: bool = False) -> None:
+    def receive(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def pass_on(self, *, half: bool = False, changed: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Let the server answer; half of it, or with other headers."""
         inner = http.client.HTTPConnection(*self.server.inner)
         inner.request(self.command, self.path, self.body, dict(self.headers))
         answer = inner.getresponse()
@@ -164,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("transfer-encoding", "connection", "content-length", "date", "server"):
-                self.send_header(name, value)
+                self.send_header(name, changed.get(name, value))
         length = answer.getheader("Content-Length") if self.command == "HEAD" else len(content)
         self.send_header("Content-Length", str(length))
         self.end_headers()

@@ -35,6 +35,11 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_bytes(content: bytes) -> str:
+    """Return the SHA-256 of bytes in hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def render_sum(sha256: str, name: str) -> str:
     """Return the line that `sha256sum --check` reads."""
     return f"{sha256}  {name}\n"

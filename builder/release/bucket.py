@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""A bucket that releases are put into, on any server that speaks S3.
+
+Each object has the SHA-256 of its content in its metadata, written by whoever sent it: by that and its size one is
+known without downloading it. That it arrived whole is seen by its ETag, and where that says nothing (storage with keys
+of its own) by reading it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import ClientError
+
+from builder import log
+from builder.errors import DownloadError, ReleaseError, TrustError
+from builder.release.gather import Item
+from builder.release.media import LASTING, MOVING, type_of
+from builder.release.model import File
+from builder.release.multipart import PART_BYTES, Upload, aborted_on_error, digests_of, find_uploads, split
+from builder.release.tree import ConflictError, Held
+from builder.s3 import TROUBLE, is_missing, make_client, say
+from builder.shared import Location
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+DIGEST = "sha256"
+"""Name of the metadata."""
+PIECE = 1024 * 1024
+TURNS = 2
+"""How often a file is sent that did not arrive, or whose unfinished upload somebody else ended."""
+CHANGED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
+ENDED = frozenset({"NoSuchUpload", "InvalidPart"})
+"""Somebody else, another run or the bucket's own rules, has ended the upload or changed it."""
+REFUSED = frozenset(
+    {"403", "AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
+)
+
+
+class Bucket:
+    """A place that is a bucket, or a part of one."""
+
+    def __init__(self, location: Location, *, part_bytes: int = PART_BYTES) -> None:
+        self._location = location
+        self._bucket = location.bucket
+        self._client = make_client(location)
+        self._part_bytes = part_bytes
+
+    @property
+    def name(self) -> str:
+        return self._location.name
+
+    def read(self, key: str) -> Held | None:
+        with self._explaining(key):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._full(key))
+                return Held(answer["Body"].read(), answer["ETag"])
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
+                return None
+
+    def write(self, key: str, content: bytes, *, mark: str | None, lasting: bool) -> None:
+        try:
+            with self._explaining(key):
+                self._put(key, content, mark, lasting=lasting, conditional=True)
+        except _UnknownConditionError:
+            log.warn(f"{self.name} knows no conditional writes: of two releases at once, one may be lost in {key}")
+            with self._explaining(key):
+                self._put(key, content, mark, lasting=lasting, conditional=False)
+
+    def list(self, folder: str) -> list[str]:
+        start = self._full(folder)
+        with self._explaining(folder):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=start, Delimiter="/"
+            )
+            return [folder + each["Key"].removeprefix(start) for page in pages for each in page.get("Contents", [])]
+
+    def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
+        with self._explaining(key):
+            head = self._head(key)
+            if head is None:
+                return "absent"
+            if head["ContentLength"] != file.size_bytes:
+                return "other"
+            said = head["Metadata"].get(DIGEST) or self._read_digest(key)
+            return "same" if said == file.sha256 else "other"
+
+    def send(self, key: str, item: Item) -> None:
+        with self._explaining(key):
+            for _ in range(TURNS):
+                try:
+                    is_there = self._send(key, item)
+                except ClientError as error:
+                    if str(error.response.get("Error", {}).get("Code")) not in ENDED:
+                        raise
+                    is_there = self.compare(key, item.file) == "same"
+                if is_there:
+                    return
+        raise TrustError(
+            f"{self.name}/{key} is not what was sent, {TURNS} times",
+            hint="try again; if it stays so, the way to the server or its storage is damaged",
+        )
+
+    def tidy(self, folder: str) -> None:
+        with self._explaining(folder):
+            for upload in find_uploads(self._client, self._bucket, self._full(folder)):
+                log.note(f"{self.name}: an unfinished upload of {upload.key.rpartition('/')[2]} is removed")
+                upload.abort()
+
+    def _send(self, key: str, item: Item) -> bool:
+        """Send a file; False when it did not arrive, and then nothing is there."""
+        with log.step(f"send {item.file.name}"):
+            if item.file.size_bytes > self._part_bytes:
+                wanted, found = self._send_parts(key, item)
+            else:
+                wanted, found = self._send_whole(key, item)
+            head = self._head(key)
+            is_ours = head is not None and head["Metadata"].get(DIGEST) == item.file.sha256
+            if is_ours and (wanted == found or self._read_digest(key) == item.file.sha256):
+                return True
+            self._client.delete_object(Bucket=self._bucket, Key=self._full(key))
+            return False
+
+    def _send_whole(self, key: str, item: Item) -> tuple[str, str]:
+        """Return the ETag that it must have, and the one that the server says."""
+        content = item.path.read_bytes()
+        _check_unchanged(item, hashlib.sha256(content).hexdigest())
+        answer = self._client.put_object(
+            Bucket=self._bucket,
+            Key=self._full(key),
+            Body=content,
+            ContentType=type_of(item.file.name),
+            CacheControl=LASTING,
+            Metadata={DIGEST: item.file.sha256},
+        )
+        return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"', answer["ETag"]
+
+    def _send_parts(self, key: str, item: Item) -> tuple[str, str]:
+        parts = split(item.file.size_bytes, self._part_bytes)
+        upload = self._find_upload(key) or self._begin_upload(key, item)
+        with aborted_on_error(upload):
+            found = upload.send(item.path, parts)
+        sha256, wanted = digests_of(item.path, parts)
+        _check_unchanged(item, sha256)
+        return wanted, found
+
+    def _find_upload(self, key: str) -> Upload | None:
+        found = [
+            each for each in find_uploads(self._client, self._bucket, self._full(key)) if each.key == self._full(key)
+        ]
+        return found[0] if found else None
+
+    def _begin_upload(self, key: str, item: Item) -> Upload:
+        answer = self._client.create_multipart_upload(
+            Bucket=self._bucket,
+            Key=self._full(key),
+            ContentType=type_of(item.file.name),
+            CacheControl=LASTING,
+            Metadata={DIGEST: item.file.sha256},
+        )
+        return Upload(self._client, self._bucket, self._full(key), answer["UploadId"])
+
+    def _put(self, key: str, content: bytes, mark: str | None, *, lasting: bool, conditional: bool) -> None:
+        condition = {"IfMatch": mark} if mark else {"IfNoneMatch": "*"}
+        self._client.put_object(
+            Bucket=self._bucket,
+            Key=self._full(key),
+            Body=content,
+            ContentType=type_of(key),
+            CacheControl=LASTING if lasting else MOVING,
+            Metadata={DIGEST: hashlib.sha256(content).hexdigest()},
+            **(condition if conditional else {}),  # type: ignore[arg-type]
+        )
+
+    def _head(self, key: str) -> HeadObjectOutputTypeDef | None:
+        try:
+            return self._client.head_object(Bucket=self._bucket, Key=self._full(key))
+        except ClientError as error:
+            if not is_missing(error):
+                raise
+            return None
+
+    def _read_digest(self, key: str) -> str:
+        digest = hashlib.sha256()
+        body = self._client.get_object(Bucket=self._bucket, Key=self._full(key))["Body"]
+        for piece in body.iter_chunks(PIECE):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def _full(self, key: str) -> str:
+        return "/".join(filter(None, (self._location.prefix, key)))
+
+    @contextmanager
+    def _explaining(self, key: str) -> Iterator[None]:
+        """Turn what the libraries raise into words."""
+        try:
+            yield
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code"))
+            if code in CHANGED:
+                raise ConflictError(key) from error
+            if code == "NotImplemented":
+                raise _UnknownConditionError from error
+            kind = ReleaseError if code in REFUSED else DownloadError
+            raise kind(f"{self.name} {say(error)}; it was asked for {key}", hint=RESUME) from error
+        except TROUBLE as error:
+            raise DownloadError(f"{self.name} {say(error)}; it was asked for {key}", hint=RESUME) from error
+
+
+RESUME = "run the same again: it goes on where this ended"
+
+
+class _UnknownConditionError(Exception):
+    """The server does not know what a conditional write is."""
+
+
+def _check_unchanged(item: Item, sha256: str) -> None:
+    if sha256 != item.file.sha256:
+        raise TrustError(f"{item.path} changed while it was sent", hint="run the same again")

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""A directory that releases are put into: for a web server that serves files, or a disk that is carried away.
+
+Every file appears under its name when it is complete and on the disk. Of two programs that write the same file, the
+second waits for the first (`.boardwright.lock`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from builder.errors import ReleaseError, TrustError, disk_full_as_space_error
+from builder.release.checksums import sha256_bytes, sha256_file
+from builder.release.compress import sync
+from builder.release.gather import Item
+from builder.release.model import File
+from builder.release.tree import ConflictError, Held
+
+LOCK = ".boardwright.lock"
+PARTIAL = ".partial"
+
+
+class Directory:
+    """A place that is a directory of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        return f"dir:{self._path}"
+
+    def read(self, key: str) -> Held | None:
+        try:
+            content = (self._path / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Held(content, sha256_bytes(content))
+
+    def write(self, key: str, content: bytes, *, mark: str | None, lasting: bool) -> None:
+        with self._alone():
+            held = self.read(key)
+            if (held.mark if held else None) != mark:
+                raise ConflictError(key)
+            with self._appearing(key) as partial:
+                partial.write_bytes(content)
+
+    def list(self, folder: str) -> list[str]:
+        return [f"{folder}{path.name}" for path in (self._path / folder).glob("[!.]*") if path.is_file()]
+
+    def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
+        path = self._path / key
+        if not path.is_file():
+            return "absent"
+        is_same = path.stat().st_size == file.size_bytes and sha256_file(path) == file.sha256
+        return "same" if is_same else "other"
+
+    def send(self, key: str, item: Item) -> None:
+        with self._alone(), self._appearing(key) as partial:
+            shutil.copyfile(item.path, partial)
+            partial.chmod(0o644)
+            if sha256_file(partial) != item.file.sha256:
+                raise TrustError(f"{item.path} changed while it was copied", hint="run the same again")
+
+    def tidy(self, folder: str) -> None:
+        with self._alone():  # So nobody else is writing one.
+            for path in (self._path / folder).rglob(f".*{PARTIAL}"):
+                path.unlink()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            with (self._path / LOCK).open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            hint = "name a directory that may be written to"
+            raise ReleaseError(f"--to {self.name}: {error.strerror}: {error.filename}", hint=hint) from error
+
+    @contextmanager
+    def _appearing(self, key: str) -> Iterator[Path]:
+        """Yield a file to fill; it gets its name at the end, or is removed."""
+        path = self._path / key
+        partial = path.parent / f".{path.name}{PARTIAL}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with disk_full_as_space_error(path):
+                yield partial
+                sync(partial)
+                partial.replace(path)
+                sync(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)

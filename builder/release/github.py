@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""Releases of a repository at GitHub.
+
+Files go into a draft, which nobody sees; when all are there it is published in one step. A draft that a broken run
+left, or a person made with notes of their own, is gone on with. A public release that lacks files of ours (a person
+made it to make the tag) gets them; one that has others is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from builder import log
+from builder.errors import ReleaseError
+from builder.release.channels import STABLE
+from builder.release.checksums import sha256_bytes
+from builder.release.github_api import Api, TakenError
+from builder.release.github_assets import Assets
+from builder.release.model import RELEASE_NAME, File, Release, load_release, render
+from builder.release.patience import PassingError, persist
+from builder.release.publisher import Previous, Shipment, Step, What, Wish
+from builder.release.tag import find_tag
+from builder.release.tree import find_before
+from builder.units import GIB, render_size
+
+LARGEST_BYTES = 2 * GIB - 1
+"""GitHub takes files below 2 GiB (docs.github.com, About releases)."""
+LONGEST_NOTES = 120_000
+"""Letters; GitHub takes 125,000."""
+MARK = "<!-- made by boardwright; what stands above stays -->"
+LISTING = ".packages"
+
+
+@dataclass
+class GitHub:
+    """A publisher for one repository."""
+
+    api: Api
+    repository: str
+    """"owner/name"."""
+    tag_object: str = ""
+    """What the tag is in the checkout here (SHA of the commit, or of the tag if it has a message); empty: not known."""
+    _shipment: Shipment | None = field(default=None, init=False)
+    _releases: list[Any] = field(default_factory=list, init=False)
+    _found: Any = field(default=None, init=False)
+    """The release of the tag, draft or public; None: there is none."""
+    _twins: list[Any] = field(default_factory=list, init=False)
+    """Drafts of ours of the same tag, made by two runs at once."""
+    _assets: Assets | None = field(default=None, init=False)
+
+    @property
+    def name(self) -> str:
+        return f"github:{self.repository}"
+
+    def look(self, shipment: Shipment) -> list[Step]:
+        self._shipment = shipment
+        _check_sizes(shipment)
+        self._check_repository(shipment.tag.text)
+        self._find(shipment.tag.text)
+        if self._is_public and (stale := self._find_stale()):
+            raise self._differs(stale[0], "is not of this release")
+        return [Step(item.file.name, item.file.size_bytes, self._decide(item.file)) for item in shipment.items]
+
+    def find_release(self) -> Release | None:
+        assert self._assets
+        if not self._is_public or RELEASE_NAME not in self._assets.all:
+            return None
+        return load_release(self._assets.read(RELEASE_NAME), f"{self.name} {RELEASE_NAME}")
+
+    def find_previous(self, wish: Wish) -> Previous | None:
+        assert self._shipment
+        public = {each["tag_name"]: each for each in self._releases if not each["draft"]}
+        tag = find_before(self._shipment.tag, list(public))
+        if not tag:
+            return None
+        assets = Assets(self.api, self.repository, public[tag])
+        release = None
+        if RELEASE_NAME in assets.all:
+            release = load_release(assets.read(RELEASE_NAME), f"{self.name} {tag} {RELEASE_NAME}")
+        listings = {parcel.board: _find_listing(parcel.board, release, assets) for parcel in self._shipment.parcels}
+        packages = {board: assets.read(name).decode(errors="replace") for board, name in listings.items() if name}
+        return Previous(tag, release, packages)
+
+    def send(self, shipment: Shipment, release: Release) -> None:
+        content = render(release)
+        own = File(name=RELEASE_NAME, role="other", size_bytes=len(content), sha256=sha256_bytes(content))
+        sources: dict[str, Path | bytes] = {item.file.name: item.path for item in shipment.items}
+        sources[RELEASE_NAME] = content
+        files = [*(item.file for item in shipment.items), own]
+        if self._found is None:
+            persist(self.api.patience, self.name, partial(self._make_draft, release))
+        assert self._assets
+        missing = [file for file in files if not self._assets.has(file)]
+        if not missing:
+            return
+        size = render_size(sum(file.size_bytes for file in missing))
+        with log.step(f"send {len(missing)} of {len(files)} files ({size}) to {self.name}"):
+            self._clear()
+            for file in missing:
+                with log.step(f"send {file.name}"):
+                    self._assets.send(file, sources[file.name])
+            self._assets.check(files)
+
+    def publish(self, release: Release, wish: Wish) -> str:
+        body = self._found.get("body") or ""
+        if not self._is_public or MARK not in body or wish.back:
+            is_latest = STABLE in wish.channels and (wish.back or not self._is_behind(release))
+            wanted = {
+                "tag_name": release.tag,
+                "name": self._found.get("name") or release.tag,
+                "body": _join(body, release.notes),
+                "prerelease": release.prerelease,
+                "draft": False,
+                "make_latest": "true" if is_latest else "false",
+            }
+            self._found = self.api.change("PATCH", self._path(f"releases/{self._found['id']}"), wanted)
+        return str(self._found["html_url"])
+
+    def point(self, release: Release, wish: Wish) -> None:
+        """Do nothing: GitHub's only channel, its latest release, is named with the publishing."""
+
+    @property
+    def _is_public(self) -> bool:
+        return self._found is not None and not self._found["draft"]
+
+    def _check_repository(self, tag: str) -> None:
+        """Make sure that the repository is there and has the tag: publishing would else make one, of the newest."""
+        found = self.api.get(f"/repos/{self.repository}")
+        if found is None:
+            raise ReleaseError(
+                f"there is no repository {self.repository} at {self.api.server.web}, or the token may not see it",
+                hint="look at the name, and what GITHUB_TOKEN may do",
+            )
+        self.repository = found["full_name"]  # It may have been renamed, and a redirect loses what is sent.
+        ref = self.api.get(self._path(f"git/ref/{quote(f'tags/{tag}', safe='')}"))
+        if ref is None:
+            raise ReleaseError(f"{self.name} has no tag {tag}", hint=f"git push origin {tag}")
+        if self.tag_object and ref["object"]["sha"] != self.tag_object:
+            there, here = ref["object"]["sha"][:12], self.tag_object[:12]
+            hint = f"git fetch --tags --force, or git push origin {tag}"
+            raise ReleaseError(f"the tag {tag} is {there} at {self.name} and {here} here", hint=hint)
+
+    def _find(self, tag: str) -> None:
+        """Find the release of a tag: the public one, else the oldest draft, which two runs at once both take."""
+        self._releases = list(self.api.pages(self._path("releases")))
+        ours = [each for each in self._releases if each["tag_name"] == tag]
+        ours.sort(key=lambda each: (each["draft"], each["id"]))
+        self._found = ours[0] if ours else None
+        self._twins = [each for each in ours[1:] if each["draft"] and MARK in (each.get("body") or "")]
+        self._assets = Assets(self.api, self.repository, self._found)
+
+    def _decide(self, file: File) -> What:
+        """Say what becomes of a file; ReleaseError when it is another one in a public release."""
+        assert self._assets
+        if self._assets.has(file):
+            return "there"
+        is_taken = file.name in self._assets.all
+        if self._is_public and (is_taken or self._found.get("immutable")):
+            raise self._differs(file.name, "is another file there" if is_taken else "is not there")
+        return "replace" if is_taken else "send"
+
+    def _make_draft(self, release: Release) -> None:
+        """Make the draft unless it is there: the answer of an earlier attempt may have been lost."""
+        self._find(release.tag)
+        if self._found is not None:
+            return
+        wanted = {
+            "tag_name": release.tag,
+            "name": release.tag,
+            "body": _join("", release.notes),
+            "draft": True,
+            "prerelease": release.prerelease,
+        }
+        try:
+            made = self.api.load(self.api.once("POST", self._path("releases"), json=wanted))
+        except TakenError as error:
+            raise PassingError("somebody else has just made this release") from error
+        self._find(release.tag)  # Another run may have done the same.
+        if self._found is None:
+            self._found, self._assets = made, Assets(self.api, self.repository, made)
+
+    def _clear(self) -> None:
+        """Remove what broken runs and runs at the same time left: files of other builds, second drafts."""
+        assert self._assets
+        for name in self._find_stale():
+            log.note(f"{name} is of another build and removed from the draft")
+            self._assets.delete(name)
+        for twin in self._twins:
+            log.note(f"{self.name}: a second draft of {twin['tag_name']} is removed")
+            self.api.change("DELETE", self._path(f"releases/{twin['id']}"))
+
+    def _find_stale(self) -> list[str]:
+        """Return the names of assets that look like ours and are not of this build."""
+        assert self._shipment
+        assert self._assets
+        names = {item.file.name for item in self._shipment.items}
+        packages = tuple(parcel.released.package.name for parcel in self._shipment.parcels)
+        return [name for name in self._assets.all if name not in names and name.startswith(packages)]
+
+    def _is_behind(self, release: Release) -> bool:
+        """Say whether a newer release is public there."""
+        own = find_tag(release.tag)
+        tags = [find_tag(each["tag_name"]) for each in self._releases if not each["draft"]]
+        return any(own and tag and not tag.prerelease and tag.order > own.order for tag in tags)
+
+    def _path(self, place: str) -> str:
+        return f"/repos/{self.repository}/{place}"
+
+    def _differs(self, name: str, how: str) -> ReleaseError:
+        return ReleaseError(
+            f"{self._found['tag_name']} is public at {self.name} already, and {name} {how}",
+            hint="a tag that is released does not change: release another, such as v1.0.1 after v1.0",
+        )
+
+
+def _find_listing(board: str, release: Release | None, assets: Assets) -> str:
+    """Return the name of a board's list of packages; empty when there is none or it is not clear which."""
+    if release:
+        files = release.boards[board].package.files if board in release.boards else []
+        names = [file.name for file in files if file.role == "packages"]
+    else:
+        names = [name for name in assets.all if name.endswith(LISTING) and f"-{board}-" in name]
+    return names[0] if len(names) == 1 and names[0] in assets.all else ""
+
+
+def _check_sizes(shipment: Shipment) -> None:
+    large = [item.file for item in shipment.items if item.file.size_bytes > LARGEST_BYTES]
+    if large:
+        sizes = ", ".join(f"{file.name} has {render_size(file.size_bytes)}" for file in large)
+        hint = "compress it as xz, or release it to a bucket"
+        raise ReleaseError(f"GitHub takes no file of 2 GiB or more: {sizes}", hint=hint)
+
+
+def _join(body: str, notes: str) -> str:
+    """Return the text of a release: what a person wrote, then our notes in the place of earlier ones."""
+    own = body.partition(MARK)[0].rstrip()
+    if len(notes) > LONGEST_NOTES:
+        notes = notes[:LONGEST_NOTES].rpartition("\n")[0] + f"\n\n(the rest is in {RELEASE_NAME})\n"
+    return f"{own}\n\n{MARK}\n{notes}".lstrip()

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: MIT
+"""GitHub's REST API: a question, its answer, and what went wrong in words.
+
+What passes (a busy server, a limit of requests, a broken connection) is asked again by `persist`. The token goes into
+the Authorization header and nowhere else; no message has it. What the answers mean is at
+https://docs.github.com/rest (limits: /rest/using-the-rest-api/rate-limits-for-the-rest-api).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from builder import __version__
+from builder.errors import DownloadError, RecipeError, ReleaseError
+from builder.release.patience import PassingError, Patience, persist
+from builder.release.reader import Reader
+
+VERSION = "2022-11-28"
+"""Of the API; GitHub keeps a version for two years after the next."""
+JSON, BYTES = "application/vnd.github+json", "application/octet-stream"
+TIMEOUT_S = (10.0, 60.0)
+"""To connect, and between two pieces of an answer."""
+SECONDARY_S = 60.0
+"""The least to wait for a secondary limit that names no time."""
+PIECE = 256 * 1024
+BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
+MAY_WRITE = "the token needs to write `contents` of this repository (in a workflow: permissions: contents: write)"
+
+
+class TakenError(Exception):
+    """GitHub has something of that name already (422, already_exists)."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A GitHub, and who asks it."""
+
+    api: str = "https://api.github.com"
+    web: str = "https://github.com"
+    token: str = field(default="", repr=False)
+
+    def scrub(self, text: str) -> str:
+        """Return a text without the token, should somebody have put it there."""
+        return text.replace(self.token, "***") if self.token else text
+
+
+def load_server(environment: Mapping[str, str] = os.environ) -> Server:
+    """Return the GitHub that the environment names: GITHUB_API_URL, GITHUB_SERVER_URL, GITHUB_TOKEN or GH_TOKEN.
+
+    Raises RecipeError where there is no token, or it would be sent without encryption to another machine.
+    """
+    web = (environment.get("GITHUB_SERVER_URL") or Server.web).rstrip("/")
+    enterprise = f"{web}/api/v3" if web != Server.web else Server.api
+    api = (environment.get("GITHUB_API_URL") or enterprise).rstrip("/")
+    for name, url in (("GITHUB_API_URL", api), ("GITHUB_SERVER_URL", web)):
+        _check_address(name, url)
+    token = environment.get("GITHUB_TOKEN") or environment.get("GH_TOKEN") or ""
+    if not token.strip():
+        hint = f"set GITHUB_TOKEN (or GH_TOKEN); {MAY_WRITE}"
+        raise RecipeError("--to github: there is no token to write with", hint=hint)
+    if not (token := token.strip()).isascii() or not token.isprintable() or " " in token:
+        raise RecipeError("--to github: the token has characters that no token has", hint="set GITHUB_TOKEN again")
+    return Server(api, web, token)
+
+
+def _check_address(name: str, url: str) -> None:
+    parts = urlsplit(url)
+    if "@" in parts.netloc or not parts.hostname or parts.scheme not in ("http", "https"):
+        raise RecipeError(f"{name} is no plain address of a server", hint="such as https://api.github.com")
+    if parts.scheme == "http" and not _is_here(parts.hostname):
+        raise RecipeError(f"{name}: {url} would show the token to everybody on the way", hint="use https")
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Api:
+    """GitHub, asked with patience. Paths begin with a slash; a full address is taken as it is."""
+
+    def __init__(self, server: Server, patience: Patience) -> None:
+        self.server = server
+        self.patience = patience
+        self._session = requests.Session()
+        self._session.headers.update(
+            {"User-Agent": f"boardwright/{__version__}", "X-GitHub-Api-Version": VERSION, "Accept": JSON}
+        )
+        self._session.auth = self._sign  # A function: else requests would take what ~/.netrc says instead.
+
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.server.token}"
+        return request
+
+    def get(self, path: str, **params: str) -> Any:
+        """Return what is at a path; None where nothing is."""
+        answer = persist(self.patience, self._name(path), partial(self.once, "GET", path, params=params, absent=True))
+        return None if answer.status_code == requests.codes.not_found else self.load(answer)
+
+    def pages(self, path: str) -> Iterator[Any]:
+        """Yield every entry of a list."""
+        url = f"{path}?per_page=100"
+        while url:
+            answer = persist(self.patience, self._name(path), partial(self.once, "GET", url))
+            yield from self.load(answer)
+            more = urlsplit(
+                answer.links.get("next", {}).get("url", "")
+            ).query  # The rest of it could be of another server.
+            url = more and f"{path}?{more}"
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Return the bytes of an asset; ReleaseError for more than `limit`."""
+        act = partial(self.once, "GET", path, headers={"Accept": BYTES})
+        content = persist(self.patience, self._name(path), act).content
+        if len(content) > limit:
+            raise ReleaseError(f"{self._name(path)} has {len(content)} bytes", hint="look what it is")
+        return content
+
+    def digest(self, path: str) -> str:
+        """Return the SHA-256 of an asset, by downloading it."""
+
+        def act() -> str:
+            found = hashlib.sha256()
+            with _passing(), self.once("GET", path, headers={"Accept": BYTES}, stream=True) as answer:
+                for piece in answer.raw.stream(PIECE, decode_content=False):
+                    found.update(piece)
+            return found.hexdigest()
+
+        return persist(self.patience, self._name(path), act)
+
+    def change(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> Any:
+        """Change or delete what is at a path; the second time it is asked for does the same as the first."""
+        act = partial(self.once, method, path, json=json, absent=method == "DELETE")
+        answer = persist(self.patience, self._name(path), act)
+        return self.load(answer) if answer.content and answer.ok else None
+
+    def upload(self, url: str, name: str, body: Reader) -> Any:
+        """Send a file and return the asset. Asked once: what became of it is for the caller to find out."""
+        if urlsplit(url).scheme != urlsplit(self.server.api).scheme:
+            raise ReleaseError(f"GitHub wants uploads at {url}, which is not as safe as {self.server.api}")
+        headers = {"Content-Type": BYTES}  # The only type that GitHub's description of its API knows here.
+        return self.load(self.once("POST", url, params={"name": name}, data=body, headers=headers))
+
+    def load(self, answer: requests.Response) -> Any:
+        """Return what an answer says; DownloadError when it is no JSON."""
+        try:
+            return answer.json()
+        except requests.JSONDecodeError as error:
+            hint = f"is {self.server.api} the API of a GitHub? GITHUB_API_URL names it"
+            raise DownloadError(f"{self._name(answer.url)}: the answer is no JSON", hint=hint) from error
+
+    def once(self, method: str, path: str, *, absent: bool = False, **more: Any) -> requests.Response:
+        """Ask once. Raises PassingError, TakenError, and ReleaseError for what a repetition does not change.
+
+        absent  whether 404 is an answer
+        """
+        url = path if "://" in path else self.server.api + path
+        with _passing():
+            answer = self._session.request(method, url, timeout=TIMEOUT_S, **more)
+        if answer.ok or (absent and answer.status_code == requests.codes.not_found):
+            return answer
+        raise self._judge(answer, path)
+
+    def _judge(self, answer: requests.Response, path: str) -> Exception:
+        """Return what an answer that is no success means."""
+        status = answer.status_code
+        said = self._words(answer)
+        if status in (403, 429) and (pause_s := self._limit(answer, said)):
+            return PassingError("the limit of requests is used up", pause_s)
+        if status in (408, 429) or status >= 500:
+            return PassingError(f"the server answered {status} {answer.reason}", _number(answer, "Retry-After"))
+        if status == requests.codes.unprocessable and "already_exists" in said:
+            return TakenError(said)
+        hints = {
+            401: "the token is wrong, expired or revoked: make a new one and set GITHUB_TOKEN",
+            403: MAY_WRITE,
+            404: f"is the name right, and may the token see it? {MAY_WRITE}",
+        }
+        return ReleaseError(f"{self._name(path)}: GitHub answered {status}: {said}", hint=hints.get(status, ""))
+
+    def _limit(self, answer: requests.Response, said: str) -> float:
+        """Return how long to wait for a limit of requests, in seconds; 0 where the answer is of none."""
+        if asked := _number(answer, "Retry-After"):
+            return asked
+        if answer.headers.get("X-RateLimit-Remaining") == "0":
+            return max(1.0, _number(answer, "X-RateLimit-Reset") - self.patience.now() + 1)
+        return SECONDARY_S if "rate limit" in said.lower() else 0.0
+
+    def _words(self, answer: requests.Response) -> str:
+        """Return what GitHub says is wrong, in one line."""
+        try:
+            said = answer.json()
+        except requests.JSONDecodeError:
+            said = None
+        if not isinstance(said, dict):
+            return str(answer.reason)
+        errors = [each for each in said.get("errors") or () if isinstance(each, dict)]
+        details = ", ".join(
+            " ".join(str(each[key]) for key in ("field", "code", "message") if key in each) for each in errors
+        )
+        return self.server.scrub(f"{said.get('message', answer.reason)}{details and ': '}{details}")[:500]
+
+    def _name(self, path: str) -> str:
+        """Return how messages call a place: without host and query."""
+        return f"github {urlsplit(path).path.removeprefix('/repos/')}"
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    """Turn broken connections into PassingError, and what is no use to repeat into DownloadError."""
+    try:
+        yield
+    except requests.exceptions.SSLError as error:
+        hint = "is the clock right, and ca-certificates installed? SSL_CERT_FILE names another bundle"
+        raise DownloadError("GitHub's certificate was refused", hint=hint) from error
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise PassingError("the server is silent") from error
+    except (*BROKEN, urllib3.exceptions.HTTPError) as error:
+        raise PassingError("the connection broke") from error
+    except requests.RequestException as error:
+        raise DownloadError(f"GitHub cannot be asked: {type(error).__name__}") from error
+
+
+def _number(answer: requests.Response, header: str) -> float:
+    said = answer.headers.get(header, "")
+    return float(said) if said.isdecimal() else 0.0

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""What a server says of a file beside its bytes: its type, and how long others may keep it."""
+
+from __future__ import annotations
+
+TYPES = {
+    ".asc": "text/plain; charset=utf-8",
+    ".bmap": "application/xml",
+    ".gz": "application/gzip",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".minisig": "text/plain; charset=utf-8",
+    ".packages": "text/plain; charset=utf-8",
+    ".rpi-imager-manifest": "application/json",
+    ".sha256": "text/plain; charset=utf-8",
+    ".SHA256SUMS": "text/plain; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".xml": "application/xml",
+    ".xz": "application/x-xz",
+    ".zip": "application/zip",
+    ".zst": "application/zstd",
+}
+"""By suffix; names registered at IANA where there are any."""
+
+LASTING = "public, max-age=31536000, immutable"
+"""For what never changes (RFC 8246)."""
+MOVING = "public, max-age=60, must-revalidate"
+"""For what the next release changes."""
+
+
+def type_of(name: str) -> str:
+    """Return the media type of a file by its name."""
+    return TYPES.get(name[name.rfind(".") :] if "." in name else "", "application/octet-stream")

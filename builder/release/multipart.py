@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""A large file, sent to a bucket in parts.
+
+A run that was killed leaves an unfinished upload; the next one for the same key goes on with it, and sends only the
+parts that the server does not have: their MD5, which is the ETag of a part, tells. What an orderly failure leaves is
+removed at once, since unfinished uploads are paid for and seen by nobody.
+
+Each request is signed with the SHA-256 of what it sends (builder/s3.py), which every server compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from builder import log
+from builder.errors import TrustError
+from builder.s3 import TROUBLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+WORKERS = 4
+PART_BYTES = 16 * 1024 * 1024
+MOST_PARTS = 10_000
+"""S3 takes no more."""
+ROUNDS = 3
+"""How often parts are sent that the server does not have as they were sent."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the file; parts are counted from 1."""
+
+    number: int
+    start: int
+    size_bytes: int
+
+    def read(self, path: Path) -> bytes:
+        with path.open("rb") as stream:
+            stream.seek(self.start)
+            return stream.read(self.size_bytes)
+
+
+class _Body(io.BytesIO):
+    """The bytes of a part, which end with an error when nobody wants them any more: ^C waits for no slow network."""
+
+    def __init__(self, content: bytes, over: threading.Event) -> None:
+        super().__init__(content)
+        self._over = over
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self._over.is_set():
+            raise CancelledError
+        return super().read(size)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An unfinished upload under a key."""
+
+    client: S3Client
+    bucket: str
+    key: str
+    upload_id: str
+
+    def send(self, path: Path, parts: list[Part]) -> str:
+        """Send what the server lacks of the parts and return the ETag of each; TrustError if they do not arrive."""
+        sent: dict[int, str] = {}
+        for _ in range(ROUNDS):
+            there = self._list()
+            lacking = [part for part in parts if not _is_there(part, path, there.get(part.number), sent)]
+            if not lacking:
+                return self._complete(there, parts)
+            sent |= self._send_all(path, lacking, of=len(parts))
+        raise TrustError(
+            f"s3://{self.bucket}/{self.key}: the server has other parts than were sent, {ROUNDS} times",
+            hint="try again; if it stays so, the way to the server or its storage is damaged",
+        )
+
+    def _send_all(self, path: Path, parts: list[Part], *, of: int) -> dict[int, str]:
+        sent = {}
+        over = threading.Event()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            futures = {pool.submit(self._send, path, part, over): part for part in parts}
+            try:
+                for count, future in enumerate(as_completed(futures), of - len(parts) + 1):
+                    sent[futures[future].number] = future.result()
+                    log.progress(path.name, count / of)
+            except BaseException:
+                over.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return sent
+
+    def _send(self, path: Path, part: Part, over: threading.Event) -> str:
+        answer = self.client.upload_part(
+            Bucket=self.bucket,
+            Key=self.key,
+            UploadId=self.upload_id,
+            PartNumber=part.number,
+            Body=_Body(part.read(path), over),
+        )
+        return answer["ETag"]
+
+    def _list(self) -> dict[int, tuple[int, str]]:
+        """Return size and ETag of the parts that the server has, by number."""
+        pages = self.client.get_paginator("list_parts").paginate(
+            Bucket=self.bucket, Key=self.key, UploadId=self.upload_id
+        )
+        return {each["PartNumber"]: (each["Size"], each["ETag"]) for page in pages for each in page.get("Parts", [])}
+
+    def _complete(self, there: dict[int, tuple[int, str]], parts: list[Part]) -> str:
+        answer = self.client.complete_multipart_upload(
+            Bucket=self.bucket,
+            Key=self.key,
+            UploadId=self.upload_id,
+            MultipartUpload={
+                "Parts": [{"PartNumber": part.number, "ETag": there[part.number][1]} for part in parts],
+            },
+        )
+        return answer["ETag"]
+
+    def abort(self) -> None:
+        """Throw it away; one that is gone already is fine."""
+        with suppress(*TROUBLE):
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
+
+
+def split(size_bytes: int, part_bytes: int) -> list[Part]:
+    """Return the parts of a file, larger ones where there would be too many."""
+    step = max(part_bytes, -(-size_bytes // MOST_PARTS))
+    starts = range(0, size_bytes, step)
+    return [Part(number, start, min(step, size_bytes - start)) for number, start in enumerate(starts, 1)]
+
+
+def digests_of(path: Path, parts: list[Part]) -> tuple[str, str]:
+    """Return the SHA-256 of a file, and the ETag that an object of these parts has: the MD5 of the MD5s of its parts,
+    and their number. Servers that encrypt with keys of their own have other ETags.
+    """
+    whole, marks = hashlib.sha256(), b""
+    for part in parts:
+        content = part.read(path)
+        whole.update(content)
+        marks += _md5(content).digest()
+    return whole.hexdigest(), f'"{_md5(marks).hexdigest()}-{len(parts)}"'
+
+
+@contextmanager
+def aborted_on_error(upload: Upload) -> Iterator[None]:
+    """Throw an upload away when the block ends with an error or an interrupt."""
+    try:
+        yield
+    except BaseException:
+        upload.abort()
+        raise
+
+
+def find_uploads(client: S3Client, bucket: str, prefix: str) -> list[Upload]:
+    """Return the unfinished uploads below a prefix, the newest first; none where they may not be listed."""
+    try:
+        pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
+        found = [each for page in pages for each in page.get("Uploads", [])]
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in ("AccessDenied", "403", "NotImplemented"):
+            raise
+        log.note(f"s3://{bucket}: unfinished uploads may not be listed; large files begin anew")
+        return []
+    found.sort(key=lambda each: each["Initiated"], reverse=True)
+    return [Upload(client, bucket, each["Key"], each["UploadId"]) for each in found]
+
+
+def _is_there(part: Part, path: Path, found: tuple[int, str] | None, sent: dict[int, str]) -> bool:
+    """Say whether the server has a part as the file has it: by its MD5, or because it says what it said to us."""
+    if found is None or found[0] != part.size_bytes:
+        return False
+    mark = found[1].strip('"')
+    return sent.get(part.number, "").strip('"') == mark or _md5(part.read(path)).hexdigest() == mark
+
+
+def _md5(content: bytes) -> hashlib._Hash:
+    return hashlib.md5(content, usedforsecurity=False)

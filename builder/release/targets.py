@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""What `--to` can say: a kind of target, and where it is. A new kind is a publisher and a row here.
+
+Targets are published in the order of the rows: what people are notified of first, what programs follow last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from builder.errors import RecipeError
+from builder.release.bucket import Bucket
+from builder.release.directory import Directory
+from builder.release.github import GitHub
+from builder.release.github_api import Api, load_server
+from builder.release.multipart import PART_BYTES
+from builder.release.patience import Patience
+from builder.release.publisher import Publisher
+from builder.release.tree import Catalogue, Tree
+from builder.shared import parse_location
+
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
+EXAMPLES = "github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What targets need to know beside their place."""
+
+    url: str = ""
+    """Public address of trees; empty: not known."""
+    tag_object: str = ""
+    """What the tag is in the checkout here."""
+    patience: Patience = field(default_factory=Patience)
+    part_bytes: int = PART_BYTES
+    catalogue: Catalogue | None = None
+    """What lists the releases of a tree."""
+
+
+def _github(text: str, setting: Setting) -> Publisher:
+    repository = text.removeprefix("github:")
+    if not REPOSITORY.fullmatch(repository):
+        raise RecipeError(f"--to: {text!r} names no repository", hint="give one such as github:OWNER/REPO")
+    return GitHub(Api(load_server(), setting.patience), repository, setting.tag_object)
+
+
+def _s3(text: str, setting: Setting) -> Publisher:
+    place = Bucket(parse_location(text, "rw", "--to"), part_bytes=setting.part_bytes)
+    return Tree(place, setting.url, setting.catalogue)
+
+
+def _dir(text: str, setting: Setting) -> Publisher:
+    path = text.removeprefix("dir:")
+    if not path:
+        raise RecipeError("--to: dir: names no directory", hint="give one such as dir:public")
+    return Tree(Directory(Path(path).resolve()), setting.url, setting.catalogue)
+
+
+TARGETS: Mapping[str, Callable[[str, Setting], Publisher]] = {
+    "github": _github,
+    "s3": _s3,
+    "dir": _dir,
+}
+"""By what stands before the first colon."""
+
+
+def make_publishers(texts: Sequence[str], setting: Setting) -> list[Publisher]:
+    """Return the targets that --to names, in the order they are published; RecipeError for what is none."""
+    if not texts:
+        raise RecipeError("no target is named", hint=f"give --to with {EXAMPLES}; more than once for several")
+    kinds = list(TARGETS)
+    for text in texts:
+        if text.partition(":")[0] not in kinds or ":" not in text:
+            shown = re.sub(r"//[^/@]*@", "//***@", text)  # Somebody's credentials may stand there.
+            raise RecipeError(f"--to: {shown!r} is no target", hint=f"give {EXAMPLES}")
+    ordered = sorted(dict.fromkeys(texts), key=lambda text: kinds.index(text.partition(":")[0]))
+    return [TARGETS[text.partition(":")[0]](text, setting) for text in ordered]

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The verb of the command line that releases packaged images.
+
+What it needs is imported when it is called: builds, in the builder image too, do without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.table import Table
+
+from builder import log
+from builder.errors import RecipeError
+from builder.options import BOARDS, Boards, Json, Verbose
+from builder.recipe.load import list_boards
+from builder.session import print_table, telling
+from builder.units import render_size
+
+if TYPE_CHECKING:
+    from builder.release.deliver import Delivered, Order
+    from builder.release.publisher import Publisher
+
+PACKAGES = Path("release")
+
+TagName = Annotated[str, typer.Argument(help="The tag that is released, such as v1.0 or v1.0-rc1.", metavar="TAG")]
+Packages = Annotated[Path, typer.Option("--packages", help="Directory with a directory of each packaged image.")]
+To = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--to", metavar="TARGET", help="github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH; as often as you like."
+    ),
+]
+ChannelNames = Annotated[
+    list[str] | None,
+    typer.Option("--channel", help="A channel to go into; stable and latest without, for a pre-release latest."),
+]
+OfBoards = Annotated[
+    list[str] | None,
+    typer.Option("--board", help="A board of this release; without, it has to have all below --boards."),
+]
+PublicUrl = Annotated[
+    str, typer.Option("--public-url", help="Where everybody finds what --to s3:// or dir: holds: https://…")
+]
+RequireSignature = Annotated[
+    bool, typer.Option("--require-signature", help="Refuse a packaged image that is not signed.")
+]
+Back = Annotated[bool, typer.Option("--back", help="Let channels go back from a newer release to this one.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+
+
+def release(
+    tag: TagName,
+    packages: Packages = PACKAGES,
+    to: To = None,
+    channel: ChannelNames = None,
+    board: OfBoards = None,
+    public_url: PublicUrl = "",
+    require_signature: RequireSignature = False,
+    back: Back = False,
+    dry_run: DryRun = False,
+    boards: Boards = BOARDS,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Release packaged images: upload them to all targets, then show them to everybody, then move channels."""
+    from builder.release import deliver  # noqa: PLC0415
+    from builder.release.channels import make_wish  # noqa: PLC0415
+    from builder.release.gather import Demand, gather  # noqa: PLC0415
+    from builder.release.publisher import Shipment  # noqa: PLC0415
+    from builder.release.tag import load_tag  # noqa: PLC0415
+
+    with telling(json=json, verbose=verbose):
+        load = load_tag(tag)
+        wish = make_wish(load, channel or (), back=back)
+        url = _check_url(public_url)
+        publishers = _make_publishers(to or (), tag=tag, url=url)
+        demand = Demand(load, board or list_boards(boards), only=bool(board), signed=require_signature)
+        shipment = Shipment(load, gather(packages, demand))
+        order = deliver.Order(shipment, wish, url, Path(), lambda: datetime.now(UTC))
+        _run(publishers, order, dry=dry_run, json=json)
+
+
+def _run(publishers: Sequence[Publisher], order: Order, *, dry: bool, json: bool) -> None:
+    from builder.release import deliver  # noqa: PLC0415
+
+    if dry:
+        done = deliver.foresee(publishers, order)
+    else:
+        _, done = deliver.deliver(publishers, order)
+    rows = [
+        {
+            "target": each.target,
+            "address": each.address,
+            "files": [{"name": step.name, "size": step.size_bytes, "what": step.what} for step in each.steps],
+        }
+        for each in done
+    ]
+    log.emit(log.Event("result", order.shipment.tag.text, {"targets": rows, "channels": list(order.wish.channels)}))
+    if not json:
+        _show(done, order, dry=dry)
+
+
+def _show(done: Sequence[Delivered], order: Order, *, dry: bool) -> None:
+    if not dry:
+        print("\n".join(each.address for each in done))
+        return
+    table = Table("Target", "File", "Size", "What", box=None, pad_edge=False)
+    words = {"send": "would be sent", "there": "is there", "replace": "would be sent again"}
+    for each in done:
+        for step in each.steps:
+            table.add_row(each.target, step.name, render_size(step.size_bytes), words[step.what])
+    print_table(table)
+    log.note(f"{order.shipment.tag.text} would go into the channels {', '.join(order.wish.channels)}")
+
+
+def _make_publishers(to: Sequence[str], *, tag: str, url: str) -> list[Publisher]:
+    from builder.release.history import find_tag_object  # noqa: PLC0415
+    from builder.release.targets import Setting, make_publishers  # noqa: PLC0415
+
+    return make_publishers(to, Setting(url=url, tag_object=find_tag_object(Path(), tag)))
+
+
+def _check_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query):
+        raise RecipeError("--public-url is no plain address", hint="such as https://images.example.org/boardwright")
+    return url.rstrip("/")
