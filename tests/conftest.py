@@ -36,6 +36,7 @@ PACKAGES = {
             "zip",
             "gpg",
         ),
+        *("bmap-tools", "gnupg", "minisign"),
         *("gcc", "libc6-dev", "gdisk", "parted", "qemu-user-static", "arch-test", "libcap2-bin", "attr", "cpio"),
     ),
     "engine": ("mmdebstrap",),
