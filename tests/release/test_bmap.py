@@ -81,7 +81,15 @@ def test_a_used_card_has_sound_filesystems_after_a_copy_by_the_map(tmp_path: Pat
     subprocess.run(["xz", "-0", "--keep", image], check=True)
     card = tmp_path / "card"
     with used_card(card, image.stat().st_size) as device:
-        copy = ["bmaptool", "--quiet", "copy", "--bmap", tmp_path / "card.bmap", f"{image}.xz", device]
+        copy: list[str | Path] = [
+            "bmaptool",
+            "--quiet",
+            "copy",
+            "--bmap",
+            tmp_path / "card.bmap",
+            f"{image}.xz",
+            device,
+        ]
         subprocess.run(copy, check=True)
     assert b"\xa5" * MIB in card.read_bytes(), "all of the card was written"
     for tool, start, size in (("fsck.vfat", 1, 40), ("e2fsck", 41, 58)):
