@@ -71,6 +71,7 @@ from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
 from builder.session import print_artefacts, print_table, show_artefacts, show_error, telling
 from builder.shared import load_location
+from builder.verbs.package import package
 from builder.verbs.prove import boot, verify
 
 app = typer.Typer(
@@ -218,6 +219,7 @@ def shell(
 
 app.command()(verify)
 app.command()(boot)
+app.command()(package)
 
 
 @app.command("new-board")

@@ -42,7 +42,7 @@ def sign(files: Sequence[Path], key: SecretKey, *, comment: str) -> None:
 
 def verify(file: Path, signature: Path, public_key: str) -> str:
     """Return what is wrong with the signature of a file, or nothing. The key is one from `read_public_key`."""
-    result = run(["minisign", "-V", "-q", "-P", public_key, "-x", signature, "-m", file], ok=range(256))
+    result = run(["minisign", "-V", "-P", public_key, "-x", signature, "-m", file], ok=range(256))
     said = (result.stderr.strip() or result.stdout.strip()).splitlines()
     return (said[-1] if said else "minisign refuses it") if result.code else ""
 

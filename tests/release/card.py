@@ -73,7 +73,7 @@ PACKAGES = (
 
 
 def make_card(work: Path, name: str = "card.img") -> Path:
-    """Return an image of 100 MiB, most of it free."""
+    """Return an image of 48 MiB, most of it free."""
     path, tree = work / name, work / "tree"
     release = work / "os-release"
     release.write_text(RELEASE)
@@ -90,11 +90,11 @@ def make_card(work: Path, name: str = "card.img") -> Path:
     (tree / "usr/share/doc/base-files").symlink_to("mawk")
     (tree / "noise").write_bytes(os.urandom(3 * MIB))
     with path.open("wb") as stream:
-        stream.truncate(100 * MIB)
-    table = b"label: dos\nlabel-id: 0x12345678\nstart=2048, size=81920, type=c\nstart=83968, type=83\n"
+        stream.truncate(48 * MIB)
+    table = b"label: dos\nlabel-id: 0x12345678\nstart=2048, size=69632, type=c\nstart=71680, type=83\n"
     subprocess.run(["sfdisk", "-q", path], input=table, check=True)
-    subprocess.run(["mformat", "-i", f"{path}@@{MIB}", "-F", "-T", "81920", "::"], check=True)
+    subprocess.run(["mformat", "-i", f"{path}@@{MIB}", "-F", "-c", "1", "-T", "69632", "::"], check=True)
     subprocess.run(["mcopy", "-i", f"{path}@@{MIB}", release, "::os-release"], check=True)
     mke2fs = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024"]
-    subprocess.run([*mke2fs, "-E", f"offset={41 * MIB}", "-d", tree, path, "58M"], check=True)
+    subprocess.run([*mke2fs, "-E", f"offset={35 * MIB}", "-d", tree, path, "12M"], check=True)
     return path
