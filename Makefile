@@ -41,8 +41,7 @@ test: .venv/ready ## Run all tests; those that need what this machine lacks say 
 	@.venv/bin/pytest
 
 check: .venv/ready ## Run the tests that need no root, no Docker and no network
-	@.venv/bin/pytest -m "not machine and not engine and not boot and not ci"
-	@.venv/bin/pytest -m "not machine and not engine and not boot and not node"
+	@.venv/bin/pytest -m "not machine and not engine and not boot and not ci and not node"
 
 bench: .venv/ready ## Time builds, as docs/benchmarks.md has them; needs Docker and half an hour
 	@.venv/bin/python -m benchmarks.build

@@ -74,6 +74,7 @@ from builder.session import print_artefacts, print_table, show_artefacts, show_e
 from builder.shared import load_location
 from builder.verbs.ci import ci
 from builder.verbs.fetch import fetch
+from builder.verbs.package import package
 from builder.verbs.prove import boot, verify
 from builder.verbs.publish import release
 
@@ -221,6 +222,7 @@ app.command()(verify)
 app.command()(boot)
 app.command()(fetch)
 app.command()(release)
+app.command()(package)
 
 
 @app.command("new-board")

@@ -15,14 +15,16 @@ from builder.fetch import fetch
 from builder.image.assemble import make_image
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact, Compression, make_artefact, render_packages
+from builder.release.checksums import sha256_file
 from builder.release.made import RECORD, find_artefact_inputs, find_made, write_made
-from builder.rootfs.kept import opened_rootfs
+from builder.release.record import SUFFIX, make_record, render_record
+from builder.rootfs.kept import Kept, opened_rootfs
 from builder.rootfs.make import Use, find_rootfs, make_rootfs
 from builder.shared import Location
 from builder.store import Store
 from builder.units import render_size
 from builder.verify.check import verify_image
-from builder.workspace import open_workspace
+from builder.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     from builder.remote import Remote
@@ -75,8 +77,8 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
         wanted = find_rootfs(plan, workspace, store, emulation=choices.emulation, cache=cache, use=choices.rootfs)
         inputs = find_artefact_inputs(plan, choices.compression, verified=choices.verify)
         origin = {**inputs, "rootfs": wanted.key}
-        record = workspace.room / RECORD
-        if choices.rootfs != "never" and (made := find_made(record, origin, choices.output, choices.have)):
+        made_by = workspace.room / RECORD
+        if choices.rootfs != "never" and (made := find_made(made_by, origin, choices.output, choices.have)):
             log.note("the artefacts of the last build are taken: nothing has changed")
             return made
         blobs = fetch_blobs(plan, cache / "files")
@@ -85,19 +87,28 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
             image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)
         listing = render_packages(kept.packages)
         reports = verify_image(plan, image.path, workspace, packages=listing) if choices.verify else ()
+        record = _write_record(plan, image.path, kept, workspace)
         with log.step(f"artefact: {choices.compression}"):
             artefacts = make_artefact(
                 image.path,
                 name=plan.image_name.removesuffix(".img"),
                 compression=choices.compression,
                 packages=kept.packages,
-                reports=reports,
+                reports=(*reports, record),
                 output=choices.output,
                 epoch=plan.epoch,
                 journal=workspace.journal,
             )
-        write_made(record, origin if kept.origins else {}, artefacts)
+        write_made(made_by, origin if kept.origins else {}, artefacts)
         return artefacts
+
+
+def _write_record(plan: Plan, image: Path, kept: Kept, workspace: Workspace) -> Path:
+    """Write down what an image was made from."""
+    packages = {name: text for origin in kept.origins.values() for name, text in origin.packages.items()}
+    path = workspace.scratch / f"{image.stem}{SUFFIX}"
+    path.write_text(render_record(make_record(plan, sha256_file(image), packages)), encoding="utf-8")
+    return path
 
 
 @contextmanager

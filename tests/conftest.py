@@ -42,14 +42,13 @@ PACKAGES = {
         *("gcc", "libc6-dev", "gdisk", "parted", "qemu-user-static", "arch-test", "libcap2-bin", "attr", "cpio"),
     ),
     "engine": ("mmdebstrap",),
-    "node": (),
     "boot": ("qemu-system-x86", "qemu-system-arm", "qemu-utils", "ovmf", "qemu-efi-aarch64", "openssh-client"),
+    "node": ("nodejs", "npm", "rsync", "shellcheck"),
     "ci": ("nodejs", "npm", "rsync", "shellcheck"),
 }
 """Debian packages by mark."""
 NODE = 20
 """The oldest Node.js that the programs of tests/ci/package.json run on."""
-"""Debian packages by mark. Those of Node.js are too old on some of its releases, so they are not installed."""
 
 _lacking: dict[str, str] = {}
 
@@ -118,10 +117,8 @@ def _find_lack(mark: str) -> str:
                 return ""
         except MachineError as error:
             return error.message
-    if mark == "ci" and (lack := _find_node_lack()):
+    if mark in ("ci", "node") and (lack := _find_node_lack()):
         return lack
-    if mark == "node":
-        return "" if shutil.which("node") and shutil.which("npm") else "needs node and npm"
     if mark == "machine" and os.geteuid() != 0:
         return "needs root"
     tools = [tool for tool, package in DEBIAN_PACKAGES.items() if package in PACKAGES[mark]]

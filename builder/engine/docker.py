@@ -39,6 +39,7 @@ from builder.errors import BoardwrightError, Interrupted, ToolError
 from builder.interrupts import queued
 from builder.release.artefact import Artefact
 from builder.release.made import RECORD as ARTEFACTS
+from builder.release.record import BUILDER_IMAGE
 from builder.rootfs.kept import RECORD as ROOTFS
 from builder.workspace import Journal, open_journal
 
@@ -95,7 +96,14 @@ def run_in_docker(request: Request) -> Outcome:
         give_back_leftovers(api, request.state)
         with open_journal(request.state, request.board, releasers(api)) as journal:
             job = make_job(image, request.board, _argv(request), journal.path, volume=request.volume)
-            return _run(api, replace(job, environment=request.environment, hosts=request.hosts), request, journal)
+            environment = {**request.environment, BUILDER_IMAGE: _find_id(api, image)}
+            return _run(api, replace(job, environment=environment, hosts=request.hosts), request, journal)
+
+
+def _find_id(api: APIClient, image: str) -> str:
+    """Return the digest that an image is known by, for the record of what is built in it."""
+    with engine_errors("looking at the builder image"):
+        return str(api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -46,9 +46,9 @@ def canonical(value: object) -> str:
 def portable_recipe(board: Board) -> dict[str, object]:
     """Return a recipe as plain data without paths of this machine; key order is the recipe's where it has meaning.
 
-    How QEMU starts the image is no part of the image, and so of none of its ids.
+    How QEMU starts the image and where Imager lists it is no part of the image, and so of none of its ids.
     """
-    data = board.recipe.model_dump(mode="json", exclude={"extends", "qemu"})
+    data = board.recipe.model_dump(mode="json", exclude={"extends", "imager", "qemu"})
     # Groups of the command line and users have an order that counts, which sorted keys would hide.
     data["cmdline_order"] = list(board.recipe.boot.cmdline)
     data["config_order"] = list(board.recipe.boot.config)

@@ -270,6 +270,8 @@ class Recipe(Frozen):
     """Debian suite, for example trixie."""
     features: list[str] = []
     """What the hardware has: wifi, bluetooth, ethernet, hdmi, serial, gpio, usb, virtual. Specs ask for these."""
+    imager: list[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]] = []
+    """Names by which Raspberry Pi Imager knows the hardware, for example [pi4-64bit]: it offers the image for these."""
     archives: dict[str, Archive] = Field(min_length=1)
     """Package archives; the one called `debian` is the system's own."""
     packages: dict[str, list[PackageName]] = {}

@@ -27,6 +27,7 @@ ALLOWED = {
     "fingerprint": "40 hex digits in upper case, in groups of four if you like",
     "url": "an http:// or https:// address",
     "suite": "lower-case letters, digits and hyphens, for example trixie",
+    "imager": "a name of hardware as Raspberry Pi Imager writes it, for example pi4-64bit",
     "locale": "C.UTF-8 or language_COUNTRY.UTF-8, for example en_GB.UTF-8",
     "timezone": "Area/City, for example Europe/Berlin",
     "name": "at most 16 lower-case letters, digits and hyphens, a letter first",

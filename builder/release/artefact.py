@@ -71,13 +71,13 @@ def make_artefact(
     build is in `output`.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with _partial_directory(output / f".{name}.partial", journal) as partial:
+    with partial_directory(output / f".{name}.partial", journal) as partial:
         product = partial / f"{name}.img{suffix_of(compression)}"
         compress(image, product, compression=compression, name=f"{name}.img", epoch=epoch, log_file=log_file)
-        listing = _write(partial / f"{name}.packages", render_packages(packages))
+        listing = write_text(partial / f"{name}.packages", render_packages(packages))
         digest = sha256_file(product)
-        checksum = _write(partial / f"{product.name}.sha256", render_sum(digest, product.name))
-        said = [_write(partial / path.name, path.read_text(encoding="utf-8")) for path in reports]
+        checksum = write_text(partial / f"{product.name}.sha256", render_sum(digest, product.name))
+        said = [write_text(partial / path.name, path.read_text(encoding="utf-8")) for path in reports]
         made = (
             _describe(product, digest),
             *(_describe(each, sha256_file(each)) for each in (checksum, listing, *said)),
@@ -96,7 +96,7 @@ def render_packages(packages: Sequence[PackageRow]) -> str:
 
 
 @contextmanager
-def _partial_directory(path: Path, journal: Journal | None) -> Iterator[Path]:
+def partial_directory(path: Path, journal: Journal | None) -> Iterator[Path]:
     """Hold a directory; a lock on it keeps a second build of the same name (another state directory) out."""
     path.mkdir(exist_ok=True)  # Not yet in the journal: until it is locked, it may be the other build's to remove.
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -126,7 +126,7 @@ def _removed_at_the_end(path: Path) -> Iterator[None]:
         shutil.rmtree(path)
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
     with disk_full_as_space_error(path):
         path.write_text(text, encoding="utf-8")
     sync(path)

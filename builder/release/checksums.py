@@ -10,11 +10,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 PIECE = 1024 * 1024
 ZEROS = memoryview(bytes(PIECE))
+SUM = re.compile(r"([0-9a-f]{64}) [ *]([^/\0]+)")
 
 
 def sha256_file(path: Path) -> str:
@@ -43,6 +45,17 @@ def sha256_bytes(content: bytes) -> str:
 def render_sum(sha256: str, name: str) -> str:
     """Return the line that `sha256sum --check` reads."""
     return f"{sha256}  {name}\n"
+
+
+def read_sums(text: str) -> dict[str, str]:
+    """Return the digests by name in a file of `sha256sum`; ValueError for a line that is none."""
+    found = {}
+    for line in text.splitlines():
+        match = SUM.fullmatch(line)
+        if not match:
+            raise ValueError(f"{line!r} is no line of sha256sum")
+        found[match[2]] = match[1]
+    return found
 
 
 def _extents(descriptor: int, end: int) -> Iterator[tuple[bool, int, int]]:

@@ -16,7 +16,10 @@ from builder.release.checksums import sha256_file
 TOOLS = ("e2fsprogs", "mtools", "fdisk", "zstd", "xz-utils", "pigz")
 """Debian packages of the programs whose output an artefact is."""
 RECORD = "artefacts.json"
-CODE = ("image", "release", "verify", "pipeline.py", "run.py", "../specs", "../specs/data")
+CODE = (
+    *("image", "release/artefact.py", "release/checksums.py", "release/compress.py", "release/record.py"),
+    *("verify", "pipeline.py", "run.py", "../specs", "../specs/data"),
+)
 """The part of our own code that decides it, and whether it is handed out."""
 
 

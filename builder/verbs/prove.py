@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from builder import log
 from builder.errors import RecipeError
@@ -37,9 +40,24 @@ from builder.verify.check import verify_artefact
 from builder.verify.report import Report, as_data, check_report, render_report
 from builder.verify.seat import opened_seat
 
+MINISIGN_LINE = 56
+"""Letters of a public key of minisign."""
+ReleaseDirectory = Annotated[
+    Path | None,
+    typer.Option("--release", metavar="DIR", help="Check packaged images instead: a directory of one or of several."),
+]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key",
+        envvar="BOARDWRIGHT_PUBLIC_KEY",
+        help="With --release: public key, as a file or as minisign's one line.",
+    ),
+]
+
 
 def verify(
-    image: ImageOrBoard,
+    image: ImageOrBoard = "",
     board: AsBoard = "",
     level: Level = LevelName.OFFLINE,
     boot: Boot = False,
@@ -48,14 +66,21 @@ def verify(
     only: Only = "",
     report: ReportDirectory = None,
     user_data: UserData = None,
+    release: ReleaseDirectory = None,
+    key: Key = "",
     output: Output = DIST,
     boards: Boards = BOARDS,
     state: State = STATE,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run the specs on an image and print what they found; exit code 10 when one is red."""
+    """Run the specs on an image and print what they found; exit code 10 when one is red. Or check a release."""
     with telling(json=json, verbose=verbose):
+        if bool(image) == bool(release):
+            raise typer.BadParameter("name an image or a board, or packaged images with --release")
+        if release:
+            _verify_release(release, key, json=json)
+            return
         wish = make_wish(boards, board, level=level, only=only, report=report, user_data=user_data)
         if boot and host:
             raise RecipeError("--boot and --host name two systems to ask", hint="give one of them")
@@ -63,6 +88,39 @@ def verify(
         found = verify_artefact(find_artefact(image, output), wish, state.resolve())
         _show_report(found, json=json)
         check_report(found)
+
+
+def _verify_release(directory: Path, key: str, *, json: bool) -> None:
+    """Check packaged images and print what is in them; an error names all that is wrong."""
+    from builder.release.check import check_release  # noqa: PLC0415 - what it stands on takes a second to load
+
+    findings = check_release(directory, load_key(key))
+    findings.check()
+    made_by = ", ".join(findings.signers) or "nobody"
+    if findings.with_key:
+        log.note(f"signed by {made_by}")
+    else:
+        log.warn(f"no signature was checked: no --key was given. By their own word they are signed by {made_by}")
+    rows = [package.model_dump(mode="json") for package in findings.packages]
+    data = {"packages": rows, "signers": list(findings.signers), "signatures_checked": findings.with_key}
+    log.emit(log.Event("result", f"{len(rows)} packaged images are what they say", data))
+    if not json:
+        for package in findings.packages:
+            print(f"{package.name}: {len(package.files)} files as they should be, image sha256 {package.image_sha256}")
+
+
+def load_key(wanted: str) -> str:
+    """Return the text of a public key that is named by its file or given itself; RecipeError for neither."""
+    path = Path(wanted)
+    if not wanted or "\n" in wanted:
+        return wanted
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    if len(wanted) != MINISIGN_LINE:
+        raise RecipeError(
+            f"--key: {wanted} is no file, and no public key of minisign", hint="name the file minisign.pub"
+        )
+    return wanted
 
 
 def boot(

@@ -52,6 +52,8 @@ class Report:
     levels: tuple[str, ...]
     seconds: float
     verdicts: tuple[Verdict, ...]
+    only: str = ""
+    """Words that chose a part of the specs; all were run where it is empty."""
 
     @property
     def failures(self) -> tuple[Verdict, ...]:

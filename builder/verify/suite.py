@@ -65,7 +65,8 @@ def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeo
     found = load_verdicts(verdicts)
     if not found:
         raise VerifyError("no spec was run", hint="the words of --only match no spec; leave it out to run all")
-    return Report(task.board, task.version, task.name, task.digest, task.levels, time.monotonic() - begun, found)
+    took = time.monotonic() - begun
+    return Report(task.board, task.version, task.name, task.digest, task.levels, took, found, only=only)
 
 
 def _python_path() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.release.record import read_record
 from tests.chain.conftest import VERSION, Build, Built, boardwright
 
 pytestmark = [pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]
@@ -148,6 +149,16 @@ def test_board_and_version_are_written_where_users_look(name: str, request: pyte
     for text in (read_root(image, "/etc/os-release"), read_boot(image, "/os-release")):
         assert f"IMAGE_VERSION={VERSION}\n" in text
         assert "BOARDWRIGHT_BOARD=" in text
+
+
+def test_the_build_writes_down_what_it_made_the_image_from(rpi: Built, raspberry: Opened) -> None:
+    record = read_record(rpi.file(".build.json").read_text(), "record")
+    assert record.image_sha256 == hashlib.sha256(raspberry.path.read_bytes()).hexdigest()
+    assert (record.board, record.version, record.suite) == ("rpi", VERSION, "trixie")
+    rows = [line.split("\t") for line in rpi.file(".packages").read_text().splitlines()[1:]]
+    assert {(each.name, each.version) for each in record.packages} == {(row[0], row[1]) for row in rows}
+    assert all(re.fullmatch("[0-9a-f]{64}", each.sha256) for each in record.packages)
+    assert record.builder_image.startswith("sha256:")
 
 
 def test_the_artefact_comes_with_its_checksum_and_packages(rpi: Built) -> None:

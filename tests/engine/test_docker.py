@@ -86,6 +86,7 @@ def test_inputs_are_copied_and_private(request_of: RequestOf, heard: Heard, tmp_
     argv = outcome.data["argv"]
     assert argv[:2] == ["build", "x"]
     assert argv[argv.index("--user-data") + 1] == "/build/inputs/user-data"
+    assert outcome.data["environment"]["BOARDWRIGHT_BUILDER_IMAGE"].startswith("sha256:")
 
 
 def test_proxies_are_passed_on(request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,10 +173,10 @@ def test_order_of_the_command_line_counts(boards: Path) -> None:
     assert before.disk.id != _plan(boards, "low").disk.id
 
 
-def test_how_qemu_starts_an_image_is_in_none_of_its_ids(boards: Path) -> None:
+def test_how_qemu_starts_an_image_and_where_imager_lists_it_is_in_none_of_its_ids(boards: Path) -> None:
     write_board(boards, "low", "extends: good\n")
     before = _plan(boards, "low").disk
-    write_board(boards, "low", "extends: good\nqemu: {machine: virt, cores: 7}\n")
+    write_board(boards, "low", "extends: good\nimager: [pi4-64bit]\nqemu: {machine: virt, cores: 7}\n")
     assert _plan(boards, "low").disk == before
 
 

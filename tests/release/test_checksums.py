@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builder.release.checksums import render_sum, sha256_file
+from builder.release.checksums import read_sums, render_sum, sha256_file
 from builder.units import GIB, MIB
 
 PIECES = st.lists(st.tuples(st.integers(0, 3 * MIB), st.binary(min_size=1, max_size=5000)), max_size=5)
@@ -61,3 +61,11 @@ def test_a_file_that_shrinks_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("builder.release.checksums._extents", lambda descriptor, end: [(True, 0, end + 1)])
     with pytest.raises(OSError, match="became shorter"):
         sha256_file(path)
+
+
+def test_sums_are_read_as_they_are_written() -> None:
+    text = render_sum("ab" * 32, "a b.img") + render_sum("cd" * 32, "c")
+    assert read_sums(text) == {"a b.img": "ab" * 32, "c": "cd" * 32}
+    for wrong in ("ab  a", f"{'ab' * 32}  ../a", f"{'AB' * 32}  a", f"{'ab' * 32}"):
+        with pytest.raises(ValueError, match="no line of sha256sum"):
+            read_sums(f"{wrong}\n")

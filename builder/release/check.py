@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""Whether packaged images are what they say: every sum, signature, block and list, all findings at once.
+
+Nothing is believed that was not compared: the description with the files, the sums with the files, the image with its
+map and its digest, the bills with the list of packages, the specs with the image that they were run on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from builder import log
+from builder.errors import ReleaseError, TrustError
+from builder.release.checksums import sha256_file
+from builder.release.model import SUFFIX, Package, load_package
+from builder.release.papers import PAPERS, check_image
+from builder.release.trust import PublicKey, check_signatures, check_sums
+
+SHOWN = 20
+"""Problems that an error names."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not as it should be."""
+
+    place: str
+    """A file or a directory."""
+    text: str
+    kind: Literal["trust", "release"] = "release"
+    """trust: a digest or signature is wrong; release: something is missing or contradicts the rest."""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found."""
+
+    packages: tuple[Package, ...]
+    """Those that could be read."""
+    problems: tuple[Problem, ...]
+    signers: tuple[str, ...] = ()
+    """Who says to have signed: "minisign key 1A2B…"; true only where a key was given and no problem names it."""
+    with_key: bool = field(default=False)
+    """Whether signatures were checked."""
+
+    def check(self) -> None:
+        """Raise TrustError or ReleaseError with all that is wrong."""
+        if not self.problems:
+            return
+        lines = [f"  {problem}" for problem in self.problems[:SHOWN]]
+        more = len(self.problems) - SHOWN
+        lines += [f"  and {more} more"] if more > 0 else []
+        is_trust = any(problem.kind == "trust" for problem in self.problems)
+        kind = TrustError if is_trust else ReleaseError
+        count = f"{len(self.problems)} problems" if len(self.problems) > 1 else "1 problem"
+        hint = "do not use it; fetch it again from a place you trust" if is_trust else "package the image again"
+        raise kind("\n".join([f"the release is not what it should be, {count}:", *lines]), hint=hint)
+
+
+def check_release(directory: Path, key: str = "") -> Findings:
+    """Return what is found about the packaged images in a directory, or in those below it.
+
+    key  public key: the text of minisign.pub, its last line, or an armoured key of GnuPG; without one no signature is
+         checked
+
+    Raises ReleaseError when there is no packaged image, TrustError when the key is none, MachineError (a program is
+    missing). Everything else is a finding.
+    """
+    public = PublicKey.load(key) if key else None
+    places = sorted({path.parent for path in directory.rglob(f"*{SUFFIX}") if ".partial" not in str(path)})
+    if not places:
+        raise ReleaseError(f"{directory} has no packaged image", hint="make one with `boardwright package IMAGE`")
+    packages: list[Package] = []
+    problems: list[Problem] = []
+    signers: dict[str, None] = {}
+    for place in places:
+        with log.step(f"check {place.name}"):
+            try:
+                package = load_package(place)
+            except ReleaseError as error:
+                problems.append(Problem(place.name, error.message))
+                continue
+            packages.append(package)
+            problems += check_directory(place, package)
+            found, wrong = check_signatures(place, package, public)
+            signers |= dict.fromkeys(found)
+            problems += [Problem(file, text, "trust") for file, text in wrong]
+    return Findings(tuple(packages), tuple(problems), tuple(signers), public is not None)
+
+
+def check_directory(place: Path, package: Package) -> list[Problem]:
+    """Return what is wrong with one directory, its signatures aside."""
+    problems = list(_check_files(place, package))
+    present = {file.name for file in package.files if (place / file.name).is_file()}
+    problems += [Problem(file, text, "trust") for file, text in check_sums(place, package)]
+    for file in package.files:
+        if file.role == "image" and file.name in present:
+            problems += [Problem(file.name, text, kind) for kind, text in check_image(place, package, file.name)]
+    for suffix, check in PAPERS.items():
+        problems += _check_paper(place, package, suffix, check)
+    return problems
+
+
+def _check_files(place: Path, package: Package) -> Iterator[Problem]:
+    """Compare the directory with its description."""
+    own = {f"{package.name}{SUFFIX}", *(f"{package.name}{SUFFIX}{end}" for end in (".minisig", ".asc"))}
+    said = {file.name: file for file in package.files}
+    there = {path.name for path in place.iterdir()}
+    if f"{package.name}{SUFFIX}" not in there:
+        yield Problem(place.name, f"the description is of {package.name} and has another name")
+    if not any(file.role == "image" for file in package.files):
+        yield Problem(place.name, "there is no image")
+    for name in sorted(there - own - set(said)):
+        yield Problem(name, "the description does not know it")
+    for name, file in said.items():
+        path = place / name
+        if not name.startswith(f"{package.name}."):
+            yield Problem(name, f"its name does not start with {package.name}")
+        if path.is_symlink() or not path.is_file():
+            yield Problem(name, "the description names it, and there is no such file")
+        elif path.stat().st_size != file.size_bytes or sha256_file(path) != file.sha256:
+            yield Problem(name, "it is not the file that the description names", "trust")
+
+
+def _check_paper(
+    place: Path, package: Package, suffix: str, check: Callable[[Path, Package], list[str]]
+) -> list[Problem]:
+    path = place / f"{package.name}{suffix}"
+    if path.name not in {file.name for file in package.files} or not path.is_file():
+        return [Problem(path.name, "it is missing")]
+    try:
+        return [Problem(path.name, text) for text in check(path, package)]
+    except UnicodeDecodeError:
+        return [Problem(path.name, "it is no text")]

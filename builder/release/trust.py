@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""Sums and signatures of a packaged image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.release import gpg, minisign
+from builder.release.checksums import read_sums
+from builder.release.model import SUFFIX, Package
+
+SUMS = ".SHA256SUMS"
+SIGNED = (".provenance.json", SUMS, SUFFIX)
+"""What is signed; the description names the digests of all other files."""
+
+Wrong = tuple[str, str]
+"""A file, and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A key to check with."""
+
+    text: str
+    is_gpg: bool
+
+    @classmethod
+    def load(cls, text: str) -> PublicKey:
+        """Return the key in a text; TrustError when there is none."""
+        if text.strip().startswith(gpg.PUBLIC_KEY):
+            return cls(text, True)
+        return cls(minisign.read_public_key(text), False)
+
+    @property
+    def suffix(self) -> str:
+        """What a signature's name ends with."""
+        return gpg.SUFFIX if self.is_gpg else minisign.SUFFIX
+
+    def find_fault(self, file: Path, signature: Path) -> str:
+        """Return what is wrong with a signature, or nothing."""
+        verify = gpg.verify if self.is_gpg else minisign.verify
+        return verify(file, signature, self.text)
+
+
+def check_sums(place: Path, package: Package) -> Iterator[Wrong]:
+    """Compare the sums with the description, whose digests are compared with the files elsewhere."""
+    path = place / f"{package.name}{SUMS}"
+    if not path.is_file():
+        yield path.name, "it is missing"
+        return
+    try:
+        said = read_sums(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        yield path.name, str(error)
+        return
+    wanted = {file.name: file.sha256 for file in package.files if file.role not in ("sums", "signature")}
+    for name in sorted(said.keys() | wanted.keys()):
+        if name not in said:
+            yield path.name, f"it has no sum of {name}"
+        elif name not in wanted:
+            yield path.name, f"it has a sum of {name}, which the description does not know"
+        elif said[name] != wanted[name]:
+            yield path.name, f"its sum of {name} is not that of the description"
+
+
+def check_signatures(place: Path, package: Package, key: PublicKey | None) -> tuple[list[str], list[Wrong]]:
+    """Return who says to have signed, and, where there is a key, what is wrong with its signatures."""
+    signers: list[str] = []
+    wrong: list[Wrong] = []
+    for file in (place / f"{package.name}{suffix}" for suffix in SIGNED):
+        for suffix in (minisign.SUFFIX, gpg.SUFFIX):
+            signature = file.with_name(file.name + suffix)
+            if signature.is_file():
+                signers.append(_name_signer(signature, suffix))
+            if key and key.suffix == suffix and file.is_file():
+                fault = key.find_fault(file, signature) if signature.is_file() else "it is not signed"
+                wrong += [(file.name, fault)] if fault else []
+    return list(dict.fromkeys(signers)), wrong
+
+
+def _name_signer(signature: Path, suffix: str) -> str:
+    if suffix == gpg.SUFFIX:
+        return "a key of GnuPG"
+    return f"minisign key {minisign.key_id(signature.read_text(encoding='utf-8', errors='replace')) or 'unknown'}"

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""The verb that makes of an image all that goes out with it."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from builder import log
+from builder.errors import RecipeError, VerifyError
+from builder.options import (
+    BOARDS,
+    STATE,
+    Boards,
+    CompressionName,
+    Json,
+    State,
+    Verbose,
+    check_output,
+)
+from builder.plan.make import make_plan
+from builder.recipe.load import Board, load_board
+from builder.release.compress import Compression
+from builder.release.specs import read_report
+from builder.run import run
+from builder.session import telling
+from builder.units import render_size
+from builder.verify.artefact import Found, find_artefact, opened
+from builder.verify.check import open_scratch, read_claim
+from builder.verify.contents import read_contents
+from builder.workspace import RELEASERS, open_journal
+
+if TYPE_CHECKING:  # What they stand on takes a second to load, for this verb alone.
+    from builder.release.keys import Signers
+    from builder.release.model import Package
+    from builder.release.package import Goods
+    from builder.release.provenance import Commit
+    from builder.release.record import Record
+
+Images = Annotated[
+    list[str],
+    typer.Argument(help="Image files, compressed or not, or boards: their newest in --dist.", metavar="IMAGE_OR_BOARD"),
+]
+Into = Annotated[Path, typer.Option("--output", "-o", callback=check_output, help="Directory of the packages.")]
+Dist = Annotated[Path, typer.Option("--dist", help="Where images of boards are looked for.")]
+Compressions = Annotated[
+    str, typer.Option("--compress", help="How the image is compressed: xz, zst, gz, zip; several with commas.")
+]
+Supplier = Annotated[
+    str, typer.Option(envvar="BOARDWRIGHT_SUPPLIER", help="Who hands the images out, for the bill of materials.")
+]
+MinisignFd = Annotated[
+    int | None,
+    typer.Option("--minisign-key-fd", help="Open file with minisign's secret key; BOARDWRIGHT_MINISIGN_KEY without."),
+]
+GpgFd = Annotated[
+    int | None, typer.Option("--gpg-key-fd", help="Open file with GnuPG's secret key; BOARDWRIGHT_GPG_KEY without.")
+]
+RELEASE = Path("release")
+DIST = Path("dist")
+BESIDE = (".packages", ".specs.json", ".specs.xml")
+"""What a build or `verify` leaves beside an image and a package cannot be without."""
+
+
+def package(
+    image: Images,
+    output: Into = RELEASE,
+    compress: Compressions = "xz",
+    supplier: Supplier = "",
+    minisign_key_fd: MinisignFd = None,
+    gpg_key_fd: GpgFd = None,
+    dist: Dist = DIST,
+    boards: Boards = BOARDS,
+    state: State = STATE,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make of each image a directory with all that goes out with it; print the directories."""
+    from builder.release.keys import Signers, find_key  # noqa: PLC0415
+    from builder.release.package import make_package  # noqa: PLC0415
+
+    with telling(json=json, verbose=verbose):
+        compressions = load_compressions(compress)
+        paths = [find_artefact(each, dist) for each in image]
+        signers = Signers(
+            find_key("BOARDWRIGHT_MINISIGN_KEY", minisign_key_fd, "BOARDWRIGHT_MINISIGN_PASSWORD"),
+            find_key("BOARDWRIGHT_GPG_KEY", gpg_key_fd, "BOARDWRIGHT_GPG_PASSWORD"),
+        )
+        if not signers.names:
+            log.warn("no key is given: what is made is not signed")
+        for path in paths:
+            with ExitStack() as held:
+                scratch = held.enter_context(open_scratch(state.resolve(), "package"))
+                journal = held.enter_context(open_journal(state.resolve(), "package", RELEASERS))
+                found = held.enter_context(opened(path, scratch))
+                goods = collect(found, boards, supplier)
+                made = make_package(
+                    goods, output.resolve(), compressions=compressions, signers=signers, journal=journal
+                )
+            _show(*made, signers, json=json)
+
+
+def load_compressions(text: str) -> list[Compression]:
+    """Return the ways of --compress, each once; RecipeError for one that is none."""
+    allowed = [each.value for each in CompressionName if each is not CompressionName.NONE]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    wrong = [name for name in names if name not in allowed]
+    if wrong or not names:
+        found = wrong[0] if wrong else "nothing"
+        raise RecipeError(f"--compress: found {found}; allowed: {', '.join(allowed)}", hint="join several with commas")
+    return [CompressionName(name).value for name in dict.fromkeys(names)]
+
+
+def collect(found: Found, boards: Path, supplier: str) -> Goods:
+    """Return all that is known of an opened image: from itself, what lies beside it, and its recipe.
+
+    Raises VerifyError (nothing beside it says what its specs found), RecipeError (no such board).
+    """
+    from builder.release.bill import Bill  # noqa: PLC0415
+    from builder.release.dpkg import read_installed  # noqa: PLC0415
+    from builder.release.package import Goods, Hardware  # noqa: PLC0415
+
+    texts = _read_beside(found)
+    report = read_report(texts[".specs.json"], f"{found.name}.specs.json")
+    board = load_board(boards.resolve(), report.board)
+    recipe, claim = board.recipe, read_claim(found.raw)
+    record = _find_record(found)
+    with log.step("read the image"):
+        contents = read_contents(found.raw)
+        digests = {deb.name: (deb.version, deb.sha256) for deb in record.packages} if record else {}
+        installed = read_installed(contents.status, contents.copyrights, digests)
+    epoch = record.epoch if record else claim.epoch
+    return Goods(
+        image=found.raw,
+        bill=Bill(found.name, recipe.title, report.version, recipe.suite, epoch, found.sha256, supplier, installed),
+        hardware=Hardware(
+            report.board, recipe.title, recipe.architecture.value, tuple(recipe.features), tuple(recipe.imager)
+        ),
+        report=report,
+        reports={suffix: texts[suffix] for suffix in (".specs.json", ".specs.xml")},
+        listing=texts[".packages"],
+        areas=contents.areas,
+        unused=contents.unused,
+        record=record,
+        commit=_find_commit(boards, board, record) if record else None,
+    )
+
+
+def _read_beside(found: Found) -> dict[str, str]:
+    """Return the texts of the files beside an image by suffix."""
+    paths = {suffix: found.path.with_name(f"{found.name}{suffix}") for suffix in BESIDE}
+    missing = [path.name for path in paths.values() if not path.is_file()]
+    if missing:
+        raise VerifyError(
+            f"{found.path} has no {', '.join(missing)} beside it",
+            hint=f"a build makes these; the reports come from `boardwright verify {found.path}` too",
+        )
+    return {suffix: path.read_text(encoding="utf-8") for suffix, path in paths.items()}
+
+
+def _find_record(found: Found) -> Record | None:
+    """Return what the build wrote down of this very image; nothing, and a warning, where it did not."""
+    from builder.release.record import SUFFIX, read_record  # noqa: PLC0415
+
+    path = found.path.with_name(f"{found.name}{SUFFIX}")
+    if not path.is_file():
+        log.warn(f"{path.name} is missing: no digests of packages, archives and tools can be said")
+        return None
+    record = read_record(path.read_text(encoding="utf-8"), path.name)
+    if record.image_sha256 != found.sha256:
+        log.warn(
+            f"{path.name} is of another image and left out: no digests of packages, archives and tools can be said"
+        )
+        return None
+    return record
+
+
+def _find_commit(boards: Path, board: Board, record: Record) -> Commit | None:
+    """Return the commit that holds the recipe, if it is checked out unchanged and plans what was built."""
+    from builder.release.provenance import Commit  # noqa: PLC0415
+    from builder.release.record import is_of_plan  # noqa: PLC0415
+
+    if not is_of_plan(record, make_plan(board, version=record.version, epoch=record.epoch, user_data=None)):
+        log.note("the recipe here is not the one that was built: no commit is named")
+        return None
+    head, changed = _git(boards, "rev-parse", "HEAD"), _git(boards, "status", "--porcelain", "--", ".")
+    if not head or changed:
+        log.note("the boards are in no git checkout, or changed there: no commit is named")
+        return None
+    url = re.sub(r"//[^/@]*@", "//", _git(boards, "remote", "get-url", "origin"))  # Credentials are nobody's business.
+    return Commit(url, head)
+
+
+def _git(directory: Path, *words: str) -> str:
+    answer = run(["git", "-C", directory, *words], ok=range(256))
+    return answer.stdout.strip() if answer.code == 0 else ""
+
+
+def _show(directory: Path, made: Package, signers: Signers, *, json: bool) -> None:
+    rows = [file.model_dump() for file in made.files]
+    data = {"directory": str(directory), "signed": list(signers.names), "files": rows}
+    log.emit(log.Event("result", made.name, data))
+    if not json:
+        images = ", ".join(f"{file.name} {render_size(file.size_bytes)}" for file in made.files if file.role == "image")
+        print(f"{directory}  {images}  {' and '.join(signers.names) or 'not signed'}")

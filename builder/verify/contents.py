@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""What of an image goes into its package: dpkg's database, copyright files, how full the filesystems are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.errors import VerifyError
+from builder.verify.ext4 import Place, is_ext4, read_ext4
+from builder.verify.filesystems import read_facts
+from builder.verify.partitions import read_table
+from builder.verify.tree import Tree
+from builder.verify.unused import Range, find_unused
+
+STATUS = "/var/lib/dpkg/status"
+
+
+@dataclass(frozen=True)
+class Area:
+    """A partition."""
+
+    name: str
+    """Its label, or its number."""
+    filesystem: str
+    size_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is in a disk."""
+
+    status: str
+    """Text of dpkg's database."""
+    copyrights: Mapping[str, str]
+    """Text of the copyright file of each package that has one."""
+    areas: tuple[Area, ...]
+    unused: tuple[Range, ...]
+    """Ranges in bytes that no filesystem uses."""
+
+
+def read_contents(raw: Path) -> Contents:
+    """Read a disk; VerifyError when it is none, or has no system with dpkg."""
+    areas, tree = [], None
+    for partition in read_table(raw).partitions:
+        place = Place(raw, partition.offset_bytes)
+        facts = read_facts(place)
+        name = facts.label or f"partition {partition.number}"
+        areas.append(Area(name, facts.kind, facts.size_bytes, facts.free_bytes))
+        if tree is None and is_ext4(place):
+            tree = _find_system(place)
+    if tree is None:
+        raise VerifyError(f"{raw.name} has no ext4 with {STATUS}", hint="name an image that `boardwright build` made")
+    status = tree.file(STATUS).content_string
+    names = re.findall(r"^Package: (\S+)$", status, re.MULTILINE)
+    files = {name: tree.file(f"/usr/share/doc/{name}/copyright") for name in names}
+    copyrights = {name: file.content_string for name, file in files.items() if file.is_file}
+    return Contents(status, copyrights, tuple(areas), tuple(find_unused(raw)))
+
+
+def _find_system(place: Place) -> Tree | None:
+    tree = Tree(read_ext4(place))
+    return tree if tree.file(STATUS).is_file else None
