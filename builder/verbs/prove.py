@@ -42,9 +42,13 @@ from builder.verify.seat import opened_seat
 
 MINISIGN_LINE = 56
 """Letters of a public key of minisign."""
-ReleaseDirectory = Annotated[
-    Path | None,
-    typer.Option("--release", metavar="DIR", help="Check packaged images instead: a directory of one or of several."),
+ReleasePlace = Annotated[
+    str,
+    typer.Option(
+        "--release",
+        metavar="DIR_OR_URL",
+        help="Check packaged images instead: a directory of one or several, or the address of a release.",
+    ),
 ]
 Key = Annotated[
     str,
@@ -66,7 +70,7 @@ def verify(
     only: Only = "",
     report: ReportDirectory = None,
     user_data: UserData = None,
-    release: ReleaseDirectory = None,
+    release: ReleasePlace = "",
     key: Key = "",
     output: Output = DIST,
     boards: Boards = BOARDS,
@@ -79,7 +83,7 @@ def verify(
         if bool(image) == bool(release):
             raise typer.BadParameter("name an image or a board, or packaged images with --release")
         if release:
-            _verify_release(release, key, json=json)
+            _verify_release(release, key, state.resolve(), json=json)
             return
         wish = make_wish(boards, board, level=level, only=only, report=report, user_data=user_data)
         if boot and host:
@@ -90,11 +94,13 @@ def verify(
         check_report(found)
 
 
-def _verify_release(directory: Path, key: str, *, json: bool) -> None:
+def _verify_release(place: str, key: str, state: Path, *, json: bool) -> None:
     """Check packaged images and print what is in them; an error names all that is wrong."""
     from builder.release.check import check_release  # noqa: PLC0415 - what it stands on takes a second to load
+    from builder.release.download import opened_release  # noqa: PLC0415
 
-    findings = check_release(directory, load_key(key))
+    with opened_release(place, state / "released") as directory:
+        findings = check_release(directory, load_key(key))
     findings.check()
     made_by = ", ".join(findings.signers) or "nobody"
     if findings.with_key:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from builder.options import BOARDS, Boards, Json, Verbose
 from builder.recipe.load import list_boards
 from builder.session import print_table, telling
 from builder.units import render_size
+from builder.verbs.fetch import KEY_FILE, load_key
 
 if TYPE_CHECKING:
     from builder.release.deliver import Delivered, Order
@@ -50,6 +52,14 @@ PublicUrl = Annotated[
 RequireSignature = Annotated[
     bool, typer.Option("--require-signature", help="Refuse a packaged image that is not signed.")
 ]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key",
+        envvar="BOARDWRIGHT_PUBLIC_KEY",
+        help=f"minisign public key that the download page names; the file {KEY_FILE} without, if it is here.",
+    ),
+]
 Back = Annotated[bool, typer.Option("--back", help="Let channels go back from a newer release to this one.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 
@@ -62,6 +72,7 @@ def release(
     board: OfBoards = None,
     public_url: PublicUrl = "",
     require_signature: RequireSignature = False,
+    key: Key = "",
     back: Back = False,
     dry_run: DryRun = False,
     boards: Boards = BOARDS,
@@ -79,7 +90,7 @@ def release(
         load = load_tag(tag)
         wish = make_wish(load, channel or (), back=back)
         url = _check_url(public_url)
-        publishers = _make_publishers(to or (), tag=tag, url=url)
+        publishers = _make_publishers(to or (), tag=tag, url=url, key=key)
         demand = Demand(load, board or list_boards(boards), only=bool(board), signed=require_signature)
         shipment = Shipment(load, gather(packages, demand))
         order = deliver.Order(shipment, wish, url, Path(), lambda: datetime.now(UTC))
@@ -119,11 +130,16 @@ def _show(done: Sequence[Delivered], order: Order, *, dry: bool) -> None:
     log.note(f"{order.shipment.tag.text} would go into the channels {', '.join(order.wish.channels)}")
 
 
-def _make_publishers(to: Sequence[str], *, tag: str, url: str) -> list[Publisher]:
+def _make_publishers(to: Sequence[str], *, tag: str, url: str, key: str) -> list[Publisher]:
+    from builder.release.addresses import Addresses  # noqa: PLC0415
+    from builder.release.catalogue import make_catalogue  # noqa: PLC0415
     from builder.release.history import find_tag_object  # noqa: PLC0415
+    from builder.release.index import Site  # noqa: PLC0415
     from builder.release.targets import Setting, make_publishers  # noqa: PLC0415
 
-    return make_publishers(to, Setting(url=url, tag_object=find_tag_object(Path(), tag)))
+    public = load_key(key)
+    catalogue = partial(make_catalogue, addresses=Addresses(url), site=Site(key=public.text if public else ""))
+    return make_publishers(to, Setting(url=url, tag_object=find_tag_object(Path(), tag), catalogue=catalogue))
 
 
 def _check_url(url: str) -> str:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The whole way of an image, by the commands that people call: packaged, released, checked from afar, fetched."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chain.conftest import boardwright
+from tests.release.conftest import Made
+from tests.rootfs.archive import serve
+
+pytestmark = [pytest.mark.machine]
+
+
+@pytest.fixture(scope="module")
+def public(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A directory that a web server serves, with the release in it, and its address."""
+    place = tmp_path_factory.mktemp("public")
+    with serve(place) as url:
+        done = boardwright(
+            *("release", f"v{version_of(made)}", "--packages", made.directory.parent, "--board", "rpi"),
+            *("--to", f"dir:{place}", "--public-url", url, "--require-signature", "--key", made.public),
+        )
+        assert done.returncode == 0, done.stderr
+        yield place, url
+
+
+def version_of(made: Made) -> str:
+    return str(json.loads((made.directory / f"{made.directory.name}.package.json").read_text())["version"])
+
+
+def test_a_release_is_checked_from_afar(public: tuple[Path, str], made: Made, tmp_path: Path) -> None:
+    address = f"{public[1]}/v{version_of(made)}"
+    done = boardwright("verify", "--release", address, "--key", made.public, "--state", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert made.directory.name in done.stdout
+    assert not list((tmp_path / "released").iterdir())
+
+
+def test_a_release_that_was_tampered_with_is_refused_from_afar(
+    public: tuple[Path, str], made: Made, tmp_path: Path
+) -> None:
+    tag = f"v{version_of(made)}"
+    listing = public[0] / tag / "rpi" / f"{made.directory.name}.packages"
+    before = listing.read_bytes()
+    listing.write_bytes(before.replace(b"arm64", b"amd64"))
+    try:
+        done = boardwright(
+            "verify", "--release", f"{public[1]}/{tag}", "--key", made.public, "--state", tmp_path / "state"
+        )
+    finally:
+        listing.write_bytes(before)
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert listing.name in done.stderr
+
+
+def test_the_image_that_is_fetched_is_the_one_that_was_packaged(
+    public: tuple[Path, str], made: Made, tmp_path: Path
+) -> None:
+    done = boardwright("fetch", "rpi", "--from", public[1], "--key", made.public, "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    image = Path(done.stdout.strip())
+    assert image.read_bytes() == (made.directory / image.name).read_bytes()
+    sums = made.directory / f"{made.directory.name}.SHA256SUMS"
+    assert f"  {image.name}\n" in sums.read_text()
+    subprocess.run(["sha256sum", "--check", "--ignore-missing", sums], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_the_page_and_the_list_for_imager_name_the_image(public: tuple[Path, str], made: Made) -> None:
+    page = (public[0] / "index.html").read_text()
+    assert f"{made.directory.name}.img." in page
+    assert made.public.read_text().splitlines()[-1] in page
+    images = json.loads((public[0] / "os-list.json").read_text())["os_list"]
+    assert f"{public[1]}/v{version_of(made)}/rpi/{made.directory.name}.img" in json.dumps(images)
