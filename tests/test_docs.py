@@ -162,7 +162,7 @@ def test_environment_variables_are_all_named() -> None:
     }
 
 
-WORDS = {"built": "built", "its kernel, in QEMU": "kernel", "its boot chain, in QEMU": "booted"}
+WORDS = {"planned": "planned", "built": "built", "its kernel, in QEMU": "kernel", "its boot chain, in QEMU": "booted"}
 
 
 def test_the_boards_are_those_of_the_repository() -> None:

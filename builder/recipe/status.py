@@ -13,8 +13,9 @@ from builder.errors import RecipeError
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Recipe
 
-Proof = Literal["built", "kernel", "booted"]
-"""built: made, offline specs green; kernel: its kernel was started in QEMU; booted: its whole boot chain was."""
+Proof = Literal["planned", "built", "kernel", "booted"]
+"""planned: nothing was made; built: made, offline specs green; kernel, booted: its kernel or its whole boot chain was
+started in QEMU."""
 FILE = "status.yaml"
 
 

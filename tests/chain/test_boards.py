@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.
 STATUS = load_status(ROOT / "boards")
 ELSEWHERE = ("qemu-amd64", "qemu-arm64", "rpi")
 """Boards that test_images.py and test_boot.py build and start."""
-HERE = [name for name in STATUS if name not in ELSEWHERE]
+HERE = [name for name, proof in STATUS.items() if name not in ELSEWHERE and proof != "planned"]
 PAIRS = (("bananapi-m2u", "orangepi-pc"), ("rpi-armhf", "rpi-armv6"), ("qemu-riscv64",))
 """Two at a time: the machines of boards use one core each."""
 UPGRADED = "qemu-armhf"
@@ -122,7 +122,7 @@ def watch(machine: Machine) -> Start:
 
 
 def test_no_board_claims_more_than_is_done() -> None:
-    started = {name for name, proof in STATUS.items() if proof != "built"}
+    started = {name for name, proof in STATUS.items() if proof in ("kernel", "booted")}
     assert started == {*(board for pair in PAIRS for board in pair), UPGRADED, *WHOLE, "qemu-amd64"}
     assert list(STATUS) == list_boards(ROOT / "boards")
 

@@ -41,7 +41,8 @@ def test_boards_of_this_repository_plan(name: str) -> None:
     plan = _plan(REPOSITORY / "boards", name)
     assert plan.image_name == f"boardwright-{name}-1.0.img"
     assert [step.name for step in plan.steps] == ["base", "packages", "system", "image", "package"]
-    assert {"docker.io", "docker-compose", "cloud-init"} <= set(plan.packages.names)
+    docker = {"docker.io", "docker-compose"} if plan.recipe.docker.source == "debian" else set()
+    assert {"cloud-init", *docker} <= set(plan.packages.names)
 
 
 def test_mbr(boards: Path) -> None:
