@@ -66,9 +66,10 @@ from builder.options import (
 )
 from builder.pipeline import Choices
 from builder.plan.show import render_json, render_table
-from builder.recipe.load import list_boards, load_board
+from builder.recipe.load import load_board
 from builder.recipe.load import new_board as make_board
 from builder.recipe.schema import render_schema
+from builder.recipe.status import describe_boards
 from builder.session import print_artefacts, print_table, show_artefacts, show_error, telling
 from builder.shared import load_location
 from builder.verbs.package import package
@@ -178,19 +179,16 @@ def plan(
 
 @app.command("boards")
 def show_boards(boards: Boards = BOARDS, json: Json = False) -> None:
-    """List the boards: title, architecture, suite, features."""
+    """List the boards: title, architecture, how far each was proved, whose blobs it needs, features."""
     with telling(json=False):
-        recipes = {name: load_board(boards, name).recipe for name in list_boards(boards)}
+        rows = describe_boards(boards)
         if json:
-            rows = {
-                name: {"title": r.title, "architecture": r.architecture, "suite": r.suite, "features": r.features}
-                for name, r in recipes.items()
-            }
             print(jsonlib.dumps(rows, indent=2))
             return
-        table = Table("Board", "Title", "Architecture", "Suite", "Features", box=None, pad_edge=False)
-        for name, recipe in recipes.items():
-            table.add_row(name, recipe.title, recipe.architecture, recipe.suite, " ".join(recipe.features))
+        table = Table("Board", "Title", "Architecture", "Proved", "Blobs", "Features", box=None, pad_edge=False)
+        for name, row in rows.items():
+            blobs = "vendor's" if row["vendor_blobs"] else ""
+            table.add_row(name, row["title"], row["architecture"], row["proved"], blobs, " ".join(row["features"]))
         print_table(table)
 
 

@@ -21,11 +21,11 @@ def test_the_boot_loader_names_an_initrd_that_is_there(image: Subject) -> None:
 
 
 def test_the_kernel_that_boots_is_the_installed_one(image: Subject) -> None:
-    assert image.file(image.boot_entry.kernel).content == image.file(f"/boot/vmlinuz-{image.kernel}").content
+    assert image.unwrapped(image.boot_entry.kernel) == image.file(image.kernel_file).content
 
 
 def test_the_initrd_that_boots_is_the_installed_one(image: Subject) -> None:
-    assert image.file(image.boot_entry.initrd).content == image.file(f"/boot/initrd.img-{image.kernel}").content
+    assert image.unwrapped(image.boot_entry.initrd) == image.file(f"/boot/initrd.img-{image.kernel}").content
 
 
 def test_users_find_the_boot_partition_below_boot_firmware(image: Subject) -> None:
@@ -107,3 +107,42 @@ def test_kernel_upgrades_keep_the_entry_name(image: Subject) -> None:
 def test_kernel_upgrades_keep_the_root_partition(image: Subject) -> None:
     root = image.partition_at("/")
     assert f'ROOTPART="PARTUUID={root.partuuid}"' in image.file("/etc/default/raspi-firmware").lines
+
+
+@pytest.mark.needs("extlinux")
+def test_u_boot_finds_the_device_tree_of_the_kernel(image: Subject, device_tree: str) -> None:
+    tree = f"/usr/lib/linux-image-{image.kernel}/{device_tree}"
+    assert f"fdt {tree}" in [line.strip() for line in image.file("/boot/extlinux/extlinux.conf").lines]
+    assert image.file(tree).is_file
+
+
+@pytest.mark.needs("extlinux")
+def test_u_boot_looks_on_the_root_partition_first(image: Subject) -> None:
+    assert image.partition_at("/").bootable
+
+
+@pytest.mark.needs("extlinux")
+def test_kernel_upgrades_keep_the_root_partition_of_extlinux(image: Subject) -> None:
+    root = image.partition_at("/")
+    assert f'U_BOOT_ROOT="root=PARTUUID={root.partuuid}"' in image.file("/etc/default/u-boot").lines
+
+
+@pytest.mark.needs("flash-kernel")
+def test_the_device_tree_is_that_of_the_kernel(image: Subject, device_tree: str) -> None:
+    delivered = image.file(f"/usr/lib/linux-image-{image.kernel}/{device_tree}")
+    assert image.on_boot(device_tree) == delivered.content
+
+
+@pytest.mark.needs("flash-kernel")
+def test_the_script_for_u_boot_has_no_gap(image: Subject, boot_script: str) -> None:
+    assert "{" not in image.file(f"/boot/firmware/{boot_script}").content_string
+
+
+@pytest.mark.needs("flash-kernel")
+def test_kernel_upgrades_know_the_board(image: Subject) -> None:
+    name = image.file("/etc/flash-kernel/machine").content_string.strip()
+    assert f"Machine: {name}" in image.file("/etc/flash-kernel/db").lines
+
+
+def test_kernel_upgrades_write_the_boot_files(image: Subject, upgrade_hook: str) -> None:
+    assert image.file(upgrade_hook).mode & 0o111

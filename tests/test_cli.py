@@ -62,7 +62,7 @@ def test_boards() -> None:
     rows = [line for line in done.stdout.splitlines() if line.startswith("qemu-arm64 ")]
     assert (done.returncode, done.stderr) == (0, "")
     assert re.split(r" {2,}", rows[0].strip()) == [
-        *("qemu-arm64", "QEMU virtual machine, 64-bit Arm", "arm64", "trixie", "ethernet serial virtual")
+        *("qemu-arm64", "QEMU virtual machine, 64-bit Arm", "arm64", "booted", "ethernet serial virtual")
     ]
 
 

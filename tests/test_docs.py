@@ -23,6 +23,7 @@ from builder.errors import KINDS
 from builder.options import AssemblerName, CompressionName, EmulationName, EngineName
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Recipe
+from builder.recipe.status import load_status, needs_vendor_blobs
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -161,11 +162,17 @@ def test_environment_variables_are_all_named() -> None:
     }
 
 
+WORDS = {"built": "built", "its kernel, in QEMU": "kernel", "its boot chain, in QEMU": "booted"}
+
+
 def test_the_boards_are_those_of_the_repository() -> None:
     rows = table_rows((ROOT / "README.md").read_text(encoding="utf-8"), "Boards")
     boards = ROOT / "boards"
     recipes = {name: load_board(boards, name).recipe for name in list_boards(boards)}
     assert [row[:3] for row in rows] == [[f"`{name}`", r.title, r.architecture.value] for name, r in recipes.items()]
+    assert [(WORDS[row[3]], row[4] == "yes") for row in rows] == [
+        (proof, needs_vendor_blobs(recipes[name])) for name, proof in load_status(boards).items()
+    ]
 
 
 def test_the_reference_is_that_of_the_models() -> None:

@@ -30,10 +30,16 @@ def make_disk(recipe: Recipe, identity: Identity) -> Disk:
     extents = place_partitions(table)
     return Disk(
         type=table.type,
-        id=identity.make_id32("disk") if table.type == "mbr" else identity.make_uuid("disk"),
+        id=make_mbr_id(table, identity) if table.type == "mbr" else identity.make_uuid("disk"),
         slots=tuple(_make_slot(table, index, extent, identity) for index, extent in enumerate(extents)),
         blobs=tuple(_make_blob(name, blob) for name, blob in recipe.blobs.items()),
     )
+
+
+def make_mbr_id(table: Table, identity: Identity) -> str:
+    """Return the disk signature (8 hex digits); its low half lies at bytes 440 and 441, where boot code may be too."""
+    whole = identity.make_id32("disk")
+    return whole[:4] + table.id_ends_with if table.id_ends_with else whole
 
 
 def _make_slot(table: Table, index: int, extent: Extent, identity: Identity) -> Slot:
@@ -44,7 +50,7 @@ def _make_slot(table: Table, index: int, extent: Extent, identity: Identity) -> 
     kind = "esp" if "esp" in partition.flags else partition.filesystem.value
     partuuid = identity.make_uuid(f"partition {partition.name}")
     if is_mbr:  # what the kernel makes of signature and number (block/partitions/msdos.c: "%08x-%02x")
-        partuuid = f"{identity.make_id32('disk')}-{number:02x}"
+        partuuid = f"{make_mbr_id(table, identity)}-{number:02x}"
     return Slot(
         number=number,
         name=partition.name,

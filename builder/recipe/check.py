@@ -72,6 +72,8 @@ def check_boot(boot: Boot, table: Table) -> Iterator[Finding]:
     fats = [partition for partition in table.partitions if partition.filesystem is Filesystem.FAT32]
     if boot.method == "efi" and not any("esp" in partition.flags for partition in fats):
         yield ("boot", "method"), "found efi; needed: a fat32 partition with `flags: [esp]`"
+    if boot.method in ("flash-kernel", "none") and not any(partition.mount == "/boot/firmware" for partition in fats):
+        yield ("boot", "method"), f"found {boot.method}; needed: a fat32 partition mounted at /boot/firmware"
     if boot.method == "raspi" and not any(partition.mount == "/boot/firmware" for partition in fats):
         yield ("boot", "method"), "found raspi; needed: a fat32 partition mounted at /boot/firmware"
 
@@ -79,7 +81,7 @@ def check_boot(boot: Boot, table: Table) -> Iterator[Finding]:
 def check_qemu(qemu: Qemu | None, boot: Boot) -> Iterator[Finding]:
     """Where QEMU gets its kernel from the image, the image says which one."""
     if qemu and qemu.firmware == "kernel" and boot.method != "raspi":
-        yield ("qemu", "firmware"), f"found kernel; allowed with boot method {boot.method}: uefi"
+        yield ("qemu", "firmware"), f"found kernel; allowed with boot method {boot.method}: uefi, card, u-boot"
 
 
 def check_blob_sources(blobs: dict[str, Blob]) -> Iterator[Finding]:

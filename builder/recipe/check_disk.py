@@ -35,6 +35,8 @@ def check_table(table: Table) -> Iterator[Finding]:
     if table.type == "mbr" and len(table.partitions) > 4:
         found = len(table.partitions)
         yield ("table", "partitions", 4), f"found {found} partitions; allowed: 4 in an mbr, more in a gpt"
+    if table.type == "gpt" and table.id_ends_with:
+        yield ("table", "id_ends_with"), "found an end of the disk signature; allowed: in an mbr"
 
 
 def _check_names(table: Table) -> Iterator[Finding]:

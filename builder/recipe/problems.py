@@ -33,6 +33,9 @@ ALLOWED = {
     "name": "at most 16 lower-case letters, digits and hyphens, a letter first",
     "mount": "an absolute path of lower-case names, for example /boot/firmware",
     "console": "a serial console of Linux, for example ttyS0",
+    "id_ends_with": 'four lower-case hex digits in quotes, for example "de21"',
+    "kernel_address": 'a lower-case hex number in quotes, for example "0x00208000"',
+    "file": "the name of a file, without a directory",
     "label": "at most 16 letters, digits, _ and -",
 }
 """What a pattern of the model means, by the key it holds for."""

@@ -21,14 +21,19 @@ class Qemu(Frozen):
     """Processors; some machines have a fixed number."""
     memory: Size = "2GiB"
     """Memory of the machine."""
-    firmware: Literal["uefi", "kernel"] = "uefi"
-    """uefi: the image's own boot chain; kernel: what config.txt names is taken out of the image (raspi only)."""
+    firmware: Literal["uefi", "card", "u-boot", "kernel"] = "uefi"
+    """What starts. uefi, card: the whole boot chain, by UEFI or by the machine's own ROM, which reads the boot loader
+    from the card; u-boot: `loader` of the image; kernel: what config.txt names, taken out of the image (raspi only)."""
+    loader: RelativePath | None = None
+    """File of the image's root that starts with `firmware: u-boot`, e.g. usr/lib/u-boot/qemu_arm/u-boot.bin."""
     device_tree: RelativePath | None = None
     """Device tree beside config.txt that the kernel gets (`firmware: kernel` only); the machine's own without."""
     disk: Literal["virtio", "sd"] = "virtio"
     """How the card is attached."""
-    network: Literal["virtio", "usb"] = "virtio"
-    """How the network card is attached."""
+    network: Literal["virtio", "usb", "onboard"] = "virtio"
+    """How the network card is attached; onboard: the machine has one."""
+    cmdline: str = ""
+    """Words that the kernel gets besides the image's own (`firmware: kernel` only), for hardware that QEMU lacks."""
     console: Annotated[str, Field(pattern=r"^tty[A-Z]+[0-9]+$")] = "ttyAMA0"
     """Serial console the system uses; its number is that of the machine's serial port."""
 
@@ -36,4 +41,8 @@ class Qemu(Frozen):
     def _tree_for_a_kernel(self) -> Self:
         if self.device_tree and self.firmware != "kernel":
             raise ValueError("`device_tree` is read with `firmware: kernel` only")
+        if self.cmdline and self.firmware != "kernel":
+            raise ValueError("`cmdline` is read with `firmware: kernel` only")
+        if (self.loader is None) == (self.firmware == "u-boot"):
+            raise ValueError("`firmware: u-boot` and `loader` go together")
         return self

@@ -7,8 +7,8 @@ those after `apt upgrade` come from one place. Adding a method = one row in METH
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.errors import RecipeError
@@ -36,7 +36,9 @@ class Method:
     """That program; its absence means that the recipe forgot the package."""
     configure: Callable[[Plan, Path], None]
     commands: Callable[[list[str]], list[Command]]
-    """What to run, given the kernel versions that are installed."""
+    """What to run, given the files of the installed kernels."""
+    seed: Mapping[str, str] = field(default_factory=dict)
+    """Files that must be there before the package is installed."""
 
 
 def prepare_boot(plan: Plan, rootfs: Path) -> list[Command]:
@@ -52,13 +54,14 @@ def prepare_boot(plan: Plan, rootfs: Path) -> list[Command]:
 
 
 def find_kernels(plan: Plan, rootfs: Path) -> list[str]:
-    """Return the versions of the installed kernels; RecipeError when there is none."""
-    kernels = sorted(path.name.removeprefix("vmlinuz-") for path in (rootfs / "boot").glob("vmlinuz-*"))
+    """Return the file names of the installed kernels (vmlinuz-6.12.107+deb13-arm64); RecipeError when there is none."""
+    kernels = sorted((rootfs / "boot").glob("vmlinu[xz]-*"))  # Debian's are vmlinux-* on riscv64.
     if not kernels:
         raise RecipeError(
-            f"boards/{plan.board}: no kernel was installed (no /boot/vmlinuz-*)", hint="name one in `kernel.packages`"
+            f"boards/{plan.board}: no kernel was installed (no /boot/vmlinuz-* or vmlinux-*)",
+            hint="name one in `kernel.packages`",
         )
-    return kernels
+    return [path.name for path in kernels]
 
 
 def _configure_raspi(plan: Plan, rootfs: Path) -> None:
@@ -103,8 +106,9 @@ def _efi_commands(kernels: list[str]) -> list[Command]:
     return [
         Command(install, env),
         *(
-            Command(("kernel-install", "add", kernel, f"/boot/vmlinuz-{kernel}", f"/boot/initrd.img-{kernel}"), env)
+            Command(("kernel-install", "add", version, f"/boot/{kernel}", f"/boot/initrd.img-{version}"), env)
             for kernel in kernels
+            for version in [kernel.partition("-")[2]]
         ),
     ]
 
@@ -118,6 +122,56 @@ def _configure_extlinux(plan: Plan, rootfs: Path) -> None:
         lines.append(f'U_BOOT_FDT="{plan.recipe.boot.device_tree}"')
     text = "\n".join(["# Written by Boardwright. After a change: u-boot-update", *lines, ""])
     write_text(rootfs, "/etc/default/u-boot", text)
+
+
+MACHINE = "Boardwright"
+"""What flash-kernel calls the board; its own names would bring what it knows of their stock boot loaders."""
+
+
+def _configure_flash_kernel(plan: Plan, rootfs: Path) -> None:
+    """Debian's flash-kernel reads the board's entry, and copies kernel, initrd and device tree at each upgrade."""
+    script, files = plan.recipe.boot.script, script_files(plan)
+    assert script
+    entry = {
+        "Machine": MACHINE,
+        "Kernel-Flavors": "any",
+        "DTB-Id": str(plan.recipe.boot.device_tree),
+        **(
+            {"U-Boot-Kernel-Address": script.kernel_address, "U-Boot-Initrd-Address": "0x0"}
+            if script.kernel_address
+            else {}
+        ),
+        "Boot-Kernel-Path": f"/boot/firmware/{files['kernel']}",
+        "Boot-Initrd-Path": f"/boot/firmware/{files['initrd']}",
+        "Boot-DTB-Path": f"/boot/firmware/{files['device_tree']}",
+    }
+    write_text(rootfs, "/etc/flash-kernel/db", "".join(f"{key}: {value}\n" for key, value in entry.items()))
+    write_text(rootfs, "/etc/flash-kernel/machine", f"{MACHINE}\n")
+    write_text(rootfs, "/etc/flash-kernel/ignore-efi", "yes\n")  # Of the machine that builds, too.
+    options = 'LINUX_KERNEL_CMDLINE=""\nNO_CREATE_DOT_BAK_FILES=true\n'
+    write_text(
+        rootfs, "/etc/default/flash-kernel", f"# Written by Boardwright. After a change: flash-kernel\n{options}"
+    )
+    text = script.text
+    for name, value in {**files, "cmdline": plan.kernel_cmdline}.items():
+        text = text.replace(f"{{{name}}}", value)
+    write_text(rootfs, f"/boot/firmware/{script.file}", text)
+
+
+def script_files(plan: Plan) -> dict[str, str]:
+    """Return the names of the files that flash-kernel puts on the boot partition."""
+    script, tree = plan.recipe.boot.script, str(plan.recipe.boot.device_tree)
+    packed = bool(script and script.kernel_address)
+    return {
+        "kernel": "uImage" if packed else "vmlinuz",
+        "initrd": "uInitrd" if packed else "initrd.img",
+        "device_tree": tree.rpartition("/")[2],
+    }
+
+
+def _configure_none(plan: Plan, rootfs: Path) -> None:
+    """What starts the kernel is elsewhere; whoever makes that needs to know what to tell the kernel."""
+    write_text(rootfs, "/boot/firmware/cmdline.txt", plan.kernel_cmdline + "\n")
 
 
 def _boot_mount(plan: Plan) -> str:
@@ -145,4 +199,13 @@ METHODS = {
         configure=_configure_extlinux,
         commands=lambda _: [Command(("u-boot-update",))],
     ),
+    "flash-kernel": Method(
+        package="flash-kernel",
+        program="/usr/sbin/flash-kernel",
+        configure=_configure_flash_kernel,
+        commands=lambda _: [Command(("flash-kernel",), (("FLASH_KERNEL_NOTRIGGER", "y"),))],
+        # Until the board's entry is there, flash-kernel would ask the building machine what it is.
+        seed={"/etc/flash-kernel/machine": "none\n"},
+    ),
+    "none": Method(package="base-files", program="/etc/os-release", configure=_configure_none, commands=lambda _: []),
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from builder.plan.model import Plan
 from builder.rootfs import emulation as emulate
+from builder.rootfs.bootloader import METHODS
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.explain import explain
 from builder.rootfs.fstab import TYPES, render_fstab
@@ -127,3 +128,5 @@ def write_board_seed(plan: Plan, seed: Path) -> None:
     # By itself initramfs-tools looks for the root partition on this machine, and then leaves fsck out of the initrd.
     root = next(TYPES[slot.filesystem] for slot in plan.disk.slots if slot.mount == "/")
     write_text(seed, "/etc/initramfs-tools/conf.d/boardwright", f"FSTYPE={root}\n")
+    for path, text in METHODS[plan.recipe.boot.method].seed.items():
+        write_text(seed, path, text)

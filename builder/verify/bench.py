@@ -110,20 +110,20 @@ class Bench:
         self._work = work
         self._later = later
 
-    def call(self, command: str, *, stdin: bytes | None = None) -> Result:
+    def call(self, command: str, *, stdin: bytes | None = None, timeout_s: float = ANSWER_S) -> Result:
         """Run a command line of the system's shell and return how it ended."""
         argv = ["ssh", *self.reach.options(self.control), "-p", str(self.reach.port)]
         return run(
             [*argv, f"{self.reach.user}@{self.reach.address}", command],
             stdin=stdin,
             ok=range(256),
-            timeout_s=ANSWER_S,
+            timeout_s=timeout_s,
             name="ssh",
         )
 
-    def ask(self, command: str, *, stdin: bytes | None = None) -> str:
+    def ask(self, command: str, *, stdin: bytes | None = None, timeout_s: float = ANSWER_S) -> str:
         """Run a command line and return what it said; VerifyError when it failed."""
-        result = self.call(command, stdin=stdin)
+        result = self.call(command, stdin=stdin, timeout_s=timeout_s)
         if result.code:
             said = (result.stderr.strip() or result.stdout.strip())[-2000:]
             raise VerifyError(f"{command!r} ended with {result.code} on the system: {said}")

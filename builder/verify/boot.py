@@ -65,8 +65,27 @@ def _read_extlinux(tree: Tree, mount: str) -> BootEntry:
     return BootEntry(top + rows.get("linux", "/?"), top + rows.get("initrd", "/?"), tuple(words))
 
 
+def _read_script(tree: Tree, mount: str) -> BootEntry:
+    """A kernel with U-Boot's header and one without have different names; the script has the command line."""
+    kernel, initrd = ("uImage", "uInitrd") if tree.find(f"{mount}/uImage") else ("vmlinuz", "initrd.img")
+    scripts = [entry.read().decode(errors="replace") for entry in tree.glob(f"{mount}/boot.*")]
+    words = re.findall(r'^setenv bootargs "(.*)"$', "\n".join(scripts), re.MULTILINE)
+    return BootEntry(f"{mount}/{kernel}", f"{mount}/{initrd}", tuple((words or [""])[-1].split()))
+
+
+def _read_none(tree: Tree, mount: str) -> BootEntry:
+    words = tree.file(f"{mount}/cmdline.txt").content_string.split()
+    return BootEntry("/vmlinuz", "/initrd.img", tuple(words))
+
+
 READERS: Mapping[str, Callable[[Tree, str], BootEntry]] = MappingProxyType(
-    {"raspi": _read_raspi, "efi": _read_efi, "extlinux": _read_extlinux}
+    {
+        "raspi": _read_raspi,
+        "efi": _read_efi,
+        "extlinux": _read_extlinux,
+        "flash-kernel": _read_script,
+        "none": _read_none,
+    }
 )
 
 

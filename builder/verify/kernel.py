@@ -3,19 +3,30 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 
 from builder.verify.initrd import Initrd, read_initrd
 from builder.verify.tree import Tree
 
 BOOT_INITRD = "/boot/initrd.img-"
+XZ_MAGIC = b"\xfd7zXZ\0"
 
 
 def module_name(path: str) -> str:
     """Return the name of a module by its file: "kernel/drivers/usb/usb-storage.ko.xz" is usb_storage."""
     return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
+
+
+def unpack_kernel(content: bytes) -> bytes:
+    """Return a kernel with what it unpacks of itself when it starts, as a 32-bit Arm zImage does."""
+    for found in re.finditer(re.escape(XZ_MAGIC), content):
+        with suppress(lzma.LZMAError):  # The unpacking program itself has the six bytes too.
+            return content + lzma.LZMADecompressor().decompress(content[found.start() :])
+    return content
 
 
 class Kernels:
@@ -26,7 +37,12 @@ class Kernels:
     @cached_property
     def kernels(self) -> list[str]:
         """Versions of the kernels in /boot."""
-        return sorted(entry.path.removeprefix("/boot/vmlinuz-") for entry in self.tree.glob("/boot/vmlinuz-*"))
+        return sorted(path.partition("-")[2] for path in self.kernel_files)
+
+    @cached_property
+    def kernel_files(self) -> list[str]:
+        """Kernels in /boot, by path: Debian's are vmlinuz-VERSION, on riscv64 vmlinux-VERSION."""
+        return [entry.path for entry in self.tree.glob("/boot/vmlinu[xz]-*")]
 
     @cached_property
     def kernel(self) -> str:
@@ -34,6 +50,16 @@ class Kernels:
         if len(self.kernels) != 1:
             raise AssertionError(f"/boot has the kernels {self.kernels}")
         return self.kernels[0]
+
+    @property
+    def kernel_file(self) -> str:
+        """Path of the only kernel."""
+        return next(path for path in self.kernel_files if path.endswith(f"-{self.kernel}"))
+
+    @cached_property
+    def kernel_text(self) -> bytes:
+        """The only kernel, unpacked."""
+        return unpack_kernel(self.tree.file(self.kernel_file).content)
 
     @cached_property
     def kernel_options(self) -> Mapping[str, str]:

@@ -32,8 +32,10 @@ from builder.verify.partitions import Partition, Table, read_table
 from builder.verify.services import Services
 from builder.verify.tree import File, Tree
 
-FOR_OTHER_PROCESSORS = ("/usr/lib/firmware/", "/usr/lib/raspi-firmware/", "/boot/")
-"""Where ELF files are that this processor never runs: they are loaded into radios and graphics cores."""
+FOR_OTHER_PROCESSORS = ("/usr/lib/firmware/", "/usr/lib/raspi-firmware/", "/usr/lib/u-boot/", "/boot/")
+"""Where ELF files are that this system never runs: they are loaded into radios and graphics cores, or start boards."""
+UIMAGE_MAGIC, UIMAGE_HEADER = bytes.fromhex("27051956"), 64
+"""U-Boot's legacy image format (include/image.h): its mark, and the length of its header."""
 PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 
 
@@ -230,6 +232,11 @@ class Subject(Kernels):
     def boot_entry(self) -> BootEntry:
         """What the boot loader starts."""
         return read_boot_entry(self.tree, self.plan.recipe.boot.method, self.boot_mount)
+
+    def unwrapped(self, path: str) -> bytes:
+        """Return the content of a file, without the header that old U-Boots want before a kernel and an initrd."""
+        content = self.file(path).content
+        return content[UIMAGE_HEADER:] if content.startswith(UIMAGE_MAGIC) else content
 
     @property
     def cmdline(self) -> list[str]:

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from builder.verify.bench import Bench
+from builder.verify.kernel_log import find_trouble
 
-KERNEL_TROUBLE = re.compile(r"Oops|BUG:|Call trace|EXT4-fs error|I/O error|Out of memory", re.IGNORECASE)
 PUBLIC_KEYS = "cat /etc/ssh/ssh_host_*_key.pub | cut -d ' ' -f 1,2 | sort"
 
 
@@ -77,8 +77,8 @@ class System:
 
     @cached_property
     def kernel_trouble(self) -> list[str]:
-        """Lines of the kernel's log that should not be there."""
-        return [line for line in self.bench.ask("sudo dmesg").splitlines() if KERNEL_TROUBLE.search(line)]
+        """What should not be in the kernel's log."""
+        return find_trouble(self.bench.ask("sudo dmesg").splitlines(), emulated=self.bench.machine is not None)
 
     @cached_property
     def kernel_cmdline(self) -> list[str]:

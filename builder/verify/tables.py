@@ -87,6 +87,8 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
         line: line for text in plan.recipe.boot.config.values() for line in text.splitlines() if line.strip()
     },
     "laid_file": _laid_files,
+    "device_tree": lambda plan: {name: name for name in [plan.recipe.boot.device_tree] if name},
+    "boot_script": lambda plan: {script.file: script.file for script in [plan.recipe.boot.script] if script},
 }
 """Arguments of specs, by name: from the plan to the rows, each with the name that a report shows."""
 

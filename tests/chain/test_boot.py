@@ -23,6 +23,8 @@ from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.slow]
 
+WHOLE = ("qemu-arm64", "rpi")
+"""Boards that are asked by the whole of the booted level."""
 FEWEST = 100
 """Specs of the booted level on the board that has fewest."""
 
@@ -39,7 +41,7 @@ def verify(place: Path, image: Path, *options: str | Path) -> list[dict[str, str
     return [verdict for verdict in report["verdicts"] if verdict["file"].removesuffix("_spec.py") in booted]
 
 
-@pytest.mark.parametrize("board", ["qemu_arm64", "rpi"])
+@pytest.mark.parametrize("board", [name.replace("-", "_") for name in WHOLE])
 def test_a_booted_image_is_what_its_recipe_promises(board: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(board)
     image = next(path for path in built.artefacts if ".img" in path.suffixes and path.suffix != ".sha256")

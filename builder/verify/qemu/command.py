@@ -14,7 +14,7 @@ from builder.plan.model import Plan
 from builder.recipe.model import Architecture
 from builder.recipe.qemu import Qemu
 from builder.units import load_size
-from builder.verify.qemu.kernel import take_boot_files
+from builder.verify.qemu.kernel import take_boot_files, take_root_file
 
 PROGRAMS = {
     Architecture.AMD64: "qemu-system-x86_64",
@@ -45,10 +45,13 @@ DISKS: Mapping[str, Callable[[Path], list[str]]] = {
     ],
     "sd": lambda card: ["-drive", f"file={_quote(card)},if=sd,format=raw,cache=unsafe"],
 }
+LOADERS = {Architecture.RISCV64: "-kernel"}
+"""The option that takes a U-Boot: a virtual RISC-V machine starts it from OpenSBI, others have it as their firmware."""
 NETWORKS: Mapping[str, Callable[[int], list[str]]] = {
     "virtio": lambda port: [*_router(port), "-device", "virtio-net-pci,netdev=net,romfile="],
     # Linux calls a USB adapter eth0 only if its address is of a maker; this one is of the Raspberry Pi Foundation.
     "usb": lambda port: [*_router(port), "-device", "usb-net,netdev=net,mac=b8:27:eb:00:00:01"],
+    "onboard": lambda port: ["-nic", f"user,{_forward(port)}"],
 }
 
 
@@ -67,7 +70,7 @@ def make_command(
     return [
         PROGRAMS[architecture],
         *_machine(architecture, qemu),
-        *(_uefi(architecture, work) if qemu.firmware == "uefi" else _kernel(plan, qemu, card, work)),
+        *FIRMWARE[qemu.firmware](plan, qemu, card, work),
         *DISKS[qemu.disk](card),
         *NETWORKS[qemu.network](ssh_port),
         *_console(qemu, console, interactive=interactive),
@@ -98,7 +101,8 @@ def _want_kvm(architecture: Architecture) -> bool:
     return same and not nested and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
-def _uefi(architecture: Architecture, work: Path) -> list[str]:
+def _uefi(plan: Plan, _: Qemu, __: Path, work: Path) -> list[str]:
+    architecture = plan.recipe.architecture
     for code, variables in UEFI.get(architecture, ()):
         if Path(code).is_file() and Path(variables).is_file():
             own = work / "uefi-variables.fd"
@@ -114,12 +118,25 @@ def _uefi(architecture: Architecture, work: Path) -> list[str]:
 
 def _kernel(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
     files = take_boot_files(card, plan, work)
-    cmdline = files.cmdline
+    cmdline = f"{files.cmdline} {qemu.cmdline}".strip()
     if f"console={qemu.console}" not in re.split(r"[ ,]", cmdline):
         # First: of two names for one driver Linux tries only the first, also where there is no such port.
         cmdline = f"console={qemu.console} {cmdline}"
     tree = ["-dtb", str(files.device_tree)] if files.device_tree else []
     return ["-kernel", str(files.kernel), "-initrd", str(files.initrd), *tree, "-append", cmdline]
+
+
+def _loader(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
+    loader = take_root_file(card, plan, str(qemu.loader), work)
+    return [LOADERS.get(plan.recipe.architecture, "-bios"), str(loader)]
+
+
+FIRMWARE: Mapping[str, Callable[[Plan, Qemu, Path, Path], list[str]]] = {
+    "uefi": _uefi,
+    "card": lambda *_: [],
+    "u-boot": _loader,
+    "kernel": _kernel,
+}
 
 
 def _console(qemu: Qemu, log: Path, *, interactive: bool) -> list[str]:
@@ -134,7 +151,11 @@ def _console(qemu: Qemu, log: Path, *, interactive: bool) -> list[str]:
 
 
 def _router(ssh_port: int) -> list[str]:
-    return ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"]
+    return ["-netdev", f"user,id=net,{_forward(ssh_port)}"]
+
+
+def _forward(ssh_port: int) -> str:
+    return f"hostfwd=tcp:127.0.0.1:{ssh_port}-:22"
 
 
 def _quote(path: Path) -> str:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Kernel and initrd taken out of an image, for machines whose own firmware QEMU does not have.
+"""What starts, taken out of an image, for machines whose own firmware QEMU does not have.
 
-They are what the board's firmware would load: config.txt names them, cmdline.txt is the command line.
+Kernel and initrd are what a Raspberry Pi's firmware would load: config.txt names them, cmdline.txt is the command line.
+A virtual machine has no ROM that reads a card, so its U-Boot is taken out too.
 """
 
 from __future__ import annotations
@@ -37,6 +38,17 @@ def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
         device_tree=_take(card, plan, tree, directory) if tree else None,
         cmdline=cmdline.strip(),
     )
+
+
+def take_root_file(card: Path, plan: Plan, path: str, directory: Path) -> Path:
+    """Copy a file of a card's root filesystem; VerifyError when it is missing."""
+    copy = directory / PurePosixPath(path).name
+    root = next(slot for slot in plan.disk.slots if slot.mount == "/")
+    # What fails does not show in the exit code of debugfs.
+    said = run(["debugfs", "-R", f'dump "/{path}" "{copy}"', find_place(card, root).for_debugfs], ok=(0, 1)).stderr
+    if not copy.is_file() or not copy.stat().st_size:
+        raise VerifyError(f"the root filesystem of the image has no {path}: {said.strip()}")
+    return copy
 
 
 def _find(config: str, pattern: str, what: str) -> str:

@@ -21,6 +21,7 @@ TROUBLE = (
     (r"^\(initramfs\)|ALERT!.*does not exist", "the initrd did not find the root filesystem and opened a shell"),
     (r"You are in emergency mode|Reached target.*emergency\.target", "systemd is in emergency mode"),
     (r"You are in rescue mode", "systemd is in rescue mode"),
+    (r"^=> $", "U-Boot found nothing to start and waits at its prompt"),
     (r"UEFI Interactive Shell|BdsDxe: No bootable option|>>Start PXE over", "the firmware found nothing to start"),
 )
 """What a console says when there is no more to wait for, and what it means."""

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""A kernel package of a higher version, installed on a running system as `apt upgrade` does, and a restart."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from builder.verify.bench import Bench
+from tests.mirror import UPSTREAM, WAIT_S
+from tests.rootfs.archive import serve
+
+SUITES = ("debian/dists/trixie", "debian/dists/trixie-updates", "debian-security/dists/trixie-security")
+REBUILT = "+rebuilt"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Packages for a machine in QEMU, whose router leads to this machine's loopback interface."""
+
+    directory: Path
+    url: str
+
+
+@contextmanager
+def opened_shelf(directory: Path) -> Iterator[Shelf]:
+    """Serve a directory to machines."""
+    directory.mkdir()
+    with serve(directory) as url:
+        yield Shelf(directory, url.replace("127.0.0.1", "10.0.2.2"))
+
+
+def upgrade_kernel(bench: Bench, shelf: Shelf, architecture: str, boot_files: str) -> None:
+    """Take the boot files away, install a rebuilt kernel, restart: the system comes up by boot files of the hook."""
+    release = bench.ask("uname -r")
+    package = f"linux-image-{release}"
+    version = bench.ask(f"dpkg-query --show --showformat='${{Version}}' {package}")
+    deb = rebuild(package, version, architecture, shelf.directory)
+    bench.ask(f"curl --silent --fail --output /var/tmp/{deb.name} {shelf.url}/{deb.name}")
+    bench.ask(f"sudo rm {boot_files}")
+    bench.ask(
+        f"nohup sudo apt-get install -y /var/tmp/{deb.name} >install.log 2>&1 </dev/null; echo $? >install.code",
+        timeout_s=1200,
+    )
+    assert bench.ask("cat install.code") == "0", bench.ask("tail -n 30 install.log")
+    assert bench.ask(f"ls {boot_files}")
+    bench.restart()
+    assert bench.ask("uname -r") == release
+    assert bench.ask(f"dpkg-query --show --showformat='${{Version}}' {package}") == version + REBUILT
+    assert bench.ask("systemctl is-system-running") == "running"
+
+
+def rebuild(package: str, version: str, architecture: str, directory: Path) -> Path:
+    """Build the package again under a higher version, and return the .deb."""
+    original = directory / "original.deb"
+    original.write_bytes(requests.get(find_deb(package, version, architecture), timeout=WAIT_S).content)
+    tree = directory / "tree"
+    subprocess.run(["dpkg-deb", "--raw-extract", original, tree], check=True)
+    control = tree / "DEBIAN/control"
+    text = control.read_text()
+    control.write_text(text.replace(f"Version: {version}\n", f"Version: {version}{REBUILT}\n"))
+    assert control.read_text() != text
+    # Not packed: the machine that unpacks it is emulated.
+    subprocess.run(
+        ["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, directory / "kernel.deb"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    original.unlink()
+    return directory / "kernel.deb"
+
+
+def find_deb(package: str, version: str, architecture: str) -> str:
+    """Return the address of a package of that very version."""
+    for suite in SUITES:
+        index = requests.get(f"{UPSTREAM}/{suite}/main/binary-{architecture}/Packages.xz", timeout=WAIT_S).content
+        for entry in lzma.decompress(index).decode().split("\n\n"):
+            if f"Package: {package}\n" in entry and f"\nVersion: {version}\n" in entry:
+                path = re.search(r"^Filename: (.*)$", entry, re.MULTILINE)
+                assert path
+                return f"{UPSTREAM}/{suite.partition('/')[0]}/{path[1]}"
+    raise AssertionError(f"no archive has {package} {version} for {architecture}")
