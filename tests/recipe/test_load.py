@@ -10,6 +10,7 @@ import pytest
 
 from builder.errors import RecipeError
 from builder.recipe.load import MAX_PARENTS, list_boards, load_board
+from tests.conftest import ROOT
 from tests.recipe.boards import GOOD, write_board
 
 REPOSITORY = Path(__file__).parents[2]
@@ -187,3 +188,11 @@ def test_script_that_is_a_way_out(boards: Path) -> None:
     (directory / "customise.sh").symlink_to("/etc/shadow")
     expected = "found 'customise.sh', which is outside boards/low; allowed: a path below it"
     assert _lines(boards, "low") == [f"boards/low/customise.sh:1:1: {expected}"]
+
+
+def test_imager_lists_an_image_for_hardware_of_its_word_size() -> None:
+    for name in list_boards(ROOT / "boards"):
+        recipe = load_board(ROOT / "boards", name).recipe
+        bits = "64bit" if recipe.architecture.value == "arm64" else "32bit"
+        assert all(each.endswith(f"-{bits}") for each in recipe.imager), name
+        assert bool(recipe.imager) == name.startswith("rpi"), name

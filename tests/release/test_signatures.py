@@ -14,6 +14,7 @@ import pytest
 
 from builder.errors import TrustError
 from builder.release import gpg, minisign
+from builder.release.check import check_release
 from builder.release.keys import SecretKey, find_key
 
 pytestmark = pytest.mark.machine
@@ -210,3 +211,15 @@ def test_keys_come_from_a_descriptor_or_the_environment(monkeypatch: pytest.Monk
     monkeypatch.setenv("KEY", " \n")
     with pytest.raises(TrustError, match="is empty"):
         find_key("KEY", None, "PASSWORD")
+
+
+def test_a_package_is_checked_with_a_key_of_gpg(spoilt: Path, gpg_key: Gpg) -> None:
+    files = [next(spoilt.glob(f"*.{end}")) for end in ("provenance.json", "SHA256SUMS", "package.json")]
+    unsigned = check_release(spoilt, gpg_key.public)
+    assert [problem.text for problem in unsigned.problems] == ["it is not signed"] * 3
+    gpg.sign(files[2:], gpg_key.secret)
+    found = check_release(spoilt, gpg_key.public)
+    assert [problem.place for problem in found.problems] == [file.name for file in files[:2]]
+    assert "a key of GnuPG" in found.signers
+    with pytest.raises(TrustError, match="cannot take the public key"):
+        check_release(spoilt, gpg.PUBLIC_KEY)
