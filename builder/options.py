@@ -19,7 +19,8 @@ from builder.cache import CACHE_BYTES
 from builder.errors import RecipeError
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
-from builder.recipe.load import check_is_board, list_boards, load_board
+from builder.recipe.load import check_is_board, load_board
+from builder.recipe.status import list_made
 from builder.rootfs.make import Use
 from builder.units import GIB, load_size
 from builder.verify.check import Wish
@@ -195,7 +196,7 @@ def choose_boards(boards: Path, names: Sequence[str] | None, *, everything: bool
         raise typer.BadParameter("give the names of boards, or --all")
     for name in names or ():
         check_is_board(boards, name)
-    return list(dict.fromkeys(names or list_boards(boards)))
+    return list(dict.fromkeys(names or list_made(boards)))
 
 
 def load_cache_size(text: str) -> int:

@@ -62,11 +62,9 @@ def test_the_firmware_is_that_of_its_package(image: Subject) -> None:
 @pytest.mark.needs("raspi")
 def test_the_device_trees_are_those_of_the_kernel(image: Subject) -> None:
     trees = image.tree.glob("/boot/firmware/*.dtb")
-    delivered = {
-        each.path.rpartition("/")[2]: each for each in image.tree.below(f"/usr/lib/linux-image-{image.kernel}")
-    }
     assert trees
-    assert [each.path for each in trees if each.read() != delivered[each.path.rpartition("/")[2]].read()] == []
+    delivered = {each.path: image.device_trees[each.path.rpartition("/")[2]] for each in trees}
+    assert [each.path for each in trees if each.read() != image.file(delivered[each.path]).content] == []
 
 
 @pytest.mark.needs("raspi", "gpio")
@@ -129,7 +127,7 @@ def test_kernel_upgrades_keep_the_root_partition_of_extlinux(image: Subject) -> 
 
 @pytest.mark.needs("flash-kernel")
 def test_the_device_tree_is_that_of_the_kernel(image: Subject, device_tree: str) -> None:
-    delivered = image.file(f"/usr/lib/linux-image-{image.kernel}/{device_tree}")
+    delivered = image.file(image.device_trees[device_tree.rpartition("/")[2]])
     assert image.on_boot(device_tree) == delivered.content
 
 

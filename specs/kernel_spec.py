@@ -38,7 +38,8 @@ def test_the_kernel_says_it_is_that_version(image: Subject) -> None:
 
 
 def test_the_kernel_is_of_a_package(image: Subject) -> None:
-    assert image.kernel_file in image.listed_files
+    origins = [path for path in image.kernel_origins if path in image.listed_files]
+    assert [image.file(path).content for path in origins] == [image.file(image.kernel_file).content]
 
 
 def test_links_of_the_root_directory_lead_to_the_kernel(image: Subject) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from builder.ci.repository import Repository, find_repository
 from builder.errors import RecipeError
-from builder.recipe.load import list_boards, load_board
+from builder.recipe.load import load_board
+from builder.recipe.status import list_made
 from builder.run import run
 
 CODE = ("builder", "specs", "Dockerfile.builder", "Makefile", "pyproject.toml")
@@ -44,7 +45,7 @@ class Layout:
 
 def load_kinds(boards: Path) -> dict[str, Kind]:
     """Return all boards of a directory by name; RecipeError when one of them is wrong."""
-    loaded = {name: load_board(boards, name) for name in list_boards(boards)}
+    loaded = {name: load_board(boards, name) for name in list_made(boards)}
     return {
         name: Kind(
             board.recipe.architecture.value, board.recipe.boot.method, tuple(path.name for path in board.directories)

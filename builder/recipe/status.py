@@ -38,6 +38,12 @@ def load_status(boards: Path) -> Mapping[str, Proof]:
     return cast("Mapping[str, Proof]", said)
 
 
+def list_made(boards: Path) -> list[str]:
+    """Return the boards that are made when all are asked for: all but those of which no more than a plan was made."""
+    status = load_status(boards)
+    return [name for name in list_boards(boards) if status.get(name) != "planned"]
+
+
 def needs_vendor_blobs(recipe: Recipe) -> bool:
     """Say whether a board starts with something that its maker has to be asked for."""
     return any(blob.url for blob in recipe.blobs.values())

@@ -16,7 +16,7 @@ from builder.ci.matrix import find_changed, load_kinds
 from builder.ci.repository import load_repository
 from builder.errors import RecipeError
 from builder.options import BOARDS, Boards, Json
-from builder.recipe.load import list_boards
+from builder.recipe.status import list_made
 from builder.session import telling
 
 HINT = "`boardwright ci install` with --force writes it anew; lines with - are there, lines with + would be"
@@ -63,7 +63,7 @@ def install(
     """Write the file that tells a CI system to build, prove and release the boards of a repository."""
     with telling(json=False):
         repository = load_repository(directory, boards)
-        wanted = render(provider.value, repository, list_boards(repository.boards), branch=branch)
+        wanted = render(provider.value, repository, list_made(repository.boards), branch=branch)
         difference = compare(wanted)
         if not difference:
             log.note(f"{wanted.path} is current")

@@ -19,7 +19,7 @@ from rich.table import Table
 from builder import log
 from builder.errors import RecipeError
 from builder.options import BOARDS, Boards, Json, Verbose
-from builder.recipe.load import list_boards
+from builder.recipe.status import list_made
 from builder.session import print_table, telling
 from builder.units import render_size
 from builder.verbs.fetch import KEY_FILE, load_key
@@ -91,7 +91,7 @@ def release(
         wish = make_wish(load, channel or (), back=back)
         url = _check_url(public_url)
         publishers = _make_publishers(to or (), tag=tag, url=url, key=key)
-        demand = Demand(load, board or list_boards(boards), only=bool(board), signed=require_signature)
+        demand = Demand(load, board or list_made(boards), only=bool(board), signed=require_signature)
         shipment = Shipment(load, gather(packages, demand))
         order = deliver.Order(shipment, wish, url, Path(), lambda: datetime.now(UTC))
         _run(publishers, order, dry=dry_run, json=json)

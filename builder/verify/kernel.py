@@ -56,6 +56,18 @@ class Kernels:
         """Path of the only kernel."""
         return next(path for path in self.kernel_files if path.endswith(f"-{self.kernel}"))
 
+    @property
+    def kernel_origins(self) -> list[str]:
+        """Where a package may have delivered the only kernel: in /boot, or, as newer ones are, beside its modules."""
+        return [self.kernel_file, f"/usr/lib/modules/{self.kernel}/vmlinuz"]
+
+    @cached_property
+    def device_trees(self) -> Mapping[str, str]:
+        """Device trees that came with the only kernel: their paths, by the last part of it."""
+        tops = (f"/usr/lib/linux-image-{self.kernel}", f"/usr/lib/modules/{self.kernel}/dtb")
+        entries = [entry for top in tops for entry in self.tree.below(top) if entry.path.endswith(".dtb")]
+        return {entry.path.rpartition("/")[2]: entry.path for entry in entries}
+
     @cached_property
     def kernel_text(self) -> bytes:
         """The only kernel, unpacked."""

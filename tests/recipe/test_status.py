@@ -9,7 +9,7 @@ import pytest
 
 from builder.errors import RecipeError
 from builder.recipe.load import list_boards, load_board
-from builder.recipe.status import load_status, needs_vendor_blobs
+from builder.recipe.status import list_made, load_status, needs_vendor_blobs
 from tests.conftest import ROOT
 from tests.recipe.boards import GOOD, write_board
 
@@ -36,6 +36,10 @@ def test_a_status_that_says_nothing_is_refused(tmp_path: Path, line: str, proble
     (tmp_path / "status.yaml").write_text(line)
     with pytest.raises(RecipeError, match=problem):
         load_status(tmp_path)
+
+
+def test_a_board_that_was_planned_only_is_made_when_it_is_named() -> None:
+    assert set(list_boards(BOARDS)) - set(list_made(BOARDS)) == {"rpi-foundation"}
 
 
 @pytest.mark.parametrize(("board", "needs"), [("odroid-c1", True), ("orangepi-pc", False)])
