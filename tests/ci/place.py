@@ -20,6 +20,9 @@ from tests.test_cli import SAID_ELSEWHERE, Done
 
 IDENTITY = ("-c", "user.name=tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false")
 
+BOARDS = ("_base", "qemu-amd64", "qemu-arm64", "rpi", "rpi5")
+"""Enough for children, two architectures and two ways to boot."""
+
 
 def git(place: Path, *words: str) -> str:
     """Call git in a checkout and return what it printed; what the user has set up is left out."""
@@ -42,16 +45,21 @@ def commit(place: Path, *changed: str) -> str:
 
 
 def make_fork(place: Path) -> Path:
-    """Make a repository with all boards and what it takes to be taken for Boardwright; one commit."""
-    shutil.copytree(ROOT / "boards", place / "boards")
+    """Make a repository with some boards and what it takes to be taken for Boardwright; one commit."""
+    copy_boards(place)
     git(place, "init", "--quiet", "--initial-branch=main")
     commit(place, "builder/setup.sh", "Makefile", "docs/index.md", "specs/one_spec.py")
     return place
 
 
+def copy_boards(place: Path) -> None:
+    for name in BOARDS:
+        shutil.copytree(ROOT / "boards" / name, place / "boards" / name)
+
+
 def make_boards_only(place: Path) -> Path:
     """Make a repository of boards, with Boardwright in the directory `boardwright`; one commit."""
-    shutil.copytree(ROOT / "boards", place / "boards")
+    copy_boards(place)
     git(place, "init", "--quiet", "--initial-branch=main")
     commit(place, "boardwright/builder/setup.sh", "boardwright/Makefile", "README.md")
     return place

@@ -108,8 +108,7 @@ def test_a_branch_is_compared_with_where_it_started(fork: Path) -> None:
 def test_a_parent_is_about_its_children(fork: Path) -> None:
     base = git(fork, "rev-parse", "HEAD")
     commit(fork, "boards/rpi/board.yaml")
-    children = ["rpi", "rpi-armhf", "rpi-armv6", "rpi-k3s", "rpi-minimal", "rpi5"]
-    assert names_of(fork, "--base", base) == children
+    assert names_of(fork, "--base", base) == ["rpi", "rpi5"]
     first = commit(fork, "docs/index.md")
     assert names_of(fork, "--base", f"{first}^", "--head", first) == []
 
@@ -157,7 +156,7 @@ def test_a_commit_that_is_not_here_is_said(fork: Path) -> None:
 def test_boards_outside_of_git_have_no_changes(fork: Path, tmp_path: Path) -> None:
     (fork / "boards").rename(tmp_path / "boards")
     check_error(call("ci", "matrix", "--base", "HEAD", cwd=tmp_path), 3, "in no git repository", "leave --base out")
-    assert names_of(tmp_path) == list_made(ROOT / "boards")
+    assert names_of(tmp_path) == ["qemu-amd64", "qemu-arm64", "rpi", "rpi5"]
 
 
 def test_a_board_that_is_wrong_is_said(fork: Path) -> None:
