@@ -3,13 +3,11 @@
 
 The secret key is never in an argument, in the environment of another process or in a file: minisign reads it from a
 piece of memory of ours, by its name below /proc, and the password from its stdin. The trusted comment has no time,
-so the same file and key give the same signature.
+so the same file and key give the same signature. Signatures are checked elsewhere (signature.py), without the program.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +16,6 @@ from pathlib import Path
 from builder.errors import TrustError
 from builder.release.keys import SecretKey
 from builder.run import run
-
-SUFFIX = ".minisig"
-ALGORITHMS = (b"Ed", b"ED")
-"""Of a key, and of a file that is hashed first."""
-PUBLIC_KEY_BYTES = 42
-"""Algorithm, 8 bytes of id, 32 bytes of key."""
 
 
 def sign(files: Sequence[Path], key: SecretKey, *, comment: str) -> None:
@@ -38,39 +30,6 @@ def sign(files: Sequence[Path], key: SecretKey, *, comment: str) -> None:
             f"minisign cannot sign with the key: {said[-1] if said else 'it says nothing'}",
             hint="BOARDWRIGHT_MINISIGN_KEY holds the secret key, BOARDWRIGHT_MINISIGN_PASSWORD its password",
         )
-
-
-def verify(file: Path, signature: Path, public_key: str) -> str:
-    """Return what is wrong with the signature of a file, or nothing. The key is one from `read_public_key`."""
-    result = run(["minisign", "-V", "-P", public_key, "-x", signature, "-m", file], ok=range(256))
-    said = (result.stderr.strip() or result.stdout.strip()).splitlines()
-    return (said[-1] if said else "minisign refuses it") if result.code else ""
-
-
-def read_public_key(text: str) -> str:
-    """Return the line of base64 that is the key in minisign.pub, or that line alone; TrustError for anything else."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("untrusted comment:")]
-    raw = _decode(lines[0]) if len(lines) == 1 else b""
-    if len(raw) != PUBLIC_KEY_BYTES or raw[:2] != ALGORITHMS[0]:
-        raise TrustError(
-            "the public key is no key of minisign", hint="name the file minisign.pub, or give its last line"
-        )
-    return lines[0]
-
-
-def key_id(text: str) -> str:
-    """Return the id of a public key or of the key that made a signature, as minisign shows it; empty for neither."""
-    lines = [line for line in text.splitlines() if not line.startswith(("untrusted comment:", "trusted comment:"))]
-    raw = _decode(lines[0]) if lines else b""
-    is_one = raw[:2] in ALGORITHMS and len(raw) >= PUBLIC_KEY_BYTES
-    return f"{int.from_bytes(raw[2:10], 'little'):X}" if is_one else ""
-
-
-def _decode(line: str) -> bytes:
-    try:
-        return base64.b64decode(line.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def _complete(content: bytes) -> bytes:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import ReleaseError, VerifyError
-from builder.release import gpg, minisign
+from builder.release import gpg, minisign, signature
 from builder.release.artefact import partial_directory, write_text
 from builder.release.bill import Bill
 from builder.release.bmap import Range, make_bmap, render_bmap
@@ -52,7 +52,7 @@ ROLES: Mapping[str, Role] = {
     ".asc": "signature",
 }
 """The role of a file by what its name ends with; a compressed image is what is left."""
-SIGNATURES: Mapping[str, str] = {"minisign": minisign.SUFFIX, "gpg": gpg.SUFFIX}
+SIGNATURES: Mapping[str, str] = {"minisign": signature.SUFFIX, "gpg": gpg.SUFFIX}
 
 
 @dataclass(frozen=True)

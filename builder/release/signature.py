@@ -118,6 +118,24 @@ def check_file_name(comment: Comment, name: str) -> None:
         raise TrustError(f"the signature of {name} was made of {comment.file}", hint=MAKE_AGAIN)
 
 
+def find_fault(file: Path, signature: Path, public_key: PublicKey) -> str:
+    """Return what is wrong with the signature of a file, or nothing."""
+    try:
+        verify_signature(file, signature.read_text(encoding="utf-8", errors="replace"), public_key)
+    except TrustError as error:
+        return error.message
+    return ""
+
+
+def find_signer(signature_text: str) -> str:
+    """Return the id of the key that a signature says it is by, as minisign writes it; empty for what is none."""
+    try:
+        _, first, _, _ = _split(signature_text)
+    except TrustError:
+        return ""
+    return PublicKey(_decode(first)[2:10], b"").name if _decode(first)[:2] in (b"Ed", b"ED") else ""
+
+
 def _is_file(given: str) -> bool:
     return len(given) < 4096 and "\n" not in given and Path(given).is_file()
 

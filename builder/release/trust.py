@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.release import gpg, minisign
+from builder.release import gpg, signature
 from builder.release.checksums import read_sums
 from builder.release.model import SUFFIX, Package
 
@@ -31,17 +31,18 @@ class PublicKey:
         """Return the key in a text; TrustError when there is none."""
         if text.strip().startswith(gpg.PUBLIC_KEY):
             return cls(text, True)
-        return cls(minisign.read_public_key(text), False)
+        return cls(signature.load_public_key(text).text, False)
 
     @property
     def suffix(self) -> str:
         """What a signature's name ends with."""
-        return gpg.SUFFIX if self.is_gpg else minisign.SUFFIX
+        return gpg.SUFFIX if self.is_gpg else signature.SUFFIX
 
-    def find_fault(self, file: Path, signature: Path) -> str:
+    def find_fault(self, file: Path, signed: Path) -> str:
         """Return what is wrong with a signature, or nothing."""
-        verify = gpg.verify if self.is_gpg else minisign.verify
-        return verify(file, signature, self.text)
+        if self.is_gpg:
+            return gpg.verify(file, signed, self.text)
+        return signature.find_fault(file, signed, signature.load_public_key(self.text))
 
 
 def check_sums(place: Path, package: Package) -> Iterator[Wrong]:
@@ -70,17 +71,18 @@ def check_signatures(place: Path, package: Package, key: PublicKey | None) -> tu
     signers: list[str] = []
     wrong: list[Wrong] = []
     for file in (place / f"{package.name}{suffix}" for suffix in SIGNED):
-        for suffix in (minisign.SUFFIX, gpg.SUFFIX):
-            signature = file.with_name(file.name + suffix)
-            if signature.is_file():
-                signers.append(_name_signer(signature, suffix))
+        for suffix in (signature.SUFFIX, gpg.SUFFIX):
+            signed = file.with_name(file.name + suffix)
+            if signed.is_file():
+                signers.append(_name_signer(signed, suffix))
             if key and key.suffix == suffix and file.is_file():
-                fault = key.find_fault(file, signature) if signature.is_file() else "it is not signed"
+                fault = key.find_fault(file, signed) if signed.is_file() else "it is not signed"
                 wrong += [(file.name, fault)] if fault else []
     return list(dict.fromkeys(signers)), wrong
 
 
-def _name_signer(signature: Path, suffix: str) -> str:
+def _name_signer(signed: Path, suffix: str) -> str:
     if suffix == gpg.SUFFIX:
         return "a key of GnuPG"
-    return f"minisign key {minisign.key_id(signature.read_text(encoding='utf-8', errors='replace')) or 'unknown'}"
+    signer = signature.find_signer(signed.read_text(encoding="utf-8", errors="replace"))
+    return f"minisign key {signer or 'unknown'}"

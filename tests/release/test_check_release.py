@@ -239,7 +239,7 @@ WAYS: dict[str, tuple[Way, str]] = {
     ),
     "somebody else has signed": (sign_anew, r"package\.json: .*(key|Signature)"),
     "all fits but the signature": (
-        edit(".package.json", lambda data: data.update(title="Another")), "json: Signature verification failed"
+        edit(".package.json", lambda data: data.update(title="Another")), "json: the signature is not of this file"
     ),
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ from builder.errors import TrustError
 from builder.release import gpg, minisign
 from builder.release.check import check_release
 from builder.release.keys import SecretKey, find_key
+from builder.release.signature import find_fault, find_signer, load_public_key
 
 pytestmark = pytest.mark.machine
 PASSWORD = b"correct horse"
@@ -85,10 +86,10 @@ def test_minisign_accepts_our_signature(file: Path, pair: Pair) -> None:
     said = tool("minisign", "-V", "-p", pair.public_file, "-m", file)
     assert "Trusted comment: boardwright-x-1\n" in said
     signature = file.with_name("SHA256SUMS.minisig")
-    public = minisign.read_public_key(pair.public)
-    assert minisign.verify(file, signature, public) == ""
-    assert minisign.key_id(signature.read_text()) == minisign.key_id(pair.public)
-    assert pair.public.splitlines()[0].endswith(f" {minisign.key_id(pair.public)}"), "minisign shows the same id"
+    public = load_public_key(pair.public)
+    assert find_fault(file, signature, public) == ""
+    assert find_signer(signature.read_text()) == public.name
+    assert pair.public.splitlines()[0].endswith(f" {public.name}"), "minisign shows the same id"
 
 
 def test_the_same_file_and_key_give_the_same_signature(file: Path, pair: Pair) -> None:
@@ -121,18 +122,18 @@ def test_a_wrong_key_is_said_without_showing_it(
 
 def test_a_changed_file_or_another_key_is_refused(file: Path, pair: Pair, tmp_path: Path) -> None:
     minisign.sign([file], pair.secret, comment="x")
-    signature, public = file.with_name("SHA256SUMS.minisig"), minisign.read_public_key(pair.public)
+    signature, public = file.with_name("SHA256SUMS.minisig"), load_public_key(pair.public)
     tool("minisign", "-G", "-W", "-p", tmp_path / "other.pub", "-s", tmp_path / "other.key")
-    assert minisign.verify(file, signature, minisign.read_public_key((tmp_path / "other.pub").read_text()))
+    assert find_fault(file, signature, load_public_key((tmp_path / "other.pub").read_text()))
     file.write_text("what was not signed\n")
-    assert minisign.verify(file, signature, public)
+    assert find_fault(file, signature, public)
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", "two\nlines", "untrusted comment: x\n", "!"])
 def test_what_is_no_public_key_is_refused(text: str) -> None:
-    with pytest.raises(TrustError, match="no key of minisign"):
-        minisign.read_public_key(text)
-    assert minisign.key_id(text) == ""
+    with pytest.raises(TrustError, match="neither a file with a minisign public key"):
+        load_public_key(text)
+    assert find_signer(text) == ""
 
 
 SPY = """\
