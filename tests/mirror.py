@@ -14,7 +14,7 @@ import lzma
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
 from tests.rootfs.archive import Signer, make_signer
@@ -119,14 +120,20 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def mirrored_boards(place: Path, address: str) -> Iterator[Path]:
-    """Yield a copy of boards/ whose archives are on `address`, an address of this machine that the builds reach."""
+def mirrored_boards(place: Path, address: str, *, reduced: Collection[str] = ()) -> Iterator[Path]:
+    """Yield a copy of boards/ whose archives are on `address`, an address of this machine that the builds reach.
+
+    Those that are `reduced` go without what is the same on every board, Docker first: it is half of a build.
+    """
     with make_signer("mirror") as signer:
         server = ThreadingHTTPServer((address, 0), partial(_Handler, Mirror(signer)))
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield _copy_boards(place, f"http://{address}:{server.server_port}", signer)
+            boards = _copy_boards(place, f"http://{address}:{server.server_port}", signer)
+            for name in reduced:
+                _reduce(boards / name / "board.yaml")
+            yield boards
         finally:
             server.shutdown()
             server.server_close()
@@ -142,6 +149,15 @@ def _copy_boards(place: Path, url: str, signer: Signer) -> Path:
             signer.write_public(recipe.parent / "mirror.asc")
         recipe.write_text(text.replace(UPSTREAM, url).replace(KEYRING, "mirror.asc"), encoding="utf-8")
     return boards
+
+
+def _reduce(recipe: Path) -> None:
+    yaml = YAML()
+    data = yaml.load(recipe)
+    data["docker"] = {"source": "none"}
+    data.setdefault("packages", {})["comfort"] = None
+    data.setdefault("units", {})["docker.service"] = None
+    yaml.dump(data, recipe)
 
 
 def _point_at_stand_in(url: str, found: re.Match[str]) -> str:

@@ -13,11 +13,15 @@ from builder.recipe.model import Archive
 
 
 def find_traits(plan: Plan) -> frozenset[str]:
-    """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu."""
+    """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu; groups.
+
+    A group of packages that the recipe has is a trait of its own: `comfort-packages`.
+    """
     recipe = plan.recipe
     return frozenset(
         {
             *recipe.features,
+            *(f"{group}-packages" for group in recipe.packages),
             recipe.architecture.value,
             recipe.boot.method,
             plan.disk.type,

@@ -38,7 +38,10 @@ HERE = [name for name, proof in STATUS.items() if name not in ELSEWHERE and proo
 PAIRS = (("bananapi-m2u", "orangepi-pc"), ("rpi-armhf", "rpi-armv6"), ("qemu-riscv64",))
 """Two at a time: the machines of boards use one core each."""
 UPGRADED = "qemu-armhf"
-FEWEST = 500
+STARTED = (*(board for pair in PAIRS for board in pair), UPGRADED)
+REDUCED = [name for name in HERE if name not in STARTED]
+"""What tells these from the others is all in their images; every architecture has a board that is made whole."""
+FEWEST = 350
 """Offline specs of the board that has fewest."""
 FIRST_WORDS = {"card": "U-Boot SPL", "u-boot": "U-Boot 20", "kernel": "Linux version"}
 """What a console says first, by what `qemu.firmware` starts."""
@@ -59,20 +62,22 @@ def boards(place: Path) -> Iterator[Path]:
     words = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
     address = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     (place / "all").mkdir()
-    with mirrored_boards(place / "all", address) as copied:
+    with mirrored_boards(place / "all", address, reduced=REDUCED) as copied:
         yield copied
 
 
 @pytest.fixture(scope="module")
 def images(boards: Path, place: Path, user_data: Path) -> Path:
-    """A directory with the images of all boards, made by one command; whatever the specs say, all are tried."""
+    """A directory with the images of all boards: as they are for QEMU, packed where nobody starts them."""
     output = place / "all/dist"
-    done = boardwright(
-        *("build", *HERE, "--engine", "docker", "--json", "--version", VERSION, "--epoch", EPOCH, "--compress", "none"),
-        *("--boards", boards, "--user-data", user_data, "--state", place / "all/state", "--output", output),
-    )
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0, [event["text"] for event in events if event["kind"] == "error"] or done.stderr
+    for names, compression in ((STARTED, "none"), (REDUCED, "zst")):
+        done = boardwright(
+            *("build", *names, "--engine", "docker", "--json", "--version", VERSION, "--epoch", EPOCH),
+            *("--boards", boards, "--user-data", user_data, "--state", place / "all/state", "--output", output),
+            *("--compress", compression),
+        )
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        assert done.returncode == 0, [event["text"] for event in events if event["kind"] == "error"] or done.stderr
     return output
 
 
@@ -123,7 +128,7 @@ def watch(machine: Machine) -> Start:
 
 def test_no_board_claims_more_than_is_done() -> None:
     started = {name for name, proof in STATUS.items() if proof in ("kernel", "booted")}
-    assert started == {*(board for pair in PAIRS for board in pair), UPGRADED, *WHOLE, "qemu-amd64"}
+    assert started == {*STARTED, *WHOLE, "qemu-amd64"}
     assert list(STATUS) == list_boards(ROOT / "boards")
 
 
@@ -132,10 +137,10 @@ def test_a_board_is_made_and_all_its_offline_specs_are_green(board: str, images:
     report = json.loads((images / f"boardwright-{board}-{VERSION}.specs.json").read_text())
     assert report["passed"]
     assert len(report["verdicts"]) > FEWEST
-    assert image_of(images, board).stat().st_size > 2**29
+    assert list(images.glob(f"boardwright-{board}-{VERSION}.img*"))
 
 
-@pytest.mark.parametrize("board", [board for pair in PAIRS for board in pair])
+@pytest.mark.parametrize("board", [board for board in STARTED if board != UPGRADED])
 def test_a_board_starts_from_its_image_alone(board: str, starts: Mapping[str, Start], boards: Path) -> None:
     start, qemu = starts[board], load_board(boards, board).recipe.qemu
     assert qemu

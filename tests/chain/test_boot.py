@@ -15,10 +15,12 @@ import pytest
 
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
+from builder.verify.bench import Reach, Running, opened_bench
 from builder.verify.login import Login, make_login
 from builder.verify.qemu.machine import Machine, started
 from builder.verify.qemu.watch import wait_for_ssh
 from tests.chain.conftest import EPOCH, VERSION, Built, boardwright
+from tests.chain.upgrade import opened_shelf, upgrade_kernel
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.slow]
@@ -77,6 +79,16 @@ def test_a_board_that_runs_is_asked_by_ssh(
     files = {verdict["file"] for verdict in verdicts}
     assert "restart_spec.py" in files
     assert "power_cut_spec.py" not in files
+
+
+def test_a_kernel_upgrade_keeps_a_system_with_uefi_starting(machine: tuple[Machine, Login], tmp_path: Path) -> None:
+    running, login = machine
+    reach = Reach(login.user, "127.0.0.1", running.ssh_port, str(login.key), fleeting=True)
+    with (
+        opened_shelf(tmp_path / "shelf") as shelf,
+        opened_bench(Running(reach, login.hostname, running), tmp_path) as bench,
+    ):
+        upgrade_kernel(bench, shelf, "amd64", "/boot/efi/loader/entries/*.conf")
 
 
 def test_an_image_boots_on_a_terminal_and_leaves_nothing(qemu_amd64: Built, tmp_path: Path) -> None:
