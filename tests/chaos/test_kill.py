@@ -11,7 +11,7 @@ pytestmark = pytest.mark.machine
 
 LINES = 8
 """Of the journal of one build: scratch, two loop devices, unfinished artefacts; each held and freed."""
-PRODUCTS = ["boardwright-tiny-1.img", "boardwright-tiny-1.img.sha256", "boardwright-tiny-1.packages"]
+PRODUCTS = [f"boardwright-tiny-1.{suffix}" for suffix in ("build.json", "img", "img.sha256", "packages")]
 
 
 def test_a_journal_has_as_many_lines_as_the_tests_here_kill_at(place: Place) -> None:
