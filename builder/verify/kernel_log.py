@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-TROUBLE = re.compile(r"Oops|BUG:|Call trace|EXT4-fs error|I/O error|Out of memory", re.IGNORECASE)
+TROUBLE = re.compile(r"\bOops\b|\bBUG:|Call trace|EXT4-fs error|I/O error|Out of memory", re.IGNORECASE)
 LATE = re.compile(
     r"rcu.*(stall|starved)|soft lockup|blocked for more than|hogged CPU|CPUs?/tasks? detected", re.IGNORECASE
 )

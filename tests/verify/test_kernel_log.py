@@ -51,5 +51,12 @@ def test_a_fault_in_the_middle_of_a_stall_counts() -> None:
     assert find_trouble([*STALL[:2], FAULT[1]], emulated=True) == [FAULT[1]]
 
 
+def test_a_word_within_a_word_is_no_fault() -> None:
+    assert (
+        find_trouble(["[    0.0] Calibrating delay using timer specific routine, loops_per_jiffy."], emulated=False)
+        == []
+    )
+
+
 def test_what_came_long_after_a_stall_counts() -> None:
     assert find_trouble([*STALL, *(["[   50.0] quiet"] * 30), *FAULT], emulated=True)
