@@ -5,7 +5,10 @@ BOARD ?= rpi
 RUN := .venv/bin/boardwright
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-all verify boot plan boards shell doctor test check bench schema clean
+WORKERS ?= --numprocesses auto --dist loadgroup --no-loadscope-reorder
+QUICK := not machine and not engine and not boot and not ci and not node
+
+.PHONY: help build build-all verify boot plan boards shell doctor test test-boards check bench schema clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,11 +40,14 @@ shell: .venv/ready ## Open a shell in the last build's system: make shell BOARD=
 doctor: .venv/ready ## Say what is wrong with this machine
 	@$(RUN) doctor
 
-test: .venv/ready ## Run all tests; those that need what this machine lacks say so
-	@.venv/bin/pytest
+test: .venv/ready ## Run the tests; those that need what this machine lacks say so
+	@.venv/bin/pytest $(WORKERS) -m "not boards"
+
+test-boards: .venv/ready ## Build a board of each kind, and start the Arm and RISC-V ones; BOARDWRIGHT_WHOLE=1: all boards
+	@.venv/bin/pytest $(WORKERS) -m boards
 
 check: .venv/ready ## Run the tests that need no root, no Docker and no network
-	@.venv/bin/pytest -m "not machine and not engine and not boot and not ci and not node"
+	@.venv/bin/pytest $(WORKERS) -m "$(QUICK)"
 
 bench: .venv/ready ## Time builds, as docs/benchmarks.md has them; needs Docker and half an hour
 	@.venv/bin/python -m benchmarks.build

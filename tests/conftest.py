@@ -8,18 +8,23 @@ machine that must run everything does not pass by running less.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from builder import log
+from builder.engine.builder_image import make_builder_image
 from builder.engine.connect import open_engine
 from builder.errors import MachineError
 from builder.run import DEBIAN_PACKAGES, run
 from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
+from tests.support.groups import find_group, rank
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,8 +58,24 @@ NODE = 20
 _lacking: dict[str, str] = {}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test its group, where several workers run them, the groups that take longest first."""
+    if config.getoption("dist", "no") != "loadgroup":
+        return
+    groups = {item: _find_group(item) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: rank(groups[item]))
+
+
+def _find_group(item: pytest.Item) -> str:
+    return find_group(item.path.relative_to(ROOT / "tests"), {mark.name for mark in item.iter_markers()})
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Find out, once, what each mark among the selected tests lacks."""
+    items = session.items
     marks = {mark.name for item in items for mark in item.iter_markers()} & set(PACKAGES)
     if marks and _may_install():
         _install(sorted({package for mark in marks for package in PACKAGES[mark]}))
@@ -70,6 +91,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(reason)
         elif reason:
             pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def builder_image() -> str:
+    """The name of the builder image; of several workers the first makes it."""
+    with _alone("builder-image"), open_engine() as api:
+        return make_builder_image(api)
 
 
 @pytest.fixture
@@ -100,6 +128,20 @@ def _may_install() -> bool:
 
 
 def _install(packages: list[str]) -> None:
+    """Install packages; of several workers the first does it."""
+    with _alone("apt"):
+        _install_missing(packages)
+
+
+@contextmanager
+def _alone(work: str) -> Iterator[None]:
+    """Keep other workers, and other runs, from doing the same work at the same time."""
+    with (Path(tempfile.gettempdir()) / f"boardwright-tests-{work}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _install_missing(packages: list[str]) -> None:
     status = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *packages], ok=(0, 1))
     present = {row.split()[0] for row in status.stdout.splitlines() if row.endswith(" installed")}
     # Node.js and npm also come from elsewhere, and Debian's npm does not go together with that.

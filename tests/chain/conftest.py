@@ -62,7 +62,7 @@ Build = Callable[..., Built]
 
 
 @pytest.fixture(scope="session")
-def build(place: Path, user_data: Path) -> Build:
+def build(place: Path, user_data: Path, builder_image: str) -> Build:
     def call(board: str, *options: str, output: str = "dist") -> Built:
         done = boardwright(
             *("build", board, "--engine", "docker", "--json", "--version", VERSION, "--epoch", EPOCH),
@@ -90,3 +90,11 @@ def qemu_arm64(build: Build) -> Built:
 @pytest.fixture(scope="session")
 def rpi(build: Build) -> Built:
     return build("rpi")
+
+
+@pytest.fixture(scope="session")
+def rpi_disk(rpi: Built, place: Path) -> Path:
+    """The image of `rpi`, unpacked; tests read it and write copies only."""
+    disk = place / "rpi.img"
+    subprocess.run(["zstd", "-q", "-d", "--sparse", rpi.file(".img.zst"), "-o", disk], check=True)
+    return disk

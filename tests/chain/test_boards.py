@@ -5,42 +5,39 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from builder.ci.matrix import load_kinds
 from builder.errors import VerifyError
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards, load_board
-from builder.recipe.status import load_status
 from builder.units import SECTOR
 from builder.verify.bench import Reach, Running, opened_bench
 from builder.verify.login import Login, make_login
 from builder.verify.qemu.machine import Machine, prepare, switched_on
 from builder.verify.qemu.watch import greets, wait, wait_for_ssh
 from tests.chain.conftest import EPOCH, VERSION, boardwright
+from tests.chain.selection import ELSEWHERE, EXAMPLES, STARTED, STATUS, UPGRADED, choose_boards
 from tests.chain.test_boot import WHOLE
-from tests.chain.upgrade import opened_shelf, upgrade_kernel
+from tests.chain.upgrade import check_upgraded, find_kernel, write_upgraded_board
 from tests.conftest import ROOT
 from tests.mirror import mirrored_boards
 from tests.qemu10 import find_qemu
 
-pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.boards, pytest.mark.slow]
 
-STATUS = load_status(ROOT / "boards")
-ELSEWHERE = ("qemu-amd64", "qemu-arm64", "rpi")
-"""Boards that test_images.py and test_boot.py build and start."""
-HERE = [name for name, proof in STATUS.items() if name not in ELSEWHERE and proof != "planned"]
-PAIRS = (("bananapi-m2u", "orangepi-pc"), ("rpi-armhf", "rpi-armv6"), ("qemu-riscv64",))
-"""Two at a time: the machines of boards use one core each."""
-UPGRADED = "qemu-armhf"
-STARTED = (*(board for pair in PAIRS for board in pair), UPGRADED)
-REDUCED = [name for name in HERE if name not in STARTED]
+CHOSEN = choose_boards()
+STARTING = [name for name in CHOSEN if name in STARTED and name != UPGRADED]
+REDUCED = [name for name in CHOSEN if name not in STARTED]
 """What tells these from the others is all in their images; every architecture has a board that is made whole."""
+AT_ONCE = 2
+"""Machines that run at a time: each uses one core."""
 FEWEST = 350
 """Offline specs of the board that has fewest."""
 FIRST_WORDS = {"card": "U-Boot SPL", "u-boot": "U-Boot 20", "kernel": "Linux version"}
@@ -56,6 +53,9 @@ class Start:
     trouble: str
 
 
+Starts = Mapping[str, Future[Start]]
+
+
 @pytest.fixture(scope="module")
 def boards(place: Path) -> Iterator[Path]:
     """boards/, on archives that have all architectures and on stand-ins for what vendors serve."""
@@ -66,19 +66,37 @@ def boards(place: Path) -> Iterator[Path]:
         yield copied
 
 
+Make = Callable[..., Path]
+
+
 @pytest.fixture(scope="module")
-def images(boards: Path, place: Path, user_data: Path) -> Path:
-    """A directory with the images of all boards: as they are for QEMU, packed where nobody starts them."""
-    output = place / "all/dist"
-    for names, compression in ((STARTED, "none"), (REDUCED, "zst")):
+def make(boards: Path, place: Path, user_data: Path) -> Make:
+    """Make the images of boards, and return the directory that they are in."""
+
+    def call(*names: str) -> Path:
+        output = place / "all/dist"
         done = boardwright(
             *("build", *names, "--engine", "docker", "--json", "--version", VERSION, "--epoch", EPOCH),
             *("--boards", boards, "--user-data", user_data, "--state", place / "all/state", "--output", output),
-            *("--compress", compression),
+            *("--compress", "none"),
         )
         events = [json.loads(line) for line in done.stdout.splitlines()]
         assert done.returncode == 0, [event["text"] for event in events if event["kind"] == "error"] or done.stderr
-    return output
+        return output
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def started_images(make: Make) -> Path:
+    """A directory with the images of the boards that start here."""
+    return make(*(name for name in CHOSEN if name in STARTED))
+
+
+@pytest.fixture(scope="module")
+def images(starts: Starts, started_images: Path, make: Make) -> Path:
+    """A directory with the images of all chosen boards; while the last are made, machines start already."""
+    return make(*REDUCED) if REDUCED else started_images
 
 
 @pytest.fixture(scope="module")
@@ -103,18 +121,20 @@ def made_ready(plan: Plan, image: Path, qemu: Path, work: Path) -> tuple[Machine
 
 
 @pytest.fixture(scope="module")
-def starts(boards: Path, images: Path, qemu: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Start]:
-    """Start the boards, two at a time, and return how far each came."""
-    found = {}
-    for pair in PAIRS:
-        work = tmp_path_factory.mktemp("pair")
-        with ExitStack() as held:
-            running = {}
-            for board in pair:
-                machine, _ = made_ready(plan_of(boards, board), image_of(images, board), qemu, work / board)
-                running[board] = held.enter_context(switched_on(machine, work))
-            found.update({board: watch(machine) for board, machine in running.items()})
-    return found
+def starts(
+    boards: Path, started_images: Path, qemu: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Starts]:
+    """Start the boards beside the tests, and return how far each came."""
+
+    def start(board: str) -> Start:
+        work = tmp_path_factory.mktemp(board)
+        machine, _ = made_ready(plan_of(boards, board), image_of(started_images, board), qemu, work / board)
+        with switched_on(machine, work) as running:
+            return watch(running)
+
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        yield {board: pool.submit(start, board) for board in STARTING}
+        pool.shutdown(cancel_futures=True)
 
 
 def watch(machine: Machine) -> Start:
@@ -132,17 +152,23 @@ def test_no_board_claims_more_than_is_done() -> None:
     assert list(STATUS) == list_boards(ROOT / "boards")
 
 
-@pytest.mark.parametrize("board", HERE)
+def test_every_run_has_a_board_of_each_architecture_and_way_to_boot() -> None:
+    kinds = {name: (kind.architecture, kind.boot) for name, kind in load_kinds(ROOT / "boards").items()}
+    assert {kinds[name] for name in (*EXAMPLES, *ELSEWHERE)} == set(kinds.values())
+    assert set(EXAMPLES) <= set(CHOSEN)
+
+
+@pytest.mark.parametrize("board", CHOSEN)
 def test_a_board_is_made_and_all_its_offline_specs_are_green(board: str, images: Path) -> None:
     report = json.loads((images / f"boardwright-{board}-{VERSION}.specs.json").read_text())
     assert report["passed"]
     assert len(report["verdicts"]) > FEWEST
-    assert list(images.glob(f"boardwright-{board}-{VERSION}.img*"))
+    assert image_of(images, board).exists()
 
 
-@pytest.mark.parametrize("board", [board for board in STARTED if board != UPGRADED])
-def test_a_board_starts_from_its_image_alone(board: str, starts: Mapping[str, Start], boards: Path) -> None:
-    start, qemu = starts[board], load_board(boards, board).recipe.qemu
+@pytest.mark.parametrize("board", STARTING)
+def test_a_board_starts_from_its_image_alone(board: str, starts: Starts, boards: Path) -> None:
+    start, qemu = starts[board].result(), load_board(boards, board).recipe.qemu
     assert qemu
     assert start.answers, start.trouble
     assert FIRST_WORDS[qemu.firmware] in start.console
@@ -163,14 +189,17 @@ def test_a_boot_loader_one_sector_off_does_not_start(boards: Path, images: Path,
         wait(off, lambda: FIRST_WORDS["card"] in off.console, what="boot loader", timeout_s=30)
 
 
-def test_a_kernel_upgrade_keeps_a_board_with_u_boot_starting(
-    boards: Path, images: Path, qemu: Path, tmp_path: Path
+def test_a_board_with_u_boot_starts_by_what_a_kernel_upgrade_writes(
+    boards: Path, images: Path, make: Make, qemu: Path, tmp_path: Path
 ) -> None:
-    plan = plan_of(boards, UPGRADED)
-    off, login = made_ready(plan, image_of(images, UPGRADED), qemu, tmp_path / UPGRADED)
-    with switched_on(off, tmp_path) as machine, opened_shelf(tmp_path / "shelf") as shelf:
+    """In the tree, where programs of the board run at native speed: an emulated machine takes minutes to unpack it."""
+    kernel = find_kernel(images / f"boardwright-{UPGRADED}-{VERSION}.packages")
+    name = write_upgraded_board(boards, UPGRADED, kernel, scratch=tmp_path / "deb")
+    make(name)
+    off, login = made_ready(plan_of(boards, name), image_of(images, name), qemu, tmp_path / name)
+    with switched_on(off, tmp_path) as machine:
         wait_for_ssh(machine)
         assert "Starting kernel ..." in machine.console
         reach = Reach(login.user, "127.0.0.1", machine.ssh_port, str(login.key), fleeting=True)
         with opened_bench(Running(reach, login.hostname, machine), tmp_path) as bench:
-            upgrade_kernel(bench, shelf, plan.recipe.architecture.value, "/boot/extlinux/extlinux.conf")
+            check_upgraded(bench, kernel)

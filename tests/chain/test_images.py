@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import subprocess
@@ -34,6 +33,10 @@ def tool(*argv: str | Path) -> str:
     return subprocess.run([*map(str, argv)], check=True, capture_output=True, text=True).stdout
 
 
+def sha256sum(path: Path) -> str:
+    return tool("sha256sum", path).split()[0]
+
+
 def open_image(path: Path, work: Path) -> Opened:
     table = json.loads(tool("sfdisk", "--json", path))["partitiontable"]
     slots = []
@@ -51,10 +54,8 @@ def virtual(qemu_amd64: Built, tmp_path_factory: pytest.TempPathFactory) -> Open
 
 
 @pytest.fixture(scope="module")
-def raspberry(rpi: Built, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    work = tmp_path_factory.mktemp("rpi")
-    tool("zstd", "-q", "-d", "--sparse", rpi.file(".img.zst"), "-o", work / "image")
-    return open_image(work / "image", work)
+def raspberry(rpi_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    return open_image(rpi_disk, tmp_path_factory.mktemp("rpi"))
 
 
 def read_root(image: Opened, path: str) -> str:
@@ -153,7 +154,7 @@ def test_board_and_version_are_written_where_users_look(name: str, request: pyte
 
 def test_the_build_writes_down_what_it_made_the_image_from(rpi: Built, raspberry: Opened) -> None:
     record = read_record(rpi.file(".build.json").read_text(), "record")
-    assert record.image_sha256 == hashlib.sha256(raspberry.path.read_bytes()).hexdigest()
+    assert record.image_sha256 == sha256sum(raspberry.path)
     assert (record.board, record.version, record.suite) == ("rpi", VERSION, "trixie")
     rows = [line.split("\t") for line in rpi.file(".packages").read_text().splitlines()[1:]]
     assert {(each.name, each.version) for each in record.packages} == {(row[0], row[1]) for row in rows}
@@ -164,7 +165,7 @@ def test_the_build_writes_down_what_it_made_the_image_from(rpi: Built, raspberry
 def test_the_artefact_comes_with_its_checksum_and_packages(rpi: Built) -> None:
     artefact = rpi.file(".img.zst")
     assert artefact.name == f"boardwright-rpi-{VERSION}.img.zst"
-    digest = hashlib.sha256(artefact.read_bytes()).hexdigest()
+    digest = sha256sum(artefact)
     assert rpi.file(".sha256").read_text() == f"{digest}  {artefact.name}\n"
     rows = [line.split("\t") for line in rpi.file(".packages").read_text().splitlines()]
     names = {row[0]: row for row in rows}
@@ -179,9 +180,11 @@ def test_the_caches_of_the_volume_are_listed(qemu_amd64: Built, place: Path) -> 
     assert "qemu-amd64" in {line["name"] for line in lines if line["kind"] == "rootfs"}
 
 
-def test_a_build_leaves_no_loop_device_and_no_container(rpi: Built, qemu_amd64: Built) -> None:
-    assert "boardwright" not in tool("losetup", "--list")
-    assert not tool("docker", "ps", "--all", "--quiet", "--filter", "label=boardwright.build")
+def test_a_build_leaves_no_loop_device_and_no_container(rpi: Built, qemu_amd64: Built, place: Path) -> None:
+    assert not re.search(r"/rooms/(rpi|qemu-amd64)/", tool("losetup", "--list", "--output", "BACK-FILE"))
+    label = '{{.Label "boardwright.journal"}}'
+    journals = tool("docker", "ps", "--all", "--filter", "label=boardwright.build", "--format", label).splitlines()
+    assert not [journal for journal in journals if Path(journal).is_relative_to(place)]
 
 
 def test_the_finished_rootfs_opens_as_a_shell(qemu_amd64: Built, place: Path) -> None:

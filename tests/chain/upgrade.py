@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A kernel package of a higher version, installed on a running system as `apt upgrade` does, and a restart."""
+"""A kernel package of a higher version, installed as `apt upgrade` does: on a running system that then restarts, and in
+the tree of a board that then starts for the first time.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +57,58 @@ def upgrade_kernel(bench: Bench, shelf: Shelf, architecture: str, boot_files: st
     assert bench.ask("uname -r") == release
     assert bench.ask(f"dpkg-query --show --showformat='${{Version}}' {package}") == version + REBUILT
     assert bench.ask("systemctl is-system-running") == "running"
+
+
+CUSTOMISE = """\
+rm {boot_file}
+dpkg --install {deb}
+rm {deb}
+cp {boot_file} {by_hook} # The hook of the package wrote it, or there would be none.
+"""
+BY_HOOK = "/var/lib/boardwright-upgrade"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An installed kernel package."""
+
+    package: str
+    version: str
+    architecture: str
+
+    @property
+    def release(self) -> str:
+        """What `uname -r` prints."""
+        return self.package.removeprefix("linux-image-")
+
+
+def find_kernel(listing: Path) -> Kernel:
+    """Return the kernel package of an image, from the list of packages that comes with it."""
+    rows = [line.split("\t") for line in listing.read_text().splitlines()[1:]]
+    (found,) = [row for row in rows if re.fullmatch(r"linux-image-\d.*", row[0])]
+    return Kernel(found[0], found[1], found[2])
+
+
+def write_upgraded_board(boards: Path, parent: str, kernel: Kernel, *, scratch: Path) -> str:
+    """Write a board like `parent` whose boot files are removed and whose kernel is then upgraded; return its name."""
+    name = f"{parent}-upgraded"
+    (boards / name / "files/var/tmp").mkdir(parents=True)
+    scratch.mkdir()
+    deb = rebuild(kernel.package, kernel.version, kernel.architecture, scratch)
+    deb.rename(boards / name / "files/var/tmp/kernel.deb")
+    (boards / name / "board.yaml").write_text(f"extends: {parent}\ntitle: The same with another kernel\n")
+    script = CUSTOMISE.format(boot_file="/boot/extlinux/extlinux.conf", deb="/var/tmp/kernel.deb", by_hook=BY_HOOK)
+    (boards / name / "customise.sh").write_text(script)
+    return name
+
+
+def check_upgraded(bench: Bench, kernel: Kernel) -> None:
+    """Assert that a system runs the upgraded kernel, by the boot files of the hook."""
+    assert bench.ask("uname -r") == kernel.release
+    installed = bench.ask(f"dpkg-query --show --showformat='${{Version}}' {kernel.package}")
+    assert installed == kernel.version + REBUILT
+    bench.ask(f"cmp /boot/extlinux/extlinux.conf {BY_HOOK}")
+    assert bench.ask("systemctl is-system-running --wait") == "running"
 
 
 def rebuild(package: str, version: str, architecture: str, directory: Path) -> Path:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from builder.engine.builder_image import make_builder_image
 from builder.engine.connect import open_engine
 from builder.engine.container import STATE, create, make_job, remove
 from builder.engine.doctor import examine, give_back
@@ -39,8 +38,8 @@ def api() -> Iterator[APIClient]:
 
 
 @pytest.fixture(scope="module")
-def image(api: APIClient) -> str:
-    return make_builder_image(api)
+def image(builder_image: str) -> str:
+    return builder_image
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from docker.errors import NotFound
 
 from builder import log
 from builder.engine import console, docker, inside
-from builder.engine.builder_image import make_builder_image
 from builder.engine.connect import open_engine
 from builder.engine.docker import Request
 from builder.errors import MachineError
@@ -50,13 +49,13 @@ def api() -> Iterator[APIClient]:
 
 
 @pytest.fixture(scope="session")
-def stub_image(api: APIClient) -> Iterator[str]:
+def stub_image(api: APIClient, builder_image: str) -> Iterator[str]:
     """The real builder image with another __main__."""
     name = f"boardwright-stub:{os.getpid()}"
     stream = io.BytesIO()
     with tarfile.open(mode="w", fileobj=stream) as tar:
         for path, content in (
-            ("Dockerfile", DOCKERFILE.format(base=make_builder_image(api)).encode()),
+            ("Dockerfile", DOCKERFILE.format(base=builder_image).encode()),
             ("__main__.py", STUB.read_bytes()),
         ):
             entry = tarfile.TarInfo(path)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""The boards that a run makes and starts.
+
+Every run takes one board of each architecture and way to boot, and every board whose files changed. The whole of them
+is taken where BOARDWRIGHT_WHOLE is set: before a release, and after a change of what all boards share.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from builder.ci.matrix import Layout, list_changes, load_kinds
+from builder.ci.matrix import choose_boards as choose_changed
+from builder.ci.repository import find_repository
+from builder.recipe.status import load_status
+from builder.run import run
+from tests.conftest import ROOT
+
+STATUS = load_status(ROOT / "boards")
+ELSEWHERE = ("qemu-amd64", "qemu-arm64", "rpi")
+"""Boards that test_images.py and test_boot.py build and start."""
+EXAMPLES = (
+    *("odroid-c1", "odroid-c2", "orangepi-pc", "pine64", "qemu-armhf", "qemu-riscv64"),
+    *("rpi-armhf", "rpi-armv6", "shieldtv"),
+)
+"""With those, at least one of each architecture and way to boot, and the one that starts where there is one."""
+STARTED = ("bananapi-m2u", "orangepi-pc", "qemu-armhf", "qemu-riscv64", "rpi-armhf", "rpi-armv6")
+"""Boards that QEMU starts here."""
+UPGRADED = "qemu-armhf"
+"""The board whose kernel is upgraded; it starts once, with the new one."""
+
+
+def choose_boards() -> list[str]:
+    """Return the boards to make and start in this run, but those of ELSEWHERE, in the order of boards/status.yaml."""
+    made = [name for name, proof in STATUS.items() if name not in ELSEWHERE and proof != "planned"]
+    if os.environ.get("BOARDWRIGHT_WHOLE"):
+        return made
+    wanted = {*EXAMPLES, *find_changed_boards()}
+    return [name for name in made if name in wanted]
+
+
+def find_changed_boards() -> Iterable[str]:
+    """Return the boards whose files, or whose ancestors' files, differ from the merge base with BOARDWRIGHT_SINCE or,
+    without it, with origin/main. On origin/main itself, compare with the commit before.
+    """
+    repository = find_repository(ROOT / "boards")
+    since = os.environ.get("BOARDWRIGHT_SINCE") or _find_upstream()
+    if repository is None or not since:
+        return ()
+    changed = [path for path in list_changes(repository, since, "HEAD") if path.startswith("boards/")]
+    return choose_changed(load_kinds(ROOT / "boards"), changed, Layout())
+
+
+def _find_upstream() -> str:
+    upstream = _find_commit("origin/main")
+    return upstream if upstream != _find_commit("HEAD") else _find_commit("HEAD^")
+
+
+def _find_commit(name: str) -> str:
+    argv: list[str | Path] = ["git", "-C", ROOT, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
+    return run(argv, ok=(0, 1, 128)).stdout.strip()
