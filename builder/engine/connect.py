@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env
 
+from builder.engine.admission import render_admission
 from builder.errors import BoardwrightError, MachineError, SpaceError, ToolError
 
 Wanted = Literal["auto", "docker", "local"]
@@ -30,6 +31,7 @@ Chosen = Literal["docker", "local"]
 ANSWER_S = 300
 """Longest silence of a call; removing a container with a large layer can take minutes on a slow disk."""
 PING_S = 5
+DENIED = "permission denied"
 
 SOCKETS = (
     "/var/run/docker.sock",
@@ -39,6 +41,10 @@ SOCKETS = (
     "~/.rd/docker.sock",  # Rancher Desktop
     "$XDG_RUNTIME_DIR/docker.sock",  # rootless Docker
 )
+
+
+class EngineRefusedError(MachineError):
+    """An Engine listens, and this user may not use it."""
 
 
 def choose_engine(wanted: Wanted) -> Chosen:
@@ -53,11 +59,11 @@ def choose_engine(wanted: Wanted) -> Chosen:
         with open_engine():
             return "docker"
     except MachineError as without_engine:
-        if wanted == "docker":
+        if wanted == "docker" or (isinstance(without_engine, EngineRefusedError) and find_local_obstacle()):
             raise
-        if _local_obstacle():
+        if obstacle := find_local_obstacle():
             raise MachineError(
-                f"no Docker Engine answers, and {_local_obstacle()}",
+                f"{without_engine.message}; building without one is not possible: {obstacle}",
                 hint=f"{without_engine.hint}; or use Debian or Ubuntu as root",
             ) from None
         return "local"
@@ -95,15 +101,27 @@ def _explain(doing: str, said: str) -> BoardwrightError:
 
 
 def _connect() -> APIClient:
-    refusals = []
+    refusals: dict[str, str] = {}
     for arguments in _addresses():
         try:
             with closing(APIClient(version="auto", timeout=PING_S, **arguments)) as probe:
                 return APIClient(version=probe.api_version, timeout=ANSWER_S, **arguments)
         except (DockerException, requests.RequestException) as error:
-            refusals.append(f"{arguments.get('base_url')}: {_reason(error)}")
-    raise MachineError(
-        "no Docker Engine answers (" + "; ".join(refusals or ["no socket found"]) + ")",
+            refusals[str(arguments.get("base_url"))] = _reason(error)
+    raise _explain_refusals(refusals)
+
+
+def _explain_refusals(refusals: Mapping[str, str]) -> MachineError:
+    """Return the error for addresses of which none can be used, with the reason of each."""
+    reasons = "; ".join(f"{address}: {reason}" for address, reason in refusals.items()) or "no socket found"
+    for address, reason in refusals.items():
+        if reason == DENIED and address.startswith(("unix://", "http+unix://")):
+            return EngineRefusedError(
+                f"a Docker Engine is there, but this user may not use it ({reasons})",
+                hint=render_admission(Path(address.partition("://")[2])),
+            )
+    return MachineError(
+        f"no Docker Engine answers ({reasons})",
         hint="install Docker and start it (Debian: apt-get install docker.io), or set DOCKER_HOST",
     )
 
@@ -117,25 +135,32 @@ def _addresses() -> list[dict[str, Any]]:
     if context and context.Name != "default" and context.Host:
         found.append({"base_url": context.Host, "tls": context.TLSConfig})
     sockets = [Path(os.path.expandvars(place)).expanduser() for place in SOCKETS]
-    return found + [{"base_url": f"unix://{path}"} for path in sockets if path.is_socket()]
+    return found + [{"base_url": f"unix://{path}"} for path in sockets if _is_socket(path)]
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return path.is_socket()
+    except PermissionError:
+        return False  # It lies in another user's directory: HOME is kept by some ways to change the user.
 
 
 def _reason(error: Exception) -> str:
     """The innermost cause in words: the SDK wraps it in three layers of its own."""
     text = str(error)
-    for known in ("Permission denied", "Connection refused", "No such file", "timed out", "Name or service not known"):
+    for known in (DENIED, "Connection refused", "No such file", "timed out", "Name or service not known"):
         if known.lower() in text.lower():
             return known.lower()
     return text
 
 
 def _check_local() -> None:
-    if obstacle := _local_obstacle():
+    if obstacle := find_local_obstacle():
         raise MachineError(f"cannot build on this machine: {obstacle}", hint="use --engine docker")
 
 
-def _local_obstacle() -> str:
-    """What keeps this machine from building without Docker; empty when nothing does."""
+def find_local_obstacle() -> str:
+    """Return what keeps this machine from building without Docker, or ""."""
     if sys.platform != "linux" or not shutil.which("apt-get"):
         return "this is not a Debian-like Linux"
     if os.geteuid() != 0:

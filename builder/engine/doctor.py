@@ -20,7 +20,7 @@ from rich.table import Table
 
 from builder import log
 from builder.engine.builder_image import REPOSITORY
-from builder.engine.connect import Wanted, engine_errors, open_engine
+from builder.engine.connect import Wanted, engine_errors, find_local_obstacle, open_engine
 from builder.engine.container import VOLUME, find_orphans, give_back_leftovers, remove
 from builder.engine.finding import Finding
 from builder.engine.inside import ask_inside, has_volume
@@ -60,8 +60,7 @@ def examine(state: Path, *, engine: Wanted = "auto", volume: str = VOLUME) -> li
         with open_engine() as api:
             return [*_examine_engine(api), *_examine_here(state, needed=False), *_examine_inside(api, state, volume)]
     except MachineError as error:
-        found = Finding("engine", engine == "auto", f"{error.message}; builds run on this machine", error.hint)
-        return [found, *_examine_here(state, needed=True)]
+        return [_render_no_engine(error, engine), *_examine_here(state, needed=True)]
 
 
 def give_back(state: Path, *, engine: Wanted = "auto", volume: str = VOLUME) -> None:
@@ -103,6 +102,13 @@ def _examine_engine(api: APIClient) -> list[Finding]:
         version = api.version()
     text = f"Docker Engine {version['Version']} on {version['Os']}/{version['Arch']}, {api.base_url}"
     return [Finding("engine", True, text), *examine_kernel(version["KernelVersion"])]
+
+
+def _render_no_engine(error: MachineError, engine: Wanted) -> Finding:
+    """Return the finding for an Engine that cannot be used: well where builds run on this machine instead."""
+    if engine == "auto" and not find_local_obstacle():
+        return Finding("engine", True, f"{error.message}; builds run on this machine", error.hint)
+    return Finding("engine", False, error.message, error.hint)
 
 
 def _examine_inside(api: APIClient, state: Path, volume: str) -> list[Finding]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from builder.engine import machine
+from builder.engine import doctor, machine
 from builder.engine.container import LABEL_BUILD, find_orphans
 from builder.engine.doctor import examine, give_back, render_table, run_doctor
 from builder.engine.finding import Finding
@@ -45,8 +45,11 @@ def test_without_an_engine_containers_stay_in_the_journal(
     give_back(tmp_path)
     assert len(find_leftovers(tmp_path)) == 1
     assert any("containers are not looked for" in text for text in heard.texts("note"))
-    (engine, *_) = examine(tmp_path)
-    assert engine.ok
+    for obstacle in ("", "you are not root"):
+        monkeypatch.setattr(doctor, "find_local_obstacle", lambda found=obstacle: found)
+        (engine, *_) = examine(tmp_path)
+        assert engine.ok == (not obstacle)
+        assert ("builds run on this machine" in engine.text) == (not obstacle)
     assert not examine(tmp_path, engine="docker")[0].ok
 
 
