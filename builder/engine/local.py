@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from builder import log
 from builder.cache import in_use
+from builder.engine.apt import install_packages
 from builder.errors import MachineError
 from builder.plan.model import Plan
 from builder.recipe.model import Architecture
@@ -39,11 +39,8 @@ def install_tools(plan: Plan) -> None:
     missing += _find_keyring_packages(plan)
     if not missing:
         return
-    packages = sorted({name for package in missing for name in package.split()})
-    log.note(f"this machine lacks some tools; installing with apt-get: {' '.join(packages)}")
-    with log.step("tools"):
-        run(["apt-get", "update", "-qq"])
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
+    names = [name for package in missing for name in package.split()]
+    install_packages(names, why="this machine lacks some tools")
 
 
 def _has(tool: str) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -119,15 +121,55 @@ def test_the_base_is_made_where_no_registry_answers(
             api.remove_image(own)
 
 
-def test_without_mmdebstrap_the_hint_names_it(
-    api: APIClient, monkeypatch: pytest.MonkeyPatch, heard: Heard, tmp_path: Path
-) -> None:
+@pytest.fixture
+def no_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Engine without a base, and a registry that does not answer."""
     monkeypatch.setattr(base_image, "OWN_BASE", "boardwright-test-base:absent")
     monkeypatch.setattr(base_image, "REGISTRY_BASE", "127.0.0.1:9/debian:trixie-slim")
+
+
+def _fake(place: Path, name: str, script: str) -> None:
+    program = place / name
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+def test_without_mmdebstrap_the_hint_names_it(
+    api: APIClient, no_base: None, monkeypatch: pytest.MonkeyPatch, heard: Heard, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MachineError) as caught:
+    monkeypatch.setattr(base_image, "SYSTEM_KEYRINGS", tmp_path)
+    with pytest.raises(MachineError, match="without one is missing: mmdebstrap, debian-archive-keyring") as caught:
         make_base(api)
-    assert "apt-get install mmdebstrap" in caught.value.hint
+    assert "sudo apt-get install mmdebstrap debian-archive-keyring" in caught.value.hint
+
+
+@pytest.mark.machine
+def test_root_gets_mmdebstrap_installed(
+    api: APIClient, no_base: None, monkeypatch: pytest.MonkeyPatch, heard: Heard, tmp_path: Path
+) -> None:
+    """By an apt-get that brings an mmdebstrap which fails: the base of the test before is not made a second time."""
+    _fake(
+        tmp_path,
+        "apt-get",
+        f"""
+        echo "$@" >> {tmp_path}/called
+        case $* in *mmdebstrap*)
+            printf '#!/bin/sh\\necho no mirror >&2; exit 25' > {tmp_path}/mmdebstrap
+            /bin/chmod +x {tmp_path}/mmdebstrap
+        esac""",
+    )
+    monkeypatch.setattr("builder.run._path", lambda: str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match=r"(?s)mmdebstrap ended with exit code 25.*no mirror") as caught:
+        make_base(api)
+    assert (tmp_path / "called").read_text().splitlines()[-1].endswith("=300 mmdebstrap")
+    assert any(text.endswith("installing with apt-get: mmdebstrap") for text in heard.texts("note"))
+    assert base_image.MIRROR in caught.value.hint
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ToolError, match="no mirror") as caught:
+        make_base(api)
+    assert "sudo apt-get install uidmap" in caught.value.hint
 
 
 def test_a_base_that_was_asked_for_is_not_replaced(
@@ -146,3 +188,43 @@ def test_a_registry_that_says_nothing_is_left(api: APIClient, monkeypatch: pytes
         with pytest.raises(DownloadError, match="nothing heard for 2 s"):
             make_base(api)
         assert time.monotonic() - begun < 10
+
+
+def test_where_the_base_can_be_made_the_registry_gets_less_time(
+    api: APIClient, no_base: None, monkeypatch: pytest.MonkeyPatch, heard: Heard, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        monkeypatch.setattr(base_image, "ANSWER_S", 1)
+        monkeypatch.setattr(base_image, "REGISTRY_BASE", f"127.0.0.1:{deaf.getsockname()[1]}/debian:trixie-slim")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr("builder.run._path", lambda: str(tmp_path))
+        with pytest.raises(MachineError, match="mmdebstrap"):
+            make_base(api)
+    assert any("nothing heard for 1 s" in text for text in heard.texts("note"))
+
+
+class SlowEngine(BaseHTTPRequestHandler):
+    """Answers at once, then is silent between two lines of progress for longer than it may be before its answer."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for text in (b'{"status": "Pulling from library/debian"}\n', b'{"status": "Pull complete"}\n'):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
+            time.sleep(1.5)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_download_may_be_silent_for_longer_than_the_answer(heard: Heard) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SlowEngine) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        slow = APIClient(base_url=f"tcp://127.0.0.1:{server.server_port}", version="1.41")
+        assert base_image._pull(slow, "debian:trixie-slim", answer_s=1) == ""
+        server.shutdown()
+    assert heard.texts("line")[-1] == "Pull complete"

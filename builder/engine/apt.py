@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""Install Debian packages on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection
+
+from builder import log
+from builder.run import run
+
+LOCK_S = 300
+"""How long apt-get waits for another one: on a fresh machine the daily upgrade often runs."""
+
+
+def may_install() -> bool:
+    """Return whether packages can be installed: root, and apt-get is there."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def install_packages(packages: Collection[str], *, why: str) -> None:
+    """Install packages with apt-get, after a note that names them; `why` starts the note.
+
+    Raises ToolError when apt-get fails and MachineError when it is not there.
+    """
+    names = sorted(set(packages))
+    log.note(f"{why}; installing with apt-get: {' '.join(names)}")
+    with log.step("tools"):
+        run(["apt-get", "update", "-qq"])
+        options = ("-y", "-qq", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_S}")
+        run(["apt-get", "install", *options, *names])
