@@ -11,9 +11,17 @@ from builder.run import run
 DIRTY = "dirty"
 
 
-def find_version(directory: Path) -> str:
-    """Return `git describe` of the checkout that holds `directory`; "dirty" where there is none."""
-    return _ask_git(directory, "describe", "--tags", "--always", "--dirty") or DIRTY
+def find_version(boards: Path) -> str:
+    """Return `git describe` of the checkout that holds the directory `boards`; "dirty" where there is none.
+
+    It ends with -dirty where a tracked file of the checkout differs from its commit, or where `boards` has a file that
+    git neither tracks nor ignores: a build takes such a file too.
+    """
+    version = _ask_git(boards, "describe", "--tags", "--always", "--dirty")
+    if not version or version.endswith(f"-{DIRTY}"):
+        return version or DIRTY
+    untracked = _ask_git(boards, "ls-files", "--others", "--exclude-standard", "--directory", "--no-empty-directory")
+    return f"{version}-{DIRTY}" if untracked else version
 
 
 def find_epoch(directory: Path) -> int | None:

@@ -48,6 +48,26 @@ def test_changed_files_show(checkout: Path) -> None:
     assert find_version(checkout) == "v1.2.3-dirty"
 
 
+def test_a_new_file_of_a_board_shows(checkout: Path) -> None:
+    _git(checkout, "tag", "v1.2.3")
+    (checkout / "boards/mine/files").mkdir(parents=True)
+    assert find_version(checkout / "boards") == "v1.2.3"
+    (checkout / "boards/mine/files/motd").touch()
+    assert find_version(checkout / "boards") == "v1.2.3-dirty"
+    (checkout / "boards/file").write_text("changed")
+    assert find_version(checkout / "boards") == "v1.2.3-dirty"
+
+
+def test_new_files_that_no_build_takes_do_not_show(checkout: Path) -> None:
+    (checkout / ".gitignore").write_text("*.swp\n")
+    _git(checkout, "add", ".gitignore")
+    _git(checkout, "commit", "--quiet", "--message=second")
+    _git(checkout, "tag", "v1.2.3")
+    for name in ("boards/.file.swp", "notes"):
+        (checkout / name).touch()
+    assert find_version(checkout / "boards") == "v1.2.3"
+
+
 def test_outside_of_git(tmp_path: Path) -> None:
     assert (find_version(tmp_path), find_epoch(tmp_path)) == ("dirty", None)
 
