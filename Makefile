@@ -16,6 +16,9 @@ help: ## Show this help
 .venv/ready: pyproject.toml builder/setup.sh
 	@sh builder/setup.sh
 
+.venv/ready-test: .venv/ready
+	@sh builder/setup.sh test
+
 build: .venv/ready ## Build images: make build BOARD="rpi rpi5" [VERSION=1.0] [USER_DATA=my-user-data]
 	@$(RUN) build $(BOARD)
 
@@ -40,16 +43,16 @@ shell: .venv/ready ## Open a shell in the last build's system: make shell BOARD=
 doctor: .venv/ready ## Say what is wrong with this machine
 	@$(RUN) doctor
 
-test: .venv/ready ## Run the tests; those that need what this machine lacks say so
+test: .venv/ready-test ## Run the tests; those that need what this machine lacks say so
 	@.venv/bin/pytest $(WORKERS) -m "not boards"
 
-test-boards: .venv/ready ## Build a board of each kind, and start the Arm and RISC-V ones; BOARDWRIGHT_WHOLE=1: all boards
+test-boards: .venv/ready-test ## Build a board of each kind, and start the Arm and RISC-V ones; BOARDWRIGHT_WHOLE=1: all boards
 	@.venv/bin/pytest $(WORKERS) -m boards
 
-check: .venv/ready ## Run the tests that need no root, no Docker and no network
+check: .venv/ready-test ## Run the tests that need no root, no Docker and no network
 	@.venv/bin/pytest $(WORKERS) -m "$(QUICK)"
 
-bench: .venv/ready ## Time builds, as docs/benchmarks.md has them; needs Docker and half an hour
+bench: .venv/ready-test ## Time builds, as docs/benchmarks.md has them; needs Docker and half an hour
 	@.venv/bin/python -m benchmarks.build
 
 schema: .venv/ready ## Write boards/schema.json again after a change of the recipe's types
