@@ -25,6 +25,7 @@ from builder import log
 from builder.engine.connect import ANSWER_S, engine_errors
 from builder.errors import RecipeError, SpaceError, ToolError, TrustError
 from builder.release.artefact import Artefact
+from builder.release.earlier import remove_earlier
 from builder.release.made import is_present
 from builder.workspace import Journal
 
@@ -82,6 +83,7 @@ def get_artefacts(
             partial.mkdir()
             for artefact in missing:
                 _get(api, container, artefact, partial / artefact.path.name)
+            remove_earlier(output, [artefact.path.name for artefact in artefacts], partial)
             for artefact in missing:
                 (partial / artefact.path.name).replace(here[artefact].path)
     return tuple(here.values())

@@ -7,7 +7,8 @@
     OUTPUT/<name>.specs.json, .xml  what the specs found
 
 Everything is made in OUTPUT/.<name>.partial/ and renamed when all of it is on the disk; the digest comes last, so
-where it is, the rest is complete. Files of an earlier build of that name are replaced, others are left alone.
+where it is, the rest is complete. Files of an earlier build of that name are replaced (release/earlier.py says which),
+others are left alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Protocol
 from builder.errors import BusyError, disk_full_as_space_error
 from builder.release.checksums import render_sum, sha256_file
 from builder.release.compress import Compression, compress, suffix_of, sync
+from builder.release.earlier import remove_earlier
 from builder.workspace import Journal
 
 __all__ = ["Artefact", "Compression", "PackageRow", "make_artefact", "render_packages"]
@@ -82,6 +84,7 @@ def make_artefact(
             _describe(product, digest),
             *(_describe(each, sha256_file(each)) for each in (checksum, listing, *said)),
         )
+        remove_earlier(output, [each.path.name for each in made], partial)
         (output / checksum.name).unlink(missing_ok=True)  # The old digest is wrong from the next line on.
         for path in (product, listing, *said, checksum):
             path.replace(output / path.name)

@@ -76,6 +76,21 @@ def test_artefacts_come_out_whole_and_sparse(request_of: RequestOf, heard: Heard
     assert _is_clean(request.state, request.output)
 
 
+def test_another_image_of_the_name_is_replaced_after_a_note(request_of: RequestOf, heard: Heard) -> None:
+    request = request_of("good")
+    request.output.mkdir()
+    for name, text in {"image.img": "old", "image.img.xz": "old", "image.specs.json": "{}", "other.img": ""}.items():
+        (request.output / name).write_text(text, encoding="utf-8")
+    with pytest.raises(TrustError):
+        run_in_docker(replace(request, options=("lie",)))
+    assert (request.output / "image.img").read_text(encoding="utf-8") == "old"
+    assert not heard.texts("note")
+    run_in_docker(request)
+    assert sorted(path.name for path in request.output.iterdir()) == ["image.img", "other.img"]
+    assert (request.output / "image.img").stat().st_size > 3
+    assert [text.split()[0] for text in heard.texts("note")] == ["removing", "replacing"]
+
+
 def test_inputs_are_copied_and_private(request_of: RequestOf, heard: Heard, tmp_path: Path) -> None:
     secret = tmp_path / "seed"
     secret.write_text("password", encoding="utf-8")
