@@ -8,6 +8,7 @@ directory, in whatever compression, are of the same disk, or a report would lie 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
@@ -58,9 +59,10 @@ def _remove_image(path: Path, *, image: str, kept: set[str]) -> None:
 def _read_sum(path: Path) -> str:
     """Return the first digits of the digest in a file of sha256sum, or ""."""
     try:
-        return path.read_text(encoding="utf-8")[:8]
+        found = re.match(r"[0-9a-f]{8}", path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ""
+    return found[0] if found else ""
 
 
 def _read_disk(record: Path) -> str:
