@@ -10,7 +10,8 @@ import os
 import shutil
 import stat
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.plan.model import Plan
@@ -37,11 +38,22 @@ class Mutant:
     """The list of packages beside it."""
     scratch: Path
     plan: Plan
+    touched: set[str] = field(default_factory=set)
+    """What of the image was changed since `break_by` began with a breakage: paths, and names in the boot partition."""
 
     @property
     def kernel(self) -> str:
         names = [name for name in self.names("/boot") if name.startswith("vmlinuz-")]
         return names[0].removeprefix("vmlinuz-")
+
+    def break_by(self, breakages: Iterable[Callable[[Mutant], None]]) -> None:
+        """Make breakages one after the other; AssertionError where two touch the same thing, or one cannot be made."""
+        before: set[str] = set()
+        for breakage in breakages:
+            self.touched.clear()
+            breakage(self)
+            assert before.isdisjoint(self.touched), f"{breakage.__name__} touches what another does: {self.touched}"
+            before |= self.touched
 
     # The disk
 
@@ -64,6 +76,7 @@ class Mutant:
 
     def poke(self, offset: int, data: bytes) -> None:
         """Overwrite bytes of the disk."""
+        self.touched.add(f"byte {offset}")
         with self.disk.open("r+b", buffering=0) as stream:
             stream.seek(offset)
             stream.write(data)
@@ -84,6 +97,8 @@ class Mutant:
 
     def change(self, *commands: str) -> None:
         """Let debugfs change something."""
+        words = " ".join(commands).split()
+        self.touched.update(word for word in words if word.startswith("/") and not word.startswith(str(self.scratch)))
         tool("debugfs", "-w", "-f", "-", self._ext4, typed="\n".join([*commands, ""]))
 
     def names(self, directory: str) -> list[str]:
@@ -129,6 +144,7 @@ class Mutant:
         source = self.scratch / "put"
         source.write_bytes(data.encode() if isinstance(data, str) else data)
         os.utime(source, (self.plan.epoch - 86400,) * 2)
+        self.touched.add(name)
         tool("mcopy", *self._fat, "-m", "-o", source, f"::{name}")
 
     def edit_boot(self, name: str, old: str, new: str) -> None:
@@ -137,6 +153,7 @@ class Mutant:
         self.put_boot(name, text.replace(old, new, 1))
 
     def remove_boot(self, name: str) -> None:
+        self.touched.add(name)
         tool("mdel", *self._fat, f"::{name}")
 
     # What the specs find

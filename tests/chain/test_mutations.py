@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Specs that can fail: each way of breaking a good image is found by the spec that should find it, and by no other.
 
-Two copies of the image are broken, verified and healed at a time, which is as long as one core per copy takes.
+Breakages that cannot hide one another are made together (tests/chain/groups.py). Two copies of the image are broken,
+verified and healed at a time, which is as long as one core per copy takes.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -19,43 +21,75 @@ from builder.recipe.load import load_board
 from builder.verify.report import Report
 from tests.chain.breakages import BREAKAGES
 from tests.chain.conftest import EPOCH, VERSION, Built
+from tests.chain.groups import GROUPS, Breakage, Found, Group, Red, examine
 from tests.chain.mutants import Mutant, tool
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]
 
 COPIES = 2
-Breakage = Callable[[Mutant], None]
-Verified = dict[Breakage | None, Future[Report]]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What is found, as it comes."""
+
+    good: Future[Report]
+    """In the unbroken image."""
+    broken: Mapping[Breakage, Future[Found]]
+    """By the group of each breakage."""
+
+    def of(self, breakage: Breakage) -> Red:
+        """Return what one breakage turned red, by itself."""
+        return _red_or_raise(self.broken[breakage].result().alone[breakage])
+
+    def of_all(self, group: Group) -> Red:
+        """Return what a group turned red."""
+        return _red_or_raise(self.broken[group[0]].result().together)
+
+
+def _red_or_raise(found: Red | Exception) -> Red:
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 @pytest.fixture(scope="module")
 def verified(
     rpi: Built, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Verified]:
-    """Reports of the selected breakages as they come; that of None is of the unbroken image."""
+    """What the specs find of the selected breakages; only those are made."""
     good = tmp_path_factory.mktemp("good") / "good.img"
     tool("zstd", "--quiet", "--decompress", "--sparse", rpi.file(".img.zst"), "-o", good)
     mutants = SimpleQueue[Mutant]()
     for _ in range(COPIES):
         mutants.put(make_mutant(good, tmp_path_factory.mktemp("mutant")))
 
-    def verify(breakage: Breakage | None) -> Report:
+    def verify(group: Group) -> Report:
         mutant = mutants.get()
         try:
             mutant.heal()
             shutil.copyfile(rpi.file(".packages"), mutant.listing)
-            if breakage:
-                breakage(mutant)
+            mutant.break_by(group)
             return mutant.verify()
         finally:
             mutants.put(mutant)
 
-    selected = [item.callspec.params.get("breakage") for item in request.session.items if hasattr(item, "callspec")]
-    wanted = [None, *(breakage for breakage in BREAKAGES if breakage in selected)]
+    groups = find_selected(request.session.items)
     with ThreadPoolExecutor(max_workers=COPIES) as pool:
-        yield {breakage: pool.submit(verify, breakage) for breakage in wanted}
+        unbroken = pool.submit(verify, ())
+        found = {group: pool.submit(examine, group, lambda group: red(verify(group))) for group in groups}
+        yield Verified(unbroken, {breakage: found[group] for group in groups for breakage in group})
         pool.shutdown(cancel_futures=True)
+
+
+def find_selected(items: Sequence[pytest.Item]) -> list[Group]:
+    """Return the groups without what no selected test asks for."""
+    params = [item.callspec.params for item in items if hasattr(item, "callspec")]
+    wanted = {each["breakage"] for each in params if "breakage" in each}
+    wanted |= {breakage for each in params for breakage in each.get("group", ())}
+    parts = (tuple(breakage for breakage in group if breakage in wanted) for group in GROUPS)
+    return [part for part in parts if part]
 
 
 def make_mutant(good: Path, directory: Path) -> Mutant:
@@ -69,7 +103,7 @@ def red(report: Report) -> set[str]:
 
 
 def test_the_unbroken_image_is_all_green(verified: Verified) -> None:
-    report = verified[None].result()
+    report = verified.good.result()
     assert red(report) == set()
     assert len(report.verdicts) >= 260
     assert {verdict.outcome for verdict in report.verdicts} == {"passed"}
@@ -77,4 +111,9 @@ def test_the_unbroken_image_is_all_green(verified: Verified) -> None:
 
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.__name__)
 def test_a_breakage_is_found_by_the_spec_that_should(breakage: Breakage, verified: Verified) -> None:
-    assert red(verified[breakage].result()) == BREAKAGES[breakage]
+    assert verified.of(breakage) == BREAKAGES[breakage]
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group[0].__name__)
+def test_those_made_together_do_not_hide_one_another(group: Group, verified: Verified) -> None:
+    assert verified.of_all(group) == set().union(*(BREAKAGES[breakage] for breakage in group))
