@@ -7,10 +7,12 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from builder.store import locked
 from tests.ci.place import make_boards_only, make_fork
 
 HERE = Path(__file__).parent
@@ -32,14 +34,19 @@ def node_programs() -> Path:
     wanted = [HERE / "package.json", HERE / "package-lock.json"]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in wanted)).hexdigest()[:16]
     kept = Path(sys.prefix) / f"npm-{digest}"
-    if not kept.exists():
-        making = kept.with_name(f"{kept.name}.new")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
-        for path in wanted:
-            shutil.copy(path, making)
-        words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-        done = subprocess.run(words, cwd=making, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        making.rename(kept)
+    with locked(kept.with_name(f"{kept.name}.lock")):  # Others may want them at this moment.
+        if not kept.exists():
+            _install(wanted, kept)
     return kept / "node_modules/.bin"
+
+
+def _install(wanted: Sequence[Path], kept: Path) -> None:
+    making = kept.with_name(f"{kept.name}.new")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir()
+    for path in wanted:
+        shutil.copy(path, making)
+    words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    done = subprocess.run(words, cwd=making, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    making.rename(kept)

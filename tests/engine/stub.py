@@ -141,7 +141,7 @@ def shared() -> None:
 
 
 def loop() -> None:
-    pathlib.Path("/var/lib/boardwright/disk.img").write_bytes(bytes(MIB))
+    pathlib.Path("/var/lib/boardwright/stub.img").write_bytes(bytes(MIB))
     path = attach()
     pathlib.Path("/mnt/x").mkdir(parents=True)
     subprocess.run(["mke2fs", "-q", path], check=True)
@@ -156,7 +156,7 @@ def attach() -> str:
     from builder.image.loop import _free_device
 
     path = _free_device()
-    subprocess.run(["losetup", str(path), "/var/lib/boardwright/disk.img"], check=True)
+    subprocess.run(["losetup", str(path), "/var/lib/boardwright/stub.img"], check=True)
     return str(path)
 
 
@@ -164,8 +164,8 @@ def hold() -> None:
     from builder.workspace import RELEASERS, open_journal
 
     state = pathlib.Path("/var/lib/boardwright")
-    (state / "disk.img").write_bytes(bytes(MIB))
-    with open_journal(state, "stub", RELEASERS) as journal, journal.holding("loop", state / "disk.img"):
+    (state / "stub.img").write_bytes(bytes(MIB))
+    with open_journal(state, "stub", RELEASERS) as journal, journal.holding("loop", state / "stub.img"):
         emit("note", f"attached {attach()}")
         time.sleep(120)
 

@@ -331,7 +331,7 @@ def test_a_killed_build_is_cleaned_up_by_the_doctor(
     assert not find_leftovers(request.state)
     assert not [finding for finding in examine(request.state, volume=volume) if finding.area in {"containers"}]
     assert all(f.ok for f in examine(request.state, volume=volume) if f.area in {"leftovers", "loop devices"})
-    assert "disk.img" not in subprocess.run(["losetup", "--list"], check=True, capture_output=True, text=True).stdout
+    assert "/stub.img" not in subprocess.run(["losetup", "--list"], check=True, capture_output=True, text=True).stdout
 
 
 def test_the_next_build_cleans_up_too(request_of: RequestOf, stub: str, containers: Containers, heard: Heard) -> None:

@@ -70,7 +70,7 @@ def test_a_stray_loop_device_is_detached_and_a_foreign_one_is_not(tmp_path: Path
         assert examine_leftovers(state)[0].ok
         listed = subprocess.run(["losetup", "--list"], check=True, capture_output=True, text=True).stdout
         assert str(tmp_path / "foreign.img") in listed
-        assert "ours.img" not in listed
+        assert str(state / "ours.img") not in listed
     finally:
         subprocess.run(["losetup", "--detach", devices[1]], check=True)
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from builder.units import MIB
+from builder.units import MIB, SECTOR
 
 BOARD = "rpi"
 VERSION = "1.0"
@@ -72,8 +72,12 @@ PACKAGES = (
 )
 
 
-def make_card(work: Path, name: str = "card.img") -> Path:
-    """Return an image of 48 MiB, most of it free."""
+def make_card(work: Path, name: str = "card.img", *, fat_mib: int = 34, root_mib: int = 12, noise_mib: int = 3) -> Path:
+    """Return an image of 48 MiB, most of it free.
+
+    fat_mib, root_mib  sizes of the two filesystems; 34 MiB is the least that a FAT32 may have, without a FAT it is 0
+    noise_mib          of a file that cannot be compressed
+    """
     path, tree = work / name, work / "tree"
     release = work / "os-release"
     release.write_text(RELEASE)
@@ -88,13 +92,19 @@ def make_card(work: Path, name: str = "card.img") -> Path:
         (tree / inside).write_text(text)
         os.utime(tree / inside, (EPOCH, EPOCH))
     (tree / "usr/share/doc/base-files").symlink_to("mawk")
-    (tree / "noise").write_bytes(os.urandom(3 * MIB))
+    (tree / "noise").write_bytes(os.urandom(noise_mib * MIB))
     with path.open("wb") as stream:
-        stream.truncate(48 * MIB)
-    table = b"label: dos\nlabel-id: 0x12345678\nstart=2048, size=69632, type=c\nstart=71680, type=83\n"
-    subprocess.run(["sfdisk", "-q", path], input=table, check=True)
-    subprocess.run(["mformat", "-i", f"{path}@@{MIB}", "-F", "-c", "1", "-T", "69632", "::"], check=True)
-    subprocess.run(["mcopy", "-i", f"{path}@@{MIB}", release, "::os-release"], check=True)
+        stream.truncate((1 + fat_mib + root_mib + 1) * MIB)
+    root = (1 + fat_mib) * MIB
+    table = "label: dos\nlabel-id: 0x12345678\n"
+    if fat_mib:
+        table += f"start=2048, size={fat_mib * MIB // SECTOR}, type=c\n"
+    table += f"start={root // SECTOR}, type=83\n"
+    subprocess.run(["sfdisk", "-q", path], input=table.encode(), check=True)
+    if fat_mib:
+        sectors = str(fat_mib * MIB // SECTOR)
+        subprocess.run(["mformat", "-i", f"{path}@@{MIB}", "-F", "-c", "1", "-T", sectors, "::"], check=True)
+        subprocess.run(["mcopy", "-i", f"{path}@@{MIB}", release, "::os-release"], check=True)
     mke2fs = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024"]
-    subprocess.run([*mke2fs, "-E", f"offset={35 * MIB}", "-d", tree, path, "12M"], check=True)
+    subprocess.run([*mke2fs, "-E", f"offset={root}", "-d", tree, path, f"{root_mib}M"], check=True)
     return path

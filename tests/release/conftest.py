@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +36,24 @@ class Made:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    work = tmp_path_factory.mktemp("package")
+    """A package of an image with two filesystems."""
+    with making(tmp_path_factory.mktemp("package")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """A package of an image of 6 MiB: each time that it is checked, all of that is unpacked four times."""
+    with making(tmp_path_factory.mktemp("small"), fat_mib=0, root_mib=4, noise_mib=1) as found:
+        yield found
+
+
+@contextmanager
+def making(work: Path, **sizes: int) -> Iterator[Made]:
     keys = ["minisign", "-G", "-W", "-p", str(work / "key.pub"), "-s", str(work / "key")]
     subprocess.run(keys, check=True, capture_output=True)
-    found = Made(work, fill_dist(work), work / "release" / NAME, work / "key.pub", (work / "key").read_text())
+    dist = fill_dist(work, **sizes)
+    found = Made(work, dist, work / "release" / NAME, work / "key.pub", (work / "key").read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOARDWRIGHT_MINISIGN_KEY", found.secret)
         done = found.call("-o", work / "release", "--compress", "xz,zst,gz,zip", "--supplier", "Lighthouse")
@@ -50,9 +65,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 
 
 @pytest.fixture
-def spoilt(made: Made, tmp_path: Path) -> Path:
-    """A copy of the package."""
-    return Path(shutil.copytree(made.directory, tmp_path / "spoilt" / NAME))
+def spoilt(small: Made, tmp_path: Path) -> Path:
+    """A copy of the small package."""
+    return Path(shutil.copytree(small.directory, tmp_path / "spoilt" / NAME))
 
 
 @pytest.fixture(scope="session")

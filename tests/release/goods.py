@@ -46,11 +46,14 @@ JUNIT = (
 )
 
 
-def fill_dist(work: Path) -> Path:
-    """Make the image of a build, compressed, and all files beside it; return the directory."""
+def fill_dist(work: Path, **sizes: int) -> Path:
+    """Make the image of a build, compressed, and all files beside it; return the directory.
+
+    sizes  those of make_card
+    """
     dist = work / "dist"
     dist.mkdir()
-    image = make_card(work, f"{NAME}.img")
+    image = make_card(work, f"{NAME}.img", **sizes)
     digest = sha256_file(image)
     plan = make_plan(load_board(ROOT / "boards", BOARD), version=VERSION, epoch=EPOCH, user_data=None)
     (dist / f"{NAME}.build.json").write_text(render_record(make_record(plan, digest, DEBS)))

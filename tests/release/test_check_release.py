@@ -245,30 +245,30 @@ WAYS: dict[str, tuple[Way, str]] = {
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_a_spoilt_package_is_found_out(made: Made, spoilt: Path, name: str) -> None:
+def test_a_spoilt_package_is_found_out(small: Made, spoilt: Path, name: str) -> None:
     spoil, expected = WAYS[name]
     spoil(spoilt)
-    findings = check_release(spoilt, made.public.read_text())
+    findings = check_release(spoilt, small.public.read_text())
     assert re.search(expected, "\n".join(map(str, findings.problems))), findings.problems
     with pytest.raises((TrustError, ReleaseError), match="not what it should be"):
         findings.check()
 
 
-def test_a_sound_one_is_sound_with_and_without_a_key(made: Made) -> None:
-    key = made.public.read_text()
-    findings = check_release(made.directory, key)
+def test_a_sound_one_is_sound_with_and_without_a_key(small: Made) -> None:
+    key = small.public.read_text()
+    findings = check_release(small.directory, key)
     assert findings.problems == ()
     assert (findings.with_key, len(findings.packages)) == (True, 1)
     assert findings.signers == (f"minisign key {key.splitlines()[0].rpartition(' ')[2]}",)
     findings.check()
-    assert check_release(made.directory.parent).with_key is False
+    assert check_release(small.directory.parent).with_key is False
 
 
-def test_several_are_checked_and_all_that_is_wrong_is_said(made: Made, spoilt: Path) -> None:
-    shutil.copytree(made.directory, spoilt.with_name("sound"))
+def test_several_are_checked_and_all_that_is_wrong_is_said(small: Made, spoilt: Path) -> None:
+    shutil.copytree(small.directory, spoilt.with_name("sound"))
     file(spoilt, ".bmap").unlink()
     file(spoilt, ".report.html").unlink()
-    findings = check_release(spoilt.parent, made.public.read_text().splitlines()[1])
+    findings = check_release(spoilt.parent, small.public.read_text().splitlines()[1])
     assert len(findings.packages) == 2
     with pytest.raises(ReleaseError) as caught:
         findings.check()
@@ -290,11 +290,11 @@ def test_a_directory_without_a_package_is_said(tmp_path: Path) -> None:
         check_release(tmp_path)
 
 
-def test_the_command_says_whether_signatures_were_checked(made: Made) -> None:
-    with_key = boardwright("verify", "--release", made.directory, "--key", made.public)
+def test_the_command_says_whether_signatures_were_checked(small: Made) -> None:
+    with_key = boardwright("verify", "--release", small.directory, "--key", small.public)
     assert with_key.returncode == 0, with_key.stderr
     assert "signed by minisign key" in with_key.stderr
-    without = boardwright("verify", "--release", made.directory, "--json")
+    without = boardwright("verify", "--release", small.directory, "--json")
     result = next(json.loads(line) for line in without.stdout.splitlines() if '"result"' in line)
     assert result["data"]["signatures_checked"] is False
     assert "no signature was checked" in without.stdout
@@ -307,14 +307,14 @@ def test_the_command_ends_with_the_code_of_the_worst(spoilt: Path) -> None:
     assert "do not use it" in done.stderr
 
 
-def test_the_command_wants_an_image_or_a_release(made: Made) -> None:
+def test_the_command_wants_an_image_or_a_release(small: Made) -> None:
     assert boardwright("verify").returncode == 2
-    assert boardwright("verify", "rpi", "--release", made.directory).returncode == 2
+    assert boardwright("verify", "rpi", "--release", small.directory).returncode == 2
 
 
-def test_a_key_is_a_file_or_a_line(made: Made) -> None:
-    text = made.public.read_text()
-    assert load_key(str(made.public)) == load_key(text) == text
+def test_a_key_is_a_file_or_a_line(small: Made) -> None:
+    text = small.public.read_text()
+    assert load_key(str(small.public)) == load_key(text) == text
     assert load_key(text.splitlines()[1]) == text.splitlines()[1]
     assert load_key("") == ""
     with pytest.raises(RecipeError, match="is no file, and no public key"):

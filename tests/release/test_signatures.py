@@ -7,8 +7,10 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -162,21 +164,28 @@ def test_a_key_is_in_no_argument_environment_or_file(file: Path, locked: Pair, m
         assert not [path for path in file.parent.rglob("*") if path.is_file() and secret in path.read_text()]
 
 
-def test_gpg_accepts_our_signature_and_nothing_of_it_stays(file: Path, gpg_key: Gpg) -> None:
-    before = set(gpg.MEMORY.glob("boardwright-gpg-*"))
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory of this test's own where gpg's homes are made: short, because gpg makes sockets there."""
+    with TemporaryDirectory(prefix="bw-", dir=gpg.MEMORY) as directory:
+        monkeypatch.setattr(gpg, "MEMORY", Path(directory))
+        yield Path(directory)
+
+
+def test_gpg_accepts_our_signature_and_nothing_of_it_stays(file: Path, gpg_key: Gpg, memory: Path) -> None:
     gpg.sign([file], gpg_key.secret)
     tool("gpg", "--homedir", gpg_key.home, "--batch", "--verify", f"{file}.asc", file)
     assert gpg.verify(file, file.with_name("SHA256SUMS.asc"), gpg_key.public) == ""
     file.write_text("other")
     assert "BAD signature" in gpg.verify(file, file.with_name("SHA256SUMS.asc"), gpg_key.public)
-    assert set(gpg.MEMORY.glob("boardwright-gpg-*")) == before
-    assert_no_agent()
+    assert list(memory.iterdir()) == []
+    assert_no_agent(memory)
 
 
-def assert_no_agent() -> None:
+def assert_no_agent(memory: Path) -> None:
     """An agent that was asked to end does so soon."""
-    deadline = time.monotonic() + 10
-    while found := [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"boardwright-gpg-" in read(path)]:
+    deadline = time.monotonic() + 60
+    while found := [path for path in Path("/proc").glob("[0-9]*/cmdline") if bytes(memory) in read(path)]:
         assert time.monotonic() < deadline, found
         threading.Event().wait(0.02)
 
@@ -189,11 +198,13 @@ def read(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize(("content", "password"), [(None, b"wrong"), (b"garbage", b"")])
-def test_a_wrong_gpg_key_is_said(file: Path, gpg_key: Gpg, content: bytes | None, password: bytes) -> None:
+def test_a_wrong_gpg_key_is_said(
+    file: Path, gpg_key: Gpg, memory: Path, content: bytes | None, password: bytes
+) -> None:
     with pytest.raises(TrustError, match="gpg cannot") as caught:
         gpg.sign([file], SecretKey(content or gpg_key.secret.content, password))
     assert "BOARDWRIGHT_GPG_KEY" in caught.value.hint
-    assert_no_agent()
+    assert_no_agent(memory)
 
 
 def test_keys_come_from_a_descriptor_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
