@@ -15,7 +15,7 @@ import pytest
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
-from builder.rootfs.kept import opened_rootfs
+from builder.rootfs.kept import find_intact, opened_rootfs
 from builder.rootfs.model import Rootfs
 from builder.run import run
 from builder.workspace import open_workspace
@@ -102,6 +102,9 @@ def made(
         with opened_rootfs(kept, state / "cache/layers", workspace) as rootfs:
             seen = copy_trees(rootfs, tmp_path_factory.mktemp("seen"))
     yield Made(plan, seen, kept, state, boards, vendor, started)
+    # Tests work on links to these.
+    written = [name for name in kept.below if find_intact(state / "cache/layers" / name) is None]
+    assert not written, f"a test wrote into the layers of the one real build: {written}"
     for directory in (state, seen.trees["/"].parent):
         shutil.rmtree(directory)  # 200 MB each, which pytest would keep for three sessions
 

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""When the rootfs of the last build is taken, and that .debs of earlier builds change nothing but the time."""
+"""When the rootfs of the last build is taken."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +14,11 @@ from builder import log
 from builder.errors import DownloadError
 from builder.foresee import HIT, foresee
 from builder.rootfs import make
-from builder.rootfs.kept import Kept, opened_rootfs
+from builder.rootfs.kept import Kept
 from builder.rootfs.make import Use
-from builder.store import Store
 from builder.workspace import open_workspace
 from tests.rootfs.boards import plan_board
 from tests.rootfs.system import Made, take_rootfs
-from tests.rootfs.test_remake import list_trees
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 
@@ -154,24 +150,3 @@ def test_an_archive_that_is_away(made: Made, again: Again) -> None:
         assert again("asked") == made.kept
     finally:
         release.with_name("away").rename(release)
-
-
-def test_debs_of_the_store_give_the_same_trees(made: Made, notes: list[str], tmp_path: Path) -> None:
-    """A room and layers of their own, the packages of the first build; one of them is damaged, but not in its size."""
-    cache = tmp_path / "state/cache"
-    shutil.copytree(made.state / "cache/store", cache / "store")
-    store = Store(cache / "store")
-    ref = next(ref for ref in store.refs() if ref.facts["name"] == "dash")
-    path = next(entry.path for entry in store.entries() if entry.sha256 == ref.sha256)
-    content = path.read_bytes()
-    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with open_workspace(tmp_path / "state", "board") as workspace:
-        kept = take_rootfs(plan_board(made.boards, "board"), workspace, cache=cache)
-        with opened_rootfs(kept, cache / "layers", workspace) as rootfs:
-            trees = list_trees(rootfs)
-    assert any(f"{path} is damaged" in text for text in notes)
-    said = [match for text in notes if (match := re.match(r"(\d+) of (\d+) packages are here already", text))]
-    assert [int(match[2]) - int(match[1]) for match in said] == [1, 0]  # The damaged one is of the base.
-    assert path.read_bytes() == content
-    assert [one for one in zip(list_trees(made.rootfs), trees, strict=True) if one[0] != one[1]] == []
-    assert (kept.digest, kept.origins, kept.below) == (made.kept.digest, made.kept.origins, made.kept.below)

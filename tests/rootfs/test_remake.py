@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,18 +30,28 @@ Remake = Callable[..., tuple[Kept, Trees]]
 
 FAKE = """\
 #!/bin/sh
-# Stands for mmdebstrap: the tree is there already. The target is the last argument but one.
+# Stands for mmdebstrap: the tree is there already, on the second call below the target too. That is the last argument
+# but one. Links will do: nothing but times is changed in the lowest layer, and what lies on it is kept by overlayfs.
 while [ $# -gt 2 ]; do shift; done
-cp -a {tree}/. "$1/"
+[ -e "$1/etc" ] || cp --archive --link {tree}/. "$1/"
 """
 
 
+@pytest.fixture(scope="session")
+def template(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the system that is really built, whose files are never written into, but get other times."""
+    directory = tmp_path_factory.mktemp("template")
+    run(["cp", "--archive", f"{made.root}/.", directory])
+    yield directory
+    shutil.rmtree(directory)
+
+
 @pytest.fixture
-def remake(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remake:
+def remake(made: Made, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remake:
     """Make the system of a child of the board from the packages that are there."""
     tool = tmp_path / "bin/mmdebstrap"
     tool.parent.mkdir()
-    tool.write_text(FAKE.format(tree=made.root))
+    tool.write_text(FAKE.format(tree=template))
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
     child = made.boards / "child"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -177,7 +178,11 @@ def test_where_overlayfs_is_missing_a_layer_on_another_is_of_no_use(
 
 @pytest.mark.slow
 def test_a_machine_with_nothing_builds_from_anothers_layers(made: Made, bucket: Bucket, tmp_path: Path) -> None:
-    """The first makes them and sends them, with the packages; the second has neither."""
+    """The first has the packages alone, makes the layers and sends both; the second has neither.
+
+    One of the packages is damaged, but not in its size: it is fetched again. All others are taken as they are, and
+    the layers that come out are those of the first build of all, to the last byte and second.
+    """
 
     def build(name: str, remote: Remote) -> tuple[Kept, list[str]]:
         story = Story()
@@ -188,10 +193,30 @@ def test_a_machine_with_nothing_builds_from_anothers_layers(made: Made, bucket: 
 
     run(["mkdir", "-p", tmp_path / "first/cache"])
     run(["cp", "--archive", made.state / "cache/store", tmp_path / "first/cache/store"])
+    damaged, content = damage(Store(tmp_path / "first/cache/store"), "dash")
     with opened(bucket) as remote:
-        first, _ = build("first", remote)
+        first, said = build("first", remote)
+    assert any(f"{damaged} is damaged" in text for text in said)
+    counts = [match for text in said if (match := re.match(r"(\d+) of (\d+) packages are here already", text))]
+    assert [int(match[2]) - int(match[1]) for match in counts] == [1, 0]  # The damaged one is of the base.
+    assert damaged.read_bytes() == content
+    assert (first.digest, first.origins, first.below) == (made.kept.digest, made.kept.origins, made.kept.below)
+    for name in first.below:
+        ours, theirs = (find_kept(state / "cache/layers" / name) for state in (tmp_path / "first", made.state))
+        assert ours
+        assert theirs
+        assert ours.digest == theirs.digest
     with opened(bucket, "ro") as remote:
         second, said = build("second", remote)
-    assert second.digest == first.digest == made.kept.digest
+    assert second.digest == first.digest
     assert not any(text.startswith(("base: ", "packages: ", "download ")) for text in said)
     assert sum("taken" in text and text.startswith("layer ") for text in said) == 2
+
+
+def damage(store: Store, package: str) -> tuple[Path, bytes]:
+    """Change the last byte of a package; return its file and what it held."""
+    ref = next(ref for ref in store.refs() if ref.facts["name"] == package)
+    path = next(entry.path for entry in store.entries() if entry.sha256 == ref.sha256)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    return path, content
