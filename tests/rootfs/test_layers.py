@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,11 @@ import pytest
 from builder import log
 from builder.errors import ToolError
 from builder.rootfs import bootstrap, layers, overlay
+from builder.rootfs.archives import Archives
 from builder.rootfs.kept import Kept, find_kept, opened_rootfs
 from builder.rootfs.layers import find_build_time
 from builder.rootfs.overlay import Layer, changing, opened
+from builder.rootfs.sources import collect_keys
 from builder.run import run
 from builder.workspace import Workspace, open_workspace
 from tests.recipe.boards import write_board
@@ -41,11 +43,33 @@ class Notes:
 
 @pytest.fixture
 def own(made: Made, tmp_path: Path) -> Path:
-    """A state with the packages and layers of the one real build, to be changed at will."""
-    state = tmp_path / "state"
-    state.mkdir()
-    run(["cp", "--archive", "--reflink=auto", made.state / "cache", state / "cache"])
-    return state
+    """A state with the packages, layers and indexes of the one real build, to be changed at will.
+
+    Layers and indexes are names of the same inodes: builds replace such files and never write into them, and a test
+    that spoils one must do the same. The fixture `made` finds out at its end whether one forgot to.
+    """
+    theirs, cache = made.state / "cache", tmp_path / "state/cache"
+    cache.mkdir(parents=True)
+    for path in theirs.iterdir():
+        if path.name != "apt":
+            link = ["--link"] if path.name == "layers" else []
+            run(["cp", "--archive", *link, path, cache / path.name])
+    # A private apt is named after the paths of its keys.
+    archives = made.plan.recipe.archives
+    Archives(made.plan, collect_keys(archives, cache), cache=cache, log_file=tmp_path / "apt.log")
+    (before,), (root,) = (list(place.glob("apt/*/")) for place in (theirs, cache))
+    run(["cp", "--archive", "--link", f"{before}/var/lib/apt/lists/.", root / "var/lib/apt/lists"])
+    run(["cp", "--archive", before / "answers", root])
+    return cache.parent
+
+
+def spoil(path: Path, content: bytes) -> None:
+    """Give a file another content, and let all but that be as it was."""
+    times = path.stat()
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(times.st_mode)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def build(made: Made, state: Path, board: str = "board") -> tuple[Kept, Trees, list[str]]:
@@ -80,62 +104,52 @@ class TestReal:
         assert kept.below == made.kept.below
         assert ("/", "etc/mine") in {entry[:2] for entry in trees}
 
-    def test_another_package_leaves_the_base(self, made: Made, own: Path) -> None:
-        """A sibling with another disk and one package more."""
-        write_board(made.boards, "sibling", "extends: board\npackages: {more: [mawk]}\nhostname: sibling\n")
-        kept, _, said = build(made, own, "sibling")
-        assert made_steps(said) == ["packages", "system"]
-        assert kept.below[0] == made.kept.below[0]
-
-    @pytest.mark.parametrize("step", [0, 1])
-    def test_a_damaged_layer_is_found_and_made_again(self, made: Made, own: Path, step: int) -> None:
-        layer = own / "cache/layers" / made.kept.below[step]
-        victim = next(path for path in sorted(layer.rglob("*.list")) if path.is_file() and path.stat().st_size > 10)
-        times = victim.stat()
-        content = victim.read_bytes()
-        victim.write_bytes(b"X" + content[1:])
-        os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
+    def test_a_damaged_base_is_found_and_made_again(self, made: Made, own: Path) -> None:
+        victim, content = damage(own, made.kept.below[0])
         kept, _, said = build(made, own)
+        assert made_steps(said) == ["base", "system"]
+        self.check_is_whole_again(made, own, kept, said, step=0)
+        assert victim.read_bytes() == content
+
+    def test_damaged_packages_are_made_again_with_an_index_that_was_cut_short(self, made: Made, own: Path) -> None:
+        """The index does not matter while all layers are there; apt itself would use it for ever."""
+        victim, content = damage(own, made.kept.below[1])
+        name = made.vendor.url.rpartition("/")[2]
+        (index,) = (own / "cache/apt").glob(f"*/var/lib/apt/lists/*_{name}_*_Packages")
+        whole = index.read_bytes()
+        spoil(index, whole[: len(whole) // 2])
+        kept, _, said = build(made, own)
+        assert made_steps(said) == ["packages", "system"]
+        self.check_is_whole_again(made, own, kept, said, step=1)
+        assert victim.read_bytes() == content
+        assert f"{index} is damaged; it is fetched again" in said
+        assert index.read_bytes() == whole
+
+    def check_is_whole_again(self, made: Made, own: Path, kept: Kept, said: list[str], step: int) -> None:
+        layer = own / "cache/layers" / made.kept.below[step]
         assert any(f"{layer} is damaged" in text for text in said)
-        assert made_steps(said) == [("base", "packages")[step], "system"]
         assert kept.digest == made.kept.digest
         again, before = (find_kept(state / "cache/layers" / layer.name) for state in (own, made.state))
         assert again
         assert before
         assert again.digest == before.digest
-        assert victim.read_bytes() == content
 
-    def test_an_index_that_was_cut_short_is_fetched_again(self, made: Made, own: Path) -> None:
-        """It does not matter while all layers are there; apt itself would use it for ever."""
-        name = made.vendor.url.rpartition("/")[2]
-        shutil.rmtree(own / "cache/apt")
-        build(made, own)
-        (index,) = (own / "cache/apt").glob(f"*/var/lib/apt/lists/*_{name}_*_Packages")
-        content = index.read_bytes()
-        index.write_bytes(content[: len(content) // 2])
-        shutil.rmtree(own / "cache/layers" / made.kept.below[1])
-        kept, _, said = build(made, own)
-        assert f"{index} is damaged; it is fetched again" in said
-        assert index.read_bytes() == content
-        assert kept.digest == made.kept.digest
-
-    def test_without_overlayfs_the_same_is_seen(
-        self, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_without_overlayfs_the_same_is_seen(self, made: Made, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All that lies on another is made anew: the lowest layer is a whole tree everywhere."""
         monkeypatch.setattr(overlay, "find_obstacle", lambda _: "not today")
-        state = tmp_path / "state"
-        (state / "cache").mkdir(parents=True)
-        run(["cp", "--archive", "--reflink=auto", made.state / "cache/store", state / "cache/store"])
-        kept, trees, said = build(made, state)
+        shutil.rmtree(own / "cache/layers" / made.kept.below[1])
+        kept, trees, said = build(made, own)
         assert "layers are whole trees here: not today" in said
-        assert kept.is_whole
+        packages = find_kept(own / "cache/layers" / made.kept.below[1])
+        assert packages
+        assert (packages.is_whole, kept.is_whole) == (True, True)
         differences = [pair for pair in zip(list_trees(made.rootfs), trees, strict=True) if pair[0] != pair[1]]
         assert differences == []
 
     def test_of_two_who_want_the_same_the_second_waits(
         self, made: Made, own: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Two new boards of the family at once: their packages are the same, and are installed once."""
+        """Two new boards of the family at once, with one package more: it is installed once, on the base of all."""
         for name in ("left", "right"):
             write_board(made.boards, name, f"extends: board\npackages: {{more: [mawk]}}\nhostname: {name}\n")
         installs: list[str] = []
@@ -146,16 +160,23 @@ class TestReal:
             real(plan, *arguments, **ways)  # type: ignore[arg-type]
 
         monkeypatch.setattr(layers, "install_packages", count)
-        threads = [threading.Thread(target=build, args=(made, own, name)) for name in ("left", "right")]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor() as pool:
+            pairs = list(pool.map(lambda name: build(made, own, name), ("left", "right")))
         assert len(installs) == 1
-        rooms = [find_kept(own / f"rooms/{name}/rootfs") for name in ("left", "right")]
-        assert rooms[0]
-        assert rooms[1]
-        assert rooms[0].below == rooms[1].below
+        assert sorted(made_steps(said) for _, _, said in pairs) == [["packages", "system"], ["system"]]
+        left, right = (kept for kept, _, _ in pairs)
+        assert left.below == right.below
+        assert left.below[0] == made.kept.below[0]
+        assert left.below[1] != made.kept.below[1]
+
+
+def damage(state: Path, layer: str) -> tuple[Path, bytes]:
+    """Change a byte of a layer, neither its size nor its time; return the file and what it held."""
+    tree = state / "cache/layers" / layer
+    victim = next(path for path in sorted(tree.rglob("*.list")) if path.is_file() and path.stat().st_size > 10)
+    content = victim.read_bytes()
+    spoil(victim, b"X" + content[1:])
+    return victim, content
 
 
 @pytest.fixture
