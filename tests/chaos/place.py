@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builder.engine.doctor import examine
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.resources import attached_files
@@ -31,6 +32,8 @@ from tests.recipe.boards import write_board
 FATAL = Path(__file__).with_name("fatal.py")
 ON_LOOP = 'case "$*" in (*/dev/loop*) true;; (*) false;; esac'
 """A test of the shell: a tool is called for a loop device."""
+LEFT = ("leftovers", "loop devices")
+"""What of the doctor's findings is about what builds left behind."""
 VERSION, EPOCH = "1", 1_700_000_000
 WAYS = (
     *("--version", VERSION, "--epoch", str(EPOCH), "--assembler", "loop", "--compress", "none"),
@@ -140,8 +143,12 @@ class Place:
             check=False,
         )
         findings = json.loads(done.stdout)
-        areas = ("leftovers", "loop devices")
-        return done.returncode, [each["text"] for each in findings if each["area"] in areas and not each["ok"]]
+        return done.returncode, [each["text"] for each in findings if each["area"] in LEFT and not each["ok"]]
+
+    def leftovers(self) -> list[str]:
+        """Return what the doctor would find left behind, without a second for the start of the command."""
+        findings = examine(self.state, engine="local")
+        return [each.text for each in findings if each.area in LEFT and not each.ok]
 
     def stop_in(self, tool: str, *, when: str = "true", then: str = "") -> None:
         """Replace a tool by one that stops when a build holds something and the shell's test `when` is true.
