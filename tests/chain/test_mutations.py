@@ -56,14 +56,12 @@ def _red_or_raise(found: Red | Exception) -> Red:
 
 @pytest.fixture(scope="module")
 def verified(
-    rpi: Built, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    rpi: Built, rpi_disk: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Verified]:
     """What the specs find of the selected breakages; only those are made."""
-    good = tmp_path_factory.mktemp("good") / "good.img"
-    tool("zstd", "--quiet", "--decompress", "--sparse", rpi.file(".img.zst"), "-o", good)
     mutants = SimpleQueue[Mutant]()
     for _ in range(COPIES):
-        mutants.put(make_mutant(good, tmp_path_factory.mktemp("mutant")))
+        mutants.put(make_mutant(rpi_disk, tmp_path_factory.mktemp("mutant")))
 
     def verify(group: Group) -> Report:
         mutant = mutants.get()
