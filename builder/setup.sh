@@ -21,7 +21,7 @@ install_venv() {
     [ "$(id -u)" = 0 ] || fail "Python's venv is missing; call: sudo apt-get install python3-venv"
     echo "Boardwright: installing with apt-get: python3-venv"
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 python3-venv
 }
 
 make_venv() {

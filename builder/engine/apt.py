@@ -12,6 +12,10 @@ from builder.run import run
 
 LOCK_S = 300
 """How long apt-get waits for another one: on a fresh machine the daily upgrade often runs."""
+OPTIONS = (
+    *("-y", "-qq", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_S}"),
+    *("-o", "Dpkg::Use-Pty=0"),  # With it dpkg's errors come out on stdout, and are not in ours.
+)
 
 
 def may_install() -> bool:
@@ -28,5 +32,4 @@ def install_packages(packages: Collection[str], *, why: str) -> None:
     log.note(f"{why}; installing with apt-get: {' '.join(names)}")
     with log.step("tools"):
         run(["apt-get", "update", "-qq"])
-        options = ("-y", "-qq", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_S}")
-        run(["apt-get", "install", *options, *names])
+        run(["apt-get", "install", *OPTIONS, *names])
