@@ -20,6 +20,7 @@ from typing import Any
 
 from builder.engine.doctor import examine
 from builder.plan.make import make_plan
+from builder.plan.model import Plan
 from builder.recipe.load import load_board
 from builder.resources import attached_files
 from builder.rootfs.kept import write_kept
@@ -68,7 +69,7 @@ boot:
 """
 
 
-def wait_until(true: Callable[[], object], what: str, timeout_s: float = 30) -> None:
+def wait_until(true: Callable[[], object], what: str, timeout_s: float = 90) -> None:
     """Wait for a condition; fail with `what` did not come true."""
     deadline = time.monotonic() + timeout_s
     while not true():
@@ -103,6 +104,9 @@ class Place:
         """Write a board, and a finished rootfs into its room."""
         write_board(self.boards, name, TINY)
         write_rootfs(self.state / "rooms" / name / "rootfs", self.boards, name)
+
+    def plan(self, board: str = "tiny") -> Plan:
+        return make_plan(load_board(self.boards, board), version=VERSION, epoch=EPOCH, user_data=None)
 
     def command(self, board: str, *options: str | Path, reuse: bool) -> list[str]:
         """Return the arguments of `boardwright` for a build; options that come twice count the last time."""

@@ -41,10 +41,11 @@ def descendants(parent: int) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_mmdebstrap_ends_with_the_build(place: Place, number: signal.Signals) -> None:
+def test_mmdebstrap_ends_with_the_build(supplied: Place, number: signal.Signals) -> None:
+    place = supplied
     build = place.start(reuse=False)
     unpacked = "scratch-*/base/tree/usr/bin/dpkg"
-    wait_until(lambda: [*place.state.glob(f"rooms/tiny/{unpacked}")], "nothing is unpacked", timeout_s=90)
+    wait_until(lambda: [*place.state.glob(f"rooms/tiny/{unpacked}")], "nothing is unpacked")
     own = namespaces(descendants(build.process.pid)) - namespaces([os.getpid()])
     assert len(own) >= 2, "a PID and a mount namespace of its own"
     build.process.send_signal(number)

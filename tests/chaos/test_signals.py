@@ -36,7 +36,8 @@ STAGES = (
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_ends_it_and_leaves_nothing(place: Place, stage: Stage, number: signal.Signals) -> None:
+def test_a_signal_ends_it_and_leaves_nothing(supplied: Place, stage: Stage, number: signal.Signals) -> None:
+    place = supplied
     place.stop_in(stage.tool, when=stage.when)
     build = place.start(*stage.options, reuse=stage.reuse)
     wait_until(place.reached.exists, f"{stage.tool} does not start")
@@ -49,7 +50,8 @@ def test_a_signal_ends_it_and_leaves_nothing(place: Place, stage: Stage, number:
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_kill_9_leaves_no_process_and_the_doctor_does_the_rest(place: Place, stage: Stage) -> None:
+def test_kill_9_leaves_no_process_and_the_doctor_does_the_rest(supplied: Place, stage: Stage) -> None:
+    place = supplied
     place.stop_in(stage.tool, when=stage.when)
     build = place.start(*stage.options, reuse=stage.reuse)
     wait_until(place.reached.exists, f"{stage.tool} does not start")
@@ -73,7 +75,8 @@ wait
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
-def test_who_writes_into_the_tree_until_the_end_is_waited_for(place: Place, number: signal.Signals) -> None:
+def test_who_writes_into_the_tree_until_the_end_is_waited_for(supplied: Place, number: signal.Signals) -> None:
+    place = supplied
     place.add_tool(
         "mmdebstrap", WRITER.format(rooms=place.state / "rooms/tiny", path=place.path, reached=place.reached)
     )

@@ -14,16 +14,15 @@ import pytest
 from builder import log
 from builder.errors import ToolError
 from builder.rootfs import bootstrap, layers, overlay
-from builder.rootfs.archives import Archives
 from builder.rootfs.kept import Kept, find_kept, opened_rootfs
 from builder.rootfs.layers import find_build_time
 from builder.rootfs.overlay import Layer, changing, opened
-from builder.rootfs.sources import collect_keys
 from builder.run import run
 from builder.workspace import Workspace, open_workspace
 from tests.recipe.boards import write_board
 from tests.rootfs.archive import build_deb
 from tests.rootfs.boards import plan_board
+from tests.rootfs.known import link_indexes
 from tests.rootfs.system import Made, take_rootfs
 from tests.rootfs.test_remake import Trees, list_trees
 
@@ -54,12 +53,7 @@ def own(made: Made, tmp_path: Path) -> Path:
         if path.name != "apt":
             link = ["--link"] if path.name == "layers" else []
             run(["cp", "--archive", *link, path, cache / path.name])
-    # A private apt is named after the paths of its keys.
-    archives = made.plan.recipe.archives
-    Archives(made.plan, collect_keys(archives, cache), cache=cache, log_file=tmp_path / "apt.log")
-    (before,), (root,) = (list(place.glob("apt/*/")) for place in (theirs, cache))
-    run(["cp", "--archive", "--link", f"{before}/var/lib/apt/lists/.", root / "var/lib/apt/lists"])
-    run(["cp", "--archive", before / "answers", root])
+    link_indexes(made.plan, theirs, cache)
     return cache.parent
 
 
