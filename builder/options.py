@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +16,7 @@ import typer
 
 from builder.cache import CACHE_BYTES
 from builder.errors import RecipeError
-from builder.plan.make import make_plan
-from builder.plan.model import Plan
-from builder.recipe.load import check_is_board, load_board
-from builder.recipe.status import list_made
-from builder.rootfs.make import Use
 from builder.units import GIB, load_size
-from builder.verify.check import Wish
 from builder.version import find_epoch, find_version
 
 
@@ -190,15 +183,6 @@ CACHE_SIZE = f"{CACHE_BYTES // GIB}GiB"
 DIST = Path("dist")
 
 
-def choose_boards(boards: Path, names: Sequence[str] | None, *, everything: bool) -> list[str]:
-    """Return the boards to build, each once; RecipeError for one that is not there."""
-    if bool(names) == everything:
-        raise typer.BadParameter("give the names of boards, or --all")
-    for name in names or ():
-        check_is_board(boards, name)
-    return list(dict.fromkeys(names or list_made(boards)))
-
-
 def load_cache_size(text: str) -> int:
     """Return the bytes of --max-size; RecipeError when it is no size."""
     try:
@@ -207,35 +191,6 @@ def load_cache_size(text: str) -> int:
         raise RecipeError(f"--max-size: {error}", hint="give one with --max-size or BOARDWRIGHT_CACHE_SIZE") from error
 
 
-def load_use(*, reuse: bool, never: bool) -> Use:
-    """Return when the last build's rootfs is taken; RecipeError for both of two opposites."""
-    if reuse and never:
-        raise RecipeError("--reuse-rootfs and --no-cache ask for opposite things", hint="give one of them")
-    return "never" if never else "asked" if reuse else "current"
-
-
-def load_plan(boards: Path, name: str, *, version: str, epoch: int | None, user_data: Path | None) -> Plan:
-    """Load a board and decide everything; what the user did not name comes from git."""
-    board = load_board(boards, name)
-    version, epoch = load_moment(boards, version, epoch)
-    return make_plan(board, version=version, epoch=epoch, user_data=user_data.resolve() if user_data else None)
-
-
 def load_moment(boards: Path, version: str, epoch: int | None) -> tuple[str, int]:
     """Return version and time; what the user did not name comes from git."""
     return version or find_version(boards), epoch if epoch is not None else find_epoch(boards) or int(time.time())
-
-
-def make_wish(
-    boards: Path, board: str, *, level: LevelName, only: str, report: Path | None, user_data: Path | None
-) -> Wish:
-    """Return how an image is to be verified."""
-    levels = [each.value for each in LevelName]
-    return Wish(
-        boards=boards.resolve(),
-        board=board,
-        user_data=user_data.resolve() if user_data else None,
-        levels=levels[: levels.index(level.value) + 1],
-        only=only,
-        reports=report.resolve() if report else None,
-    )

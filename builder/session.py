@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,7 +14,6 @@ from rich.markup import escape
 
 from builder import log
 from builder.errors import BoardwrightError, Interrupted
-from builder.release.artefact import Artefact
 
 
 @contextmanager
@@ -58,20 +57,6 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def show_artefacts(title: str, artefacts: Sequence[Artefact], *, json: bool) -> None:
-    """Say what a build made: as an event, and to people on stdout."""
-    rows = [{"path": str(a.path), "size": a.size_bytes, "sha256": a.sha256} for a in artefacts]
-    log.emit(log.Event("result", title, {"artefacts": rows}))
-    if not json:
-        print_artefacts(artefacts)
-
-
-def print_artefacts(artefacts: Sequence[Artefact]) -> None:
-    """Write artefacts to stdout, a line each."""
-    for artefact in artefacts:
-        sys.stdout.write(f"{artefact.path}  {artefact.size_bytes} bytes  sha256 {artefact.sha256}\n")
 
 
 def print_table(table: RenderableType) -> None:

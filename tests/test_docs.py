@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Container, Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from builder.cli import app
+from builder.cli import VERBS, LazyCommand, app
 from builder.errors import KINDS
 from builder.options import AssemblerName, CompressionName, EmulationName, EngineName
 from builder.recipe.load import list_boards, load_board
@@ -52,14 +53,18 @@ def find_commands(text: str) -> Iterator[list[str]]:
             yield [words[0].removeprefix(".venv/bin/"), *words[1:]]
 
 
+@cache
+def load_verbs() -> dict[str, Any]:
+    return {name: LazyCommand(name, *row).load() for name, row in VERBS.items()}
+
+
 def find_problem(words: list[str], targets: set[str], variables: set[str]) -> str:
     """Return what is wrong with a command, or nothing."""
     if words[0] == "make":
         named = {word.partition("=")[0] for word in words[1:] if "=" in word}
         unknown = [word for word in words[1:] if "=" not in word and word not in targets]
         return " ".join([*unknown, *sorted(named - variables)])
-    group = typer.main.get_command(app)
-    verbs = getattr(group, "commands", {})
+    group, verbs = typer.main.get_command(app), load_verbs()
     if len(words) == 1:
         return ""
     command = group if words[1].startswith("-") else verbs.get(words[1])
@@ -80,7 +85,7 @@ def known_words() -> tuple[set[str], set[str]]:
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     variables = {"BOARD"} | {
         name
-        for verb in getattr(typer.main.get_command(app), "commands", {}).values()
+        for verb in load_verbs().values()
         for command in getattr(verb, "commands", {"": verb}).values()
         for parameter in command.params
         if isinstance(name := parameter.envvar, str)

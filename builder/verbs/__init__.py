@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Verbs of the command line that are not building: a module for each part of what follows a build."""
+"""The verbs of the command line: a module each, imported by builder/cli.py when its verb is called."""

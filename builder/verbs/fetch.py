@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from builder import log
 from builder.options import DIST, CompressionName, Json, Output
+from builder.release.signature import PublicKey, load_public_key
+from builder.release.source import open_source
+from builder.release.take import Taken, Wanted, take
 from builder.session import telling
-
-if TYPE_CHECKING:
-    from builder.release.signature import PublicKey
-    from builder.release.take import Taken
 
 RELEASES = "github:boardwright/boardwright"
 KEY_FILE = Path("boardwright.pub")
@@ -56,9 +55,6 @@ def fetch(
     json: Json = False,
 ) -> None:
     """Download the newest released image of a board, check it, and print where it is."""
-    from builder.release.source import open_source  # noqa: PLC0415 - cryptography is not in the builder image
-    from builder.release.take import Wanted, take  # noqa: PLC0415
-
     with telling(json=json):
         wanted = Wanted(board, channel, version, compression.value if compression else None, load_key(key))
         _show(take(open_source(place), wanted, output.resolve()), json=json)
@@ -66,8 +62,6 @@ def fetch(
 
 def load_key(given: str) -> PublicKey | None:
     """Return the key that was given, or that lies in the working directory; None for neither. TrustError: no key."""
-    from builder.release.signature import load_public_key  # noqa: PLC0415
-
     if not given and KEY_FILE.is_file():
         given = str(KEY_FILE)
     return load_public_key(given) if given else None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,7 +24,14 @@ from builder.options import (
 )
 from builder.plan.make import make_plan
 from builder.recipe.load import Board, load_board
+from builder.release.bill import Bill
 from builder.release.compress import Compression
+from builder.release.dpkg import read_installed
+from builder.release.keys import Signers, find_key
+from builder.release.model import Package
+from builder.release.package import Goods, Hardware, make_package
+from builder.release.provenance import Commit
+from builder.release.record import SUFFIX, Record, is_of_plan, read_record
 from builder.release.specs import read_report
 from builder.run import run
 from builder.session import telling
@@ -33,13 +40,6 @@ from builder.verify.artefact import Found, find_artefact, opened
 from builder.verify.check import open_scratch, read_claim
 from builder.verify.contents import read_contents
 from builder.workspace import RELEASERS, open_journal
-
-if TYPE_CHECKING:  # What they stand on takes a second to load, for this verb alone.
-    from builder.release.keys import Signers
-    from builder.release.model import Package
-    from builder.release.package import Goods
-    from builder.release.provenance import Commit
-    from builder.release.record import Record
 
 Images = Annotated[
     list[str],
@@ -80,9 +80,6 @@ def package(
     verbose: Verbose = False,
 ) -> None:
     """Make of each image a directory with all that goes out with it; print the directories."""
-    from builder.release.keys import Signers, find_key  # noqa: PLC0415
-    from builder.release.package import make_package  # noqa: PLC0415
-
     with telling(json=json, verbose=verbose):
         compressions = load_compressions(compress)
         paths = [find_artefact(each, dist) for each in image]
@@ -120,10 +117,6 @@ def collect(found: Found, boards: Path, supplier: str) -> Goods:
 
     Raises VerifyError (nothing beside it says what its specs found), RecipeError (no such board).
     """
-    from builder.release.bill import Bill  # noqa: PLC0415
-    from builder.release.dpkg import read_installed  # noqa: PLC0415
-    from builder.release.package import Goods, Hardware  # noqa: PLC0415
-
     texts = _read_beside(found)
     report = read_report(texts[".specs.json"], f"{found.name}.specs.json")
     board = load_board(boards.resolve(), report.board)
@@ -164,8 +157,6 @@ def _read_beside(found: Found) -> dict[str, str]:
 
 def _find_record(found: Found) -> Record | None:
     """Return what the build wrote down of this very image; nothing, and a warning, where it did not."""
-    from builder.release.record import SUFFIX, read_record  # noqa: PLC0415
-
     path = found.path.with_name(f"{found.name}{SUFFIX}")
     if not path.is_file():
         log.warn(f"{path.name} is missing: no digests of packages, archives and tools can be said")
@@ -181,9 +172,6 @@ def _find_record(found: Found) -> Record | None:
 
 def _find_commit(boards: Path, board: Board, record: Record) -> Commit | None:
     """Return the commit that holds the recipe, if it is checked out unchanged and plans what was built."""
-    from builder.release.provenance import Commit  # noqa: PLC0415
-    from builder.release.record import is_of_plan  # noqa: PLC0415
-
     if not is_of_plan(record, make_plan(board, version=record.version, epoch=record.epoch, user_data=None)):
         log.note("the recipe here is not the one that was built: no commit is named")
         return None

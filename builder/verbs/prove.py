@@ -31,10 +31,10 @@ from builder.options import (
     State,
     UserData,
     Verbose,
-    make_wish,
 )
 from builder.rootfs import emulation as emulate
 from builder.session import print_table, telling
+from builder.verbs.wish import make_wish
 from builder.verify.artefact import find_artefact
 from builder.verify.check import verify_artefact
 from builder.verify.report import Report, as_data, check_report, render_report

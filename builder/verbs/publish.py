@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The verb of the command line that releases packaged images.
-
-What it needs is imported when it is called: builds, in the builder image too, do without it.
-"""
+"""The verb of the command line that releases packaged images."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -20,13 +17,20 @@ from builder import log
 from builder.errors import RecipeError
 from builder.options import BOARDS, Boards, Json, Verbose
 from builder.recipe.status import list_made
+from builder.release import deliver
+from builder.release.addresses import Addresses
+from builder.release.catalogue import make_catalogue
+from builder.release.channels import make_wish
+from builder.release.deliver import Delivered, Order
+from builder.release.gather import Demand, gather
+from builder.release.history import find_tag_object
+from builder.release.index import Site
+from builder.release.publisher import Publisher, Shipment
+from builder.release.tag import load_tag
+from builder.release.targets import Setting, make_publishers
 from builder.session import print_table, telling
 from builder.units import render_size
 from builder.verbs.fetch import KEY_FILE, load_key
-
-if TYPE_CHECKING:
-    from builder.release.deliver import Delivered, Order
-    from builder.release.publisher import Publisher
 
 PACKAGES = Path("release")
 
@@ -80,12 +84,6 @@ def release(
     verbose: Verbose = False,
 ) -> None:
     """Release packaged images: upload them to all targets, then show them to everybody, then move channels."""
-    from builder.release import deliver  # noqa: PLC0415
-    from builder.release.channels import make_wish  # noqa: PLC0415
-    from builder.release.gather import Demand, gather  # noqa: PLC0415
-    from builder.release.publisher import Shipment  # noqa: PLC0415
-    from builder.release.tag import load_tag  # noqa: PLC0415
-
     with telling(json=json, verbose=verbose):
         load = load_tag(tag)
         wish = make_wish(load, channel or (), back=back)
@@ -93,13 +91,11 @@ def release(
         publishers = _make_publishers(to or (), tag=tag, url=url, key=key)
         demand = Demand(load, board or list_made(boards), only=bool(board), signed=require_signature)
         shipment = Shipment(load, gather(packages, demand))
-        order = deliver.Order(shipment, wish, url, Path(), lambda: datetime.now(UTC))
+        order = Order(shipment, wish, url, Path(), lambda: datetime.now(UTC))
         _run(publishers, order, dry=dry_run, json=json)
 
 
 def _run(publishers: Sequence[Publisher], order: Order, *, dry: bool, json: bool) -> None:
-    from builder.release import deliver  # noqa: PLC0415
-
     if dry:
         done = deliver.foresee(publishers, order)
     else:
@@ -131,12 +127,6 @@ def _show(done: Sequence[Delivered], order: Order, *, dry: bool) -> None:
 
 
 def _make_publishers(to: Sequence[str], *, tag: str, url: str, key: str) -> list[Publisher]:
-    from builder.release.addresses import Addresses  # noqa: PLC0415
-    from builder.release.catalogue import make_catalogue  # noqa: PLC0415
-    from builder.release.history import find_tag_object  # noqa: PLC0415
-    from builder.release.index import Site  # noqa: PLC0415
-    from builder.release.targets import Setting, make_publishers  # noqa: PLC0415
-
     public = load_key(key)
     catalogue = partial(make_catalogue, addresses=Addresses(url), site=Site(key=public.text if public else ""))
     return make_publishers(to, Setting(url=url, tag_object=find_tag_object(Path(), tag), catalogue=catalogue))

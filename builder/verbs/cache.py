@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""`boardwright cache`: what is kept to save time."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from builder.engine.caches import Verb, render_lines, run_cache
+from builder.options import CACHE_SIZE, STATE, CacheSize, Engine, EngineName, Json, State, load_cache_size
+from builder.session import print_table, telling
+
+caches = typer.Typer(help="Look at what is kept to save time, or make it smaller.", no_args_is_help=True)
+
+
+@caches.command("ls")
+def cache_ls(engine: Engine = EngineName.AUTO, state: State = STATE, json: Json = False) -> None:
+    """List packages, downloads, indexes, native twins and the boards' rootfs."""
+    _do_cache("ls", engine, state, CACHE_SIZE, json=json)
+
+
+@caches.command("gc")
+def cache_gc(
+    max_size: CacheSize = CACHE_SIZE, engine: Engine = EngineName.AUTO, state: State = STATE, json: Json = False
+) -> None:
+    """Remove what was not used for longest until the rest fits; print what was removed."""
+    _do_cache("gc", engine, state, max_size, json=json)
+
+
+@caches.command("clear")
+def cache_clear(engine: Engine = EngineName.AUTO, state: State = STATE, json: Json = False) -> None:
+    """Remove all of it that no build uses; print what was removed."""
+    _do_cache("clear", engine, state, CACHE_SIZE, json=json)
+
+
+def _do_cache(verb: Verb, engine: EngineName, state: Path, max_size: str, *, json: bool) -> None:
+    with telling(json=False):
+        lines = run_cache(verb, state.resolve(), engine=engine.value, limit_bytes=load_cache_size(max_size))
+        if json:
+            print(jsonlib.dumps([asdict(line) for line in lines]))
+        else:
+            print_table(render_lines(lines, total="in all" if verb == "ls" else "removed"))

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""`boardwright plan`: every decision of a build, as a table or as JSON."""
+
+from __future__ import annotations
+
+from builder.foresee import foresee
+from builder.options import (
+    BOARDS,
+    STATE,
+    BoardName,
+    Boards,
+    Epoch,
+    ImageVersion,
+    Json,
+    State,
+    UserData,
+    load_moment,
+)
+from builder.plan.make import make_plan
+from builder.plan.show import render_json, render_table
+from builder.recipe.load import load_board
+from builder.session import print_table, telling
+
+
+def plan(
+    board: BoardName,
+    version: ImageVersion = "",
+    user_data: UserData = None,
+    epoch: Epoch = None,
+    boards: Boards = BOARDS,
+    state: State = STATE,
+    json: Json = False,
+) -> None:
+    """Show every decision of a build. Needs no root, no network, no Docker."""
+    with telling(json=False):
+        loaded = load_board(boards, board)
+        version, epoch = load_moment(boards, version, epoch)
+        decided = make_plan(loaded, version=version, epoch=epoch, user_data=user_data.resolve() if user_data else None)
+        if json:
+            print(render_json(decided))
+        else:
+            print_table(render_table(decided, foresee(state, decided)))

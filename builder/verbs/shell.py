@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""`boardwright shell`: a shell in the rootfs of a board's last build."""
+
+from __future__ import annotations
+
+import typer
+
+from builder.engine.connect import choose_engine
+from builder.engine.console import open_shell
+from builder.engine.local import enter_rootfs
+from builder.options import BOARDS, STATE, BoardName, Boards, Engine, EngineName, State
+from builder.recipe.load import load_board
+from builder.session import telling
+
+
+def shell(
+    board: BoardName,
+    engine: Engine = EngineName.AUTO,
+    boards: Boards = BOARDS,
+    state: State = STATE,
+) -> None:
+    """Open a shell in the rootfs of a board's last build. Changes are thrown away."""
+    with telling(json=False):
+        recipe = load_board(boards, board).recipe
+        if choose_engine(engine.value) == "local":
+            code = enter_rootfs(state.resolve(), board, architecture=recipe.architecture)
+        else:
+            code = open_shell(board, boards=boards.resolve(), state=state.resolve())
+    raise typer.Exit(code)
