@@ -8,7 +8,7 @@ RUN := .venv/bin/boardwright
 WORKERS ?= --numprocesses auto --dist loadgroup --no-loadscope-reorder
 QUICK := not machine and not engine and not boot and not ci and not node
 
-.PHONY: help build build-all verify boot plan boards shell doctor test test-boards check bench schema clean
+.PHONY: help build build-all verify boot plan boards shell doctor test test-boards check bench bench-start bench-loop bench-rootfs schema clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ check: .venv/ready-test ## Run the tests that need no root, no Docker and no net
 
 bench: .venv/ready-test ## Time builds, as docs/benchmarks.md has them; needs Docker and half an hour
 	@.venv/bin/python -m benchmarks.build
+
+bench-start: .venv/ready ## Time the start of commands, as docs/benchmarks.md has it
+	@.venv/bin/python -m benchmarks.start
 
 schema: .venv/ready ## Write boards/schema.json again after a change of the recipe's types
 	@$(RUN) schema > boards/schema.json

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from builder.errors import RecipeError
-from builder.s3 import find_credentials, make_client
 from builder.shared import Location
 
 CREDENTIALS = "/build/inputs/credentials"
@@ -44,6 +43,8 @@ def hand_over(location: Location | None) -> Handed:
     """
     if location is None:
         return Handed()
+    from builder.s3 import find_credentials, make_client  # noqa: PLC0415 - boto3 is slow to load, and few share a cache
+
     client, credentials = make_client(location), find_credentials(location)
     endpoint = client.meta.endpoint_url
     if AMAZON.fullmatch(endpoint):

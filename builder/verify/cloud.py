@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jsonschema import Draft4Validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -37,6 +36,8 @@ class Cloud:
 
     def problems(self, path: str, schema: str) -> list[str]:
         """Return what a schema says against a file: where, and what is wrong there."""
+        from jsonschema import Draft4Validator  # noqa: PLC0415 - slow to load, and every build imports this module
+
         try:
             content = self.load(path)
         except YAMLError as error:
