@@ -29,7 +29,8 @@ from builder.engine.builder_image import pass_proxies
 from builder.engine.connect import engine_errors
 from builder.workspace import RELEASERS, Releaser, ResourceKind, find_leftovers, release
 
-VOLUME = "boardwright-state"
+VOLUME = os.environ.get("BOARDWRIGHT_VOLUME") or "boardwright-state"
+"""Named volume of the Engine. It holds what outlives a container."""
 STATE = "/var/lib/boardwright"
 LOOP_CONTROL = "/dev/loop-control"
 

@@ -33,8 +33,17 @@ from builder.engine.container import (
     make_job,
     releasers,
 )
+from builder.engine.layer import find_layer
+from builder.engine.pack import REQUEST as PACK_REQUEST
 from builder.engine.story import Story
-from builder.engine.transfer import BOARDS, get_artefacts, put_inputs, put_secrets, read_file
+from builder.engine.transfer import (
+    BOARDS,
+    get_artefacts,
+    put_inputs,
+    put_secrets,
+    read_announced,
+    read_file,
+)
 from builder.errors import BoardwrightError, Interrupted, ToolError
 from builder.interrupts import queued
 from builder.release.artefact import Artefact
@@ -111,27 +120,44 @@ def started(
     api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journal, secrets: Mapping[str, bytes] | None = None
 ) -> Iterator[Pieces]:
     """Start a container and yield what it says, piece by piece until None; it is removed at the end."""
+    with created(api, job, inputs, journal, secrets):
+        yield start(api, job)
+
+
+@contextmanager
+def created(
+    api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journal, secrets: Mapping[str, bytes] | None = None
+) -> Iterator[None]:
+    """Make a container with its inputs, not yet running; it is removed at the end."""
     with journal.holding("container", job.name):
         create(api, job)
         put_inputs(api, job.name, inputs)
         if secrets:
             put_secrets(api, job.name, secrets)
-        with engine_errors("starting the container"):
-            pieces = _listen(api, job.name)
-            api.start(job.name)
-        yield pieces
+        yield
+
+
+def start(api: APIClient, job: Job) -> Pieces:
+    """Start a container and return what it writes, piece by piece until None."""
+    with engine_errors("starting the container"):
+        pieces = _listen(api, job.name)
+        api.start(job.name)
+    return pieces
 
 
 def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcome:
     try:
-        with started(api, job, _inputs(request), journal, request.secrets) as pieces:
-            story = _follow(api, job.name, pieces)
+        with created(api, job, _inputs(request), journal, request.secrets):
+            layer = find_layer(api, job.name, BOARDS)
+            if layer is None:
+                put_secrets(api, job.name, {str(PACK_REQUEST): b""})
+            story = _follow(api, job.name, start(api, job))
             try:
                 _check_end(api, job.name, story)
             except BoardwrightError as error:
                 _bring_log(api, job.name, request, error)
                 raise
-            outcome = _collect(api, job.name, story, request.output, journal)
+            outcome = _collect(api, job.name, story, request.output, journal, layer=layer)
             _bring_records(api, job.name, request)
             return outcome
     except ToolError as error:
@@ -247,8 +273,8 @@ def _check_end(api: APIClient, name: str, story: Story) -> None:
         raise story.failure(code, killed="ran out of memory" if out_of_memory else killed)
 
 
-def _collect(api: APIClient, name: str, story: Story, output: Path, journal: Journal) -> Outcome:
+def _collect(api: APIClient, name: str, story: Story, output: Path, journal: Journal, *, layer: Path | None) -> Outcome:
     if story.result is None:
         raise ToolError("the command in the container ended without a result", hint="this is a bug; please report it")
-    announced = [Artefact(Path(a["path"]), int(a["size"]), str(a["sha256"])) for a in story.result.get("artefacts", ())]
-    return Outcome(get_artefacts(api, name, announced, output, journal) if announced else (), story.result)
+    announced = read_announced(story.result.get("artefacts", ()))
+    return Outcome(get_artefacts(api, name, announced, output, journal, layer=layer) if announced else (), story.result)

@@ -7,10 +7,13 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
+from builder import log
 from builder.engine.connect import Wanted, choose_engine
 from builder.engine.docker import Request, run_in_docker
 from builder.engine.handed import hand_over
 from builder.engine.local import install_tools
+from builder.engine.pack import PACK, write_pack
+from builder.engine.pack import REQUEST as PACK_REQUEST
 from builder.pipeline import Choices, build
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact
@@ -40,7 +43,11 @@ def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> S
     """Build here or in a container; the container plans again, from the same board, version and time."""
     if choose_engine(engine) == "local":
         install_tools(plan)
-        return build(plan, choices)
+        artefacts = build(plan, choices)
+        if PACK_REQUEST.exists():
+            with log.step("pack the artefacts"):
+                write_pack([artefact.path for artefact in artefacts], PACK)
+        return artefacts
     handed = hand_over(choices.shared)
     have = (word for digest in find_digests(choices.output, plan) for word in ("--have", digest))
     options = (*render_options(plan.version, plan.epoch, choices), *have, *handed.options)

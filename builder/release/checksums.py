@@ -25,7 +25,7 @@ def sha256_file(path: Path) -> str:
     buffer = memoryview(bytearray(PIECE))
     with path.open("rb", buffering=0) as stream:
         end = os.fstat(stream.fileno()).st_size
-        for is_data, start, stop in _extents(stream.fileno(), end):
+        for is_data, start, stop in find_extents(stream.fileno(), end):
             stream.seek(start)
             left = stop - start
             while left:
@@ -58,7 +58,7 @@ def read_sums(text: str) -> dict[str, str]:
     return found
 
 
-def _extents(descriptor: int, end: int) -> Iterator[tuple[bool, int, int]]:
+def find_extents(descriptor: int, end: int) -> Iterator[tuple[bool, int, int]]:
     """Yield (is data, start, stop) from byte 0 to `end` without a gap."""
     position = 0
     while position < end:

@@ -43,7 +43,15 @@ def write_image() -> pathlib.Path:
 
 def announce(path: pathlib.Path, /, **wrong: object) -> None:
     entry = {"path": str(path), "size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    emit("result", "done", artefacts=[entry | wrong])
+    hand_out([entry | wrong])
+
+
+def hand_out(entries: list[dict[str, object]]) -> None:
+    from builder.engine.pack import PACK, REQUEST, write_pack
+
+    if REQUEST.exists():
+        write_pack([pathlib.Path(str(entry["path"])) for entry in entries], PACK)
+    emit("result", "done", artefacts=entries)
 
 
 def lie() -> None:
@@ -51,12 +59,64 @@ def lie() -> None:
 
 
 def absent() -> None:
-    emit("result", "done", artefacts=[{"path": "/build/dist/absent", "size": 1, "sha256": "0" * 64}])
+    hand_out([{"path": "/build/dist/absent", "size": 1, "sha256": "0" * 64}])
 
 
 def folder() -> None:
     pathlib.Path("/build/dist/folder").mkdir(parents=True)
-    emit("result", "done", artefacts=[{"path": "/build/dist/folder", "size": 1, "sha256": "0" * 64}])
+    hand_out([{"path": "/build/dist/folder", "size": 1, "sha256": "0" * 64}])
+
+
+def link() -> None:
+    """A symbolic link to a file of the machine that the container may not read."""
+    pathlib.Path("/build/dist").mkdir(parents=True)
+    pathlib.Path("/build/dist/link").symlink_to("/etc/hostname")
+    hand_out([{"path": "/build/dist/link", "size": 1, "sha256": "0" * 64}])
+
+
+def linked_folder() -> None:
+    pathlib.Path("/build/dist").symlink_to("/etc")
+    hand_out([{"path": "/build/dist/hostname", "size": 1, "sha256": "0" * 64}])
+
+
+def owned() -> None:
+    """A file of another user, which its mode would make a program of root's."""
+    path = write_image()
+    os.chown(path, 1234, 1234)
+    path.chmod(0o6755)
+    announce(path)
+
+
+def several() -> None:
+    folder = write_image().parent
+    (folder / "empty").touch()
+    (folder / "text").write_text("text")
+    entries = []
+    for name in ("text", "image.img", "empty"):
+        content = (folder / name).read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        entries.append({"path": str(folder / name), "size": len(content), "sha256": digest})
+    hand_out(entries)
+
+
+def unpacked() -> None:
+    """A build that was asked for a pack and made none."""
+    path = write_image()
+    entry = {"path": str(path), "size": path.stat().st_size, "sha256": "0" * 64}
+    emit("result", "done", artefacts=[entry])
+
+
+def garbage() -> None:
+    pathlib.Path("/build/artefacts.pack").write_bytes(b"no pack" * 1000)
+    unpacked()
+
+
+def endless_pack() -> None:
+    """A pack whose only piece says that it lies behind the file."""
+    content = b"boardwright pack 1\n" + bytes(4) + (1 << 50).to_bytes(8, "big") + (4).to_bytes(4, "big") + b"root"
+    with pathlib.Path("/build/artefacts.pack").open("wb") as target:
+        subprocess.run(["zstd", "-q", "--stdout"], input=content, stdout=target, check=True)
+    unpacked()
 
 
 def escape() -> None:

@@ -14,14 +14,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker import APIClient
 
-from builder.engine import container
+from builder.engine import container, docker, layer
 from builder.engine.docker import Request, run_in_docker
 from builder.engine.doctor import examine, give_back
-from builder.errors import DownloadError, Interrupted, RecipeError, SpaceError, ToolError, TrustError
+from builder.errors import BoardwrightError, DownloadError, Interrupted, RecipeError, SpaceError, ToolError, TrustError
 from builder.log import Event
 from builder.workspace import find_leftovers
 from tests.engine.conftest import Heard
@@ -62,6 +63,38 @@ def test_events_arrive_while_the_build_runs(request_of: RequestOf, heard: Heard)
     assert "not an event" in heard.texts("line")
 
 
+WAYS = ("layer", "pack")
+"""How artefacts come out: from the Engine's storage, where it may be read, or through the Engine."""
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "pack":
+        monkeypatch.setattr(docker, "find_layer", lambda *_: None)
+    return str(request.param)
+
+
+@pytest.fixture
+def packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "find_layer", lambda *_: None)
+
+
+@pytest.mark.machine
+def test_root_reads_the_storage_of_its_own_engine(
+    request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers: list[Path | None] = []
+
+    def find(*arguments: Any) -> Path | None:
+        layers.append(layer.find_layer(*arguments))
+        return layers[-1]
+
+    monkeypatch.setattr(docker, "find_layer", find)
+    run_in_docker(request_of("good"))
+    assert layers != [None]
+
+
+@pytest.mark.usefixtures("way")
 def test_artefacts_come_out_whole_and_sparse(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
     request = request_of("good")
     outcome = run_in_docker(request)
@@ -178,6 +211,40 @@ def test_a_build_without_a_result_is_an_error(request_of: RequestOf, heard: Hear
         run_in_docker(request_of("nothing"))
 
 
+@pytest.mark.usefixtures("way")
+def test_several_files_come_out_together(request_of: RequestOf, heard: Heard) -> None:
+    request = request_of("several")
+    artefacts = run_in_docker(request).artefacts
+    assert [artefact.path.name for artefact in artefacts] == ["text", "image.img", "empty"]
+    assert [path.name for path in sorted(request.output.iterdir())] == ["empty", "image.img", "text"]
+    for artefact in artefacts:
+        content = artefact.path.read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (artefact.size_bytes, artefact.sha256)
+
+
+@pytest.mark.usefixtures("way")
+def test_what_is_there_already_is_left_alone(request_of: RequestOf, heard: Heard) -> None:
+    request = request_of("several")
+    first = run_in_docker(request).artefacts
+    (request.output / "text").write_text("changed")
+    before = (request.output / "image.img").stat()
+    assert run_in_docker(request).artefacts == first
+    assert (request.output / "image.img").stat().st_ino == before.st_ino
+    assert (request.output / "text").read_text() == "text"
+
+
+@pytest.mark.usefixtures("way")
+def test_a_file_that_comes_out_is_the_users(request_of: RequestOf, heard: Heard) -> None:
+    before = os.umask(0o027)
+    try:
+        (artefact,) = run_in_docker(request_of("owned")).artefacts
+    finally:
+        os.umask(before)
+    status = artefact.path.stat()
+    assert (status.st_uid, status.st_gid, oct(status.st_mode)) == (os.geteuid(), os.getegid(), "0o100640")
+
+
+@pytest.mark.usefixtures("way")
 def test_a_file_that_was_damaged_is_refused(request_of: RequestOf, heard: Heard) -> None:
     request = request_of("lie")
     with pytest.raises(TrustError, match="arrived with sha256"):
@@ -185,10 +252,42 @@ def test_a_file_that_was_damaged_is_refused(request_of: RequestOf, heard: Heard)
     assert not list(request.output.iterdir())
 
 
-@pytest.mark.parametrize(("act", "message"), [("absent", "has no such file"), ("folder", "is not a file")])
-def test_a_file_that_is_none_is_an_error(request_of: RequestOf, heard: Heard, act: str, message: str) -> None:
-    with pytest.raises(ToolError, match=message):
-        run_in_docker(request_of(act))
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("act", ["absent", "folder"])
+def test_a_file_that_is_none_is_an_error(request_of: RequestOf, heard: Heard, act: str) -> None:
+    request = request_of(act)
+    with pytest.raises(ToolError, match=f"/build/dist/{act}: not found in the container"):
+        run_in_docker(request)
+    assert not list(request.output.iterdir())
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize("act", ["link", "linked_folder"])
+def test_no_link_leads_out_of_a_container(request_of: RequestOf, heard: Heard, act: str) -> None:
+    request = request_of(act)
+    with pytest.raises(ToolError, match="not found in the container"):
+        run_in_docker(request)
+    assert not list(request.output.iterdir())
+
+
+@pytest.mark.usefixtures("packed")
+@pytest.mark.parametrize(
+    ("act", "kind", "message"),
+    [
+        ("unpacked", ToolError, "expected the build's pack"),
+        ("garbage", TrustError, "Unknown frame descriptor"),
+        ("endless_pack", TrustError, "has a piece of 4 bytes at 1125899906842624"),
+    ],
+)
+def test_a_pack_of_lies_is_refused(
+    request_of: RequestOf, heard: Heard, containers: Containers, act: str, kind: type[BoardwrightError], message: str
+) -> None:
+    request = request_of(act)
+    with pytest.raises(kind, match=message):
+        run_in_docker(request)
+    assert not list(request.output.iterdir())
+    assert not containers()
+    assert _is_clean(request.state, request.output)
 
 
 def test_a_name_cannot_leave_the_output(request_of: RequestOf, heard: Heard) -> None:
@@ -197,6 +296,7 @@ def test_a_name_cannot_leave_the_output(request_of: RequestOf, heard: Heard) -> 
 
 
 @pytest.mark.machine
+@pytest.mark.usefixtures("way")
 def test_a_full_disk_here_is_a_space_error(request_of: RequestOf, heard: Heard, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
@@ -219,6 +319,7 @@ def test_an_interrupt_lets_the_build_unwind(request_of: RequestOf, heard: Heard,
     assert _is_clean(request.state, request.output)
 
 
+@pytest.mark.usefixtures("way")
 def test_an_interrupt_while_fetching_leaves_nothing(
     request_of: RequestOf, heard: Heard, containers: Containers
 ) -> None:
@@ -287,6 +388,7 @@ def test_two_at_once_do_not_disturb_each_other(request_of: RequestOf, containers
     assert not containers()
 
 
+@pytest.mark.usefixtures("packed")
 def test_a_remote_engine_works(request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_forward, args=(server,), daemon=True).start()
