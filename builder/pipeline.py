@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,8 +14,7 @@ from builder.cache import CACHE_BYTES, in_use, shrink
 from builder.fetch import fetch
 from builder.image.assemble import make_image
 from builder.plan.model import Plan
-from builder.release.artefact import Artefact, Compression, make_artefact, render_packages
-from builder.release.checksums import sha256_file
+from builder.release.artefact import Artefact, Compression, finish_artefact, open_partial, render_packages
 from builder.release.made import RECORD, find_artefact_inputs, find_made, write_made
 from builder.release.record import SUFFIX, make_record, render_record
 from builder.rootfs.kept import Kept, opened_rootfs
@@ -23,7 +22,7 @@ from builder.rootfs.make import Use, find_rootfs, make_rootfs
 from builder.shared import Location
 from builder.store import Store
 from builder.units import render_size
-from builder.verify.check import verify_image
+from builder.verify.check import verifying
 from builder.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -83,31 +82,54 @@ def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
             return made
         blobs = fetch_blobs(plan, cache / "files")
         kept = make_rootfs(wanted)
-        with opened_rootfs(kept, cache / "layers", workspace) as rootfs:
-            image = make_image(plan, rootfs, workspace, assembler=choices.assembler, blobs=blobs)
-        listing = render_packages(kept.packages)
-        reports = verify_image(plan, image.path, workspace, packages=listing) if choices.verify else ()
-        record = _write_record(plan, image.path, kept, workspace)
-        with log.step(f"artefact: {choices.compression}"):
-            artefacts = make_artefact(
-                image.path,
-                name=plan.image_name.removesuffix(".img"),
-                compression=choices.compression,
-                packages=kept.packages,
-                reports=(*reports, record),
-                output=choices.output,
-                epoch=plan.epoch,
-                journal=workspace.journal,
-            )
+        name = plan.image_name.removesuffix(".img")
+        with open_partial(choices.output, name, workspace.journal) as partial:
+            with opened_rootfs(kept, cache / "layers", workspace) as rootfs:
+                image = make_image(
+                    plan,
+                    rootfs,
+                    workspace,
+                    assembler=choices.assembler,
+                    blobs=blobs,
+                    # A loop device knows its file by an inode number, which in a container's layer is not the kernel's.
+                    directory=partial if choices.compression == "none" and choices.assembler != "loop" else None,
+                )
+            artefacts = _finish(plan, image.path, kept, workspace, choices=choices, partial=partial)
         write_made(made_by, origin if kept.origins else {}, artefacts)
         return artefacts
 
 
-def _write_record(plan: Plan, image: Path, kept: Kept, workspace: Workspace) -> Path:
+def _finish(
+    plan: Plan, image: Path, kept: Kept, workspace: Workspace, *, choices: Choices, partial: Path
+) -> tuple[Artefact, ...]:
+    """Make the artefacts of an image, while the specs run on it; hand out none unless all specs are green."""
+    listing = render_packages(kept.packages)
+    with ExitStack() as stack:
+        verified: Callable[[str], Sequence[Path]] = lambda _: ()  # noqa: E731
+        if choices.verify:
+            verified = stack.enter_context(verifying(plan, image, workspace, packages=listing))
+
+        def report(digest: str) -> Sequence[Path]:
+            return (*verified(digest), _write_record(plan, image, digest, kept, workspace))
+
+        with log.step(f"artefact: {choices.compression}"):
+            return finish_artefact(
+                image,
+                partial,
+                name=plan.image_name.removesuffix(".img"),
+                compression=choices.compression,
+                packages=kept.packages,
+                reports=report,
+                output=choices.output,
+                epoch=plan.epoch,
+            )
+
+
+def _write_record(plan: Plan, image: Path, digest: str, kept: Kept, workspace: Workspace) -> Path:
     """Write down what an image was made from."""
     packages = {name: text for origin in kept.origins.values() for name, text in origin.packages.items()}
     path = workspace.scratch / f"{image.stem}{SUFFIX}"
-    path.write_text(render_record(make_record(plan, sha256_file(image), packages)), encoding="utf-8")
+    path.write_text(render_record(make_record(plan, digest, packages)), encoding="utf-8")
     return path
 
 

@@ -3,7 +3,7 @@
 
 There are two assemblers, which differ only in where the filesystem tools write: `loop` attaches each slot to a
 device, `offline` lets them work inside the file. Both give the same bytes, whenever and wherever they run. The file
-is sparse and lies in the workspace's scratch directory; it is checked with foreign tools before it is handed on.
+is sparse; it is checked with foreign tools before it is handed on.
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ def make_image(
     *,
     assembler: Assembler = "auto",
     blobs: Mapping[str, Path] = MappingProxyType({}),
+    directory: Path | None = None,
 ) -> Image:
     """Return the image of a plan, filled with a rootfs.
 
-    assembler  loop, offline, or auto: loop where this machine can
+    assembler  loop, offline, or auto: offline, which writes the image once
     blobs      the files of the plan's url blobs, by name, fetched and verified
+    directory  where the image is written; the scratch directory without
 
     Raises RecipeError (a blob's file is missing, names a filesystem cannot hold), SpaceError (content too large, disk
     full), MachineError (no tools, no loop devices), ToolError, VerifyError (the result is not the plan).
@@ -57,10 +59,11 @@ def make_image(
     open_slot = _choose_assembler(assembler)
     trees = find_trees(plan.disk, rootfs)
     files = find_blobs(plan.disk, rootfs, blobs)
-    with _explaining_full_disk(workspace.scratch):
+    directory = (directory or workspace.scratch).resolve()
+    with _explaining_full_disk(workspace.scratch, directory):
         with log.step("measure the content"):
             disk = measure_slots(plan.disk, trees, workspace)
-        image = Image(workspace.scratch.resolve() / plan.image_name, disk_bytes(disk), disk)
+        image = Image(directory / plan.image_name, disk_bytes(disk), disk)
         with log.step(f"partition table and {len(files)} boot blobs ({render_size(image.size_bytes)})"):
             _make_file(image)
             write_blobs(files, image.path)
@@ -85,19 +88,13 @@ def check_image(image: Image) -> None:
 
 
 def _choose_assembler(wanted: Assembler) -> OpenSlot:
-    if wanted == "offline":
+    if wanted != "loop":
         return offline.open_slot
-    obstacle = loop.find_obstacle()
-    if wanted == "loop" and obstacle:
+    if obstacle := loop.find_obstacle():
         raise MachineError(
             f"loop devices cannot be used here: {obstacle}",
             hint="build with --assembler offline; the image is the same",
         )
-    if obstacle:
-        log.note(f"assembler: offline ({obstacle})")
-        return offline.open_slot
-    if wanted == "auto":
-        log.note("assembler: loop (root, and loop devices work here)")
     return loop.open_slot
 
 
@@ -118,14 +115,18 @@ def _check_margin(plan: Plan, image: Image) -> None:
             )
 
 
+def _find_free(directory: Path) -> int:
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
+
+
 @contextmanager
-def _explaining_full_disk(directory: Path) -> Iterator[None]:
+def _explaining_full_disk(*directories: Path) -> Iterator[None]:
     """Turn the many ways in which a full disk shows into a SpaceError."""
     try:
         yield
     except (ToolError, OSError) as error:
-        status = os.statvfs(directory)
-        free_bytes = status.f_bavail * status.f_frsize
+        directory, free_bytes = min(((each, _find_free(each)) for each in directories), key=lambda each: each[1])
         is_full = isinstance(error, OSError) and error.errno in FULL_DISK
         if not is_full and free_bytes >= ALMOST_FULL_BYTES:
             raise

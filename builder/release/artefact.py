@@ -16,8 +16,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -63,32 +63,69 @@ def make_artefact(
     packages: Sequence[PackageRow],
     output: Path,
     epoch: int,
-    reports: Sequence[Path] = (),
+    reports: Callable[[str], Sequence[Path]] = lambda _: (),
     journal: Journal | None = None,
     log_file: Path | None = None,
 ) -> tuple[Artefact, ...]:
     """Make the artefacts of an image in `output` and return them: image, digest, packages, reports.
 
-    Raises SpaceError, BusyError (another build is making the same), ToolError, MachineError; then nothing of this
-    build is in `output`.
+    reports  (digest of the image): return the reports; called last, so that it may wait for checks that run beside
+
+    Raises SpaceError, BusyError (another build is making the same), ToolError, MachineError, and what `reports`
+    raises; then nothing of this build is in `output`.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    with partial_directory(output / f".{name}.partial", journal) as partial:
-        product = partial / f"{name}.img{suffix_of(compression)}"
-        compress(image, product, compression=compression, name=f"{name}.img", epoch=epoch, log_file=log_file)
-        listing = write_text(partial / f"{name}.packages", render_packages(packages))
-        digest = sha256_file(product)
-        checksum = write_text(partial / f"{product.name}.sha256", render_sum(digest, product.name))
-        said = [write_text(partial / path.name, path.read_text(encoding="utf-8")) for path in reports]
-        made = (
-            _describe(product, digest),
-            *(_describe(each, sha256_file(each)) for each in (checksum, listing, *said)),
+    with open_partial(output, name, journal) as partial:
+        return finish_artefact(
+            image,
+            partial,
+            name=name,
+            compression=compression,
+            packages=packages,
+            output=output,
+            epoch=epoch,
+            reports=reports,
+            log_file=log_file,
         )
-        remove_earlier(output, [each.path.name for each in made], partial)
-        (output / checksum.name).unlink(missing_ok=True)  # The old digest is wrong from the next line on.
-        for path in (product, listing, *said, checksum):
-            path.replace(output / path.name)
-        sync(output)
+
+
+def open_partial(output: Path, name: str, journal: Journal | None) -> AbstractContextManager[Path]:
+    """Hold the directory of unfinished artefacts of a build; BusyError when another build has it."""
+    output.mkdir(parents=True, exist_ok=True)
+    return partial_directory(output / f".{name}.partial", journal)
+
+
+def finish_artefact(
+    image: Path,
+    partial: Path,
+    *,
+    name: str,
+    compression: Compression,
+    packages: Sequence[PackageRow],
+    output: Path,
+    epoch: int,
+    reports: Callable[[str], Sequence[Path]],
+    log_file: Path | None = None,
+) -> tuple[Artefact, ...]:
+    """Do what `make_artefact` does with a directory that is held; an uncompressed image may be in it already."""
+    product = partial / f"{name}.img{suffix_of(compression)}"
+    digest = sha256_file(image)
+    if product == image:
+        sync(product)
+    else:
+        compress(image, product, compression=compression, name=f"{name}.img", epoch=epoch, log_file=log_file)
+    listing = write_text(partial / f"{name}.packages", render_packages(packages))
+    product_digest = digest if compression == "none" else sha256_file(product)
+    checksum = write_text(partial / f"{product.name}.sha256", render_sum(product_digest, product.name))
+    copies = [write_text(partial / path.name, path.read_text(encoding="utf-8")) for path in reports(digest)]
+    made = (
+        _describe(product, product_digest),
+        *(_describe(each, sha256_file(each)) for each in (checksum, listing, *copies)),
+    )
+    remove_earlier(output, [each.path.name for each in made], partial)
+    (output / checksum.name).unlink(missing_ok=True)  # The old digest is wrong from the next line on.
+    for path in (product, listing, *copies, checksum):
+        path.replace(output / path.name)
+    sync(output)
     return tuple(Artefact(output / each.path.name, each.size_bytes, each.sha256) for each in made)
 
 

@@ -19,7 +19,7 @@ from builder.errors import MachineError, RecipeError, disk_full_as_space_error
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards
 from builder.run import run
-from builder.verify.artefact import Found, digest_disk, opened
+from builder.verify.artefact import Found, opened
 from builder.verify.bench import check_reach
 from builder.verify.ext4 import Place, is_ext4, unpack
 from builder.verify.fat import is_fat32
@@ -27,7 +27,7 @@ from builder.verify.partitions import read_table
 from builder.verify.report import Report, check_report, render_json
 from builder.verify.running import booted, find_board
 from builder.verify.subject import Subject
-from builder.verify.suite import run_specs
+from builder.verify.suite import run_specs, running_specs
 from builder.verify.task import Task
 from builder.workspace import RELEASERS, Workspace, open_journal
 
@@ -107,8 +107,12 @@ def open_scratch(state: Path, name: str) -> Iterator[Path]:
             yield path
 
 
-def verify_image(plan: Plan, image: Path, workspace: Workspace, *, packages: str) -> tuple[Path, Path]:
-    """Run the offline specs on the disk of a build and return the reports; VerifyError when one is red.
+@contextmanager
+def verifying(
+    plan: Plan, image: Path, workspace: Workspace, *, packages: str
+) -> Iterator[Callable[[str], tuple[Path, Path]]]:
+    """Start the offline specs on the disk of a build. Yield a function that waits for their end, (digest of the
+    image): the reports. It raises VerifyError when a spec is red.
 
     packages  the build's list of packages, as it is handed out
     """
@@ -116,23 +120,27 @@ def verify_image(plan: Plan, image: Path, workspace: Workspace, *, packages: str
     scratch.mkdir()
     listing = scratch / "packages"
     listing.write_text(packages, encoding="utf-8")
-    with log.step("specs: offline"):
-        task = Task(
-            board=plan.board,
-            version=plan.version,
-            epoch=plan.epoch,
-            boards=str(plan.directories[-1].parent),
-            user_data=str(plan.user_data) if plan.user_data else "",
-            image=str(image),
-            name=image.name,
-            digest=digest_disk(image),
-            packages=str(listing),
-            scratch=str(scratch),
-        )
-        report = run_specs(task, log_file=workspace.log_file)
-        check_report(report, hint=f"the whole story is in {workspace.log_file}")
-    log.note(report.summary)
-    return write_reports(report, scratch, scratch / image.name.removesuffix(".img"))
+    task = Task(
+        board=plan.board,
+        version=plan.version,
+        epoch=plan.epoch,
+        boards=str(plan.directories[-1].parent),
+        user_data=str(plan.user_data) if plan.user_data else "",
+        image=str(image),
+        name=image.name,
+        packages=str(listing),
+        scratch=str(scratch),
+    )
+    with running_specs(task, log_file=workspace.log_file) as finish_specs:
+
+        def finish(digest: str) -> tuple[Path, Path]:
+            with log.step("specs: offline"):
+                report = finish_specs(digest)
+                check_report(report, hint=f"the whole story is in {workspace.log_file}")
+            log.note(report.summary)
+            return write_reports(report, scratch, scratch / image.name.removesuffix(".img"))
+
+        yield finish
 
 
 def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> tuple[str, ...]:

@@ -6,17 +6,22 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import builder
-from builder.errors import MachineError, ToolError, VerifyError
-from builder.run import run
+from builder.errors import MachineError, ToolError, VerifyError, disk_full_as_space_error
+from builder.run import Result, failure, run, running
 from builder.verify.report import Report, load_verdicts
 from builder.verify.task import Task
 
 RED = 1
 """pytest's exit code when it ran to its end and something failed."""
 NOTHING_SELECTED = 5
+ENDS = (0, RED, NOTHING_SELECTED)
+VERDICTS = "verdicts.jsonl"
 
 
 def find_specs() -> Path:
@@ -37,35 +42,67 @@ def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeo
     Raises ToolError when the specs could not be run (one of them cannot be imported), VerifyError when none was for
     the image, MachineError without specs.
     """
-    scratch, specs = Path(task.scratch), find_specs()
-    verdicts = scratch / "verdicts.jsonl"
-    task.write(scratch / "task.json")
     begun = time.monotonic()
-    result = run(
-        [
-            *(sys.executable, "-m", "pytest", "-c", specs / "pytest.ini", "--rootdir", specs),
-            *("--task", scratch / "task.json", "--verdicts", verdicts),
-            *(f"--junitxml={scratch / 'results.xml'}", f"--basetemp={scratch / 'pytest'}"),
-            *(["-k", only] if only else []),
-            specs,
-        ],
-        # pytest's own options of the caller's shell are for the caller's tests.
-        env={
-            "PYTHONPATH": _python_path(),
-            "PYTEST_ADDOPTS": "",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONUNBUFFERED": "1",
-        },
-        ok=(0, RED, NOTHING_SELECTED),
-        log_file=log_file,
-        timeout_s=timeout_s,
-    )
+    argv = _prepare(task, only)
+    result = run(argv, env=_environment(), ok=ENDS, log_file=log_file, timeout_s=timeout_s)
+    return _make_report(task, only, time.monotonic() - begun, result.stdout + result.stderr)
+
+
+@contextmanager
+def running_specs(task: Task, *, log_file: Path) -> Iterator[Callable[[str], Report]]:
+    """Start the specs beside this process and yield a function that waits for their end, (digest): the report. They
+    are ended with the block.
+
+    The function raises what `run_specs` raises.
+    """
+    begun, output = time.monotonic(), Path(task.scratch) / "output"
+    with running(["env", *_render_environment(), *_prepare(task, "")], output=output) as process:
+
+        def finish(digest: str) -> Report:
+            code = process.wait()
+            text = output.read_text(encoding="utf-8", errors="replace")
+            with disk_full_as_space_error(log_file), log_file.open("a", encoding="utf-8") as stream:
+                stream.write(text)
+            if code not in ENDS:
+                raise failure(Result(("pytest",), code, text, ""), log_file, name="the specs")
+            return _make_report(replace(task, digest=digest), "", time.monotonic() - begun, text)
+
+        yield finish
+
+
+def _prepare(task: Task, only: str) -> list[str | Path]:
+    scratch, specs = Path(task.scratch), find_specs()
+    task.write(scratch / "task.json")
+    return [
+        *(sys.executable, "-m", "pytest", "-c", specs / "pytest.ini", "--rootdir", specs),
+        *("--task", scratch / "task.json", "--verdicts", scratch / VERDICTS),
+        *(f"--junitxml={scratch / 'results.xml'}", f"--basetemp={scratch / 'pytest'}"),
+        *(["-k", only] if only else []),
+        specs,
+    ]
+
+
+def _environment() -> dict[str, str]:
+    # pytest's own options of the caller's shell are for the caller's tests.
+    return {
+        "PYTHONPATH": _python_path(),
+        "PYTEST_ADDOPTS": "",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _render_environment() -> list[str]:
+    return [f"{name}={value}" for name, value in _environment().items()]
+
+
+def _make_report(task: Task, only: str, took: float, output: str) -> Report:
+    verdicts = Path(task.scratch) / VERDICTS
     if not verdicts.exists():
-        raise ToolError(f"the specs did not run:\n{(result.stdout + result.stderr).strip()}")
+        raise ToolError(f"the specs did not run:\n{output.strip()}")
     found = load_verdicts(verdicts)
     if not found:
         raise VerifyError("no spec was run", hint="the words of --only match no spec; leave it out to run all")
-    took = time.monotonic() - begun
     return Report(task.board, task.version, task.name, task.digest, task.levels, took, found, only=only)
 
 

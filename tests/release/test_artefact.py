@@ -292,7 +292,13 @@ def test_reports_are_handed_out_under_their_own_names(image: Path, tmp_path: Pat
     report = tmp_path / "x.specs.json"
     report.write_text("{}\n")
     made = make_artefact(
-        image, name="x", compression="none", packages=[], output=tmp_path / "out", epoch=EPOCH, reports=[report]
+        image,
+        name="x",
+        compression="none",
+        packages=[],
+        output=tmp_path / "out",
+        epoch=EPOCH,
+        reports=lambda _: [report],
     )
     assert (tmp_path / "out" / report.name).read_text() == "{}\n"
     assert report.name in [artefact.path.name for artefact in made]
