@@ -58,6 +58,9 @@ bench: .venv/ready-test ## Time builds, as docs/benchmarks.md has them; needs Do
 bench-start: .venv/ready ## Time the start of commands, as docs/benchmarks.md has it
 	@.venv/bin/python -m benchmarks.start
 
+bench-loop: .venv/ready ## Time what a user waits for, as docs/benchmarks.md has it; needs Docker and ten minutes
+	@.venv/bin/python -m benchmarks.loop
+
 schema: .venv/ready ## Write boards/schema.json again after a change of the recipe's types
 	@$(RUN) schema > boards/schema.json
 

@@ -47,6 +47,7 @@ from builder.engine.transfer import (
 from builder.errors import BoardwrightError, Interrupted, ToolError
 from builder.interrupts import queued
 from builder.release.artefact import Artefact
+from builder.release.digests import Digests
 from builder.release.made import RECORD as ARTEFACTS
 from builder.release.record import BUILDER_IMAGE
 from builder.rootfs.kept import RECORD as ROOTFS
@@ -157,7 +158,7 @@ def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcom
             except BoardwrightError as error:
                 _bring_log(api, job.name, request, error)
                 raise
-            outcome = _collect(api, job.name, story, request.output, journal, layer=layer)
+            outcome = _collect(api, job.name, story, request, journal, layer=layer)
             _bring_records(api, job.name, request)
             return outcome
     except ToolError as error:
@@ -273,8 +274,14 @@ def _check_end(api: APIClient, name: str, story: Story) -> None:
         raise story.failure(code, killed="ran out of memory" if out_of_memory else killed)
 
 
-def _collect(api: APIClient, name: str, story: Story, output: Path, journal: Journal, *, layer: Path | None) -> Outcome:
+def _collect(
+    api: APIClient, name: str, story: Story, request: Request, journal: Journal, *, layer: Path | None
+) -> Outcome:
     if story.result is None:
         raise ToolError("the command in the container ended without a result", hint="this is a bug; please report it")
     announced = read_announced(story.result.get("artefacts", ()))
-    return Outcome(get_artefacts(api, name, announced, output, journal, layer=layer) if announced else (), story.result)
+    if not announced:
+        return Outcome((), story.result)
+    digests = Digests(request.state)
+    artefacts = get_artefacts(api, name, announced, request.output, journal, digests=digests, layer=layer)
+    return Outcome(artefacts, story.result)

@@ -17,14 +17,14 @@ from builder.engine.pack import REQUEST as PACK_REQUEST
 from builder.pipeline import Choices, build
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact
-from builder.release.checksums import sha256_file
+from builder.release.digests import Digests
 
 
-def find_digests(output: Path, plan: Plan) -> list[str]:
+def find_digests(output: Path, plan: Plan, digests: Digests) -> list[str]:
     """Return the digests of files in `output` that have the names of the plan's artefacts: they need not be made or
     fetched when nothing has changed."""
     stem = plan.image_name.removesuffix(".img")
-    return [sha256_file(path) for path in sorted(output.glob(f"{glob.escape(stem)}.*")) if path.is_file()]
+    return [digests.find(path) for path in sorted(output.glob(f"{glob.escape(stem)}.*")) if path.is_file()]
 
 
 def render_options(version: str, epoch: int, choices: Choices) -> tuple[str, ...]:
@@ -49,7 +49,9 @@ def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> S
                 write_pack([artefact.path for artefact in artefacts], PACK)
         return artefacts
     handed = hand_over(choices.shared)
-    have = (word for digest in find_digests(choices.output, plan) for word in ("--have", digest))
+    have = (
+        word for digest in find_digests(choices.output, plan, Digests(choices.state)) for word in ("--have", digest)
+    )
     options = (*render_options(plan.version, plan.epoch, choices), *have, *handed.options)
     inputs = {"--user-data": plan.user_data} if plan.user_data else {}
     request = Request(

@@ -24,8 +24,8 @@ from builder.engine.connect import engine_errors
 from builder.engine.receive import receive_from_layer, receive_pack
 from builder.errors import RecipeError, ToolError
 from builder.release.artefact import Artefact
+from builder.release.digests import Digests
 from builder.release.earlier import remove_earlier
-from builder.release.made import is_present
 from builder.workspace import Journal
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -87,12 +87,14 @@ def get_artefacts(
     output: Path,
     journal: Journal,
     *,
+    digests: Digests,
     layer: Path | None = None,
 ) -> tuple[Artefact, ...]:
     """Hand out finished files of a container that has ended: move them into `output` and return them there; all of
     them or none. What is there already is left alone.
 
-    layer  directory of what was written in the container, where this process can read it; the pack without
+    digests  those that are known of files in `output`
+    layer    directory of what was written in the container, where this process can read it; the pack without
 
     Raises TrustError (a digest differs, the pack is damaged), SpaceError (this disk is full) and ToolError (a file is
     not there).
@@ -100,7 +102,7 @@ def get_artefacts(
     output.mkdir(parents=True, exist_ok=True)
     partial = output / f".partial-{container}"
     here = {artefact: replace(artefact, path=output / artefact.path.name) for artefact in artefacts}
-    missing = [artefact for artefact in artefacts if not is_present(here[artefact])]
+    missing = [artefact for artefact in artefacts if digests.find(here[artefact].path) != artefact.sha256]
     if missing:
         with log.step(f"fetch {len(missing)} files"), journal.holding("directory", partial.resolve()):
             partial.mkdir()
@@ -109,6 +111,7 @@ def get_artefacts(
             remove_earlier(output, [artefact.path.name for artefact in artefacts], partial)
             for artefact in missing:
                 (partial / artefact.path.name).replace(here[artefact].path)
+                digests.note(here[artefact].path, artefact.sha256)
     return tuple(here.values())
 
 
