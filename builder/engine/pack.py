@@ -6,9 +6,10 @@
         pieces: offset (8 bytes), length (4 bytes, not 0), data     in the order of the file
         end: size of the file (8 bytes), 0 (4 bytes)
 
-Numbers are big-endian. What no piece covers is zero. The build in the container writes the pack into one file, which
-the Engine's archive call sends at 100 MB/s; its exec and attach calls were measured at a tenth of that. The reader
-trusts nothing: indexes and offsets must grow, and no byte may lie outside of what was announced.
+Numbers are big-endian. What no piece covers is zero. A pack may be written in parts, each a frame of zstd: the image
+while the specs run on it, what is small at the end. The Engine's archive call sends the file at 100 MB/s; its exec and
+attach calls were measured at a tenth of that. The reader trusts nothing: indexes and offsets must grow, and no byte may
+lie outside of what was announced.
 """
 
 from __future__ import annotations
@@ -46,11 +47,16 @@ WINDOW_BYTES = 8 * 1024 * 1024
 HINT = "build again; if the error stays, the connection to the Engine damages data"
 
 
-def write_pack(files: Sequence[Path], pack: Path) -> None:
-    """Pack those of `files` that are regular files. Raises SpaceError, MachineError (no zstd) and ToolError."""
-    with disk_full_as_space_error(pack), pack.open("wb") as target:
+def write_pack(files: Sequence[Path], pack: Path, *, first: int = 0) -> None:
+    """Pack those of `files` that are regular files, after what is in the pack already.
+
+    first  index of the first file among those announced
+
+    Raises SpaceError, MachineError (no zstd) and ToolError.
+    """
+    with disk_full_as_space_error(pack), pack.open("ab") as target:
         read_end, write_end = os.pipe()
-        with _feeding(files, write_end), os.fdopen(read_end, "rb") as source:
+        with _feeding(files, first, write_end), os.fdopen(read_end, "rb") as source:
             run(["zstd", "-1", "--threads=0", "--quiet", "--stdout"], stdin=source, stdout=target)
 
 
@@ -61,7 +67,9 @@ def read_pack(stream: IO[bytes], announced: Sequence[Artefact]) -> Iterator[tupl
     """
     import zstandard  # noqa: PLC0415 - the builder image does not have it, and does not read packs
 
-    expanded = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(stream, read_size=PIECE_BYTES)
+    expanded = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(
+        stream, read_size=PIECE_BYTES, read_across_frames=True
+    )
     try:
         if (found := expanded.read(len(MAGIC))) != MAGIC:
             raise _damaged(f"found {found!r}; expected {MAGIC!r}")
@@ -106,14 +114,14 @@ def _damaged(problem: str) -> TrustError:
 
 
 @contextmanager
-def _feeding(files: Sequence[Path], descriptor: int) -> Iterator[None]:
+def _feeding(files: Sequence[Path], first: int, descriptor: int) -> Iterator[None]:
     """Write the pack's content into a pipe from a thread; at the end of the block, raise what went wrong there."""
     errors: list[OSError] = []
 
     def feed() -> None:
         try:
             with os.fdopen(descriptor, "wb", buffering=PIECE_BYTES) as stream:
-                _write_content(files, stream)
+                _write_content(files, first, stream)
         except BrokenPipeError:
             return  # zstd ended early: its exit code tells why.
         except OSError as error:
@@ -129,9 +137,10 @@ def _feeding(files: Sequence[Path], descriptor: int) -> Iterator[None]:
         raise errors[0]
 
 
-def _write_content(files: Sequence[Path], stream: IO[bytes]) -> None:
-    stream.write(MAGIC)
-    for index, path in enumerate(files):
+def _write_content(files: Sequence[Path], first: int, stream: IO[bytes]) -> None:
+    if first == 0:
+        stream.write(MAGIC)
+    for index, path in enumerate(files, first):
         if not path.is_file():
             continue  # The caller has it already.
         stream.write(INDEX.pack(index))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from builder import log
@@ -39,15 +40,24 @@ def render_options(version: str, epoch: int, choices: Choices) -> tuple[str, ...
     )
 
 
+def build_packed(plan: Plan, choices: Choices, pack: Path) -> Sequence[Artefact]:
+    """Build, and pack the artefacts for their way out of this container: the image while the specs run."""
+
+    def pack_image(path: Path) -> None:
+        with log.step("pack the image"):
+            write_pack([path], pack)
+
+    artefacts = build(plan, replace(choices, on_product=pack_image))
+    first = 1 if pack.exists() else 0
+    write_pack([artefact.path for artefact in artefacts[first:]], pack, first=first)
+    return artefacts
+
+
 def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> Sequence[Artefact]:
     """Build here or in a container; the container plans again, from the same board, version and time."""
     if choose_engine(engine) == "local":
         install_tools(plan)
-        artefacts = build(plan, choices)
-        if PACK_REQUEST.exists():
-            with log.step("pack the artefacts"):
-                write_pack([artefact.path for artefact in artefacts], PACK)
-        return artefacts
+        return build_packed(plan, choices, PACK) if PACK_REQUEST.exists() else build(plan, choices)
     handed = hand_over(choices.shared)
     have = (
         word for digest in find_digests(choices.output, plan, Digests(choices.state)) for word in ("--have", digest)

@@ -50,7 +50,9 @@ def hand_out(entries: list[dict[str, object]]) -> None:
     from builder.engine.pack import PACK, REQUEST, write_pack
 
     if REQUEST.exists():
-        write_pack([pathlib.Path(str(entry["path"])) for entry in entries], PACK)
+        files = [pathlib.Path(str(entry["path"])) for entry in entries]
+        write_pack(files[:1], PACK)
+        write_pack(files[1:], PACK, first=1)
     emit("result", "done", artefacts=entries)
 
 

@@ -10,19 +10,23 @@ import struct
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import requests
 import zstandard
 
 from builder import log
-from builder.engine import receive
+from builder.engine import place, receive
 from builder.engine.connect import engine_errors
 from builder.engine.layer import take_file
 from builder.engine.pack import GRAIN, MAGIC, PIECE_BYTES, write_pack
 from builder.engine.receive import receive_from_layer, unpack
 from builder.engine.transfer import read_announced
 from builder.errors import BoardwrightError, MachineError, SpaceError, ToolError, TrustError
+from builder.pipeline import Choices
+from builder.plan.model import Plan
 from builder.release.artefact import Artefact
 
 DATA = os.urandom(3 * GRAIN)
@@ -78,6 +82,40 @@ def test_a_pack_brings_every_file_with_its_holes(
     assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
     assert (target / "hole").stat().st_blocks * 512 <= 4 * GRAIN
     assert (target / "zeros").stat().st_blocks == 0
+
+
+def test_a_pack_is_written_in_parts(made: list[Artefact], target: Path, tmp_path: Path) -> None:
+    write_pack([made[0].path], tmp_path / "pack")
+    write_pack([artefact.path for artefact in made[1:]], tmp_path / "pack", first=1)
+    unpack(archive((tmp_path / "pack").read_bytes()), made, made, target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
+
+
+def test_a_build_packs_its_image_first(
+    made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(plan: object, choices: SimpleNamespace) -> list[Artefact]:
+        aside = made[0].path.rename(tmp_path / "unfinished")
+        choices.on_product(aside)
+        aside.rename(made[0].path)
+        return made
+
+    monkeypatch.setattr(place, "build", build)
+    monkeypatch.setattr(place, "replace", lambda _, on_product: SimpleNamespace(on_product=on_product))
+    plan, choices = cast(Plan, None), cast(Choices, None)
+    assert place.build_packed(plan, choices, tmp_path / "pack") == made
+    unpack(archive((tmp_path / "pack").read_bytes()), made, made, target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
+
+
+def test_a_build_that_makes_nothing_packs_what_there_is(
+    made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "build", lambda *_: made)
+    monkeypatch.setattr(place, "replace", lambda *_, **__: None)
+    place.build_packed(cast(Plan, None), cast(Choices, None), tmp_path / "pack")
+    unpack(archive((tmp_path / "pack").read_bytes()), made, made, target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
 
 
 def test_zeros_do_not_travel(made: list[Artefact], tmp_path: Path) -> None:
