@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
-# Where images are built: Debian's tools, the `builder` package and the specs. Made by builder/engine/builder_image.py when one
-# of its inputs changed; nothing but a Debian mirror is needed. BASE is debian:trixie-slim or, where no registry
-# answers, the same thing made from the mirror (builder/engine/base_image.py).
+# Where images are built (stage `builder`) and booted (stage `boot`): Debian's tools, the `builder` package and the specs.
+# Made by builder/engine/builder_image.py when one of its inputs changed; nothing but a Debian mirror is needed. BASE is
+# debian:trixie-slim or, where no registry answers, the same thing made from the mirror (builder/engine/base_image.py).
 ARG BASE=debian:trixie-slim
-FROM ${BASE}
+FROM ${BASE} AS tools
 
 # Also on the images in between, so that those of a failed build can be found and removed.
 LABEL boardwright.image=builder
@@ -18,7 +18,7 @@ RUN apt-get update \
       xz-utils zip zstd \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 
-# The compiler comes and goes in one layer: a second stage would stay behind as an image without a name.
+# The compiler comes and goes in one layer: a stage of its own would stay behind as an image without a name.
 COPY builder/rootfs/redirect.c /usr/src/redirect.c
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends gcc libc6-dev \
@@ -27,9 +27,22 @@ RUN apt-get update \
  && apt-get purge --yes --auto-remove gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 
+ENV PYTHONPATH=/usr/lib/boardwright/python PYTHONUNBUFFERED=1
+WORKDIR /build
+
+FROM tools AS builder
 COPY builder /usr/lib/boardwright/python/builder
 COPY specs /usr/lib/boardwright/python/specs
 RUN python3 -m compileall -q /usr/lib/boardwright/python
 
-ENV PYTHONPATH=/usr/lib/boardwright/python PYTHONUNBUFFERED=1
-WORKDIR /build
+# Only for those who boot: QEMU and firmware. The code is copied after them, so that a change of it installs nothing. The
+# firmware of 64-bit Arm with Secure Boot goes: 64 MiB a file, and not used.
+FROM tools AS boot
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+      openssh-client opensbi ovmf qemu-efi-aarch64 qemu-system-arm qemu-system-riscv qemu-system-x86 \
+ && rm /usr/share/AAVMF/AAVMF_CODE.secboot*.fd /usr/share/AAVMF/*.ms.fd /usr/share/AAVMF/*.snakeoil.fd \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+COPY builder /usr/lib/boardwright/python/builder
+COPY specs /usr/lib/boardwright/python/specs
+RUN python3 -m compileall -q /usr/lib/boardwright/python

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The image that builds run in, made from Dockerfile.builder when one of its inputs changed.
+"""The images that builds and boots run in, stages of Dockerfile.builder, made when one of its inputs changed.
 
-Its tag is the digest of everything it is made from: the Dockerfile, the files of the `builder` package and of the
-specs, and the id of the base image. An image of that tag is used as it is; after a new one was made the older ones
+The one for boots has QEMU and firmware besides, and is made when a container boots something for the first time. The
+tag of each is the digest of everything it is made from: the Dockerfile, the files of the `builder` package and of
+the specs, and the id of the base image. An image of that tag is used as it is; after a new one was made the older ones
 are removed. The context is made in memory and holds only those files, so a stray file in the checkout changes nothing.
 """
 
@@ -26,11 +27,14 @@ from builder.engine.connect import engine_errors
 from builder.errors import MachineError, ToolError
 
 REPOSITORY = "boardwright-builder"
+BOOT_REPOSITORY = "boardwright-boot"
 LABEL = "boardwright.image=builder"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 LAST_LINES = 15
+UNFINISHED = "1h"
+"""How old an image without a name must be to be removed: a younger one may be a step of a build that runs now."""
 KEPT = 4
-"""How many builder images of other inputs stay."""
+"""How many images of other inputs stay, of each stage."""
 
 
 def make_builder_image(api: APIClient) -> str:
@@ -38,14 +42,23 @@ def make_builder_image(api: APIClient) -> str:
 
     Raises MachineError (no sources to build from, no base), DownloadError and ToolError (a step failed).
     """
+    return _make(api, REPOSITORY, "builder")
+
+
+def make_boot_image(api: APIClient) -> str:
+    """Return the name of the image that has QEMU too, built now if there is none; raises as make_builder_image."""
+    return _make(api, BOOT_REPOSITORY, "boot")
+
+
+def _make(api: APIClient, repository: str, stage: str) -> str:
     files = _find_inputs(Path(builder.__file__).resolve().parent)
     base = make_base(api)
-    name = f"{REPOSITORY}:{_digest(files, base)}"
-    with engine_errors("looking for the builder image"):
+    name = f"{repository}:{_digest(files, base)}"
+    with engine_errors(f"looking for the {stage} image"):
         try:
             api.inspect_image(name)  # type: ignore[no-untyped-call]
         except ImageNotFound:
-            _build(api, name, files, base)
+            _build(api, name, stage, files, base)
             _remove_older(api, name)
     return name
 
@@ -89,15 +102,16 @@ def _context(files: Mapping[str, bytes]) -> io.BytesIO:
     return stream
 
 
-def _build(api: APIClient, name: str, files: Mapping[str, bytes], base: Base) -> None:
-    with log.step("make the builder image"):
+def _build(api: APIClient, name: str, stage: str, files: Mapping[str, bytes], base: Base) -> None:
+    with log.step(f"make the {stage} image"):
         said: list[str] = []
-        for news in _start_build(api, name, files, base):
+        for news in _start_build(api, name, stage, files, base):
             if "error" in news:
                 tail = "\n".join(f"  | {text}" for text in said[-LAST_LINES:])
                 raise ToolError(
-                    f"the builder image could not be made: {str(news['error']).strip()}; its last lines:\n{tail}",
-                    hint=f"to see it again: docker build --build-arg BASE={base.name} --file Dockerfile.builder .",
+                    f"the {stage} image could not be made: {str(news['error']).strip()}; its last lines:\n{tail}",
+                    hint=f"to see it again: docker build --target {stage} --build-arg BASE={base.name} "
+                    "--file Dockerfile.builder .",
                 )
             for text in str(news.get("stream") or news.get("status") or "").splitlines():
                 if text.strip():
@@ -105,11 +119,14 @@ def _build(api: APIClient, name: str, files: Mapping[str, bytes], base: Base) ->
                     log.line(text)
 
 
-def _start_build(api: APIClient, name: str, files: Mapping[str, bytes], base: Base) -> Iterator[dict[str, Any]]:
+def _start_build(
+    api: APIClient, name: str, stage: str, files: Mapping[str, bytes], base: Base
+) -> Iterator[dict[str, Any]]:
     news: Iterator[dict[str, Any]] = api.build(
         fileobj=_context(files),
         custom_context=True,
         dockerfile="Dockerfile.builder",
+        target=stage,
         tag=name,
         buildargs={"BASE": base.name, **pass_proxies()},
         rm=True,
@@ -120,15 +137,15 @@ def _start_build(api: APIClient, name: str, files: Mapping[str, bytes], base: Ba
 
 
 def _remove_older(api: APIClient, name: str) -> None:
-    """Remove builder images of other inputs but the newest few, and what failed builds left.
+    """Remove images of the same stage and other inputs but the newest few, and what failed builds left.
 
     Another checkout may be about to start a container from one of those few; they share all layers but the last.
     """
-    others = sorted(api.images(name=REPOSITORY), key=lambda image: int(image["Created"]), reverse=True)
+    others = sorted(api.images(name=name.rpartition(":")[0]), key=lambda image: int(image["Created"]), reverse=True)
     tags = [tag for image in others for tag in image["RepoTags"] or () if tag != name]
     for tag in tags[KEPT:]:
         try:
             api.remove_image(tag)
         except APIError as error:
             log.note(f"{tag} stays for now: {error.explanation}")
-    api.prune_images(filters={"dangling": True, "label": LABEL})  # type: ignore[no-untyped-call]
+    api.prune_images(filters={"dangling": True, "label": LABEL, "until": UNFINISHED})  # type: ignore[no-untyped-call]

@@ -42,7 +42,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: APIClient) ->
 
 
 def _write_dockerfile(checkout: Path, step: str) -> None:
-    text = f"ARG BASE\nFROM ${{BASE}}\nLABEL boardwright.image=builder\n{step}\n"
+    text = f"ARG BASE\nFROM ${{BASE}} AS builder\nLABEL boardwright.image=builder\n{step}\n"
     (checkout / "Dockerfile.builder").write_text(text, encoding="utf-8")
 
 
