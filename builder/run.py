@@ -64,6 +64,8 @@ DEBIAN_PACKAGES = {
     "ssh-keygen": "openssh-client",
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-system-arm": "qemu-system-arm",
+    "qemu-system-riscv64": "qemu-system-misc",
 }
 """Debian package of each tool that is started; also what `doctor` looks for."""
 

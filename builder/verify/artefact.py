@@ -40,7 +40,12 @@ class Found:
     @property
     def name(self) -> str:
         """The name without what says how it is compressed."""
-        return re.sub(r"\.img(\.\w+)?$", "", self.path.name)
+        return name_of(self.path)
+
+
+def name_of(path: Path) -> str:
+    """Return the name of an image file without what says how it is compressed."""
+    return re.sub(r"\.img(\.\w+)?$", "", path.name)
 
 
 def find_artefact(wanted: str, output: Path) -> Path:

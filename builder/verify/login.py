@@ -21,7 +21,7 @@ class Login:
 
     user_data: Path
     key: Path
-    """Private ssh key; the public one is beside it."""
+    """Private ssh key; the public one is beside it. It is not there where another machine made it and keeps it."""
     user: str
     password: str
     """For the console; the image itself has none."""
@@ -31,9 +31,10 @@ class Login:
 
 
 def make_login(plan: Plan, directory: Path) -> Login:
-    """Make a key and a user-data file in `directory` that lets it in."""
+    """Make a key and a user-data file in `directory` that lets it in. A public key `id.pub` that is there is used."""
     key = directory / "id"
-    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "boardwright", "-f", key])
+    if not key.with_suffix(".pub").exists():
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "boardwright", "-f", key])
     login = Login(
         user_data=directory / "user-data",
         key=key,

@@ -12,9 +12,10 @@ from pathlib import Path
 from builder import log
 from builder.errors import ToolError
 from builder.plan.user_data import check_user_data
-from builder.verify.artefact import opened
+from builder.verify.artefact import Found, opened
 from builder.verify.check import Wish, make_task, open_scratch
 from builder.verify.login import Login, make_login
+from builder.verify.qemu.command import LOOPBACK
 from builder.verify.qemu.machine import Machine, prepare, use_console
 
 
@@ -29,16 +30,26 @@ class Seat:
     @property
     def ssh(self) -> str:
         """The command line that logs in."""
-        words = ["ssh", "-p", str(self.machine.ssh_port)]
-        words += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-        words += ["-i", str(self.login.key), f"{self.login.user}@127.0.0.1"] if self.login else ["127.0.0.1"]
-        return shlex.join(words)
+        login = self.login
+        return render_ssh(self.machine.ssh_port, login.user if login else "", login.key if login else None)
 
     def use(self) -> None:
         """Give the terminal to the console until the machine is off; ToolError when QEMU ends badly."""
-        code = use_console(self.machine)
-        if code:
-            raise ToolError(f"QEMU ended with exit code {code}", hint="what it said is above")
+        check_exit(use_console(self.machine))
+
+
+def check_exit(code: int) -> None:
+    """Raise ToolError unless QEMU ended well."""
+    if code:
+        raise ToolError(f"QEMU ended with exit code {code}", hint="what it said is above")
+
+
+def render_ssh(port: int, user: str, key: Path | None, *, jump: str = "") -> str:
+    """Return the command line that logs in at a port of this machine, or of `jump` by way of it."""
+    words = ["ssh", *(["-J", jump] if jump else []), "-p", str(port)]
+    words += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+    words += ["-i", str(key)] if key else []
+    return shlex.join([*words, f"{user}@127.0.0.1" if user else "127.0.0.1"])
 
 
 @contextmanager
@@ -52,12 +63,31 @@ def opened_seat(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> It
     if wish.user_data:
         check_user_data(wish.user_data)
     with open_scratch(state, "boot") as scratch, opened(path, scratch) as found:
-        plan = make_task(found, wish, scratch).make_plan()
-        login = None if wish.user_data else make_login(plan, scratch)
-        with log.step(f"a card with a copy of {path.name}"):
-            data = login.user_data if login else wish.user_data
-            machine = prepare(plan, found.raw, work=scratch, user_data=data, interactive=True, ssh_port=ssh_port)
-        if login:
-            log.note(f"user on the console: {login.user}, password {login.password}")
-        log.note("Ctrl-a x ends the machine, Ctrl-a h says what else; so does sudo poweroff")
-        yield Seat(machine, login)
+        yield _make_seat(found, wish, scratch, ssh_port=ssh_port, ssh_address=LOOPBACK)
+
+
+def prepare_seat(path: Path, wish: Wish, state: Path, directory: Path, *, ssh_port: int) -> Seat:
+    """Return a machine whose files are in `directory` and stay there, for another process to start. Its port is open
+    on every address: in a container the Engine decides who reaches it. Raises as `opened_seat` does."""
+    with open_scratch(state, "boot") as scratch, opened(path, scratch) as found:
+        return _make_seat(found, wish, directory, ssh_port=ssh_port, ssh_address="0.0.0.0")  # noqa: S104 - as it says
+
+
+def _make_seat(found: Found, wish: Wish, directory: Path, *, ssh_port: int, ssh_address: str) -> Seat:
+    plan = make_task(found, wish, directory).make_plan()
+    directory.mkdir(parents=True, exist_ok=True)
+    login = None if wish.user_data else make_login(plan, directory)
+    with log.step(f"a card with a copy of {found.path.name}"):
+        machine = prepare(
+            plan,
+            found.raw,
+            work=directory,
+            user_data=login.user_data if login else wish.user_data,
+            interactive=True,
+            ssh_port=ssh_port,
+            ssh_address=ssh_address,
+        )
+    if login:
+        log.note(f"user on the console: {login.user}, password {login.password}")
+    log.note("Ctrl-a x ends the machine, Ctrl-a h says what else; so does sudo poweroff")
+    return Seat(machine, login)

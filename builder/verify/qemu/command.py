@@ -36,6 +36,8 @@ UEFI = {
     ),
 }
 
+UEFI_PACKAGES = {Architecture.AMD64: "ovmf", Architecture.ARM64: "qemu-efi-aarch64"}
+
 # What the system writes reaches this machine's page cache at once, where it outlives a killed QEMU; what it asks to
 # be flushed is not waited for.
 DISKS: Mapping[str, Callable[[Path], list[str]]] = {
@@ -47,19 +49,29 @@ DISKS: Mapping[str, Callable[[Path], list[str]]] = {
 }
 LOADERS = {Architecture.RISCV64: "-kernel"}
 """The option that takes a U-Boot: a virtual RISC-V machine starts it from OpenSBI, others have it as their firmware."""
-NETWORKS: Mapping[str, Callable[[int], list[str]]] = {
-    "virtio": lambda port: [*_router(port), "-device", "virtio-net-pci,netdev=net,romfile="],
+NETWORKS: Mapping[str, Callable[[str], list[str]]] = {
+    # The part of QEMU's router that lets ssh in → options.
+    "virtio": lambda forward: [*_router(forward), "-device", "virtio-net-pci,netdev=net,romfile="],
     # Linux calls a USB adapter eth0 only if its address is of a maker; this one is of the Raspberry Pi Foundation.
-    "usb": lambda port: [*_router(port), "-device", "usb-net,netdev=net,mac=b8:27:eb:00:00:01"],
-    "onboard": lambda port: ["-nic", f"user,{_forward(port)}"],
+    "usb": lambda forward: [*_router(forward), "-device", "usb-net,netdev=net,mac=b8:27:eb:00:00:01"],
+    "onboard": lambda forward: ["-nic", f"user,{forward}"],
 }
+LOOPBACK = "127.0.0.1"
 
 
 def make_command(
-    plan: Plan, card: Path, *, work: Path, console: Path, ssh_port: int, interactive: bool = False
+    plan: Plan,
+    card: Path,
+    *,
+    work: Path,
+    console: Path,
+    ssh_port: int,
+    ssh_address: str = LOOPBACK,
+    interactive: bool = False,
 ) -> list[str]:
     """Return program and arguments that start a card; MachineError when the recipe has no `qemu`.
 
+    ssh_address  the address of this machine at whose `ssh_port` the system's port 22 is reached
     interactive  the serial console and QEMU's monitor (Ctrl-a c) are on the terminal, and in the log
     """
     qemu, architecture = plan.recipe.qemu, plan.recipe.architecture
@@ -72,7 +84,7 @@ def make_command(
         *_machine(architecture, qemu),
         *FIRMWARE[qemu.firmware](plan, qemu, card, work),
         *DISKS[qemu.disk](card),
-        *NETWORKS[qemu.network](ssh_port),
+        *NETWORKS[qemu.network](f"hostfwd=tcp:{ssh_address}:{ssh_port}-:22"),
         *_console(qemu, console, interactive=interactive),
         *("-display", "none"),
     ]
@@ -103,17 +115,24 @@ def _want_kvm(architecture: Architecture) -> bool:
 
 def _uefi(plan: Plan, _: Qemu, __: Path, work: Path) -> list[str]:
     architecture = plan.recipe.architecture
-    for code, variables in UEFI.get(architecture, ()):
-        if Path(code).is_file() and Path(variables).is_file():
-            own = work / "uefi-variables.fd"
-            shutil.copyfile(variables, own)
-            return [
-                *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
-                *("-drive", f"if=pflash,format=raw,unit=1,file={_quote(own)}"),
-            ]
-    raise MachineError(
-        f"no UEFI firmware for {architecture} on this machine", hint="apt-get install ovmf qemu-efi-aarch64"
-    )
+    firmware = find_uefi(architecture)
+    if firmware is None:
+        raise MachineError(
+            f"no UEFI firmware for {architecture} on this machine", hint="apt-get install ovmf qemu-efi-aarch64"
+        )
+    code, variables = firmware
+    own = work / "uefi-variables.fd"
+    shutil.copyfile(variables, own)
+    return [
+        *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
+        *("-drive", f"if=pflash,format=raw,unit=1,file={_quote(own)}"),
+    ]
+
+
+def find_uefi(architecture: Architecture) -> tuple[str, str] | None:
+    """Return the files of UEFI's code and variables for an architecture; None where this machine has none."""
+    pairs = UEFI.get(architecture, ())
+    return next((pair for pair in pairs if all(Path(file).is_file() for file in pair)), None)
 
 
 def _kernel(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
@@ -150,12 +169,8 @@ def _console(qemu: Qemu, log: Path, *, interactive: bool) -> list[str]:
     return ["-chardev", chardev, *nowhere, "-serial", "chardev:console", "-monitor", "none"]
 
 
-def _router(ssh_port: int) -> list[str]:
-    return ["-netdev", f"user,id=net,{_forward(ssh_port)}"]
-
-
-def _forward(ssh_port: int) -> str:
-    return f"hostfwd=tcp:127.0.0.1:{ssh_port}-:22"
+def _router(forward: str) -> list[str]:
+    return ["-netdev", f"user,id=net,{forward}"]
 
 
 def _quote(path: Path) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from builder.plan.model import Plan
 from builder.run import attach, running
 from builder.verify.qemu.card import make_card
-from builder.verify.qemu.command import make_command
+from builder.verify.qemu.command import LOOPBACK, make_command
 
 TAIL = 25
 END_S = 30.0
@@ -78,13 +78,28 @@ def started(plan: Plan, image: Path, *, work: Path, user_data: Path | None = Non
 
 
 def prepare(
-    plan: Plan, image: Path, *, work: Path, user_data: Path | None = None, interactive: bool = False, ssh_port: int = 0
+    plan: Plan,
+    image: Path,
+    *,
+    work: Path,
+    user_data: Path | None = None,
+    interactive: bool = False,
+    ssh_port: int = 0,
+    ssh_address: str = LOOPBACK,
 ) -> Machine:
     """Return a machine that is not switched on yet: its card is made, its command line decided."""
     work.mkdir(parents=True, exist_ok=True)
     port, console = ssh_port or _free_port(), work / "console.log"
     card = make_card(image, plan, work, user_data=user_data)
-    argv = make_command(plan, card, work=work, console=console, ssh_port=port, interactive=interactive)
+    argv = make_command(
+        plan,
+        card,
+        work=work,
+        console=console,
+        ssh_port=port,
+        ssh_address=ssh_address,
+        interactive=interactive,
+    )
     return Machine(tuple(argv), str(console), port)
 
 

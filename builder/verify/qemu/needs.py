@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""The programs and firmware that reading or booting an image needs, and which of them this machine lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.errors import MachineError
+from builder.recipe.model import Architecture, Recipe
+from builder.recipe.qemu import Qemu
+from builder.run import DEBIAN_PACKAGES, find_tool, run
+from builder.verify.qemu.command import PROGRAMS, UEFI_PACKAGES, find_uefi
+
+CARD = ("sfdisk", "debugfs", "mtype", "mcopy")
+"""What finds out which board an image is for, and makes a card of it."""
+SPECS = (*CARD, "dumpe2fs", "e2fsck", "mdir", "fsck.vfat", "zstd")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that is missing here."""
+
+    name: str
+    """As an error names it."""
+    package: str = ""
+    """The Debian package that has it; empty where none of this machine's can."""
+
+
+def find_missing_for_boot(path: Path, recipe: Recipe | None, *, login: bool) -> tuple[Need, ...]:
+    """Return what `boot` lacks here.
+
+    path    the image file; a compressed one needs a program to unpack it
+    recipe  the board's; None where it is not known before the image is read
+    login   whether a key is made
+    """
+    unpacker = ["zstd"] if path.suffix == ".zst" else []
+    tools = [*CARD, *unpacker, *(["ssh-keygen"] if login else [])]
+    return (*_find_missing(tools), *_find_missing_qemu(recipe))
+
+
+def find_missing_for_specs(recipe: Recipe | None, *, boot: bool) -> tuple[Need, ...]:
+    """Return what `verify` lacks here, with `boot` for the level booted too."""
+    if not boot:
+        return _find_missing(SPECS)
+    return (*_find_missing([*SPECS, "ssh", "ssh-keygen"]), *_find_missing_qemu(recipe))
+
+
+def _find_missing(tools: Iterable[str]) -> tuple[Need, ...]:
+    return tuple(Need(tool, DEBIAN_PACKAGES[tool]) for tool in tools if not _has(tool))
+
+
+def _find_missing_qemu(recipe: Recipe | None) -> tuple[Need, ...]:
+    """A board that is not known yet may be for any QEMU that is here; one that has no `qemu` needs none."""
+    if recipe is None:
+        programs = dict.fromkeys(PROGRAMS.values())
+        return () if any(map(_has, programs)) else _find_missing(programs)
+    if recipe.qemu is None:
+        return ()
+    return (*_find_missing_machine(recipe.architecture, recipe.qemu), *_find_missing_firmware(recipe))
+
+
+def _find_missing_machine(architecture: Architecture, qemu: Qemu) -> tuple[Need, ...]:
+    program = PROGRAMS[architecture]
+    if missing := _find_missing([program]):
+        return missing
+    known = {line.split()[0] for line in run([program, "-machine", "help"]).stdout.splitlines() if line.strip()}
+    return () if qemu.machine in known else (Need(f"the machine {qemu.machine} in {program}"),)
+
+
+def _find_missing_firmware(recipe: Recipe) -> tuple[Need, ...]:
+    if recipe.qemu is None or recipe.qemu.firmware != "uefi" or find_uefi(recipe.architecture):
+        return ()
+    return (Need(f"UEFI firmware for {recipe.architecture}", UEFI_PACKAGES.get(recipe.architecture, "")),)
+
+
+def _has(tool: str) -> bool:
+    try:
+        return bool(find_tool(tool))
+    except MachineError:
+        return False
