@@ -23,6 +23,12 @@ def may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
+def can_install(package: str) -> bool:
+    """Return whether this machine's APT has a package of that name, as it last looked."""
+    policy = run(["apt-cache", "policy", package]).stdout
+    return "Candidate:" in policy and "Candidate: (none)" not in policy
+
+
 def install_packages(packages: Collection[str], *, why: str) -> None:
     """Install packages with apt-get, after a note that names them; `why` starts the note.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A shell in the rootfs of a board's last build, in a container, joined to this terminal.
+"""A program in a container joined to this terminal, for one a shell in the rootfs of a board's last build.
 
 With a terminal on both sides the bytes go through as they are and the container follows its size; without one,
 stdin is piped in and stdout and stderr stay apart, so that scripts work too. The terminal gets its mode back.
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
 import termios
 import threading
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def open_shell(board: str, *, boards: Path, state: Path, options: tuple[str, ...
         give_back_leftovers(api, state)
         with open_journal(state, board, releasers(api)) as journal:
             job = make_job(image, board, argv, journal.path, volume=volume)
-            job = replace(job, stdin=True, tty=_is_terminal(), loop=False, environment=_terminal_environment())
+            job = replace(job, stdin=True, tty=is_terminal(), loop=False, environment=_terminal_environment())
             with journal.holding("container", job.name):
                 return _talk(api, job, boards)
 
@@ -57,17 +57,45 @@ def _talk(api: APIClient, job: Job, boards: Path) -> int:
     put_inputs(api, job.name, {BOARDS: boards})
     with engine_errors("talking to the container"):
         stream = api.attach_socket(job.name, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-        connection: socket.socket = getattr(stream, "_sock", stream)
-        connection.settimeout(None)
-        with connection, _raw_terminal(job.tty), _following_size(lambda: _resize(api, job)), _feeding(connection):
-            api.start(job.name)
-            _resize(api, job)
-            for number, data in frames_iter(connection, job.tty):  # type: ignore[no-untyped-call]
-                _write(STDERR if number == STDERR else STDOUT, data)
+        start = partial(api.start, job.name)
+        _join(stream, tty=job.tty, start=start, resize=partial(api.resize, job.name))
         return int(api.wait(job.name)["StatusCode"])
 
 
-def _is_terminal() -> bool:
+def run_attached(api: APIClient, container: str, argv: Sequence[str]) -> int:
+    """Run one more program in a running container, joined to this terminal, and return its exit code."""
+    tty = is_terminal()
+    with engine_errors("talking to the container"):
+        made = api.exec_create(container, list(argv), stdin=True, tty=tty)["Id"]
+        stream = api.exec_start(made, tty=tty, socket=True)
+        _join(stream, tty=tty, start=lambda: None, resize=partial(api.exec_resize, made))
+        return int(api.exec_inspect(made)["ExitCode"])
+
+
+def _join(stream: Any, *, tty: bool, start: Callable[[], Any], resize: Callable[..., Any]) -> None:
+    """Pass on what is typed here and what the other side writes, until it ends.
+
+    start   lets the program begin, where that waits until somebody listens
+    resize  tells its terminal the size of ours, as `height` and `width`
+    """
+
+    def follow_size() -> None:
+        if tty:
+            size = os.get_terminal_size(STDOUT)  # Not shutil's: $COLUMNS stays what it was.
+            with suppress(APIError):  # It has ended already.
+                resize(height=size.lines, width=size.columns)
+
+    connection: socket.socket = getattr(stream, "_sock", stream)
+    connection.settimeout(None)
+    with connection, _raw_terminal(tty), _following_size(follow_size), _feeding(connection):
+        start()
+        follow_size()
+        for number, data in frames_iter(connection, tty):  # type: ignore[no-untyped-call]
+            _write(STDERR if number == STDERR else STDOUT, data)
+
+
+def is_terminal() -> bool:
+    """Say whether a person sits at both ends of this process."""
     return os.isatty(STDIN) and os.isatty(STDOUT)
 
 
@@ -104,13 +132,6 @@ def _following_size(resize: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGWINCH, before)
-
-
-def _resize(api: APIClient, job: Job) -> None:
-    if job.tty:
-        size = shutil.get_terminal_size()
-        with suppress(APIError):  # It has ended already.
-            api.resize(job.name, height=size.lines, width=size.columns)
 
 
 @contextmanager

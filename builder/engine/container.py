@@ -4,7 +4,7 @@
 It has what mounts, loop devices and a private binfmt_misc need, and no more: SYS_ADMIN without seccomp and AppArmor
 filters, a whole /proc, the loop devices. It is not privileged (that fails where the Engine lacks a capability, and
 gives every device away), and nothing of the host is mounted into it, so that the Engine may be on another machine.
-State that outlives it (rooms, journals, caches) is in a named volume.
+State that outlives it (rooms, journals, caches) is in a named volume. One that boots an image has none of all that.
 
 A container is entered in this machine's journal before it is made. Its labels name that journal, so that `doctor`
 can tell one whose owner is dead from one at work, and ours from another machine's on the same Engine.
@@ -52,6 +52,7 @@ class Job:
     argv: tuple[str, ...]
     labels: Mapping[str, str]
     volume: str = VOLUME
+    """Named volume of the Engine for what outlives the container; none where it is empty."""
     environment: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
     """Names of hosts that only this container knows, each as NAME:ADDRESS."""
@@ -59,6 +60,12 @@ class Job:
     tty: bool = False
     loop: bool = True
     """Whether the Engine's machine has loop devices."""
+    mounts: bool = True
+    """Whether it may mount, as builds must; else it may do less than Docker's containers usually may."""
+    stop_signal: str = "SIGTERM"
+    """What ends it in order; a program that does not listen must be killed."""
+    ports: Mapping[int, int] = field(default_factory=dict)
+    """Its ports that the loopback interface of the Engine's machine has too, with the port there; 0: a free one."""
 
 
 def make_job(image: str, board: str, argv: tuple[str, ...], journal: Path, *, volume: str = VOLUME) -> Job:
@@ -147,23 +154,35 @@ def _config(job: Job) -> dict[str, Any]:
         "Cmd": list(job.argv),
         "Env": [f"{name}={value}" for name, value in {**pass_proxies(), **job.environment}.items()],
         "Labels": dict(job.labels),
+        "StopSignal": job.stop_signal,
         "Tty": job.tty,
         "OpenStdin": job.stdin,
         "StdinOnce": job.stdin,
         "AttachStdin": job.stdin,
         "AttachStdout": True,
         "AttachStderr": True,
+        "ExposedPorts": {f"{port}/tcp": {} for port in job.ports},
         "HostConfig": {
-            "CapAdd": ["SYS_ADMIN"],
-            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
-            # The command line's `systempaths=unconfined`: the kernel refuses a fresh /proc while parts are masked.
-            "MaskedPaths": [],
-            "ReadonlyPaths": [],
-            "Devices": [_device(LOOP_CONTROL)] if job.loop else [],
-            "DeviceCgroupRules": ["b 7:* rmw"],
+            **(_mounting(job) if job.mounts else {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]}),
             "ExtraHosts": list(job.hosts),
-            "Mounts": [{"Type": "volume", "Source": job.volume, "Target": STATE}],
+            "Mounts": [{"Type": "volume", "Source": job.volume, "Target": STATE}] if job.volume else [],
+            "PortBindings": {
+                f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(outside)}]
+                for port, outside in job.ports.items()
+            },
         },
+    }
+
+
+def _mounting(job: Job) -> dict[str, Any]:
+    return {
+        "CapAdd": ["SYS_ADMIN"],
+        "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
+        # The command line's `systempaths=unconfined`: the kernel refuses a fresh /proc while parts are masked.
+        "MaskedPaths": [],
+        "ReadonlyPaths": [],
+        "Devices": [_device(LOOP_CONTROL)] if job.loop else [],
+        "DeviceCgroupRules": ["b 7:* rmw"],
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +35,7 @@ from builder.engine.container import (
 )
 from builder.engine.layer import find_layer
 from builder.engine.pack import REQUEST as PACK_REQUEST
+from builder.engine.put_image import put_image
 from builder.engine.story import Story
 from builder.engine.transfer import (
     BOARDS,
@@ -118,21 +119,40 @@ def _find_id(api: APIClient, image: str) -> str:
 
 @contextmanager
 def started(
-    api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journal, secrets: Mapping[str, bytes] | None = None
+    api: APIClient,
+    job: Job,
+    inputs: Mapping[str, Path],
+    journal: Journal,
+    secrets: Mapping[str, bytes] | None = None,
+    *,
+    image: Mapping[str, Path] | None = None,
 ) -> Iterator[Pieces]:
-    """Start a container and yield what it says, piece by piece until None; it is removed at the end."""
-    with created(api, job, inputs, journal, secrets):
+    """Start a container and yield what it writes, piece by piece until None; it is removed at the end.
+
+    inputs   small files and directories of this machine by their place in the container
+    secrets  content of files there
+    image    large files by their place, sent without their holes
+    """
+    with created(api, job, inputs, journal, secrets, image=image):
         yield start(api, job)
 
 
 @contextmanager
 def created(
-    api: APIClient, job: Job, inputs: Mapping[str, Path], journal: Journal, secrets: Mapping[str, bytes] | None = None
+    api: APIClient,
+    job: Job,
+    inputs: Mapping[str, Path],
+    journal: Journal,
+    secrets: Mapping[str, bytes] | None = None,
+    *,
+    image: Mapping[str, Path] | None = None,
 ) -> Iterator[None]:
-    """Make a container with its inputs, not yet running; it is removed at the end."""
+    """Make a container with its inputs, not yet running; it is removed at the end. See `started`."""
     with journal.holding("container", job.name):
         create(api, job)
         put_inputs(api, job.name, inputs)
+        for place, source in (image or {}).items():
+            put_image(api, job.name, place, source)
         if secrets:
             put_secrets(api, job.name, secrets)
         yield
@@ -152,9 +172,9 @@ def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcom
             layer = find_layer(api, job.name, BOARDS)
             if layer is None:
                 put_secrets(api, job.name, {str(PACK_REQUEST): b""})
-            story = _follow(api, job.name, start(api, job))
+            story = follow(api, job.name, start(api, job))
             try:
-                _check_end(api, job.name, story)
+                check_end(api, job.name, story)
             except BoardwrightError as error:
                 _bring_log(api, job.name, request, error)
                 raise
@@ -211,9 +231,22 @@ def _place(option: str) -> str:
     return f"/build/inputs/{option.strip('-')}"
 
 
+@contextmanager
+def listen_to_program(api: APIClient, name: str, argv: Sequence[str]) -> Iterator[tuple[Pieces, Callable[[], int]]]:
+    """Run one more program in a running container; yield what it says, and what asks for its exit code afterwards."""
+    with engine_errors("starting a program in the container"):
+        made = api.exec_create(name, list(argv))["Id"]
+        pieces = _read(api.exec_start(made, stream=True, demux=True))
+        yield pieces, lambda: int(api.exec_inspect(made)["ExitCode"])
+
+
 def _listen(api: APIClient, name: str) -> Pieces:
-    """Attach now, read in a thread: so no word is lost, and ^C reaches a main thread that waits on a queue."""
-    stream = api.attach(name, stream=True, demux=True)
+    """Attach before the container starts, so that no word is lost."""
+    return _read(api.attach(name, stream=True, demux=True))
+
+
+def _read(stream: Iterable[tuple[bytes | None, bytes | None]]) -> Pieces:
+    """Read in a thread, so that ^C reaches a main thread that waits on a queue."""
     pieces: Pieces = SimpleQueue()
 
     def pass_on() -> None:
@@ -229,25 +262,25 @@ def _listen(api: APIClient, name: str) -> Pieces:
     return pieces
 
 
-def _follow(api: APIClient, name: str, pieces: Pieces) -> Story:
-    """Show the story to its end; raise Interrupted if it was stopped from here."""
-    story, interrupts = Story(), 0
+def follow(api: APIClient, name: str, pieces: Pieces, *, what: str = "build") -> Story:
+    """Show the story of `what` to its end; raise Interrupted if it was stopped from here."""
+    story, interrupts = Story(f"the {what}'s container"), 0
     with queued(pieces.put):
         while piece := pieces.get():
             if isinstance(piece, tuple):
                 story.hear(*piece)
             else:
                 interrupts += 1
-                _stop(api, name, kill=interrupts > 1)
+                _stop(api, name, what, kill=interrupts > 1)
     story.end()
     if interrupts:
         raise Interrupted("stopped; the container is gone")
     return story
 
 
-def _stop(api: APIClient, name: str, *, kill: bool) -> None:
-    """Stop the build from a thread, so that what it says while it stops is still shown."""
-    log.note("killing the build" if kill else "stopping the build; ^C again kills it")
+def _stop(api: APIClient, name: str, what: str, *, kill: bool) -> None:
+    """Stop it from a thread, so that what it says while it stops is still shown."""
+    log.note(f"killing the {what}" if kill else f"stopping the {what}; ^C again kills it")
 
     def stop() -> None:
         try:
@@ -261,9 +294,9 @@ def _stop(api: APIClient, name: str, *, kill: bool) -> None:
     threading.Thread(target=stop, daemon=True).start()
 
 
-def _check_end(api: APIClient, name: str, story: Story) -> None:
-    """Raise the error of a build that did not end well."""
-    with engine_errors("asking how the build ended"):
+def check_end(api: APIClient, name: str, story: Story) -> None:
+    """Raise the error of a command that did not end well."""
+    with engine_errors("asking how the command in the container ended"):
         try:
             code = int(api.wait(name)["StatusCode"])
             out_of_memory = bool(api.inspect_container(name)["State"].get("OOMKilled"))

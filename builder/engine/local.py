@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from builder.cache import in_use
-from builder.engine.apt import install_packages
+from builder.engine.apt import can_install, install_packages
 from builder.errors import MachineError
 from builder.plan.model import Plan
 from builder.recipe.model import Architecture
@@ -55,9 +55,7 @@ def _find_qemu_package(architecture: Architecture) -> list[str]:
     try:
         emulate.find_qemu(architecture)
     except MachineError:
-        policy = run(["apt-cache", "policy", "qemu-user-static"]).stdout
-        real = "Candidate:" in policy and "Candidate: (none)" not in policy
-        return ["qemu-user-static" if real else "qemu-user"]
+        return ["qemu-user-static" if can_install("qemu-user-static") else "qemu-user"]
     return []
 
 

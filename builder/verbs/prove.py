@@ -10,6 +10,9 @@ from typing import Annotated
 import typer
 
 from builder import log
+from builder.engine.boot import opened_seat_in_docker, verify_in_docker
+from builder.engine.connect import Wanted
+from builder.engine.tools import choose_tools, guess_recipe
 from builder.errors import RecipeError
 from builder.options import (
     BOARDS,
@@ -18,6 +21,8 @@ from builder.options import (
     AsBoard,
     Boards,
     Boot,
+    Engine,
+    EngineName,
     Host,
     Identity,
     ImageOrBoard,
@@ -36,9 +41,10 @@ from builder.rootfs import emulation as emulate
 from builder.session import print_table, telling
 from builder.verbs.wish import make_wish
 from builder.verify.artefact import find_artefact
-from builder.verify.check import verify_artefact
+from builder.verify.check import Wish, verify_artefact
+from builder.verify.qemu.needs import find_missing_for_boot, find_missing_for_specs
 from builder.verify.report import Report, as_data, check_report, render_report
-from builder.verify.seat import opened_seat
+from builder.verify.seat import Seat, opened_seat, prepare_seat
 
 MINISIGN_LINE = 56
 """Letters of a public key of minisign."""
@@ -59,6 +65,12 @@ Key = Annotated[
     ),
 ]
 
+Prepare = Annotated[
+    Path | None,
+    typer.Option("--prepare", hidden=True, help="Only make the machine, in that directory, and say how it starts."),
+]
+HiddenJson = Annotated[bool, typer.Option("--json", hidden=True, help="With --prepare: say it to a program.")]
+
 
 def verify(
     image: ImageOrBoard = "",
@@ -70,6 +82,7 @@ def verify(
     only: Only = "",
     report: ReportDirectory = None,
     user_data: UserData = None,
+    engine: Engine = EngineName.AUTO,
     release: ReleasePlace = "",
     key: Key = "",
     output: Output = DIST,
@@ -89,9 +102,21 @@ def verify(
         if boot and host:
             raise RecipeError("--boot and --host name two systems to ask", hint="give one of them")
         wish = replace(wish, boot=boot, host=host, identity=identity, enter=_enter)
-        found = verify_artefact(find_artefact(image, output), wish, state.resolve())
+        found = _verify(find_artefact(image, output), wish, state.resolve(), engine.value)
         _show_report(found, json=json)
         check_report(found)
+
+
+def _verify(path: Path, wish: Wish, state: Path, engine: Wanted) -> Report:
+    """Run the specs where their tools are; a real board is always asked from here, where its key is."""
+    if wish.host:
+        if engine == "docker":
+            raise RecipeError("--host asks a board from this machine; expected --engine auto or local")
+        return verify_artefact(path, wish, state)
+    recipe = guess_recipe(path, wish.board, wish.boards)
+    if choose_tools(engine, find_missing_for_specs(recipe, boot=wish.boot)) == "docker":
+        return verify_in_docker(path, wish, state)
+    return verify_artefact(path, wish, state)
 
 
 def _verify_release(place: str, key: str, state: Path, *, json: bool) -> None:
@@ -134,16 +159,32 @@ def boot(
     board: AsBoard = "",
     ssh_port: SshPort = 0,
     user_data: UserData = None,
+    engine: Engine = EngineName.AUTO,
     output: Output = DIST,
     boards: Boards = BOARDS,
     state: State = STATE,
+    prepare: Prepare = None,
+    json: HiddenJson = False,
 ) -> None:
     """Boot a copy of an image in QEMU, its console on this terminal. Nothing of the copy is kept."""
-    with telling(json=False):
+    with telling(json=json):
         wish = make_wish(boards, board, level=LevelName.OFFLINE, only="", report=None, user_data=user_data)
-        with opened_seat(find_artefact(image, output), wish, state.resolve(), ssh_port=ssh_port) as seat:
+        path = find_artefact(image, output)
+        if prepare:
+            _show_machine(prepare_seat(path, wish, state.resolve(), prepare, ssh_port=ssh_port))
+            return
+        recipe = guess_recipe(path, board, wish.boards)
+        missing = find_missing_for_boot(path, recipe, login=user_data is None)
+        open_seat = opened_seat_in_docker if choose_tools(engine.value, missing) == "docker" else opened_seat
+        with open_seat(path, wish, state.resolve(), ssh_port=ssh_port) as seat:
             print(seat.ssh, flush=True)
             seat.use()
+
+
+def _show_machine(seat: Seat) -> None:
+    """Tell the program outside the container how the machine that was made is started, and who may log in."""
+    data = {"argv": seat.machine.argv, "user": seat.login.user if seat.login else ""}
+    log.emit(log.Event("result", "a machine that can be started", data))
 
 
 def _enter(tree: Path, architecture: str) -> list[str]:

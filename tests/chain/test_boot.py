@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from builder.engine.connect import open_engine
+from builder.engine.container import find_orphans
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.verify.bench import Reach, Running, opened_bench
@@ -89,6 +93,25 @@ def test_a_kernel_upgrade_keeps_a_system_with_uefi_starting(machine: tuple[Machi
         opened_bench(Running(reach, login.hostname, running), tmp_path) as bench,
     ):
         upgrade_kernel(bench, shelf, "amd64", "/boot/efi/loader/entries/*.conf")
+
+
+def test_a_container_boots_an_image_and_lets_ssh_in(qemu_amd64: Built, tmp_path: Path) -> None:
+    words = ["-m", "builder", "boot", str(qemu_amd64.file(".img")), "--engine", "docker", "--state", str(tmp_path)]
+    terminal = pexpect.spawn(
+        sys.executable, words, cwd=str(ROOT), timeout=900, encoding="utf-8", codec_errors="replace"
+    )
+    terminal.expect(r"ssh -p \d+ .*pirate@127\.0\.0\.1")
+    ssh = shlex.split(str(terminal.after))
+    terminal.expect("login:")
+    answer = subprocess.run([*ssh, "uname -m"], capture_output=True, text=True, check=False)
+    assert answer.stdout == "x86_64\n", answer.stderr
+    terminal.send("\x01x")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert not list(tmp_path.glob("*/*"))
+    with open_engine() as api:
+        assert not find_orphans(api, tmp_path)
 
 
 def test_an_image_boots_on_a_terminal_and_leaves_nothing(qemu_amd64: Built, tmp_path: Path) -> None:

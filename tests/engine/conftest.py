@@ -14,7 +14,7 @@ from docker import APIClient
 from docker.errors import NotFound
 
 from builder import log
-from builder.engine import console, docker, inside
+from builder.engine import boot, console, docker, inside
 from builder.engine.connect import open_engine
 from builder.engine.docker import Request
 from builder.errors import MachineError
@@ -70,8 +70,9 @@ def stub_image(api: APIClient, builder_image: str) -> Iterator[str]:
 
 @pytest.fixture
 def stub(stub_image: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    for module in (docker, console, inside):
+    for module in (docker, console, inside, boot):
         monkeypatch.setattr(module, "make_builder_image", lambda _: stub_image)
+    monkeypatch.setattr(boot, "make_boot_image", lambda _: stub_image)
     return stub_image
 
 
