@@ -74,7 +74,7 @@ def install_packages(
     archive has no such package), SpaceError, ToolError (a package failed to configure).
     """
     result = run(
-        emulate.command(emulation, _mmdebstrap(plan, names, emulation, supplies, target), rootfs=target),
+        emulate.command(emulation, _mmdebstrap(plan, names, emulation, supplies, target), rootfs=target, syncs=False),
         env={"SOURCE_DATE_EPOCH": str(epoch)},
         ok=range(256),
         log_file=log_file,

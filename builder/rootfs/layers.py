@@ -78,7 +78,7 @@ class Site:
         """Run programs of the tree in it."""
         for command in commands:
             run(
-                emulate.command(self.emulation, command.argv, rootfs=tree, chroot=True),
+                emulate.command(self.emulation, command.argv, rootfs=tree, chroot=True, syncs=False),
                 env={"SOURCE_DATE_EPOCH": str(epoch), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(command.env)},
                 log_file=self.workspace.log_file,
                 name=command.name or command.argv[0],

@@ -41,6 +41,7 @@ PACKAGES = (
 
 # Of these packages only the named programs: the others report the architecture, or ask NSS or PAM.
 ONLY = {
+    "apt": {"apt-extracttemplates"},  # which dpkg-preconfigure starts: 8 s of the emulator for each layer
     "dpkg": {
         *("dpkg", "dpkg-deb", "dpkg-divert", "dpkg-query", "dpkg-split", "dpkg-statoverride", "dpkg-trigger"),
         "update-alternatives",
@@ -285,11 +286,12 @@ def _teach_architecture(tree: Path, native: str, foreign: str) -> None:
     """
     programs = [path for name in sorted(ONLY["dpkg"]) if (path := tree / "usr/bin" / name).exists()]
     if len(native) != len(foreign):
-        for path in programs:
-            if path.name in ("dpkg-query", "dpkg-trigger"):
-                path.unlink()
+        for path in (tree / "usr/lib/apt/apt-extracttemplates", *programs):
+            if path.name in ("apt-extracttemplates", "dpkg-query", "dpkg-trigger"):
+                path.unlink(missing_ok=True)
         return
-    for path in programs:
+    # Of apt it is the library that knows.
+    for path in (*programs, *(tree / "libs").glob("libapt-pkg.so.*")):
         path.write_bytes(path.read_bytes().replace(f"\0{native}\0".encode(), f"\0{foreign}\0".encode()))
     (tree / TAUGHT).touch()
 

@@ -309,14 +309,16 @@ class TestPairs:
     @pytest.mark.parametrize(("foreign", "taught"), [("arm64", True), ("riscv64", False)])
     def test_dpkg_is_taught_a_name_of_the_same_length(self, tmp_path: Path, foreign: str, taught: bool) -> None:
         programs = tmp_path / "usr/bin"
-        programs.mkdir(parents=True)
-        for name in ("dpkg", "dpkg-query", "update-alternatives"):
-            (programs / name).write_bytes(b"\x7fELF\0amd64\0amd64-other\0")
+        templates, library = tmp_path / "usr/lib/apt/apt-extracttemplates", tmp_path / "libs/libapt-pkg.so.7.0.0"
+        for path in (programs / "dpkg", programs / "dpkg-query", programs / "update-alternatives", templates, library):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"\x7fELF\0amd64\0amd64-other\0")
         twins._teach_architecture(tmp_path, "amd64", foreign)
         assert (tmp_path / twins.TAUGHT).exists() == taught
-        assert (programs / "dpkg-query").exists() == taught
+        assert (programs / "dpkg-query").exists() == templates.exists() == taught
         expected = b"\x7fELF\0arm64\0amd64-other\0" if taught else b"\x7fELF\0amd64\0amd64-other\0"
         assert (programs / "dpkg").read_bytes() == expected
+        assert not taught or library.read_bytes() == expected
 
     def test_a_path_in_a_program_keeps_its_length(self, tmp_path: Path) -> None:
         native = emulation.ARCHITECTURES["amd64"]
