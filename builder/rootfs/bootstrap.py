@@ -9,6 +9,7 @@ the mount point of the FAT partition.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from builder.run import run
 from builder.tree import write_text
 
 ARCHIVES = "var/cache/apt/archives"
+THREADS = str(min(4, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,21 @@ def install_packages(
     """
     result = run(
         emulate.command(emulation, _mmdebstrap(plan, names, emulation, supplies, target), rootfs=target, syncs=False),
-        env={"SOURCE_DATE_EPOCH": str(epoch)},
+        env=make_environment(epoch),
         ok=range(256),
         log_file=log_file,
         name="mmdebstrap",
     )
     if result.code:
         raise explain(result, plan, log_file, name="mmdebstrap")
+
+
+def make_environment(epoch: int) -> dict[str, str]:
+    """Return what programs that make a tree must know: the time, and how many threads zstd may have for an initrd.
+
+    zstd writes the same with one thread as with any number of them.
+    """
+    return {"SOURCE_DATE_EPOCH": str(epoch), "ZSTD_NBTHREADS": THREADS}
 
 
 def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies: Supplies, target: Path) -> list[str]:

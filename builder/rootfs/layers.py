@@ -17,7 +17,13 @@ from builder.rootfs import emulation as emulate
 from builder.rootfs import identity
 from builder.rootfs.archives import Archives
 from builder.rootfs.bootloader import Command, prepare_boot
-from builder.rootfs.bootstrap import Supplies, install_packages, write_base_seed, write_board_seed
+from builder.rootfs.bootstrap import (
+    Supplies,
+    install_packages,
+    make_environment,
+    write_base_seed,
+    write_board_seed,
+)
 from builder.rootfs.clean import clamp_times, clean_layer, clean_tree
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
@@ -79,7 +85,7 @@ class Site:
         for command in commands:
             run(
                 emulate.command(self.emulation, command.argv, rootfs=tree, chroot=True, syncs=False),
-                env={"SOURCE_DATE_EPOCH": str(epoch), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(command.env)},
+                env={**make_environment(epoch), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(command.env)},
                 log_file=self.workspace.log_file,
                 name=command.name or command.argv[0],
             )
