@@ -148,4 +148,7 @@ def _remove_older(api: APIClient, name: str) -> None:
             api.remove_image(tag)
         except APIError as error:
             log.note(f"{tag} stays for now: {error.explanation}")
-    api.prune_images(filters={"dangling": True, "label": LABEL, "until": UNFINISHED})  # type: ignore[no-untyped-call]
+    try:
+        api.prune_images(filters={"dangling": True, "label": LABEL, "until": UNFINISHED})  # type: ignore[no-untyped-call]
+    except APIError as error:  # Another build prunes at this moment: the Engine does one at a time.
+        log.note(f"images of unfinished builds stay for now: {error.explanation}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from docker import APIClient
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
 
 import builder
 from builder.engine import base_image, builder_image
@@ -87,6 +87,17 @@ def test_an_image_in_use_stays(api: APIClient, checkout: Path, heard: Heard, mon
         assert any(text.startswith(f"{first} stays") for text in heard.texts("note"))
     finally:
         api.remove_container(container)
+
+
+def test_a_prune_of_another_build_is_no_trouble(
+    api: APIClient, checkout: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise APIError("409 Client Error", explanation="a prune operation is already running")
+
+    monkeypatch.setattr(api, "prune_images", refuse)
+    assert make_builder_image(api)
+    assert heard.texts("note")[-1].endswith("stay for now: a prune operation is already running")
 
 
 def test_a_failing_step_shows_its_last_lines(api: APIClient, checkout: Path, heard: Heard) -> None:

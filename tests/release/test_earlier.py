@@ -50,7 +50,7 @@ def build(place: Path, disk: str, compression: Compression = "none", *, verified
             packages=[],
             output=place / "dist",
             epoch=0,
-            reports=(*reports, record),
+            reports=lambda _: (*reports, record),
         )
     return notes.texts
 

@@ -2,8 +2,8 @@
 """Groups of tests for pytest-xdist: the tests of a group run one after another, in one worker.
 
 Tests are in one group where they share something that is expensive to make or that only one of them may use: images
-and machines, the Docker Engine, a root filesystem, a tree of npm packages. Groups run beside each other, so a test
-looks for nothing on the machine (loop devices, containers, processes) but what it made itself.
+and machines, the Docker Engine, a root filesystem. All others are grouped by file. Groups run beside each other, so a
+test looks for nothing on the machine (loop devices, containers, processes) but what it made itself.
 """
 
 from __future__ import annotations
@@ -11,13 +11,27 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import PurePath
 
-DIRECTORIES = ("chain", "rootfs", "chaos", "release", "ci", "image", "verify")
-"""Directories of tests/ that are groups, the longest first."""
-BOARDS = "boards"
+CHAIN = "chain"
+"""Images of whole boards and machines that run them."""
 ENGINE = "engine"
-ORDER = ("chain", BOARDS, "rootfs", ENGINE, *DIRECTORIES[2:])
-"""Groups in the order in which workers take them; all others come after these. The second needs no Engine: the first
-makes the builder image meanwhile."""
+"""Containers."""
+BOARDS = "boards"
+FILES = {
+    "chain/test_boards.py": BOARDS,
+    "chain/test_groups.py": "chain/test_groups.py",
+    **dict.fromkeys(
+        (
+            *("rootfs/test_layers.py", "rootfs/test_make.py", "rootfs/test_current.py"),
+            *("rootfs/test_remake.py", "rootfs/test_shared_layers.py"),
+        ),
+        "rootfs",
+    ),
+    **dict.fromkeys(("chaos/test_signals.py", "chaos/test_namespaces.py"), "chaos"),
+}
+"""Groups of files that share more than a directory or a mark says."""
+ORDER = (CHAIN, BOARDS, "rootfs", "rootfs/test_emulation.py", ENGINE, "chaos", "chaos/test_kill.py", "test_style.py")
+"""Groups in the order in which workers take them; all others come after these. Of the first two, the one that needs no
+Engine runs while the other makes the builder image."""
 
 
 def find_group(path: PurePath, marks: Collection[str]) -> str:
@@ -26,13 +40,11 @@ def find_group(path: PurePath, marks: Collection[str]) -> str:
     path   its file, relative to tests/
     marks  names of its marks
     """
-    if path == PurePath("chain/test_boards.py"):
-        return BOARDS
-    if path.parts[0] == "chain":
-        return "chain"
-    if ENGINE in marks:
-        return ENGINE
-    return path.parts[0] if path.parts[0] in DIRECTORIES else str(path)
+    if str(path) in FILES:
+        return FILES[str(path)]
+    if path.parts[0] == CHAIN:
+        return CHAIN
+    return ENGINE if ENGINE in marks else str(path)
 
 
 def rank(group: str) -> int:
