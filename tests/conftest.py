@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,33 +25,10 @@ from builder.errors import MachineError
 from builder.run import DEBIAN_PACKAGES, run
 from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
 from tests.support.groups import find_group, rank
+from tests.support.packages import PACKAGES, find_missing
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PACKAGES = {
-    "machine": (
-        *(
-            "mmdebstrap",
-            "e2fsprogs",
-            "dosfstools",
-            "mtools",
-            "fdisk",
-            "mount",
-            "zstd",
-            "xz-utils",
-            "pigz",
-            "zip",
-            "gpg",
-        ),
-        *("bmap-tools", "gnupg", "minisign"),
-        *("gcc", "libc6-dev", "gdisk", "parted", "qemu-user-static", "arch-test", "libcap2-bin", "attr", "cpio"),
-    ),
-    "engine": ("mmdebstrap",),
-    "boot": ("qemu-system-x86", "qemu-system-arm", "qemu-utils", "ovmf", "qemu-efi-aarch64", "openssh-client"),
-    "node": ("nodejs", "npm", "rsync", "shellcheck"),
-    "ci": ("nodejs", "npm", "rsync", "shellcheck"),
-}
-"""Debian packages by mark."""
 NODE = 20
 """The oldest Node.js that the programs of tests/ci/package.json run on."""
 
@@ -78,7 +55,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     items = session.items
     marks = {mark.name for item in items for mark in item.iter_markers()} & set(PACKAGES)
     if marks and _may_install():
-        _install(sorted({package for mark in marks for package in PACKAGES[mark]}))
+        _install({package for mark in marks for package in PACKAGES[mark]})
     for mark in marks:
         _lacking[mark] = _find_lack(mark)
 
@@ -127,10 +104,13 @@ def _may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def _install(packages: list[str]) -> None:
+def _install(packages: Collection[str]) -> None:
     """Install packages; of several workers the first does it."""
     with _alone("apt"):
-        _install_missing(packages)
+        if missing := find_missing(packages):
+            log.note(f"installing with apt-get for the tests: {' '.join(missing)}")
+            run(["apt-get", "update", "-qq"])
+            run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing])
 
 
 @contextmanager
@@ -139,17 +119,6 @@ def _alone(work: str) -> Iterator[None]:
     with (Path(tempfile.gettempdir()) / f"boardwright-tests-{work}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _install_missing(packages: list[str]) -> None:
-    status = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *packages], ok=(0, 1))
-    present = {row.split()[0] for row in status.stdout.splitlines() if row.endswith(" installed")}
-    # Node.js and npm also come from elsewhere, and Debian's npm does not go together with that.
-    missing = [package for package in packages if package not in present and not shutil.which(package)]
-    if missing:
-        log.note(f"installing with apt-get for the tests: {' '.join(missing)}")
-        run(["apt-get", "update", "-qq"])
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing])
 
 
 def _find_lack(mark: str) -> str:
