@@ -61,6 +61,9 @@ bench-start: .venv/ready ## Time the start of commands, as docs/benchmarks.md ha
 bench-loop: .venv/ready ## Time what a user waits for, as docs/benchmarks.md has it; needs Docker and ten minutes
 	@.venv/bin/python -m benchmarks.loop
 
+bench-rootfs: .venv/ready ## Show where the time of a rootfs goes; needs root and a Docker Engine here
+	@.venv/bin/python -m benchmarks.rootfs
+
 schema: .venv/ready ## Write boards/schema.json again after a change of the recipe's types
 	@$(RUN) schema > boards/schema.json
 

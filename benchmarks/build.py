@@ -60,7 +60,7 @@ class Builder:
     """The container."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
 
     def run(self, *command: str) -> Taken:
         """Run a command to its end; leave with its words if it fails."""
@@ -82,7 +82,7 @@ class Builder:
             sys.exit(f"{script} ended with {done.returncode}:\n{done.stderr}")
 
     def _exec(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["docker", "exec", self._name, *command], capture_output=True, text=True, check=False)
+        return subprocess.run(["docker", "exec", self.name, *command], capture_output=True, text=True, check=False)
 
 
 @contextmanager

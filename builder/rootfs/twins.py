@@ -41,7 +41,7 @@ PACKAGES = (
 
 # Of these packages only the named programs: the others report the architecture, or ask NSS or PAM.
 ONLY = {
-    "apt": {"apt-extracttemplates"},  # which dpkg-preconfigure starts: 8 s of the emulator for each layer
+    "apt": {"apt-extracttemplates"},  # started by dpkg-preconfigure; reads all indexes
     "dpkg": {
         *("dpkg", "dpkg-deb", "dpkg-divert", "dpkg-query", "dpkg-split", "dpkg-statoverride", "dpkg-trigger"),
         "update-alternatives",
