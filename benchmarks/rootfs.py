@@ -99,37 +99,37 @@ def tabulate(seen: Seen) -> None:
     """Print how long what took."""
     begun, ended = min(start for start, _ in seen.steps.values()), max(end for _, end in seen.steps.values())
     inside = [each for each in seen.processes if each.begun < ended and (each.ended or ended) > begun]
-    works = {id(each): find_work(each) for each in inside}
-    wall, cpu, count = _share_out(inside, works, begun, ended), Counter[str](), Counter(works.values())
+    works = [find_work(each) for each in inside]
+    seconds, cpu, count = _share_out(inside, works, begun, ended), defaultdict[str, float](float), Counter(works)
     programs: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-    for each in inside:
-        cpu[works[id(each)]] += each.cpu
-        programs[name_program(each)].append(each.cpu)
+    for process, work in zip(inside, works, strict=True):
+        cpu[work] += process.cpu
+        programs[name_program(process)].append(process.cpu)
     for step, (start, end) in seen.steps.items():
         print(f"{end - start:7.1f} s  {step}")
     print("\n| Work | Seconds | CPU seconds | Processes |\n|---|---|---|---|")
-    for work, seconds in wall.most_common():
-        print(f"| {work} | {seconds:.1f} | {cpu[work]:.1f} | {count[work]} |")
-    print(f"| all | {ended - begun:.1f} | {cpu.total():.1f} | {len(inside)} |")
+    for work in sorted(seconds, key=lambda work: -seconds[work]):
+        print(f"| {work} | {seconds[work]:.1f} | {cpu[work]:.1f} | {count[work]} |")
+    print(f"| all | {ended - begun:.1f} | {sum(cpu.values()):.1f} | {len(inside)} |")
     print("\n| Program | Runs as | CPU seconds | Times |\n|---|---|---|---|")
-    for (name, how), each in sorted(programs.items(), key=lambda row: -sum(row[1]))[:SHOWN]:
-        print(f"| {name} | {how} | {sum(each):.1f} | {len(each)} |")
-    for how in ("native", "twin", "emulated"):
-        of_it = [each for (_, runs_as), each in programs.items() if runs_as == how]
-        print(f"| all | {how} | {sum(map(sum, of_it)):.1f} | {sum(map(len, of_it))} |")
+    for (name, how), times in sorted(programs.items(), key=lambda row: -sum(row[1]))[:SHOWN]:
+        print(f"| {name} | {how} | {sum(times):.1f} | {len(times)} |")
+    for kind in ("native", "twin", "emulated"):
+        of_it = [times for (_, how), times in programs.items() if how == kind]
+        print(f"| all | {kind} | {sum(map(sum, of_it)):.1f} | {sum(map(len, of_it))} |")
 
 
-def _share_out(processes: Sequence[Process], works: dict[int, str], begun: float, ended: float) -> Counter[str]:
+def _share_out(processes: Sequence[Process], works: Sequence[str], begun: float, ended: float) -> dict[str, float]:
     """Give each moment to the work of the process that was started last of those that live."""
     moments = sorted(
         (moment, number, is_start)
         for number, each in enumerate(processes)
         for moment, is_start in ((max(each.begun, begun), True), (min(each.ended or ended, ended), False))
     )
-    shares, alive, last = Counter[str](), set[int](), begun
+    shares, alive, last = dict.fromkeys(works, 0.0), set[int](), begun
     for moment, number, is_start in moments:
         if alive:
-            shares[works[id(processes[max(alive, key=lambda each: processes[each].begun)])]] += moment - last
+            shares[works[max(alive, key=lambda each: processes[each].begun)]] += moment - last
         last = moment
         (alive.add if is_start else alive.discard)(number)
     return shares
