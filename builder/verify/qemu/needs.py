@@ -66,7 +66,7 @@ def _find_missing_machine(architecture: Architecture, qemu: Qemu) -> tuple[Need,
     if missing := _find_missing([program]):
         return missing
     known = {line.split()[0] for line in run([program, "-machine", "help"]).stdout.splitlines() if line.strip()}
-    return () if qemu.machine in known else (Need(f"the machine {qemu.machine} in {program}"),)
+    return () if qemu.machine.partition(",")[0] in known else (Need(f"the machine {qemu.machine} in {program}"),)
 
 
 def _find_missing_firmware(recipe: Recipe) -> tuple[Need, ...]:
