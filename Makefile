@@ -5,7 +5,7 @@ BOARD ?= rpi
 RUN := .venv/bin/boardwright
 
 .DEFAULT_GOAL := help
-WORKERS ?= --numprocesses auto --dist loadgroup --no-loadscope-reorder
+WORKERS ?= --numprocesses auto
 QUICK := not machine and not engine and not boot and not ci and not node
 
 .PHONY: help build build-all verify boot plan boards shell doctor test test-boards check bench bench-start bench-loop bench-rootfs schema clean

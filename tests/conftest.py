@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from builder.engine.connect import open_engine
 from builder.errors import MachineError
 from builder.run import DEBIAN_PACKAGES, run
 from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
-from tests.support.groups import find_group, rank
+from tests.support.groups import GroupScheduling, find_group, rank
 from tests.support.packages import PACKAGES, find_missing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,19 +36,16 @@ NODE = 20
 _lacking: dict[str, str] = {}
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    """Give each worker whole groups of tests (tests/support/groups.py)."""
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each test its group, where several workers run them, the groups that take longest first."""
-    if config.getoption("dist", "no") != "loadgroup":
-        return
-    groups = {item: _find_group(item) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: rank(groups[item]))
-
-
-def _find_group(item: pytest.Item) -> str:
-    return find_group(item.path.relative_to(ROOT / "tests"), {mark.name for mark in item.iter_markers()})
+    """Sort the groups that take longest to the front, where several workers take them."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank(find_group(item.nodeid)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
