@@ -23,6 +23,7 @@ from builder.engine.pack import HINT, PACK, PIECE_BYTES, read_pack
 from builder.errors import SpaceError, ToolError, TrustError
 from builder.release.artefact import Artefact
 from builder.release.checksums import sha256_file
+from builder.release.compress import sync
 from builder.units import render_size
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ def receive_from_layer(layer: Path) -> Receive:
                 raise TrustError(
                     f"{artefact.path.name}: found {found} bytes; expected {artefact.size_bytes}", hint=HINT
                 )
-            check_digest(artefact, sha256_file(target))
-            with _writing(target), target.open("rb") as stream:
-                os.fsync(stream.fileno())
+            with ThreadPoolExecutor(max_workers=1) as pool:  # The disk and a core work at once.
+                synced = pool.submit(sync, target)
+                check_digest(artefact, sha256_file(target))
+                synced.result()
 
     return receive
 
