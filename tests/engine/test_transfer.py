@@ -16,11 +16,12 @@ from typing import cast
 import pytest
 import requests
 import zstandard
+from docker import APIClient
 
 from builder import log
 from builder.engine import place, receive
 from builder.engine.connect import engine_errors
-from builder.engine.layer import take_file
+from builder.engine.layer import find_layer, take_file
 from builder.engine.pack import GRAIN, MAGIC, PIECE_BYTES, write_pack
 from builder.engine.receive import receive_from_layer, unpack
 from builder.engine.transfer import read_announced
@@ -326,6 +327,22 @@ def test_no_path_leaves_a_layer(tmp_path: Path, target: Path) -> None:
         with pytest.raises(ToolError, match="not found in the container"):
             take_file(layer, Path(path), target / "x")
     assert not list(target.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "upper", "found"),
+    [("overlay2", "layer", True), ("overlay2", "absent", False), ("overlay2", "", False), ("vfs", "layer", False)],
+)
+def test_a_layer_is_proved_by_what_was_put_into_it(tmp_path: Path, name: str, upper: str, found: bool) -> None:
+    (tmp_path / "layer/build/boards").mkdir(parents=True)
+    driver = {"Name": name, "Data": {"UpperDir": str(tmp_path / upper) if upper else ""}}
+    engine = cast(APIClient, SimpleNamespace(inspect_container=lambda _: {"GraphDriver": driver}))
+    assert find_layer(engine, "x", "/build/boards") == (tmp_path / upper if found else None)
+
+
+def test_an_engine_without_graph_drivers_has_no_layer() -> None:
+    engine = cast(APIClient, SimpleNamespace(inspect_container=lambda _: {}))
+    assert find_layer(engine, "x", "/build/boards") is None
 
 
 ROW = {"path": "/build/dist/x", "size": 1, "sha256": "0" * 64}
