@@ -8,8 +8,8 @@
 
 Numbers are big-endian. What no piece covers is zero. A pack may be written in parts, each a frame of zstd: the image
 while the specs run on it, what is small at the end. The Engine's archive call sends the file at 100 MB/s, its exec call
-at a tenth of that, because there all bytes pass in frames of 32 KiB. The reader trusts nothing: indexes and offsets must
-grow, and no byte may lie outside of what was announced.
+at a tenth of that, because there all bytes pass in frames of 32 KiB. The reader trusts nothing: indexes and offsets
+must grow, and no byte may lie outside of what was announced.
 """
 
 from __future__ import annotations

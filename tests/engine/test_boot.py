@@ -19,7 +19,7 @@ import pytest
 from docker import APIClient
 
 from builder.engine.boot import find_host, make_key, opened_seat_in_docker, verify_in_docker
-from builder.engine.container import Job, _config
+from builder.engine.container import VOLUME, Job, _config
 from builder.errors import BusyError, DownloadError, Interrupted, RecipeError, ToolError
 from builder.log import Event
 from builder.verify.check import Wish
@@ -47,7 +47,7 @@ def test_a_container_that_boots_has_less_than_any_other() -> None:
 def test_a_container_that_builds_is_as_before() -> None:
     config = _config(Job("x", "image", ("true",), {}))
     assert config["HostConfig"]["CapAdd"] == ["SYS_ADMIN"]
-    assert [mount["Source"] for mount in config["HostConfig"]["Mounts"]] == ["boardwright-state"]
+    assert [mount["Source"] for mount in config["HostConfig"]["Mounts"]] == [VOLUME]
     assert not config["HostConfig"]["PortBindings"]
     assert config["StopSignal"] == "SIGTERM"
 

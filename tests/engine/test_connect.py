@@ -6,6 +6,7 @@ from __future__ import annotations
 import grp
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,8 +75,9 @@ def test_no_socket_is_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A socket that only root and one group may use, and a user who is neither for as long as the test lasts."""
     path = tmp_path / "docker.sock"
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.is_relative_to(tempfile.gettempdir()) and directory != Path(tempfile.gettempdir()):
+            directory.chmod(0o755)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setenv("HOME", "/nonexistent")
     monkeypatch.setattr(connect, "SOCKETS", (str(path),))
