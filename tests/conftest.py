@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,12 @@ NODE = 20
 """The oldest Node.js that the programs of tests/ci/package.json run on."""
 
 _lacking: dict[str, str] = {}
+
+
+def pytest_configure() -> None:
+    """Take SIGINT, which a shell lets the programs ignore that it starts in the background: some tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
