@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pexpect
@@ -103,8 +104,11 @@ def test_a_container_boots_an_image_and_lets_ssh_in(qemu_amd64: Built, tmp_path:
     terminal.expect(r"ssh -p \d+ .*pirate@127\.0\.0\.1")
     ssh = shlex.split(str(terminal.after))
     terminal.expect("login:")
-    answer = subprocess.run([*ssh, "uname -m"], capture_output=True, text=True, check=False)
-    assert answer.stdout == "x86_64\n", answer.stderr
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(subprocess.run, [*ssh, "uname -m"], capture_output=True, text=True, timeout=300)
+        while not asked.done():  # A machine whose console nobody reads stands still.
+            terminal.expect(["\n", pexpect.TIMEOUT], timeout=1)
+    assert asked.result().stdout == "x86_64\n", asked.result().stderr
     terminal.send("\x01x")
     terminal.expect(pexpect.EOF)
     terminal.close()
