@@ -67,6 +67,7 @@ def machine(qemu_amd64: Built, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield machine, login
 
 
+@pytest.mark.boards
 def test_a_board_that_runs_is_asked_by_ssh(
     machine: tuple[Machine, Login], qemu_amd64: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_board_that_runs_is_asked_by_ssh(
     assert "power_cut_spec.py" not in files
 
 
+@pytest.mark.boards
 def test_a_kernel_upgrade_keeps_a_system_with_uefi_starting(machine: tuple[Machine, Login], tmp_path: Path) -> None:
     running, login = machine
     reach = Reach(login.user, "127.0.0.1", running.ssh_port, str(login.key), fleeting=True)

@@ -15,6 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 CHAIN = "chain"
 """Images of whole boards and machines that run them."""
+MACHINE = "machine"
+"""A machine that stands for a real board."""
 BOARDS = "boards"
 ROOTFS = "rootfs"
 ENGINE = "engine"
@@ -22,6 +24,10 @@ CHAOS = "chaos"
 GROUPS = {
     "tests/chain/test_boards.py": BOARDS,
     "tests/chain/test_groups.py": "tests/chain/test_groups.py",
+    "tests/chain/test_boot.py::test_a_booted_image_is_what_its_recipe_promises[qemu_arm64]": "qemu-arm64",
+    "tests/chain/test_boot.py::test_a_booted_image_is_what_its_recipe_promises[rpi]": "rpi",
+    "tests/chain/test_boot.py::test_a_board_that_runs_is_asked_by_ssh": MACHINE,
+    "tests/chain/test_boot.py::test_a_kernel_upgrade_keeps_a_system_with_uefi_starting": MACHINE,
     "tests/chain/": CHAIN,
     "tests/rootfs/test_layers.py": ROOTFS,
     "tests/rootfs/test_make.py": ROOTFS,
@@ -35,17 +41,17 @@ GROUPS = {
 }
 """Groups that are more than a file, by the start of their tests' names; the first that fits counts."""
 ORDER = (
-    *(CHAIN, BOARDS, ROOTFS, "tests/rootfs/test_emulation.py", ENGINE, CHAOS),
+    *(CHAIN, BOARDS, MACHINE, "rpi", "qemu-arm64", ROOTFS, "tests/rootfs/test_emulation.py", ENGINE, CHAOS),
     *("tests/chaos/test_kill.py", "tests/test_style.py"),
 )
-"""Groups in the order in which workers take them; all others come after these. Of the first and the third, the one that
-needs no Engine runs while the other makes the builder image."""
+"""Groups in the order in which workers take them; all others come after these. CHAIN makes the builder image while
+ROOTFS, which needs no Engine, is made."""
 
 
 def find_group(name: str) -> str:
     """Return the group of a test; `name` is its node id: path from the top of the repository, "::", function."""
-    path = name.partition("::")[0]
-    return next((group for start, group in GROUPS.items() if path.startswith(start)), path)
+    fitting = (group for start, group in GROUPS.items() if name.startswith(start))
+    return next(fitting, name.partition("::")[0])
 
 
 def rank(group: str) -> int:
