@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -59,11 +60,21 @@ Starts = Mapping[str, Future[Start]]
 @pytest.fixture(scope="module")
 def boards(place: Path) -> Iterator[Path]:
     """boards/, on archives that have all architectures and on stand-ins for what vendors serve."""
-    words = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
-    address = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    address = find_bridge_address()
     (place / "all").mkdir()
     with mirrored_boards(place / "all", address, reduced=REDUCED) as copied:
         yield copied
+
+
+def find_bridge_address() -> str:
+    """Return this machine's address on the Engine's bridge.
+
+    Where the bridge is older than the Engine, which found it there, the Engine tells the network alone; then it is the
+    first address of that.
+    """
+    argv = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
+    config = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+    return str(config.get("Gateway") or next(ip_network(config["Subnet"]).hosts()))
 
 
 Make = Callable[..., Path]
