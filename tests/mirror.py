@@ -17,7 +17,7 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,21 @@ class Mirror:
                     packed = self._fetch(f"{top}/{name}.xz")
                     for data, suffix in ((packed, ".xz"), (lzma.decompress(packed), "")):
                         yield f" {hashlib.sha256(data).hexdigest()} {len(data)} {name}{suffix}"
+
+
+@cache
+def find_lack(architecture: str) -> str:
+    """Return what the mirror lacks of an architecture at the moment, or "": the package that every system has.
+
+    A mirror that drops an architecture, or takes it up, has indexes without packages for a while; no test can mend it.
+    """
+    index = requests.get(f"{UPSTREAM}/debian/dists/trixie/main/binary-{architecture}/Packages.xz", timeout=WAIT_S)
+    if not index.ok:
+        return f"the mirror has no index of {architecture}: {index.status_code}"
+    found = re.search(r"^Package: base-files\n(?:.+\n)*?Filename: (.+)$", lzma.decompress(index.content).decode(), re.M)
+    assert found, f"the index of {architecture} has no base-files"
+    answer = requests.head(f"{UPSTREAM}/debian/{found[1]}", timeout=WAIT_S)
+    return "" if answer.ok else f"the mirror has an index of {architecture}, but not its packages: {answer.status_code}"
 
 
 def make_stand_in(path: str) -> bytes:

@@ -24,7 +24,8 @@ from builder.engine.builder_image import make_boot_image, make_builder_image
 from builder.engine.connect import engine_errors, open_engine
 from builder.engine.console import run_attached
 from builder.engine.container import STATE, Job, give_back_leftovers, make_job, releasers
-from builder.engine.docker import Pieces, check_end, follow, listen_to_program, started
+from builder.engine.docker import started
+from builder.engine.listen import Pieces, check_end, follow, listen_to_program
 from builder.engine.transfer import BOARDS, read_file
 from builder.errors import BusyError, RecipeError, ToolError, VerifyError
 from builder.plan.user_data import check_user_data

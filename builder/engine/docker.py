@@ -8,17 +8,14 @@ on any error, the container is removed.
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from docker import APIClient
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError
 
 from builder import log
 from builder.engine.builder_image import make_builder_image
@@ -34,6 +31,7 @@ from builder.engine.container import (
     releasers,
 )
 from builder.engine.layer import find_layer
+from builder.engine.listen import Pieces, check_end, follow, listen
 from builder.engine.pack import REQUEST as PACK_REQUEST
 from builder.engine.put_image import put_image
 from builder.engine.story import Story
@@ -45,8 +43,7 @@ from builder.engine.transfer import (
     read_announced,
     read_file,
 )
-from builder.errors import BoardwrightError, Interrupted, ToolError
-from builder.interrupts import queued
+from builder.errors import BoardwrightError, ToolError
 from builder.release.artefact import Artefact
 from builder.release.digests import Digests
 from builder.release.made import RECORD as ARTEFACTS
@@ -54,12 +51,7 @@ from builder.release.record import BUILDER_IMAGE
 from builder.rootfs.kept import RECORD as ROOTFS
 from builder.workspace import Journal, open_journal
 
-STOP_S = 30
-"""How long a build may take to give back what it holds before it is killed."""
 OUTPUT = "/build/dist"
-
-Pieces = SimpleQueue[tuple[bytes | None, bytes | None] | signal.Signals | None]
-"""What was said on stdout and stderr, in order; a signal where this process was asked to stop; None at the end."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +153,7 @@ def created(
 def start(api: APIClient, job: Job) -> Pieces:
     """Start a container and return what it writes, piece by piece until None."""
     with engine_errors("starting the container"):
-        pieces = _listen(api, job.name)
+        pieces = listen(api, job.name)
         api.start(job.name)
     return pieces
 
@@ -229,82 +221,6 @@ def _inputs(request: Request) -> dict[str, Path]:
 
 def _place(option: str) -> str:
     return f"/build/inputs/{option.strip('-')}"
-
-
-@contextmanager
-def listen_to_program(api: APIClient, name: str, argv: Sequence[str]) -> Iterator[tuple[Pieces, Callable[[], int]]]:
-    """Run one more program in a running container; yield what it says, and what asks for its exit code afterwards."""
-    with engine_errors("starting a program in the container"):
-        made = api.exec_create(name, list(argv))["Id"]
-        pieces = _read(api.exec_start(made, stream=True, demux=True))
-        yield pieces, lambda: int(api.exec_inspect(made)["ExitCode"])
-
-
-def _listen(api: APIClient, name: str) -> Pieces:
-    """Attach before the container starts, so that no word is lost."""
-    return _read(api.attach(name, stream=True, demux=True))
-
-
-def _read(stream: Iterable[tuple[bytes | None, bytes | None]]) -> Pieces:
-    """Read in a thread, so that ^C reaches a main thread that waits on a queue."""
-    pieces: Pieces = SimpleQueue()
-
-    def pass_on() -> None:
-        try:
-            for piece in stream:
-                pieces.put(piece)
-        except (DockerException, OSError):
-            pass  # The connection broke; asking for the exit code tells why.
-        finally:
-            pieces.put(None)
-
-    threading.Thread(target=pass_on, daemon=True).start()
-    return pieces
-
-
-def follow(api: APIClient, name: str, pieces: Pieces, *, what: str = "build") -> Story:
-    """Show the story of `what` to its end; raise Interrupted if it was stopped from here."""
-    story, interrupts = Story(f"the {what}'s container"), 0
-    with queued(pieces.put):
-        while piece := pieces.get():
-            if isinstance(piece, tuple):
-                story.hear(*piece)
-            else:
-                interrupts += 1
-                _stop(api, name, what, kill=interrupts > 1)
-    story.end()
-    if interrupts:
-        raise Interrupted("stopped; the container is gone")
-    return story
-
-
-def _stop(api: APIClient, name: str, what: str, *, kill: bool) -> None:
-    """Stop it from a thread, so that what it says while it stops is still shown."""
-    log.note(f"killing the {what}" if kill else f"stopping the {what}; ^C again kills it")
-
-    def stop() -> None:
-        try:
-            if kill:
-                api.kill(name)
-            else:
-                api.stop(name, timeout=STOP_S)
-        except DockerException:
-            return  # It ended by itself meanwhile.
-
-    threading.Thread(target=stop, daemon=True).start()
-
-
-def check_end(api: APIClient, name: str, story: Story) -> None:
-    """Raise the error of a command that did not end well."""
-    with engine_errors("asking how the command in the container ended"):
-        try:
-            code = int(api.wait(name)["StatusCode"])
-            out_of_memory = bool(api.inspect_container(name)["State"].get("OOMKilled"))
-        except NotFound:
-            raise story.failure(137, killed="was removed by somebody else") from None
-    if code:
-        killed = "was killed" if code == 137 else ""
-        raise story.failure(code, killed="ran out of memory" if out_of_memory else killed)
 
 
 def _collect(

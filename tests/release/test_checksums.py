@@ -58,7 +58,7 @@ def test_holes_are_not_read(tmp_path: Path) -> None:
 def test_a_file_that_shrinks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * MIB)
-    monkeypatch.setattr("builder.release.checksums._extents", lambda descriptor, end: [(True, 0, end + 1)])
+    monkeypatch.setattr("builder.release.checksums.find_extents", lambda descriptor, end: [(True, 0, end + 1)])
     with pytest.raises(OSError, match="became shorter"):
         sha256_file(path)
 
