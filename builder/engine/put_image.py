@@ -7,7 +7,6 @@ A compressed image has no holes, and is an ordinary member.
 
 from __future__ import annotations
 
-import errno
 import os
 import tarfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from docker import APIClient
 from builder import log
 from builder.engine.connect import engine_errors
 from builder.errors import RecipeError
+from builder.release.checksums import find_extents
 from builder.units import MIB
 
 PIECE = MIB
@@ -43,17 +43,11 @@ def put_image(api: APIClient, container: str, place: str, source: Path) -> None:
 
 def find_data(stream: IO[bytes]) -> list[Region]:
     """Return the parts of a file that are no holes; the whole of it where its filesystem cannot tell."""
-    end, regions, position = os.fstat(stream.fileno()).st_size, [], 0
-    while position < end:
-        try:
-            start = os.lseek(stream.fileno(), position, os.SEEK_DATA)
-            position = os.lseek(stream.fileno(), start, os.SEEK_HOLE)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                break  # No data after the position.
-            return [(0, end)]
-        regions.append((start, position - start))
-    return regions
+    end = os.fstat(stream.fileno()).st_size
+    try:
+        return [(start, stop - start) for is_data, start, stop in find_extents(stream.fileno(), end) if is_data]
+    except OSError:
+        return [(0, end)]
 
 
 def _pack(stream: IO[bytes], member: str, name: str) -> Iterator[bytes]:
