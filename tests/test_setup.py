@@ -46,6 +46,7 @@ def build_editable(directory, config_settings=None, metadata_directory=None):
         wheel.writestr(f"{info}/RECORD", "")
     return name
 """
+HANDED_DOWN = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
 UV = """\
 #!/bin/sh
 echo "$@" >> called
@@ -66,9 +67,16 @@ def checkout(tmp_path: Path) -> Path:
 
 def make(checkout: Path, target: str, *, path: str = "") -> subprocess.CompletedProcess[str]:
     # Not the PATH of this test: its .venv may lead it, and uv may be on this machine.
+    # Nor what the `make test` that started this test hands down: a make below it would announce its directory.
     tools = path or _make_path(checkout)
+    environment = {name: value for name, value in os.environ.items() if name not in HANDED_DOWN}
     return subprocess.run(
-        ["make", target], cwd=checkout, env={**os.environ, "PATH": tools}, capture_output=True, text=True, check=False
+        ["make", target],
+        cwd=checkout,
+        env={**environment, "PATH": tools},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
