@@ -50,6 +50,12 @@ class Taken:
 
     @property
     def hand_out_seconds(self) -> float:
+        """Seconds from the announcement of the image in the container to a checked copy in the output."""
+        notes = [event for event in self.events if event["kind"] == "note" and " fetched in " in event["text"]]
+        return max(float(event["data"]["seconds"]) for event in notes)
+
+    @property
+    def waiting_seconds(self) -> float:
         """Seconds from the end of the build in the container to the files in the output."""
         ends = [event for event in self.events if event["kind"] == "end" and event["text"].startswith("fetch ")]
         return float(ends[-1]["data"]["seconds"])
@@ -128,8 +134,11 @@ def measure(user: User) -> Iterator[tuple[str, str, str]]:
     yield "one overlay file changed → `.img`", f"{median(taken.seconds for taken in images):.1f} s", "≤ 20 s"
     yield "one overlay file changed → `.img.zst`", f"{median(taken.seconds for taken in packed):.1f} s", "≤ 30 s"
     hand_out = median(taken.hand_out_seconds for taken in images)
-    yield f"handing out {size}", f"{hand_out:.1f} s", "≤ 5 s"
+    waiting = median(taken.waiting_seconds for taken in images)
+    yield f"handing out {size}, while the specs run", f"{hand_out:.1f} s", "≤ 5 s"
+    yield "… what is left of it after the specs", f"{waiting:.1f} s", ""
     yield "… through the Engine", f"{through_engine.hand_out_seconds:.1f} s", ""
+    yield "… what is left of that", f"{through_engine.waiting_seconds:.1f} s", ""
     yield "nothing changed: `build rpi` again", f"{median(taken.seconds for taken in again):.1f} s", "≤ 2 s"
     yield f"second board of the architecture (`{SECOND}`) ÷ first", f"{second.seconds / first.seconds:.2f}", "≤ 0.4"
 

@@ -22,7 +22,7 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.status import Status
 
-Kind = Literal["start", "end", "fail", "note", "warn", "line", "progress", "result", "error"]
+Kind = Literal["start", "end", "fail", "note", "warn", "line", "progress", "product", "result", "error"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from builder.fetch import fetch
 from builder.image.assemble import make_image
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact, Compression, finish_artefact, open_partial, render_packages
-from builder.release.compress import suffix_of
 from builder.release.made import RECORD, find_artefact_inputs, find_made, write_made
 from builder.release.record import SUFFIX, make_record, render_record
 from builder.rootfs.kept import Kept, opened_rootfs
@@ -53,9 +52,9 @@ class Choices:
     """What the caches may hold when the build is done."""
     shared: Location | None = None
     """The cache that machines share."""
-    on_product: Callable[[Path], None] | None = None
-    """Called with the finished image file, compressed or not, while the specs still run; its place is not the final
-    one."""
+    on_product: Callable[[Artefact], None] | None = None
+    """Called with the finished image, compressed or not, while the specs still run; its place is not the final one.
+    Who gives one takes the artefacts to another disk."""
 
 
 def build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
@@ -114,8 +113,6 @@ def _finish(
             verified = stack.enter_context(verifying(plan, image, workspace, packages=listing))
 
         def report(digest: str) -> Sequence[Path]:
-            if choices.on_product:
-                choices.on_product(partial / f"{plan.image_name}{suffix_of(choices.compression)}")
             return (*verified(digest), _write_record(plan, image, digest, kept, workspace))
 
         with log.step(f"artefact: {choices.compression}"):
@@ -126,6 +123,7 @@ def _finish(
                 compression=choices.compression,
                 packages=kept.packages,
                 reports=report,
+                on_product=choices.on_product,
                 output=choices.output,
                 epoch=plan.epoch,
             )

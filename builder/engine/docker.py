@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A build in a container: the same command line as here, with `--engine local`, in the builder image.
 
-Inputs are put in before it starts, its events are shown as they happen, its artefacts are fetched when it ends
-well. ^C asks the build inside to stop, which gives back what it holds, and a second ^C kills it; either way, and
-on any error, the container is removed.
+Inputs are put in before it starts, its events are shown as they happen, its artefacts are fetched, the image while its
+specs run, and kept when it ends well. ^C asks the build inside to stop, which gives back what it holds, and a second ^C
+kills it; either way, and on any error, the container is removed.
 """
 
 from __future__ import annotations
@@ -30,19 +30,13 @@ from builder.engine.container import (
     make_job,
     releasers,
 )
+from builder.engine.hand_out import PACKS, HandOut, Way, handing_out, read_announced
+from builder.engine.hand_out import REQUEST as HAND_OUT_REQUEST
 from builder.engine.layer import find_layer
 from builder.engine.listen import Pieces, check_end, follow, listen
-from builder.engine.pack import REQUEST as PACK_REQUEST
 from builder.engine.put_image import put_image
 from builder.engine.story import Story
-from builder.engine.transfer import (
-    BOARDS,
-    get_artefacts,
-    put_inputs,
-    put_secrets,
-    read_announced,
-    read_file,
-)
+from builder.engine.transfer import BOARDS, put_inputs, put_secrets, read_file
 from builder.errors import BoardwrightError, ToolError
 from builder.release.artefact import Artefact
 from builder.release.digests import Digests
@@ -161,16 +155,16 @@ def start(api: APIClient, job: Job) -> Pieces:
 def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcome:
     try:
         with created(api, job, _inputs(request), journal, request.secrets):
-            layer = find_layer(api, job.name, BOARDS)
-            if layer is None:
-                put_secrets(api, job.name, {str(PACK_REQUEST): b""})
-            story = follow(api, job.name, start(api, job))
-            try:
-                check_end(api, job.name, story)
-            except BoardwrightError as error:
-                _bring_log(api, job.name, request, error)
-                raise
-            outcome = _collect(api, job.name, story, request, journal, layer=layer)
+            way = Way(job.name, find_layer(api, job.name, BOARDS))
+            put_secrets(api, job.name, {str(HAND_OUT_REQUEST): b"" if way.layer else PACKS})
+            with handing_out(way, request.output, journal, Digests(request.state)) as hand_out:
+                story = follow(api, job.name, start(api, job), on_product=hand_out.begin)
+                try:
+                    check_end(api, job.name, story)
+                except BoardwrightError as error:
+                    _bring_log(api, job.name, request, error)
+                    raise
+                outcome = _collect(story, hand_out)
             _bring_records(api, job.name, request)
             return outcome
     except ToolError as error:
@@ -223,14 +217,8 @@ def _place(option: str) -> str:
     return f"/build/inputs/{option.strip('-')}"
 
 
-def _collect(
-    api: APIClient, name: str, story: Story, request: Request, journal: Journal, *, layer: Path | None
-) -> Outcome:
+def _collect(story: Story, hand_out: HandOut) -> Outcome:
     if story.result is None:
         raise ToolError("the command in the container ended without a result", hint="this is a bug; please report it")
     announced = read_announced(story.result.get("artefacts", ()))
-    if not announced:
-        return Outcome((), story.result)
-    digests = Digests(request.state)
-    artefacts = get_artefacts(api, name, announced, request.output, journal, digests=digests, layer=layer)
-    return Outcome(artefacts, story.result)
+    return Outcome(hand_out.finish(announced) if announced else (), story.result)

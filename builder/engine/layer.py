@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The files of an ended container, taken from the Engine's storage where this process may read it.
+"""The files of a container, copied from the Engine's storage where this process may read it.
 
-That is so for root on the Engine's own machine, and for the owner of a rootless Engine, with the driver overlay2. A
-file becomes a second name of the same data, or a copy where the output is another filesystem: no byte goes through
-the Engine. Paths inside come from the container, so no link is followed, and only a regular file is taken.
+That is so for root on the Engine's own machine, and for the owner of a rootless Engine, with the driver overlay2. No
+byte goes through the Engine. Paths inside come from the container, so no link is followed, and only a regular file is
+taken. It is a copy and no second name of the same data: the container may still run, and write.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -20,10 +20,12 @@ from docker import APIClient
 from builder.engine.connect import engine_errors
 from builder.errors import ToolError
 from builder.release.checksums import find_extents
+from builder.units import MIB
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-NOT_LINKED = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
+PIECE_BYTES = 64 * MIB
+"""What is copied by one call."""
 
 
 def find_layer(api: APIClient, container: str, proof: str) -> Path | None:
@@ -45,8 +47,10 @@ def find_layer(api: APIClient, container: str, proof: str) -> Path | None:
         return None
 
 
-def take_file(layer: Path, path: Path, target: Path) -> None:
-    """Make `target` the file at `path` of a container that has ended, owned by this process's user.
+def take_file(layer: Path, path: Path, target: Path, check: Callable[[], None] = lambda: None) -> None:
+    """Copy the file at `path` of a container to `target`.
+
+    check  called before each piece; what it raises ends the copy
 
     Raises ToolError when there is no regular file, OSError when the target cannot be written.
     """
@@ -61,16 +65,7 @@ def take_file(layer: Path, path: Path, target: Path) -> None:
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise _no_file(path)
-        try:
-            # By its descriptor, so that it is the file that was looked at. Python calls linkat(2), which can follow
-            # that link, only where it is given a directory.
-            os.link(f"/proc/self/fd/{file}", target, src_dir_fd=file, follow_symlinks=True)
-        except OSError as error:
-            if error.errno not in (*NOT_LINKED, errno.ENOENT):
-                raise
-            _copy(file, target)
-        else:
-            _make_own(target)
+        _copy(file, target, check)
     finally:
         os.close(file)
 
@@ -93,21 +88,7 @@ def _opened(layer: Path, path: PurePosixPath) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _make_own(target: Path) -> None:
-    """Give a file what one that this process had written would have."""
-    descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if (status := os.fstat(descriptor)).st_uid != os.geteuid() or status.st_gid != os.getegid():
-            os.fchown(descriptor, os.geteuid(), os.getegid())
-        for name in os.listxattr(descriptor):
-            os.removexattr(descriptor, name)
-        os.umask(mask := os.umask(0o077))
-        os.fchmod(descriptor, 0o666 & ~mask)
-    finally:
-        os.close(descriptor)
-
-
-def _copy(source: int, target: Path) -> None:
+def _copy(source: int, target: Path, check: Callable[[], None]) -> None:
     size = os.fstat(source).st_size
     with target.open("xb", buffering=0) as copy:
         os.truncate(copy.fileno(), size)
@@ -116,7 +97,8 @@ def _copy(source: int, target: Path) -> None:
             os.lseek(copy.fileno(), start, os.SEEK_SET)
             left = stop - start if is_data else 0
             while left:
-                count = os.sendfile(copy.fileno(), source, None, min(left, 1 << 30)) if left else 0
+                check()
+                count = os.sendfile(copy.fileno(), source, None, min(left, PIECE_BYTES))
                 if not count:
                     raise OSError(errno.EIO, "the file became shorter while it was copied", str(target))
                 left -= count

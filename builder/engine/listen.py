@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
+from typing import Any
 
 from docker import APIClient
 from docker.errors import DockerException, NotFound
@@ -56,9 +57,19 @@ def _read(stream: Iterable[tuple[bytes | None, bytes | None]]) -> Pieces:
     return pieces
 
 
-def follow(api: APIClient, name: str, pieces: Pieces, *, what: str = "build") -> Story:
-    """Show the story of `what` to its end; raise Interrupted if it was stopped from here."""
-    story, interrupts = Story(f"the {what}'s container"), 0
+def follow(
+    api: APIClient,
+    name: str,
+    pieces: Pieces,
+    *,
+    what: str = "build",
+    on_product: Callable[[Mapping[str, Any]], None] = lambda _: None,
+) -> Story:
+    """Show the story of `what` to its end; raise Interrupted if it was stopped from here.
+
+    on_product  called with the row of an image that is finished, but for its specs
+    """
+    story, interrupts = Story(f"the {what}'s container", on_product=on_product), 0
     with queued(pieces.put):
         while piece := pieces.get():
             if isinstance(piece, tuple):

@@ -6,10 +6,10 @@
         pieces: offset (8 bytes), length (4 bytes, not 0), data     in the order of the file
         end: size of the file (8 bytes), 0 (4 bytes)
 
-Numbers are big-endian. What no piece covers is zero. A pack may be written in parts, each a frame of zstd: the image
-while the specs run on it, what is small at the end. The Engine's archive call sends the file at 100 MB/s, its exec call
-at a tenth of that, because there all bytes pass in frames of 32 KiB. The reader trusts nothing: indexes and offsets
-must grow, and no byte may lie outside of what was announced.
+Numbers are big-endian. What no piece covers is zero. A build writes two packs: of the image while the specs run on it,
+and of what is small at the end. The Engine's archive call sends a file at 100 MB/s, its exec call at a tenth of that,
+because there all bytes pass in frames of 32 KiB. The reader trusts nothing: indexes and offsets must grow, and no byte
+may lie outside of what was announced.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ from builder.run import run
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionReader
 
-REQUEST = Path("/build/pack-artefacts")
-"""File in a container that asks its build for a pack."""
+IMAGE_PACK = Path("/build/image.pack")
 PACK = Path("/build/artefacts.pack")
-"""Place of the pack in a container."""
+"""Places of the two packs in a container."""
 MAGIC = b"boardwright pack 1\n"
 INDEX = struct.Struct(">I")
 PIECE = struct.Struct(">QI")
@@ -48,13 +47,13 @@ HINT = "build again; if the error stays, the connection to the Engine damages da
 
 
 def write_pack(files: Sequence[Path], pack: Path, *, first: int = 0) -> None:
-    """Pack those of `files` that are regular files, after what is in the pack already.
+    """Pack those of `files` that are regular files.
 
     first  index of the first file among those announced
 
     Raises SpaceError, MachineError (no zstd) and ToolError.
     """
-    with disk_full_as_space_error(pack), pack.open("ab") as target:
+    with disk_full_as_space_error(pack), pack.open("wb") as target:
         read_end, write_end = os.pipe()
         with _feeding(files, first, write_end), os.fdopen(read_end, "rb") as source:
             run(["zstd", "-1", "--threads=0", "--quiet", "--stdout"], stdin=source, stdout=target)
@@ -67,9 +66,7 @@ def read_pack(stream: IO[bytes], announced: Sequence[Artefact]) -> Iterator[tupl
     """
     import zstandard  # noqa: PLC0415 - the builder image does not have it, and does not read packs
 
-    expanded = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(
-        stream, read_size=PIECE_BYTES, read_across_frames=True
-    )
+    expanded = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(stream, read_size=PIECE_BYTES)
     try:
         if (found := expanded.read(len(MAGIC))) != MAGIC:
             raise _damaged(f"found {found!r}; expected {MAGIC!r}")
@@ -138,8 +135,7 @@ def _feeding(files: Sequence[Path], first: int, descriptor: int) -> Iterator[Non
 
 
 def _write_content(files: Sequence[Path], first: int, stream: IO[bytes]) -> None:
-    if first == 0:
-        stream.write(MAGIC)
+    stream.write(MAGIC)
     for index, path in enumerate(files, first):
         if not path.is_file():
             continue  # The caller has it already.

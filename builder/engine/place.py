@@ -11,10 +11,11 @@ from pathlib import Path
 from builder import log
 from builder.engine.connect import Wanted, choose_engine
 from builder.engine.docker import Request, run_in_docker
+from builder.engine.hand_out import PACKS
+from builder.engine.hand_out import REQUEST as HAND_OUT_REQUEST
 from builder.engine.handed import hand_over
 from builder.engine.local import install_tools
-from builder.engine.pack import PACK, write_pack
-from builder.engine.pack import REQUEST as PACK_REQUEST
+from builder.engine.pack import IMAGE_PACK, PACK, write_pack
 from builder.pipeline import Choices, build
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact
@@ -40,16 +41,24 @@ def render_options(version: str, epoch: int, choices: Choices) -> tuple[str, ...
     )
 
 
-def build_packed(plan: Plan, choices: Choices, pack: Path) -> Sequence[Artefact]:
-    """Build, and pack the artefacts for their way out of this container: the image while the specs run."""
+def build_inside(plan: Plan, choices: Choices, *, packs: bool) -> Sequence[Artefact]:
+    """Build in this container: announce the image while its specs run, so that it is fetched meanwhile.
 
-    def pack_image(path: Path) -> None:
-        with log.step("pack the image"):
-            write_pack([path], pack)
+    packs  make packs of the artefacts
+    """
+    early: list[Artefact] = []
 
-    artefacts = build(plan, replace(choices, on_product=pack_image))
-    first = 1 if pack.exists() else 0
-    write_pack([artefact.path for artefact in artefacts[first:]], pack, first=first)
+    def announce(image: Artefact) -> None:
+        early.append(image)
+        if packs:
+            with log.step("pack the image"):
+                write_pack([image.path], IMAGE_PACK)
+        log.emit(log.Event("product", image.path.name, image.to_row()))
+
+    artefacts = build(plan, replace(choices, on_product=announce))
+    if packs:
+        first = len(early)
+        write_pack([artefact.path for artefact in artefacts[first:]], PACK, first=first)
     return artefacts
 
 
@@ -57,7 +66,9 @@ def build_on(engine: Wanted, plan: Plan, choices: Choices, *, boards: Path) -> S
     """Build here or in a container; the container plans again, from the same board, version and time."""
     if choose_engine(engine) == "local":
         install_tools(plan)
-        return build_packed(plan, choices, PACK) if PACK_REQUEST.exists() else build(plan, choices)
+        if not HAND_OUT_REQUEST.exists():
+            return build(plan, choices)
+        return build_inside(plan, choices, packs=HAND_OUT_REQUEST.read_bytes() == PACKS)
     handed = hand_over(choices.shared)
     have = (
         word for digest in find_digests(choices.output, plan, Digests(choices.state)) for word in ("--have", digest)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Artefacts of a container that has ended, written into a directory and checked against their digests."""
+"""Artefacts of a container, written into a directory and checked against their digests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from docker import APIClient
 from builder import log
 from builder.engine.connect import ANSWER_S, engine_errors
 from builder.engine.layer import take_file
-from builder.engine.pack import HINT, PACK, PIECE_BYTES, read_pack
+from builder.engine.pack import HINT, PIECE_BYTES, read_pack
 from builder.errors import SpaceError, ToolError, TrustError
 from builder.release.artefact import Artefact
 from builder.release.checksums import sha256_file
@@ -29,8 +29,6 @@ from builder.units import render_size
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-Receive = Callable[[Sequence[Artefact], Sequence[Artefact], Path], None]
-"""(announced, wanted, directory): write the wanted files into the directory; TrustError, SpaceError or ToolError."""
 ZEROS = bytes(PIECE_BYTES)
 AHEAD = 16
 """Pieces that may wait for the digest: what the file is ahead of it, in MiB."""
@@ -38,35 +36,45 @@ GLANCE_S = 0.2
 """How often progress is shown."""
 
 
-def receive_from_layer(layer: Path) -> Receive:
-    """Return the way out of a layer of the Engine's storage."""
+def receive_from_layer(
+    layer: Path, wanted: Sequence[Artefact], directory: Path, check: Callable[[], None] = lambda: None
+) -> None:
+    """Write files of a layer of the Engine's storage into a directory.
 
-    def receive(announced: Sequence[Artefact], wanted: Sequence[Artefact], directory: Path) -> None:
-        for artefact in wanted:
-            target = directory / artefact.path.name
-            log.progress(artefact.path.name, 0)
-            with _writing(target):
-                take_file(layer, artefact.path, target)
-            if (found := target.stat().st_size) != artefact.size_bytes:
-                raise TrustError(
-                    f"{artefact.path.name}: found {found} bytes; expected {artefact.size_bytes}", hint=HINT
-                )
-            with ThreadPoolExecutor(max_workers=1) as pool:  # The disk and a core work at once.
-                synced = pool.submit(sync, target)
-                check_digest(artefact, sha256_file(target))
-                synced.result()
+    check  called before each piece; what it raises ends the work
 
-    return receive
+    Raises TrustError, SpaceError or ToolError.
+    """
+    for artefact in wanted:
+        target = directory / artefact.path.name
+        log.progress(artefact.path.name, 0)
+        with _writing(target):
+            take_file(layer, artefact.path, target, check)
+        if (found := target.stat().st_size) != artefact.size_bytes:
+            raise TrustError(f"{artefact.path.name}: found {found} bytes; expected {artefact.size_bytes}", hint=HINT)
+        with ThreadPoolExecutor(max_workers=1) as pool:  # The disk and a core work at once.
+            synced = pool.submit(sync, target)
+            check_digest(artefact, sha256_file(target))
+            synced.result()
 
 
-def receive_pack(api: APIClient, container: str) -> Receive:
-    """Return the way out through the Engine's archive call."""
+@contextmanager
+def opened_pack(api: APIClient, container: str, pack: Path) -> Iterator[Iterator[bytes]]:
+    """Yield a pack of a container as the Engine's archive call sends it, piece by piece.
 
-    def receive(announced: Sequence[Artefact], wanted: Sequence[Artefact], directory: Path) -> None:
-        with _opened_pack(api, container) as chunks:
-            unpack(chunks, announced, wanted, directory)
+    Not by `api.get_archive`: broken off half way, its connection stays open, and the Engine waits for it before it
+    removes the container.
 
-    return receive
+    Raises MachineError, and ToolError when it is not there.
+    """
+    address = f"{api.base_url}/v{api.api_version}/containers/{container}/archive"
+    with (
+        engine_errors("fetching the artefacts"),
+        api.get(address, params={"path": str(pack)}, stream=True, timeout=ANSWER_S) as response,
+    ):
+        if not response.ok:
+            raise ToolError(f"{pack}: not found in the container; expected the build's pack: {response.text}")
+        yield response.iter_content(PIECE_BYTES)
 
 
 def unpack(chunks: Iterator[bytes], announced: Sequence[Artefact], wanted: Sequence[Artefact], directory: Path) -> None:
@@ -80,7 +88,7 @@ def unpack(chunks: Iterator[bytes], announced: Sequence[Artefact], wanted: Seque
         entry = tar.next()
         content = tar.extractfile(entry) if entry else None
         if content is None:
-            raise ToolError(f"{PACK}: found something else in the container; expected a regular file")
+            raise ToolError("the build's pack: found something else in the container; expected a regular file")
         writer: _Writer | None = None
         try:
             for index, offset, data in read_pack(content, announced):
@@ -102,7 +110,6 @@ def unpack(chunks: Iterator[bytes], announced: Sequence[Artefact], wanted: Seque
     if missing:
         path = min(artefact.path for artefact in missing)
         raise ToolError(f"{path}: not found in the container; expected a regular file, as its build announced")
-    meter.end()
 
 
 def check_digest(artefact: Artefact, sha256: str) -> None:
@@ -176,9 +183,6 @@ class _Meter:
     def count(self, artefact: Artefact) -> None:
         self._done += artefact.size_bytes
 
-    def end(self) -> None:
-        log.note(f"{render_size(self._done)} fetched, {self._rate(self._done)}")
-
     def _rate(self, done: int) -> str:
         return f"{render_size(int(done / max(time.monotonic() - self._begun, 0.001)))}/s"
 
@@ -200,20 +204,6 @@ def _reading() -> Iterator[None]:
         raise TrustError(
             f"artefacts from the container: {error}; expected an archive of one file", hint=HINT
         ) from error
-
-
-@contextmanager
-def _opened_pack(api: APIClient, container: str) -> Iterator[Iterator[bytes]]:
-    """Not by `api.get_archive`: broken off half way, its connection stays open, and the Engine waits for it before
-    it removes the container."""
-    address = f"{api.base_url}/v{api.api_version}/containers/{container}/archive"
-    with (
-        engine_errors("fetching the artefacts"),
-        api.get(address, params={"path": str(PACK)}, stream=True, timeout=ANSWER_S) as response,
-    ):
-        if not response.ok:
-            raise ToolError(f"{PACK}: not found in the container; expected the build's pack: {response.text}")
-        yield response.iter_content(PIECE_BYTES)
 
 
 class _Chunks(io.RawIOBase):

@@ -3,13 +3,14 @@
 from either stream is a line of some tool.
 
 Events are shown here as if they had happened here. The two that end a build are kept instead: its result, and its
-error, which is raised again as the class it was there.
+error, which is raised again as the class it was there. A finished image that waits for its specs is passed on.
 """
 
 from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from builder import log
@@ -22,8 +23,13 @@ LAST_LINES = 15
 class Story:
     """Collects what one build says, however the stream cuts it."""
 
-    def __init__(self, teller: str = "the build's container") -> None:
-        self._teller = teller
+    def __init__(
+        self,
+        teller: str = "the build's container",
+        *,
+        on_product: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> None:
+        self._teller, self._on_product = teller, on_product
         self.result: dict[str, Any] | None = None
         self._error: Event | None = None
         self._steps: list[str] = []
@@ -66,6 +72,8 @@ class Story:
             self.result = event.data
         elif event.kind == "error":
             self._error = event
+        elif event.kind == "product":
+            self._on_product(event.data)
         else:
             self._follow(event)
             log.emit(event)

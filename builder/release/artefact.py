@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from builder.errors import BusyError, disk_full_as_space_error
 from builder.release.checksums import render_sum, sha256_file
@@ -53,6 +53,10 @@ class Artefact:
     path: Path
     size_bytes: int
     sha256: str
+
+    def to_row(self) -> dict[str, Any]:
+        """Return it as events have it."""
+        return {"path": str(self.path), "size": self.size_bytes, "sha256": self.sha256}
 
 
 def make_artefact(
@@ -104,28 +108,32 @@ def finish_artefact(
     output: Path,
     epoch: int,
     reports: Callable[[str], Sequence[Path]],
+    on_product: Callable[[Artefact], None] | None = None,
     log_file: Path | None = None,
 ) -> tuple[Artefact, ...]:
-    """Do what `make_artefact` does with a directory that is held; an uncompressed image may be in it already."""
+    """Do what `make_artefact` does with a directory that is held; an uncompressed image may be in it already.
+
+    on_product  called with the finished image in `partial`, before `reports`. Who gives one takes the artefacts to
+                another disk: nothing is made to be on this one before it has its name.
+    """
+    keep: Callable[[Path], None] = sync if on_product is None else lambda _: None
     product = partial / f"{name}.img{suffix_of(compression)}"
     digest = sha256_file(image)
-    if product == image:
-        sync(product)
-    else:
+    if product != image:
         compress(image, product, compression=compression, name=f"{name}.img", epoch=epoch, log_file=log_file)
-    listing = write_text(partial / f"{name}.packages", render_packages(packages))
-    product_digest = digest if compression == "none" else sha256_file(product)
-    checksum = write_text(partial / f"{product.name}.sha256", render_sum(product_digest, product.name))
-    copies = [write_text(partial / path.name, path.read_text(encoding="utf-8")) for path in reports(digest)]
-    made = (
-        _describe(product, product_digest),
-        *(_describe(each, sha256_file(each)) for each in (checksum, listing, *copies)),
-    )
+    keep(product)
+    described = _describe(product, digest if compression == "none" else sha256_file(product))
+    if on_product:
+        on_product(described)
+    listing = write_text(partial / f"{name}.packages", render_packages(packages), keep)
+    checksum = write_text(partial / f"{product.name}.sha256", render_sum(described.sha256, product.name), keep)
+    copies = [write_text(partial / path.name, path.read_text(encoding="utf-8"), keep) for path in reports(digest)]
+    made = (described, *(_describe(each, sha256_file(each)) for each in (checksum, listing, *copies)))
     remove_earlier(output, [each.path.name for each in made], partial)
     (output / checksum.name).unlink(missing_ok=True)  # The old digest is wrong from the next line on.
     for path in (product, listing, *copies, checksum):
         path.replace(output / path.name)
-    sync(output)
+    keep(output)
     return tuple(Artefact(output / each.path.name, each.size_bytes, each.sha256) for each in made)
 
 
@@ -166,10 +174,11 @@ def _removed_at_the_end(path: Path) -> Iterator[None]:
         shutil.rmtree(path)
 
 
-def write_text(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str, keep: Callable[[Path], None] = sync) -> Path:
+    """Write a file and `keep` it: have it on the disk."""
     with disk_full_as_space_error(path):
         path.write_text(text, encoding="utf-8")
-    sync(path)
+    keep(path)
     return path
 
 

@@ -78,8 +78,8 @@ def suffix_of(compression: Compression) -> str:
 def compress(
     image: Path, target: Path, *, compression: Compression, name: str, epoch: int, log_file: Path | None = None
 ) -> None:
-    """Write `image` compressed to the file `target`, and have it on the disk. Uncompressed, it is a second name of
-    the same file where that is possible: whoever made the image may not write into it any more.
+    """Write `image` compressed to the file `target`. Uncompressed, it is a second name of the same file where that is
+    possible: whoever made the image may not write into it any more.
 
     name    file name of the image inside a zip
     epoch   time of the image inside a zip, in seconds since 1970: the image file gets it too
@@ -94,7 +94,6 @@ def compress(
         argv = METHODS[compression].argv(name, image.stat().st_size)
         with image.open("rb") as source, target.open("wb") as drain, _progress(source, target.name):
             run(argv, stdin=source, stdout=drain, log_file=log_file)
-    sync(target)
 
 
 def _link(image: Path, target: Path, log_file: Path | None) -> None:

@@ -156,6 +156,7 @@ def _compress(goods: Goods, work: Path, compressions: Sequence[Compression]) -> 
         with log.step(f"compress: {each}"):
             target = work / f"{image_name}{suffix_of(each)}"
             compress(goods.image, target, compression=each, name=image_name, epoch=goods.bill.epoch)
+            sync(target)
             found[target.name] = sha256_file(target)
     return found
 

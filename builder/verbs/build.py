@@ -136,8 +136,7 @@ def _build(names: Sequence[str], order: Order, *, jobs: int, json: bool, verbose
 
 def _show(title: str, artefacts: Sequence[Artefact], *, json: bool) -> None:
     """Report the artefacts of a build: as an event, and as lines on stdout."""
-    rows = [{"path": str(a.path), "size": a.size_bytes, "sha256": a.sha256} for a in artefacts]
-    log.emit(log.Event("result", title, {"artefacts": rows}))
+    log.emit(log.Event("result", title, {"artefacts": [artefact.to_row() for artefact in artefacts]}))
     if not json:
         _print(artefacts)
 

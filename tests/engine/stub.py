@@ -42,18 +42,94 @@ def write_image() -> pathlib.Path:
 
 
 def announce(path: pathlib.Path, /, **wrong: object) -> None:
-    entry = {"path": str(path), "size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    hand_out([entry | wrong])
+    hand_out([describe(path) | wrong])
 
 
 def hand_out(entries: list[dict[str, object]]) -> None:
-    from builder.engine.pack import PACK, REQUEST, write_pack
+    from builder.engine.hand_out import PACKS, REQUEST
+    from builder.engine.pack import PACK, write_pack
 
-    if REQUEST.exists():
-        files = [pathlib.Path(str(entry["path"])) for entry in entries]
-        write_pack(files[:1], PACK)
-        write_pack(files[1:], PACK, first=1)
+    if REQUEST.read_bytes() == PACKS:
+        write_pack([pathlib.Path(str(entry["path"])) for entry in entries], PACK)
     emit("result", "done", artefacts=entries)
+
+
+def describe(path: pathlib.Path) -> dict[str, object]:
+    return {
+        "path": str(path),
+        "size": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+
+
+def announce_early(path: pathlib.Path, /, **wrong: object) -> None:
+    """Announce an image whose specs still run."""
+    from builder.engine.hand_out import PACKS, REQUEST
+    from builder.engine.pack import IMAGE_PACK, write_pack
+
+    if REQUEST.read_bytes() == PACKS:
+        write_pack([path], IMAGE_PACK)
+    emit("product", path.name, **(describe(path) | wrong))
+    emit("note", "the specs run")
+
+
+def early(move: str = "link") -> None:
+    """A build that announces its image, waits for its specs and gives it its final name beside the first."""
+    from builder.engine.pack import PACK, write_pack
+
+    image, text = write_image(), pathlib.Path("/build/dist/text")
+    text.write_text("text")
+    partial = image.parent / ".partial"
+    partial.mkdir()
+    announce_early(image.rename(partial / image.name))
+    getattr(os, move)(partial / image.name, image)
+    write_pack([text], PACK, first=1)
+    emit("result", "done", artefacts=[describe(image), describe(text)])
+
+
+def early_moved() -> None:
+    """The same, but the first name goes, as in a build without specs."""
+    early("rename")
+
+
+def early_red() -> None:
+    """A build that finds fault with the image it has announced."""
+    announce_early(write_image())
+    emit("error", "2 specs are red", kind="verify", hint="", exit_code=10)
+    sys.exit(10)
+
+
+def early_slow() -> None:
+    announce_early(write_image())
+    slow()
+
+
+def early_other() -> None:
+    """A build that hands out another image than it has announced."""
+    path = write_image()
+    announce_early(path)
+    other = path.parent / "other" / path.name
+    other.parent.mkdir()
+    other.write_bytes(b"BOOT" + path.read_bytes()[4:])
+    announce(other)
+
+
+def early_lie() -> None:
+    path = write_image()
+    announce_early(path, sha256="0" * 64)
+    announce(path)
+
+
+def early_twice() -> None:
+    path = write_image()
+    announce_early(path)
+    announce_early(path)
+    announce(path)
+
+
+def early_nonsense() -> None:
+    emit("product", "x", path="/build/..", size=1, sha256="0" * 64)
+    announce(write_image())
 
 
 def lie() -> None:

@@ -19,13 +19,13 @@ import zstandard
 from docker import APIClient
 
 from builder import log
-from builder.engine import place, receive
+from builder.engine import layer, place, receive
 from builder.engine.connect import engine_errors
+from builder.engine.hand_out import read_announced
 from builder.engine.layer import find_layer, take_file
 from builder.engine.pack import GRAIN, MAGIC, PIECE_BYTES, write_pack
 from builder.engine.receive import receive_from_layer, unpack
-from builder.engine.transfer import read_announced
-from builder.errors import BoardwrightError, MachineError, SpaceError, ToolError, TrustError
+from builder.errors import BoardwrightError, Interrupted, MachineError, SpaceError, ToolError, TrustError
 from builder.pipeline import Choices
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact
@@ -85,28 +85,42 @@ def test_a_pack_brings_every_file_with_its_holes(
     assert (target / "zeros").stat().st_blocks == 0
 
 
-def test_a_pack_is_written_in_parts(made: list[Artefact], target: Path, tmp_path: Path) -> None:
-    write_pack([made[0].path], tmp_path / "pack")
-    write_pack([artefact.path for artefact in made[1:]], tmp_path / "pack", first=1)
-    unpack(archive((tmp_path / "pack").read_bytes()), made, made, target)
-    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
+class Events:
+    """A sink that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[log.Event] = []
+
+    def show(self, event: log.Event) -> None:
+        self.seen.append(event)
 
 
-def test_a_build_packs_its_image_first(
-    made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("packs", [True, False])
+def test_a_build_announces_its_image_first(
+    made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: bool
 ) -> None:
     def build(plan: object, choices: SimpleNamespace) -> list[Artefact]:
         aside = made[0].path.rename(tmp_path / "unfinished")
-        choices.on_product(aside)
+        choices.on_product(Artefact(aside, made[0].size_bytes, made[0].sha256))
         aside.rename(made[0].path)
         return made
 
     monkeypatch.setattr(place, "build", build)
     monkeypatch.setattr(place, "replace", lambda _, on_product: SimpleNamespace(on_product=on_product))
-    plan, choices = cast(Plan, None), cast(Choices, None)
-    assert place.build_packed(plan, choices, tmp_path / "pack") == made
-    unpack(archive((tmp_path / "pack").read_bytes()), made, made, target)
-    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
+    monkeypatch.setattr(place, "IMAGE_PACK", tmp_path / "image.pack")
+    monkeypatch.setattr(place, "PACK", tmp_path / "artefacts.pack")
+    events = Events()
+    with log.use(events):
+        assert place.build_inside(cast(Plan, None), cast(Choices, None), packs=packs) == made
+    (announced,) = [event for event in events.seen if event.kind == "product"]
+    (image,) = read_announced(announced.data)
+    assert (image.path, image.sha256) == (tmp_path / "unfinished", made[0].sha256)
+    assert (tmp_path / "image.pack").exists() is (tmp_path / "artefacts.pack").exists() is packs
+    if packs:
+        image = Artefact(target / "hole", made[0].size_bytes, made[0].sha256)
+        unpack(archive((tmp_path / "image.pack").read_bytes()), [image], [image], target)
+        unpack(archive((tmp_path / "artefacts.pack").read_bytes()), made, made[1:], target)
+        assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
 
 
 def test_a_build_that_makes_nothing_packs_what_there_is(
@@ -114,7 +128,8 @@ def test_a_build_that_makes_nothing_packs_what_there_is(
 ) -> None:
     monkeypatch.setattr(place, "build", lambda *_: made)
     monkeypatch.setattr(place, "replace", lambda *_, **__: None)
-    place.build_packed(cast(Plan, None), cast(Choices, None), tmp_path / "pack")
+    monkeypatch.setattr(place, "PACK", tmp_path / "pack")
+    place.build_inside(cast(Plan, None), cast(Choices, None), packs=True)
     unpack(archive((tmp_path / "pack").read_bytes()), made, made, target)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
 
@@ -225,7 +240,7 @@ def test_a_place_that_cannot_be_written_is_this_machines(made: list[Artefact], t
     with pytest.raises(SpaceError, match="cannot be written"):
         unpack(archive(pack(made, tmp_path)), made, made, tmp_path / "absent")
     with pytest.raises(SpaceError, match="cannot be written"):
-        receive_from_layer(Path("/"))(made, made, tmp_path / "absent")
+        receive_from_layer(Path("/"), made, tmp_path / "absent")
 
 
 def test_progress_says_how_fast(
@@ -255,48 +270,47 @@ def test_a_file_that_cannot_be_packed_is_said(tmp_path: Path, monkeypatch: pytes
         write_pack([tmp_path / "x"], tmp_path / "pack")
 
 
-def test_a_layer_gives_a_name_or_a_copy(
-    made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    receive_from_layer(Path("/"))(made, made, target)
-    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
-    assert (target / "hole").samefile(made[0].path)
-
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
-    copies = tmp_path / "copies"
-    copies.mkdir()
-    sparse = tmp_path / "source/hole"
-    with sparse.open("wb") as stream:
+def test_a_layer_gives_copies_with_their_holes(made: list[Artefact], target: Path, tmp_path: Path) -> None:
+    with (tmp_path / "source/hole").open("wb") as stream:
         stream.write(b"start")
         stream.seek(5 + 5 * PIECE_BYTES)
         stream.write(b"end")
-    receive_from_layer(Path("/"))(made, made, copies)
-    assert {path.name: path.read_bytes() for path in copies.iterdir()} == CONTENTS
-    assert (copies / "hole").stat().st_blocks * 512 <= 4 * GRAIN
+    receive_from_layer(Path("/"), made, target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
+    assert (target / "hole").stat().st_blocks * 512 <= 4 * GRAIN
+    assert not (target / "hole").samefile(made[0].path)
+
+
+def test_a_copy_is_stopped_between_its_pieces(
+    made: list[Artefact], target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer, "PIECE_BYTES", GRAIN)
+    answers = iter([False, False, True])
+
+    def check() -> None:
+        if next(answers):
+            raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted):
+        receive_from_layer(Path("/"), made[3:], target, check)
+    assert (target / "data").read_bytes()[: 2 * GRAIN] == DATA[: 2 * GRAIN]
 
 
 def test_a_layer_has_the_announced_file(made: list[Artefact], target: Path) -> None:
     with made[3].path.open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(TrustError, match=f"data: found {len(CONTENTS['data']) + 1} bytes; expected"):
-        receive_from_layer(Path("/"))(made, made[3:], target)
+        receive_from_layer(Path("/"), made[3:], target)
     os.truncate(made[3].path, 5)
     os.truncate(made[3].path, len(CONTENTS["data"]))
     (target / "data").unlink()
     with pytest.raises(TrustError, match="arrived with sha256"):
-        receive_from_layer(Path("/"))(made, made[3:], target)
+        receive_from_layer(Path("/"), made[3:], target)
 
 
 def test_a_copy_of_a_file_that_becomes_shorter_ends(
     made: list[Artefact], target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
     monkeypatch.setattr(os, "sendfile", lambda *_: 0)
     with pytest.raises(OSError, match="became shorter"):
         take_file(Path("/"), made[3].path, target / "data")
@@ -319,13 +333,13 @@ def test_only_a_file_is_taken_from_a_layer(tmp_path: Path, target: Path, make: C
 
 
 def test_no_path_leaves_a_layer(tmp_path: Path, target: Path) -> None:
-    layer = tmp_path / "layer"
-    layer.mkdir()
+    directory = tmp_path / "layer"
+    directory.mkdir()
     (tmp_path / "x").write_text("outside")
-    (layer / "up").symlink_to("..")
+    (directory / "up").symlink_to("..")
     for path in ("/../x", "/up/x", "/../../../../../../x", "/absent/../../x"):
         with pytest.raises(ToolError, match="not found in the container"):
-            take_file(layer, Path(path), target / "x")
+            take_file(directory, Path(path), target / "x")
     assert not list(target.iterdir())
 
 

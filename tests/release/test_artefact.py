@@ -25,7 +25,8 @@ import pytest
 from builder import log
 from builder.errors import BusyError, SpaceError, ToolError
 from builder.release import compress as compress_module
-from builder.release.artefact import Artefact, make_artefact, render_packages
+from builder.release.artefact import Artefact, finish_artefact, make_artefact, open_partial, render_packages
+from builder.release.checksums import sha256_file
 from builder.release.compress import METHODS, Compression
 from builder.units import MIB
 from builder.workspace import RELEASERS, find_leftovers, open_journal, release
@@ -302,3 +303,38 @@ def test_reports_are_handed_out_under_their_own_names(image: Path, tmp_path: Pat
     )
     assert (tmp_path / "out" / report.name).read_text() == "{}\n"
     assert report.name in [artefact.path.name for artefact in made]
+
+
+@pytest.mark.parametrize("compression", ["none", "zst"])
+def test_the_image_is_announced_before_the_reports(
+    image: Path, output: Path, monkeypatch: pytest.MonkeyPatch, compression: Compression
+) -> None:
+    """Whoever takes it to another disk makes it be there; without, all is on the disk before it has its name."""
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+    )
+    told: list[Artefact | str] = []
+
+    def report(digest: str) -> list[Path]:
+        told.append(digest)
+        return []
+
+    for announce in (told.append, None):
+        with open_partial(output, "x", None) as partial:
+            first, *_ = finish_artefact(
+                image,
+                partial,
+                name="x",
+                compression=compression,
+                packages=PACKAGES,
+                output=output,
+                epoch=EPOCH,
+                reports=report,
+                on_product=announce,
+            )
+        if announce:
+            assert told == [Artefact(partial / first.path.name, first.size_bytes, first.sha256), sha256_file(image)]
+            assert not synced
+    names = ("x.img" if compression == "none" else "x.img.zst", "x.packages", "dist")
+    assert set(names) <= set(synced)
