@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from builder.verify.tree import Tree
 
 INFO = "/var/lib/dpkg/info"
+PART = 100
+"""Files that a thread compares before it asks for more: most are small, and asking takes longer than hashing one."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,10 @@ def find_changed_files(tree: Tree) -> list[str]:
             path = f"/{name}"
             diverted_to, by = diversions.get(path, (path, package))
             wanted.append((path if by == package else diverted_to, digest))
+    parts = [wanted[start : start + PART] for start in range(0, len(wanted), PART)]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        problems = pool.map(lambda each: _compare(tree, *each), wanted)
-        return [problem for problem in problems if problem]
+        problems = pool.map(lambda part: [_compare(tree, *each) for each in part], parts)
+        return [problem for part in problems for problem in part if problem]
 
 
 def _compare(tree: Tree, path: str, digest: str) -> str:

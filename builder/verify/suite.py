@@ -83,8 +83,9 @@ def _prepare(task: Task, only: str) -> list[str | Path]:
 
 
 def _environment() -> dict[str, str]:
-    # pytest's own options of the caller's shell are for the caller's tests.
+    # pytest's own options and plugins of the caller are for the caller's tests.
     return {
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": _python_path(),
         "PYTEST_ADDOPTS": "",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -6,6 +6,8 @@ A path is what it means to the booted system: links are followed, absolute ones 
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +16,7 @@ from pathlib import PurePosixPath
 from builder.verify.entry import Entry, Kind
 
 MAX_LINKS = 40
+WILD = re.compile(r"[*?\[]")
 
 
 class Tree:
@@ -59,11 +62,13 @@ class Tree:
 
     def glob(self, pattern: str) -> list[Entry]:
         """Return what matches a pattern of a whole path; * matches within a name. Links are not followed."""
-        depth = pattern.count("/")
+        start, depth = WILD.split(pattern, maxsplit=1)[0], pattern.count("/")
+        matches = re.compile(fnmatch.translate(pattern)).match
         return [
             entry
             for path, entry in self.entries.items()
-            if path.count("/") == depth and PurePosixPath(path).match(pattern)
+            # As deep as the pattern, so no * can stand for a slash.
+            if path.startswith(start) and path.count("/") == depth and matches(path)
         ]
 
     def below(self, path: str) -> Iterator[Entry]:

@@ -35,6 +35,19 @@ def test_the_report_has_the_digest_and_the_log_what_was_written(
     assert (tmp_path / "log").read_text() == "written\n"
 
 
+def test_what_the_user_has_for_pytest_is_for_the_users_tests(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--exitfirst")
+    run_instead(
+        monkeypatch,
+        f"echo \"$PYTEST_ADDOPTS|$PYTEST_DISABLE_PLUGIN_AUTOLOAD\"; echo '{VERDICT}' > {tmp_path / VERDICTS}",
+    )
+    with running_specs(task, log_file=tmp_path / "log") as finish:
+        finish("")
+    assert (tmp_path / "log").read_text() == "|1\n"
+
+
 @pytest.mark.parametrize(
     ("script", "kind", "message"),
     [

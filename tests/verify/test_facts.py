@@ -39,6 +39,25 @@ def make_tree(work: Path, files: dict[str, str]) -> Tree:
     return Tree(entries.values())
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("/etc/*", ["/etc/a.conf", "/etc/b.conf", "/etc/x"]),
+        ("/etc/?.conf", ["/etc/a.conf", "/etc/b.conf"]),
+        ("/etc/[ab].conf", ["/etc/a.conf", "/etc/b.conf"]),
+        ("/*/x", ["/etc/x"]),
+        ("/etc/*/*.conf", ["/etc/x/a.conf"]),
+        ("/etc/a.conf", ["/etc/a.conf"]),
+        ("/etc/a+conf", []),
+        ("/etc/a", []),
+        ("*.conf", []),
+    ],
+)
+def test_a_pattern_is_of_a_whole_path(tmp_path: Path, pattern: str, found: list[str]) -> None:
+    tree = make_tree(tmp_path, {"/etc/a.conf": "", "/etc/b.conf": "", "/etc/x/a.conf": "", "/usr/etc/x/y": ""})
+    assert sorted(entry.path for entry in tree.glob(pattern)) == found
+
+
 def test_accounts_are_read_by_name() -> None:
     users = read_users("root:x:0:0:root:/root:/bin/bash\nbroken line\nanne::1000:1000::/home/anne:/bin/sh\n")
     assert (users["anne"].password, users["anne"].uid, users["root"].shell) == ("", 1000, "/bin/bash")
