@@ -25,7 +25,8 @@ from types import MappingProxyType
 from builder.errors import MachineError
 from builder.log import note, step, warn
 from builder.rootfs import enter, twins
-from builder.rootfs.twins import Architecture, Sources
+from builder.rootfs.pairs import Sources
+from builder.rootfs.twins import Architecture
 from builder.run import run
 from builder.store import locked
 

@@ -2,7 +2,7 @@
 """The twin tree: native builds of the programs that maintainer scripts use, to run in place of emulated ones.
 
 Made from the archive of the target (same suite, same mirrors) by a private apt, for a fixed list of packages. A
-program gets a twin only if its package has the same source version for both architectures. The tree holds programs
+program gets a twin only if its package has the same source version for both (pairs.py). The tree holds programs
 and the libraries they load, no data: a twin reads the data of the target, at the target's paths. It is mounted at
 PLACE in the target while a build runs. Loader and libraries are at that place alone, for a hook that globs
 /usr/lib/*/ would copy them into the initrd: the paths that are compiled into programs, libraries and the loader are
@@ -11,7 +11,7 @@ overwritten by others of the same length. (Not with patchelf: its 0.18, in Debia
 A program that is not in the tree is emulated. So are, by decision: what reports the architecture or depends on it,
 what loads modules the tree lacks (PAM), and most calls of Python and dpkg (redirect.c says which are not). What no
 choice of programs can hide: perl's $Config{archname} and POSIX::uname, and bash's $MACHTYPE, name the native one.
-A tree is keyed by the versions in it and by this file, appears only when complete, and is never changed afterwards.
+A tree is keyed by the versions in it and by our code, appears only when complete, and is never changed afterwards.
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.program import digest_code
 from builder.rootfs.news import digest_releases, has_news
+from builder.rootfs.pairs import Sources, find_paired, find_versions, make_apt
 from builder.run import run
 
+CODE = ("rootfs/twins.py", "rootfs/pairs.py")
+"""The part of our own code that decides a tree."""
 PLACE = ".boardwright-twins"
 TAUGHT = "dpkg-knows-the-target"
 """A file of that name in the tree: dpkg's twins say the target's architecture."""
@@ -68,17 +72,6 @@ LOADERS = {"amd64": b"/lib64/ld-linux-x86-64.so.2\0", "arm64": b"/lib/ld-linux-a
 
 
 @dataclass(frozen=True)
-class Sources:
-    """Where the packages of the target come from. The tree of twins is kept under the name of the suite."""
-
-    suite: str
-    deb822: str  # with Signed-By
-    pins: str = ""  # apt_preferences
-    apt_options: tuple[str, ...] = ()  # lines of apt.conf, such as 'Acquire::Check-Date "false";'
-    releases: tuple[str, ...] = ()  # addresses of the signed indexes, where that spares asking apt
-
-
-@dataclass(frozen=True)
 class Architecture:
     """What differs between Debian's architectures for a program that starts: ELF header and paths."""
 
@@ -98,12 +91,12 @@ def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache
     answer = root / "answer.json"
     if tree := _find_current(answer, sources, root, cache):
         return tree
-    environment = _make_apt(sources, (native.name, foreign.name), root)
-    versions = _find_versions(environment)
-    paired = _find_paired(versions, foreign.name, environment)
+    environment = make_apt(sources, (native.name, foreign.name), root)
+    versions = find_versions((*PACKAGES, *ONLY, *UMBRELLAS), foreign.name, environment)
+    paired = find_paired(versions, foreign.name, environment)
     if not paired.intersection(PACKAGES):
         return None
-    key = hashlib.sha256(f"{sorted(versions.items())} {sorted(paired)}".encode() + Path(__file__).read_bytes())
+    key = hashlib.sha256(f"{sorted(versions.items())} {sorted(paired)} {digest_code(*CODE)}".encode())
     tree = cache / f"{sources.suite}-{native.name}-for-{foreign.name}-{key.hexdigest()[:16]}"
     if not tree.exists():
         scratch = cache / f"{tree.name}.part"
@@ -135,55 +128,7 @@ def _find_current(answer: Path, sources: Sources, root: Path, cache: Path) -> Pa
 
 
 def _digest(sources: Sources) -> str:
-    return hashlib.sha256(repr(sources).encode() + Path(__file__).read_bytes()).hexdigest()
-
-
-def _make_apt(sources: Sources, architectures: tuple[str, str], root: Path) -> dict[str, str]:
-    """Brings the package lists of both architectures up to date, under a root of its own. Returns the environment."""
-    for name in ("etc/apt/sources.list.d", "etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/dpkg",
-                 "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):  # fmt: skip
-        (root / name).mkdir(parents=True, exist_ok=True)
-    (root / "var/lib/dpkg/status").touch()
-    (root / "etc/apt/sources.list.d/target.sources").write_text(sources.deb822)
-    (root / "etc/apt/preferences.d/target").write_text(sources.pins)
-    (root / "apt.conf").write_text("\n".join([
-        f'Dir "{root}";',
-        f'Dir::State::status "{root}/var/lib/dpkg/status";',
-        f'APT::Architecture "{architectures[0]}";',
-        f'APT::Architectures {{ "{architectures[0]}"; "{architectures[1]}"; }};',
-        'APT::Sandbox::User "root";',
-        'APT::Install-Recommends "false";',
-        'Acquire::Languages "none";',
-        *sources.apt_options,
-        "",
-    ]))  # fmt: skip
-    environment = {"APT_CONFIG": str(root / "apt.conf")}
-    run(["apt-get", "update", "--error-on=any"], env=environment)
-    return environment
-
-
-def _find_versions(environment: dict[str, str]) -> dict[str, str]:
-    """Returns name and version of every package that installing our list would bring."""
-    wanted = [*PACKAGES, *ONLY, *UMBRELLAS]
-    known = run(["apt-cache", "--generate", "pkgnames"], env=environment).stdout.split()
-    asked = sorted(set(wanted).intersection(known))
-    if not asked:
-        return {}
-    plan = run(["apt-get", "install", "--simulate", *asked], env=environment).stdout
-    return dict(re.findall(r"^Inst (\S+) \((\S+) ", plan, flags=re.MULTILINE))
-
-
-def _find_paired(versions: dict[str, str], foreign: str, environment: dict[str, str]) -> set[str]:
-    """Returns the packages that have the same source version for the foreign architecture."""
-    names = [f"{name}:{foreign}" for name in versions]
-    policy = run(["apt-cache", "policy", *names], env=environment).stdout
-    found = re.findall(rf"^(\S+):{foreign}:\n  Installed: .*\n  Candidate: (\S+)$", policy, flags=re.MULTILINE)
-    return {name for name, version in found if _source_version(version) == _source_version(versions[name])}
-
-
-def _source_version(version: str) -> str:
-    """A rebuild of the same source for one architecture carries +bN (Debian policy 5.6.12)."""
-    return re.sub(r"\+b\d+$", "", version)
+    return hashlib.sha256(f"{sources!r} {digest_code(*CODE)}".encode()).hexdigest()
 
 
 def _unpack(versions: dict[str, str], environment: dict[str, str], packages: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import MachineError
-from builder.rootfs import emulation, enter, twins
+from builder.rootfs import emulation, enter, pairs, twins
 from builder.rootfs.emulation import Emulation, Mode, Sources, choose, command, mmdebstrap_options, prepare
 from builder.run import run
 from tests.rootfs.foreign import compile_twin, write_foreign
@@ -290,7 +290,29 @@ class TestPairs:
         policy = "".join(f"{name}:arm64:\n  Installed: (none)\n  Candidate: {version}\n" for name, version in rows)
         write_tool(tools / "apt-cache", f"printf '{policy}'".replace("\n", "\\n"))
         versions = {"dash": "1-1+b1", "sed": "2-1+b2", "tar": "3-2", "grep": "5-1", "gawk": "1"}
-        assert twins._find_paired(versions, "arm64", {}) == {"dash", "sed"}
+        assert pairs.find_paired(versions, "arm64", {}) == {"dash", "sed"}
+
+    @pytest.mark.parametrize(("code", "taken"), [(0, "zstd=1.5-1"), (100, "zstd")])
+    def test_the_version_that_both_have_is_taken(self, tools: Path, tmp_path: Path, code: int, taken: str) -> None:
+        """amd64 has a security update that arm64 does not have yet; unless something else needs the newer one."""
+        rows = {
+            "zstd": ("1.5-1+deb13u1", "1.5-1"),
+            "sed": ("2-1+b2",),
+            "zstd:arm64": ("1.5-1",),
+            "sed:arm64": ("2-1",),
+        }
+        text = ""
+        for name, versions in rows.items():
+            text += f"{name}:\n  Installed: (none)\n  Candidate: {versions[0]}\n  Version table:\n"
+            text += "".join(f"     {each} 500\n        500 http://host trixie/main Packages\n" for each in versions)
+        (tmp_path / "policy").write_text(text)
+        lines = f'while IFS= read -r line; do echo "$line"; done < {tmp_path}/policy'
+        write_tool(tools / "apt-cache", f'case $1 in policy) {lines} ;; *) echo "sed zstd tar" ;; esac')
+        script = f'echo "$*" >> {tmp_path}/asked; case $* in *=*) exit {code} ;; esac; exit 0'
+        write_tool(tools / "apt-get", script)
+        pairs.find_versions(["zstd", "sed", "none"], "arm64", {})
+        asked = (tmp_path / "asked").read_text().splitlines()
+        assert asked[-1] == f"install --simulate sed {taken}"
 
     def test_an_archive_without_pairs_is_emulated(
         self, tools: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
