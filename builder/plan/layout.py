@@ -11,7 +11,7 @@ from typing import Literal
 from builder.plan.identity import Identity
 from builder.plan.model import BlobPlan, Disk, Slot
 from builder.recipe.geometry import BACKUP_SECTORS, Extent, holes_of, place_partitions
-from builder.recipe.model import Blob, Filesystem, Recipe, Table
+from builder.recipe.model import Blob, Filesystem, Partition, Recipe, Table
 from builder.units import load_size
 
 MBR_TYPES = {"esp": "ef", "fat32": "c", "ext4": "83"}
@@ -22,6 +22,8 @@ GPT_TYPES = {
     "ext4": "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
 }
 """Partition types of a GPT: EFI system (UEFI specification 2.10, 5.3.3), Microsoft basic data, Linux filesystem."""
+
+DEVICE_TIMEOUT = "x-systemd.device-timeout="
 
 
 def make_disk(recipe: Recipe, identity: Identity) -> Disk:
@@ -59,13 +61,25 @@ def _make_slot(table: Table, index: int, extent: Extent, identity: Identity) -> 
         sectors=extent.sectors,
         margin_bytes=load_size(partition.margin),
         mount=partition.mount,
-        options=partition.options,
+        options=_find_options(partition),
         label=partition.label,
         type_code=MBR_TYPES[kind] if is_mbr else GPT_TYPES[kind],
         bootable="boot" in partition.flags,
         partuuid=partuuid,
         fs_id=(identity.make_id32 if is_fat else identity.make_uuid)(f"filesystem {partition.name}"),
     )
+
+
+def _find_options(partition: Partition) -> str:
+    """Return the mount options of a recipe, and how long a partition beside the root has to appear.
+
+    Without that it is systemd's 90 s (systemd.mount(5)), and then emergency mode: no ssh, and a prompt for root on a
+    board that may have no screen. A slow card or an emulated board takes longer at its first start.
+    """
+    asked = partition.options.split(",")
+    if partition.mount == "/" or "nofail" in asked or any(option.startswith(DEVICE_TIMEOUT) for option in asked):
+        return partition.options
+    return f"{partition.options},{DEVICE_TIMEOUT}10min"
 
 
 def _make_blob(name: str, blob: Blob) -> BlobPlan:

@@ -149,3 +149,19 @@ def test_ids_do_not_change_from_one_release_of_boardwright_to_the_next() -> None
     identity = Identity(bytes(range(32)))
     assert identity.make_id32("disk") == "b92778da"
     assert identity.make_uuid("disk") == "c5a0868c-b5c9-5895-86a8-7e6da0b484f1"
+
+
+@pytest.mark.parametrize(
+    ("mount", "asked", "planned"),
+    [
+        ("/boot", "defaults", "defaults,x-systemd.device-timeout=10min"),
+        ("/boot", "ro,nofail", "ro,nofail"),
+        ("/boot", "x-systemd.device-timeout=5,ro", "x-systemd.device-timeout=5,ro"),
+        ("/", "defaults,noatime", "defaults,noatime"),
+    ],
+)
+def test_a_partition_beside_the_root_has_time_to_appear(mount: str, asked: str, planned: str) -> None:
+    """systemd's 90 s ended in emergency mode on emulated boards that were busy with their first start."""
+    partition = _partition("boot", Filesystem.FAT32, 100).model_copy(update={"mount": mount, "options": asked})
+    disk = make_disk(_recipe(Table(type="mbr", partitions=[partition])), Identity(bytes(32)))
+    assert disk.slots[0].options == planned

@@ -38,7 +38,14 @@ def test_fstab_of_an_mbr(plan_real: PlanReal) -> None:
     rows = [line.split() for line in render_fstab(plan).splitlines() if not line.startswith("#")]
     assert rows == [
         [f"PARTUUID={plan.disk.id}-02", "/", "ext4", "defaults,noatime", "0", "1"],
-        [f"PARTUUID={plan.disk.id}-01", "/boot/firmware", "vfat", "defaults,umask=0022", "0", "2"],
+        [
+            f"PARTUUID={plan.disk.id}-01",
+            "/boot/firmware",
+            "vfat",
+            "defaults,umask=0022,x-systemd.device-timeout=10min",
+            "0",
+            "2",
+        ],
     ]
 
 
