@@ -4,7 +4,8 @@
     .venv/bin/python -m benchmarks.starts 10 IMAGE...
 
 Each start has a copy of the image of its own, so each is the first. The seconds of each go to stderr, a table to
-stdout. Of a start that fails, the error and the whole console are kept in build/starts; the exit code is 1 then.
+stdout. Of a start that fails, or whose kernel complains, the error and the whole console are kept in build/starts; the
+exit code is 1 then.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
 from builder.verify.check import read_claim
+from builder.verify.kernel_log import find_trouble
 from builder.verify.running import booted
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,18 +32,23 @@ KEPT = ROOT / "build/starts"
 def start(plan: Plan, image: Path, number: int) -> float | None:
     """Start an image once and return the seconds until it answered; None when it did not."""
     with tempfile.TemporaryDirectory(prefix="boardwright-starts-", dir="/var/tmp") as work:
-        begun = time.monotonic()
+        begun, seconds = time.monotonic(), 0.0
         try:
-            with booted(plan, image, Path(work)):
-                return time.monotonic() - begun
+            with booted(plan, image, Path(work)) as running:
+                seconds = time.monotonic() - begun
+                assert running.machine
+                trouble = "\n".join(find_trouble(running.machine.console.splitlines(), emulated=True))
         except BoardwrightError as error:
-            KEPT.mkdir(parents=True, exist_ok=True)
-            kept = KEPT / f"{plan.board}-{number}"
-            kept.with_suffix(".error").write_text(f"{error.message}\n", encoding="utf-8")
-            for console in Path(work).rglob("console.log"):
-                shutil.copyfile(console, kept.with_suffix(".console"))
-            print(f"{plan.board} {number}: {error.message.splitlines()[0]}; see {kept}.console", file=sys.stderr)
-            return None
+            trouble = error.message
+        if not trouble:
+            return seconds
+        KEPT.mkdir(parents=True, exist_ok=True)
+        kept = KEPT / f"{plan.board}-{number}"
+        kept.with_suffix(".error").write_text(f"{trouble}\n", encoding="utf-8")
+        for console in Path(work).rglob("console.log"):
+            shutil.copyfile(console, kept.with_suffix(".console"))
+        print(f"{plan.board} {number}: {trouble.splitlines()[0]}; see {kept}.console", file=sys.stderr)
+        return None
 
 
 def main() -> None:
