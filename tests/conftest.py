@@ -50,7 +50,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupSchedul
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the groups that take longest to the front, where several workers take them."""
+    """Leave out what only a whole run does; sort the groups that take longest to the front, where several workers take
+    them."""
+    if not os.environ.get("BOARDWRIGHT_WHOLE"):
+        left_out = [item for item in items if item.get_closest_marker("whole")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: rank(find_group(item.nodeid)))
 

@@ -153,8 +153,7 @@ class Partition(Frozen):
     mount: Annotated[str, Field(pattern=r"^/([a-z0-9._-]+(/[a-z0-9._-]+)*)?$")]
     """Mount point in the running system."""
     options: str = "defaults"
-    """Mount options in /etc/fstab. A partition other than `/` has ten minutes to appear, unless `nofail` or
-    `x-systemd.device-timeout=` is among them."""
+    """Mount options in /etc/fstab; `x-systemd.device-timeout=10min` is added, but for `/`, `nofail`, or another one."""
     label: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
     """Filesystem label; at most 11 characters on fat32."""
     flags: list[Literal["boot", "esp"]] = []

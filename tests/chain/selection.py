@@ -19,15 +19,22 @@ from builder.run import run
 from tests.conftest import ROOT
 
 STATUS = load_status(ROOT / "boards")
-ELSEWHERE = ("qemu-amd64", "qemu-arm64", "rpi")
+IS_WHOLE = bool(os.environ.get("BOARDWRIGHT_WHOLE"))
+ELSEWHERE = ("qemu-amd64", "rpi")
 """Boards that test_images.py and test_boot.py build and start."""
 EXAMPLES = (
-    *("odroid-c1", "odroid-c2", "orangepi-pc", "pine64", "qemu-armhf", "qemu-riscv64"),
+    *("odroid-c1", "odroid-c2", "orangepi-pc", "pine64", "qemu-arm64", "qemu-armhf", "qemu-riscv64"),
     *("rpi-armhf", "rpi-armv6", "shieldtv"),
 )
 """With those, at least one of each architecture and way to boot, and the one that starts where there is one."""
-STARTED = ("bananapi-m2u", "orangepi-pc", "qemu-armhf", "qemu-riscv64", "rpi-armhf", "rpi-armv6")
+STARTED = (
+    *("bananapi-m2u", "orangepi-pc", "qemu-arm64", "qemu-armhf", "qemu-riscv64"),
+    *("rpi-armhf", "rpi-armv6"),
+)
 """Boards that QEMU starts here."""
+STARTED_ALWAYS = ("orangepi-pc", "qemu-arm64", "qemu-armhf", "qemu-riscv64")
+"""Those that every run starts: the whole chain from ROM or UEFI on. Of rpi-armhf and rpi-armv6 QEMU starts the kernel
+alone, as of rpi."""
 UPGRADED = "qemu-armhf"
 """The board whose kernel is upgraded; it starts once, with the new one."""
 
@@ -35,10 +42,17 @@ UPGRADED = "qemu-armhf"
 def choose_boards() -> list[str]:
     """Return the boards to make and start in this run, but those of ELSEWHERE, in the order of boards/status.yaml."""
     made = [name for name, proof in STATUS.items() if name not in ELSEWHERE and proof != "planned"]
-    if os.environ.get("BOARDWRIGHT_WHOLE"):
-        return made
-    wanted = {*EXAMPLES, *find_changed_boards()}
-    return [name for name in made if name in wanted]
+    return made if IS_WHOLE else _choose(made, EXAMPLES)
+
+
+def choose_started() -> list[str]:
+    """Return those of the chosen boards that are started."""
+    return list(STARTED) if IS_WHOLE else _choose(STARTED, STARTED_ALWAYS)
+
+
+def _choose(boards: Iterable[str], always: Iterable[str]) -> list[str]:
+    wanted = {*always, *find_changed_boards()}
+    return [name for name in boards if name in wanted]
 
 
 def find_changed_boards() -> Iterable[str]:
