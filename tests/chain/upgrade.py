@@ -62,10 +62,11 @@ def upgrade_kernel(bench: Bench, shelf: Shelf, architecture: str, boot_files: st
 CUSTOMISE = """\
 rm {boot_file}
 dpkg --install {deb}
-rm {deb}
 cp {boot_file} {by_hook} # The hook of the package wrote it, or there would be none.
 """
 BY_HOOK = "/var/lib/boardwright-upgrade"
+DEB = "/usr/local/share/kernel.deb"
+"""Where the package lies in the image, and stays: a spec misses every file of the board that is not there."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,13 @@ def find_kernel(listing: Path) -> Kernel:
 def write_upgraded_board(boards: Path, parent: str, kernel: Kernel, *, scratch: Path) -> str:
     """Write a board like `parent` whose boot files are removed and whose kernel is then upgraded; return its name."""
     name = f"{parent}-upgraded"
-    (boards / name / "files/var/tmp").mkdir(parents=True)
+    target = boards / name / "files" / DEB.lstrip("/")
+    target.parent.mkdir(parents=True)
     scratch.mkdir()
     deb = rebuild(kernel.package, kernel.version, kernel.architecture, scratch)
-    deb.rename(boards / name / "files/var/tmp/kernel.deb")
+    deb.rename(target)
     (boards / name / "board.yaml").write_text(f"extends: {parent}\ntitle: The same with another kernel\n")
-    script = CUSTOMISE.format(boot_file="/boot/extlinux/extlinux.conf", deb="/var/tmp/kernel.deb", by_hook=BY_HOOK)
+    script = CUSTOMISE.format(boot_file="/boot/extlinux/extlinux.conf", deb=DEB, by_hook=BY_HOOK)
     (boards / name / "customise.sh").write_text(script)
     return name
 
