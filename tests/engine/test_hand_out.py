@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from docker import APIClient
 
 from builder.engine import docker, hand_out
 from builder.engine.docker import Request, run_in_docker
@@ -58,6 +60,23 @@ def test_the_image_is_fetched_while_its_specs_run(request_of: RequestOf, heard: 
     assert sum(text.startswith(FETCHED) for text in heard.texts("note")) == 1
     assert any(text.startswith("text: ") for text in heard.texts("note"))
     assert not containers()
+
+
+def test_the_engine_does_not_pack_a_pack(
+    request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    encodings: list[str | None] = []
+    get = APIClient.get
+
+    def look(api: APIClient, url: str, **options: Any) -> Any:
+        answer = get(api, url, **options)
+        if str(options.get("params", {}).get("path")).endswith(".pack"):
+            encodings.append(answer.headers.get("Content-Encoding"))
+        return answer
+
+    monkeypatch.setattr(APIClient, "get", look)
+    run_in_docker(request_of("early"))
+    assert encodings == ([None, None] if request.node.name.endswith("[pack]") else [])
 
 
 def test_it_is_not_fetched_where_it_is_already(request_of: RequestOf, heard: Heard) -> None:
