@@ -7,9 +7,9 @@
         end: size of the file (8 bytes), 0 (4 bytes)
 
 Numbers are big-endian. What no piece covers is zero. A build writes two packs: of the image while the specs run on it,
-and of what is small at the end. The Engine's archive call sends a file at 100 MB/s, its exec call at a tenth of that,
-because there all bytes pass in frames of 32 KiB. The reader trusts nothing: indexes and offsets must grow, and no byte
-may lie outside of what was announced.
+and of what is small at the end. The Engine's archive call sends a file at 490 MB/s, if it is not asked for gzip, its
+exec call at a fiftieth of that, because there all bytes pass in frames of 32 KiB. The reader trusts nothing: indexes
+and offsets must grow, and no byte may lie outside of what was announced.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The built images boot: Arm ones with the whole booted level, the quick one as a real board and on a terminal."""
+"""The built images boot: Arm ones with the booted level, the quick one as a real board and on a terminal."""
 
 from __future__ import annotations
 
