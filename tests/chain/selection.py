@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from builder.ci.matrix import Layout, list_changes, load_kinds
@@ -55,6 +56,7 @@ def _choose(boards: Iterable[str], always: Iterable[str]) -> list[str]:
     return [name for name in boards if name in wanted]
 
 
+@cache
 def find_changed_boards() -> Iterable[str]:
     """Return the boards whose files, or whose ancestors' files, differ from the merge base with BOARDWRIGHT_SINCE or,
     without it, with origin/main. On origin/main itself, compare with the commit before.
