@@ -29,6 +29,13 @@ from builder.tree import write_text
 
 ARCHIVES = "var/cache/apt/archives"
 THREADS = str(min(4, os.cpu_count() or 1))
+INSTALL = (
+    # As mmdebstrap itself does: this machine's apt, which starts the dpkg of the tree in the tree.
+    'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --option=Dpkg::Use-Pty=false'
+    ' --option=DPkg::Chroot-Directory="$1" --option=Dir::Bin::dpkg=env --option=DPkg::Options::=--unset=TMPDIR'
+    " --option=DPkg::Options::=dpkg install"
+)
+"""Install packages in a hook of mmdebstrap; they follow."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,14 @@ def make_environment(epoch: int) -> dict[str, str]:
 
 def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies: Supplies, target: Path) -> list[str]:
     archives, debs = f'"$1/{ARCHIVES}"', shlex.quote(str(supplies.debs))
+    kernels = set(plan.recipe.kernel.packages)
+    first, last = [[name for name in names if (name in kernels) is is_kernel] for is_kernel in (False, True)]
     return [
         "mmdebstrap",
         *emulate.mmdebstrap_options(emulation),
         "--variant=minbase",
         "--format=directory",
-        *([f"--include={','.join(names)}"] if names else []),
+        *([f"--include={','.join(first)}"] if first else []),
         *(f"--aptopt={option}" for option in APT_OPTIONS),
         # Nothing is lost if the machine goes down now, and syncing each file of each package costs minutes.
         "--dpkgopt=force-unsafe-io",
@@ -110,6 +119,9 @@ def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies
         f'--setup-hook=cp -a {shlex.quote(f"{supplies.lists}/.")} "$1/var/lib/apt/lists/"',
         # Seen in the tree by a mount, which ends with the namespace this runs in: nothing is copied.
         f"--setup-hook=mkdir -p {archives} && mount --bind {debs} {archives}",
+        # Kernels last: each makes its initrd when all that belongs into it is configured, and once. Among the others it
+        # makes one at once, and dpkg's trigger makes that again at the end.
+        *([f"--customize-hook={INSTALL} {shlex.join(last)}"] if last else []),
         # What the package apt has put there meanwhile stays.
         f"--customize-hook=umount {archives} && cp -a {debs}/partial {archives}/",
         # The target may hold the layers below, and the mount point of the twins.

@@ -27,6 +27,8 @@ mkdir -p /boot/extlinux
 echo "append root=$U_BOOT_ROOT $U_BOOT_PARAMETERS" > /boot/extlinux/extlinux.conf
 echo "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" >> /boot/extlinux/extlinux.conf
 """
+KERNEL = "#!/bin/sh\ndpkg-query --show --showformat='${db:Status-Status} ${Package}\\n' > /usr/share/kernel-saw\n"
+"""What a kernel's initrd could be made of: the packages, and whether each is configured."""
 UNIT = "[Unit]\nDescription=test\n[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 DOCKER = ("docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin")
 SYSTEM = """\
@@ -43,7 +45,7 @@ archives:
     key: {{url: "{pinned.url}/key.asc", fingerprint: "{pinned.signer.fingerprint}"}}
     pin: 700
 kernel:
-  packages: null
+  packages: [vendor-kernel]
   debs:
     - file: debs/package.deb
     - {{url: "{vendor.url}/{extra}", sha256: {digest}}}
@@ -101,6 +103,7 @@ def write_system(boards: Path, vendor: Archive, docker: Archive, pinned: Archive
 def _fill_archives(vendor: Archive, docker: Archive, pinned: Archive) -> None:
     units = {f"/usr/lib/systemd/system/{name}.service": UNIT for name in ("first", "second", "third")}
     vendor.add("linux-tiny", "6.99")  # for the children of the board, which name it; the board itself brings a file
+    vendor.add("vendor-kernel", scripts={"postinst": KERNEL})
     vendor.add("vendor-boot", files={"/usr/sbin/u-boot-update": EXTLINUX, **units})
     pinned.add("pinned-tool", files={"/usr/share/pinned": "pinned\n"})
     for name in DOCKER:

@@ -27,6 +27,13 @@ def test_packages_come_from_every_source(made: Made) -> None:
     assert (made.text("/usr/share/pinned"), made.text("/usr/share/extra")) == ("pinned\n", "extra\n")
 
 
+def test_the_kernel_is_configured_when_all_that_its_initrd_may_hold_is(made: Made) -> None:
+    seen = {line.split()[1]: line.split()[0] for line in made.text("/usr/share/kernel-saw").splitlines()}
+    assert seen.pop("vendor-kernel") == "half-configured"
+    assert {"vendor-boot", "docker-ce", "tzdata", "libc-bin"} <= set(seen)
+    assert set(seen.values()) == {"installed"}
+
+
 def test_the_image_keeps_its_archives_and_their_keys(made: Made) -> None:
     lists = made.root / "etc/apt/sources.list.d"
     assert sorted(path.name for path in lists.iterdir()) == [
