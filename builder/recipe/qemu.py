@@ -19,6 +19,8 @@ class Qemu(Frozen):
     """QEMU's CPU model."""
     cores: Annotated[int, Field(ge=1, le=64)] = 2
     """Processors; some machines have a fixed number."""
+    thread: Literal["multi", "single"] = "multi"
+    """Whether emulated processors run at once or take turns: for drivers that cannot bear one that is held up."""
     memory: Size = "2GiB"
     """Memory of the machine."""
     firmware: Literal["uefi", "card", "u-boot", "kernel"] = "uefi"

@@ -25,6 +25,7 @@ from builder.verify.login import Login, make_login
 from builder.verify.qemu.machine import Machine, started
 from builder.verify.qemu.watch import wait_for_ssh
 from tests.chain.conftest import EPOCH, VERSION, Built, boardwright
+from tests.chain.selection import IS_WHOLE
 from tests.chain.upgrade import opened_shelf, upgrade_kernel
 from tests.conftest import ROOT
 
@@ -32,6 +33,8 @@ pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.
 
 WHOLE = ("qemu-arm64", "rpi")
 """Boards that are asked by the whole of the booted level."""
+ONE_START = ("--only", "not restart_spec and not power_cut_spec")
+"""An emulated Raspberry Pi takes minutes to start; the restart of a system is asked of qemu-amd64 in every run."""
 FEWEST = 100
 """Specs of the booted level on the board that has fewest."""
 
@@ -49,14 +52,13 @@ def verify(place: Path, image: Path, *options: str | Path) -> list[dict[str, str
 
 
 @pytest.mark.boards
-@pytest.mark.whole
-@pytest.mark.parametrize("board", [name.replace("-", "_") for name in WHOLE])
+@pytest.mark.parametrize("board", ["rpi", pytest.param("qemu_arm64", marks=pytest.mark.whole)])
 def test_a_booted_image_is_what_its_recipe_promises(board: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(board)
     image = next(path for path in built.artefacts if ".img" in path.suffixes and path.suffix != ".sha256")
-    verdicts = verify(tmp_path, image, "--boot")
+    verdicts = verify(tmp_path, image, "--boot", *(() if IS_WHOLE else ONE_START))
     assert len(verdicts) > FEWEST
-    assert verdicts[-1]["file"] == "power_cut_spec.py"
+    assert (verdicts[-1]["file"] == "power_cut_spec.py") is IS_WHOLE
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,9 @@ from builder.verify.qemu import command
 from builder.verify.qemu.command import make_command
 from tests.verify.qemu import FILES, make_fat_image, plan_of, without_qemu
 
+NO_VIDEOCORE = "modprobe.blacklist=vchiq"
+"""What the recipe of `rpi` tells a kernel in QEMU."""
+
 
 def words(plan: Plan, tmp_path: Path, card: Path, *, interactive: bool = False) -> list[str]:
     return make_command(
@@ -31,7 +34,7 @@ def test_rpi_starts_from_an_sd_card_with_its_own_kernel(tmp_path: Path) -> None:
     assert ("-kernel", str(tmp_path / "vmlinuz-6.12")) in options
     assert ("-initrd", str(tmp_path / "initrd.img-6.12")) in options
     assert ("-dtb", str(tmp_path / "bcm2837-rpi-3-b.dtb")) in options
-    assert ("-append", FILES["cmdline.txt"].strip()) in options
+    assert ("-append", f"{FILES['cmdline.txt'].strip()} {NO_VIDEOCORE}") in options
     assert ("-drive", f"file={tmp_path}/disk.img,if=sd,format=raw,cache=unsafe") in options
     assert ("-device", "usb-net,netdev=net,mac=b8:27:eb:00:00:01") in options
 
@@ -50,7 +53,7 @@ def test_a_machine_with_another_console_than_the_images_gets_it_said(tmp_path: P
     qemu = plan.recipe.qemu.model_copy(update={"machine": "virt", "console": "ttyAMA0", "device_tree": None})
     plan = with_qemu(plan, qemu)
     argv = words(plan, tmp_path, make_fat_image(tmp_path / "disk.img", plan))
-    assert ("-append", f"console=ttyAMA0 {FILES['cmdline.txt'].strip()}") in pairwise(argv)
+    assert ("-append", f"console=ttyAMA0 {FILES['cmdline.txt'].strip()} {NO_VIDEOCORE}") in pairwise(argv)
     assert "-dtb" not in argv
 
 
@@ -87,4 +90,11 @@ def test_missing_firmware_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_user_may_say_how_it_runs(accel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOARDWRIGHT_ACCEL", accel)
     monkeypatch.setattr(command, "_uefi", lambda *_: [])
-    assert f"virt,accel={accel}" in words(plan_of("qemu-arm64"), tmp_path, tmp_path / "card.img")
+    argv = words(plan_of("qemu-arm64"), tmp_path, tmp_path / "card.img")
+    assert argv[argv.index("-accel") + 1] == {"kvm": "kvm", "tcg": "tcg,thread=multi"}[accel]
+
+
+def test_processors_take_turns_where_a_recipe_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(command.FIRMWARE, "kernel", lambda *_: [])
+    argv = words(plan_of("rpi"), tmp_path, tmp_path / "card.img")
+    assert argv[argv.index("-accel") + 1] == "tcg,thread=single"

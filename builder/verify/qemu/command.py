@@ -93,7 +93,7 @@ def make_command(
 def _machine(architecture: Architecture, qemu: Qemu) -> list[str]:
     fast = _want_kvm(architecture)
     return [
-        *("-machine", f"{qemu.machine},accel={'kvm' if fast else 'tcg'}"),
+        *("-machine", qemu.machine, "-accel", "kvm" if fast else f"tcg,thread={qemu.thread}"),
         *("-cpu", "host" if fast else qemu.cpu),
         *("-smp", str(qemu.cores), "-m", str(load_size(qemu.memory) // 1024**2)),
     ]
