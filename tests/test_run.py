@@ -266,12 +266,18 @@ def test_an_interrupt_ends_the_child(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_in_this_process_ends_the_child(tmp_path: Path) -> None:
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    pid = tmp_path / "pid"
+
+    def interrupt() -> None:
+        read_pid(pid)  # The child runs.
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
     with pytest.raises(KeyboardInterrupt):
-        sh(f"echo $$ > {tmp_path}/pid; sleep 60")
-    timer.join()
-    assert not is_alive(read_pid(tmp_path / "pid"))
+        sh(f"echo $$ > {pid}; sleep 60")
+    interrupter.join()
+    assert not is_alive(read_pid(pid))
 
 
 def test_a_session_of_its_own_keeps_the_terminals_interrupt_away() -> None:

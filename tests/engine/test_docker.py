@@ -33,14 +33,20 @@ RequestOf = Callable[[str], Request]
 Containers = Callable[[], list[str]]
 
 
-def _on_note(heard: Heard, text: str, act: Callable[[], None]) -> None:
-    """Do something, once, at the moment a note arrives."""
+def _on_first(heard: Heard, is_wanted: Callable[[Event], bool], act: Callable[[], None]) -> None:
+    """Do something, once, at the moment of the first such event."""
 
     def look(event: Event) -> None:
-        if event.kind == "note" and event.text.startswith(text):
+        if is_wanted(event):
+            heard.on_event = lambda _: None
             act()
 
     heard.on_event = look
+
+
+def _on_note(heard: Heard, text: str, act: Callable[[], None]) -> None:
+    """Do something, once, at the moment a note arrives."""
+    _on_first(heard, lambda event: event.kind == "note" and event.text.startswith(text), act)
 
 
 def _interrupt() -> None:
@@ -319,7 +325,7 @@ def test_an_interrupt_while_fetching_leaves_nothing(
     request_of: RequestOf, heard: Heard, containers: Containers
 ) -> None:
     request = request_of("good")
-    heard.on_event = lambda event: _interrupt() if event.kind == "progress" else None
+    _on_first(heard, lambda event: event.kind == "progress", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_in_docker(request)
     assert not containers()
@@ -342,9 +348,13 @@ def test_an_interrupt_at_any_moment_leaves_nothing(
 ) -> None:
     request = request_of("slow")
     timer = threading.Timer(delay_s, _interrupt)
-    timer.start()
-    with pytest.raises((Interrupted, KeyboardInterrupt)):
+
+    def run_interrupted() -> None:
+        timer.start()  # Not earlier: on a busy machine 20 ms are over before the next line.
         run_in_docker(request)
+
+    with pytest.raises((Interrupted, KeyboardInterrupt)):
+        run_interrupted()
     timer.join()
     assert not containers()
     assert _is_clean(request.state, request.output)
