@@ -15,11 +15,10 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from docker import APIClient
 from docker.errors import APIError, NotFound
@@ -27,6 +26,7 @@ from docker.errors import APIError, NotFound
 from builder import log
 from builder.engine.builder_image import pass_proxies
 from builder.engine.connect import engine_errors
+from builder.interrupts import held_off
 from builder.workspace import RELEASERS, Releaser, ResourceKind, find_leftovers, release
 
 VOLUME = os.environ.get("BOARDWRIGHT_VOLUME") or "boardwright-state"
@@ -38,8 +38,6 @@ LABEL_BUILD = "boardwright.build"
 LABEL_BOARD = "boardwright.board"
 LABEL_HOST = "boardwright.host"
 LABEL_JOURNAL = "boardwright.journal"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,9 @@ def make_job(image: str, board: str, argv: tuple[str, ...], journal: Path, *, vo
 
 def create(api: APIClient, job: Job) -> None:
     """Make the container, not yet running."""
-    with engine_errors(f"creating the container {job.name}"):
-        _whole(lambda: api.create_container_from_config(_config(job), job.name))  # type: ignore[no-untyped-call]
+    # The Engine finishes what it was asked: a container that appears after it was looked for would stay.
+    with engine_errors(f"creating the container {job.name}"), held_off():
+        api.create_container_from_config(_config(job), job.name)  # type: ignore[no-untyped-call]
 
 
 def is_missing_loop_control(error: APIError) -> bool:
@@ -131,7 +130,8 @@ def remove(api: APIClient, name: str) -> None:
     """Remove a container, running or not; at rest when it is gone already."""
     with engine_errors(f"removing the container {name}"):
         try:
-            _whole(lambda: api.remove_container(name, force=True))
+            with held_off():
+                api.remove_container(name, force=True)
         except NotFound:
             return
         except APIError as error:
@@ -188,10 +188,3 @@ def _mounting(job: Job) -> dict[str, Any]:
 
 def _device(path: str) -> dict[str, str]:
     return {"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rwm"}
-
-
-def _whole(call: Callable[[], T]) -> T:
-    """Do a call that ^C may delay but not cut in two: an Engine finishes what it was asked, and a container that
-    appears after it was looked for would stay."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(call).result()

@@ -360,6 +360,28 @@ def test_an_interrupt_at_any_moment_leaves_nothing(
     assert _is_clean(request.state, request.output)
 
 
+def test_an_interrupt_waits_for_a_container_that_is_being_made(
+    request_of: RequestOf, heard: Heard, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Engine makes it also for one who has gone: it would appear later, and stay.
+
+    In a thread of its own the call could be missed: one that is interrupted while it starts is not joined.
+    """
+    create, threads = APIClient.create_container_from_config, []
+
+    def create_slowly(api: APIClient, *arguments: object) -> object:
+        threads.append(threading.current_thread())
+        _interrupt()
+        time.sleep(0.5)
+        return create(api, *arguments)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(APIClient, "create_container_from_config", create_slowly)
+    with pytest.raises(KeyboardInterrupt):
+        run_in_docker(request_of("slow"))
+    assert threads == [threading.main_thread()]
+    assert not containers()
+
+
 def test_a_container_killed_by_others_is_an_error(
     request_of: RequestOf, heard: Heard, api: APIClient, containers: Containers
 ) -> None:
