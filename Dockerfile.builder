@@ -41,6 +41,7 @@ FROM tools AS boot
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
       openssh-client opensbi ovmf qemu-efi-aarch64 qemu-system-arm qemu-system-riscv qemu-system-x86 \
+      socat \
  && rm /usr/share/AAVMF/AAVMF_CODE.secboot*.fd /usr/share/AAVMF/*.ms.fd /usr/share/AAVMF/*.snakeoil.fd \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 COPY builder /usr/lib/boardwright/python/builder

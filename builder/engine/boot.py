@@ -39,8 +39,12 @@ IMAGES = "/build/image"
 USER_DATA = "/build/inputs/user-data"
 MACHINE = "/build/machine"
 SSH_PORT = 2222
-"""Where the system's port 22 is in the container; the Engine gives it a port of its machine."""
-IDLE = ("sleep", "infinity")
+"""Where ssh is in the container; the Engine gives it a port of its machine."""
+QEMU_PORT = 2200
+"""Where QEMU has the system's port 22, on the container's loopback interface."""
+RELAY = ("socat", f"TCP-LISTEN:{SSH_PORT},fork,reuseaddr", f"TCP:127.0.0.1:{QEMU_PORT}")
+"""What runs in the container as long as it lives. To the system a connection must come from QEMU's router: one from the
+Engine's bridge has the address 172.17.0.1, which the Docker Engine of the system takes for its own bridge."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def opened_seat_in_docker(path: Path, wish: Wish, state: Path, *, ssh_port: int 
         give_back_leftovers(api, state)
         key = None if wish.user_data else make_key(stack.enter_context(open_scratch(state, "boot")))
         journal = stack.enter_context(open_journal(state, "boot", releasers(api)))
-        job = make_job(image, "boot", IDLE, journal.path, volume="")
+        job = make_job(image, "boot", RELAY, journal.path, volume="")
         job = replace(job, mounts=False, ports={SSH_PORT: ssh_port}, stop_signal="SIGKILL")
         inputs = _inputs(path, wish)
         if key:
@@ -148,7 +152,7 @@ def find_host(api: APIClient) -> str:
 
 def _prepare(api: APIClient, job: Job, path: Path, wish: Wish) -> Mapping[str, Any]:
     """Let the program in the container make the machine, and return how it is started."""
-    argv = (*_argv("boot", path, wish), "--prepare", MACHINE, "--ssh-port", str(SSH_PORT))
+    argv = (*_argv("boot", path, wish), "--prepare", MACHINE, "--ssh-port", str(QEMU_PORT))
     with listen_to_program(api, job.name, argv) as (pieces, find_code):
         story = follow(api, job.name, pieces, what="boot")
     code = find_code()

@@ -15,7 +15,6 @@ from builder.plan.user_data import check_user_data
 from builder.verify.artefact import Found, opened
 from builder.verify.check import Wish, make_task, open_scratch
 from builder.verify.login import Login, make_login
-from builder.verify.qemu.command import LOOPBACK
 from builder.verify.qemu.machine import Machine, prepare, use_console
 
 
@@ -63,17 +62,17 @@ def opened_seat(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> It
     if wish.user_data:
         check_user_data(wish.user_data)
     with open_scratch(state, "boot") as scratch, opened(path, scratch) as found:
-        yield _make_seat(found, wish, scratch, ssh_port=ssh_port, ssh_address=LOOPBACK)
+        yield _make_seat(found, wish, scratch, ssh_port=ssh_port)
 
 
 def prepare_seat(path: Path, wish: Wish, state: Path, directory: Path, *, ssh_port: int) -> Seat:
-    """Return a machine whose files are in `directory` and stay there, for another process to start. Its port is open
-    on every address: in a container the Engine decides who reaches it. Raises as `opened_seat` does."""
+    """Return a machine whose files are in `directory` and stay there, for another process to start. Raises as
+    `opened_seat` does."""
     with open_scratch(state, "boot") as scratch, opened(path, scratch) as found:
-        return _make_seat(found, wish, directory, ssh_port=ssh_port, ssh_address="0.0.0.0")  # noqa: S104 - as it says
+        return _make_seat(found, wish, directory, ssh_port=ssh_port)
 
 
-def _make_seat(found: Found, wish: Wish, directory: Path, *, ssh_port: int, ssh_address: str) -> Seat:
+def _make_seat(found: Found, wish: Wish, directory: Path, *, ssh_port: int) -> Seat:
     plan = make_task(found, wish, directory).make_plan()
     directory.mkdir(parents=True, exist_ok=True)
     login = None if wish.user_data else make_login(plan, directory)
@@ -85,7 +84,6 @@ def _make_seat(found: Found, wish: Wish, directory: Path, *, ssh_port: int, ssh_
             user_data=login.user_data if login else wish.user_data,
             interactive=True,
             ssh_port=ssh_port,
-            ssh_address=ssh_address,
         )
     if login:
         log.note(f"user on the console: {login.user}, password {login.password}")

@@ -112,10 +112,12 @@ def test_a_container_boots_an_image_and_lets_ssh_in(qemu_amd64: Built, tmp_path:
     ssh = shlex.split(str(terminal.after))
     terminal.expect("login:")
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(subprocess.run, [*ssh, "uname -m"], capture_output=True, text=True, timeout=300)
+        # Until the Docker Engine of the system has its bridge, which has the address of the one that ssh comes through.
+        words = [*ssh, "systemctl is-system-running --wait; uname -m"]
+        asked = pool.submit(subprocess.run, words, capture_output=True, text=True, timeout=600)
         while not asked.done():  # A machine whose console nobody reads stands still.
             terminal.expect(["\n", pexpect.TIMEOUT], timeout=1)
-    assert asked.result().stdout == "x86_64\n", asked.result().stderr
+    assert asked.result().stdout == "running\nx86_64\n", asked.result().stderr
     terminal.send("\x01x")
     terminal.expect(pexpect.EOF)
     terminal.close()

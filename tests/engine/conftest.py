@@ -22,7 +22,11 @@ from builder.errors import MachineError
 from builder.log import Event
 
 STUB = Path(__file__).with_name("stub.py")
-DOCKERFILE = "FROM {base}\nCOPY __main__.py /usr/lib/boardwright/python/builder/__main__.py\n"
+DOCKERFILE = r"""FROM {base}
+COPY __main__.py /usr/lib/boardwright/python/builder/__main__.py
+RUN printf '#!/bin/sh\nexec sleep infinity\n' > /usr/local/bin/socat && chmod +x /usr/local/bin/socat
+"""
+"""Builds need no socat, and the builder image has none; the container of a machine runs it."""
 
 
 class Heard:

@@ -66,12 +66,11 @@ def make_command(
     work: Path,
     console: Path,
     ssh_port: int,
-    ssh_address: str = LOOPBACK,
     interactive: bool = False,
 ) -> list[str]:
     """Return program and arguments that start a card; MachineError when the recipe has no `qemu`.
 
-    ssh_address  the address of this machine at whose `ssh_port` the system's port 22 is reached
+    ssh_port     the port of the loopback interface at which the system's port 22 is reached
     interactive  the serial console and QEMU's monitor (Ctrl-a c) are on the terminal, and in the log
     """
     qemu, architecture = plan.recipe.qemu, plan.recipe.architecture
@@ -84,7 +83,7 @@ def make_command(
         *_machine(architecture, qemu),
         *FIRMWARE[qemu.firmware](plan, qemu, card, work),
         *DISKS[qemu.disk](card),
-        *NETWORKS[qemu.network](f"hostfwd=tcp:{ssh_address}:{ssh_port}-:22"),
+        *NETWORKS[qemu.network](f"hostfwd=tcp:{LOOPBACK}:{ssh_port}-:22"),
         *_console(qemu, console, interactive=interactive),
         *("-display", "none"),
     ]

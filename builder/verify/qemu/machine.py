@@ -21,7 +21,7 @@ from pathlib import Path
 from builder.plan.model import Plan
 from builder.run import attach, running
 from builder.verify.qemu.card import make_card
-from builder.verify.qemu.command import LOOPBACK, make_command
+from builder.verify.qemu.command import make_command
 
 TAIL = 25
 END_S = 30.0
@@ -85,7 +85,6 @@ def prepare(
     user_data: Path | None = None,
     interactive: bool = False,
     ssh_port: int = 0,
-    ssh_address: str = LOOPBACK,
 ) -> Machine:
     """Return a machine that is not switched on yet: its card is made, its command line decided."""
     work.mkdir(parents=True, exist_ok=True)
@@ -97,7 +96,6 @@ def prepare(
         work=work,
         console=console,
         ssh_port=port,
-        ssh_address=ssh_address,
         interactive=interactive,
     )
     return Machine(tuple(argv), str(console), port)
