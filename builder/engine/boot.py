@@ -31,6 +31,7 @@ from builder.errors import BusyError, RecipeError, ToolError, VerifyError
 from builder.plan.user_data import check_user_data
 from builder.verify.artefact import name_of
 from builder.verify.check import Wish, open_scratch, write_reports
+from builder.verify.qemu.command import LOOPBACK
 from builder.verify.report import Report
 from builder.verify.seat import check_exit, render_ssh
 from builder.workspace import open_journal
@@ -42,7 +43,7 @@ SSH_PORT = 2222
 """Where ssh is in the container; the Engine gives it a port of its machine."""
 QEMU_PORT = 2200
 """Where QEMU has the system's port 22, on the container's loopback interface."""
-RELAY = ("socat", f"TCP-LISTEN:{SSH_PORT},fork,reuseaddr", f"TCP:127.0.0.1:{QEMU_PORT}")
+RELAY = ("socat", f"TCP-LISTEN:{SSH_PORT},fork,reuseaddr", f"TCP:{LOOPBACK}:{QEMU_PORT}")
 """What runs in the container as long as it lives. To the system a connection must come from QEMU's router: one from the
 Engine's bridge has the address 172.17.0.1, which the Docker Engine of the system takes for its own bridge."""
 

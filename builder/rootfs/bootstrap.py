@@ -103,8 +103,8 @@ def make_environment(epoch: int) -> dict[str, str]:
 
 def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies: Supplies, target: Path) -> list[str]:
     archives, debs = f'"$1/{ARCHIVES}"', shlex.quote(str(supplies.debs))
-    kernels = set(plan.recipe.kernel.packages)
-    first, last = [[name for name in names if (name in kernels) is is_kernel] for is_kernel in (False, True)]
+    kernels = plan.recipe.kernel.packages
+    first, last = [name for name in names if name not in kernels], [name for name in names if name in kernels]
     return [
         "mmdebstrap",
         *emulate.mmdebstrap_options(emulation),
