@@ -31,6 +31,7 @@ from builder.recipe.load import load_board
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS, DIST, DISK = f"{STATE}/cache/layers", f"{STATE}/dist", f"{STATE}/disk.ext4"
+NATIVE = f"{STATE}/plain"
 WAYS = (
     *("--engine", "local", "--boards", BOARDS, "--state", STATE, "--output", DIST),
     *("--version", "1.0", "--epoch", "1780000000", "--compress", "none", "--no-verify"),
@@ -114,24 +115,34 @@ def median(values: Sequence[Taken]) -> float:
 
 def measure_native(builder: Builder) -> float:
     """Return how long mmdebstrap alone takes for the same packages of this machine's own architecture."""
+    argv = prepare_native(builder)
+    return median([run_native(builder, argv) for _ in range(2)])
+
+
+def prepare_native(builder: Builder) -> tuple[str, ...]:
+    """Download what mmdebstrap alone needs, by a first run, and return its command."""
     plan = make_plan(load_board(ROOT / "boards", "rpi"), version="1.0", epoch=0)
     # The firmware of the Raspberry Pi is for Arm alone.
     names = [name.replace("arm64", "amd64") for name in plan.packages.names if name != "raspi-firmware"]
-    debs, target = f"{STATE}/debs", f"{STATE}/plain"
+    debs = f"{STATE}/debs"
     builder.prepare(f"mkdir -p {debs}; printf '{SOURCES}' > /build/trixie.sources".replace("\n", "\\n"))
     argv = (
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--dpkgopt=force-unsafe-io"),
         *('--aptopt=APT::Install-Recommends "false"', f"--include={','.join(names)}"),
         f'--setup-hook=mkdir -p "$1/var/cache/apt/archives" && cp -a {debs}/. "$1/var/cache/apt/archives/"',
         f'--customize-hook=cp -an "$1"/var/cache/apt/archives/*.deb {debs}/ || true',
-        *("--skip=essential/unlink", "trixie", target, "/build/trixie.sources"),
+        *("--skip=essential/unlink", "trixie", NATIVE, "/build/trixie.sources"),
     )
-    taken = []
-    for _ in range(1 + 2):  # The first downloads.
-        builder.prepare(f"rm -rf {target}")
-        taken.append(builder.run(*argv))
-    builder.prepare(f"rm -rf {target}")
-    return median(taken[1:])
+    run_native(builder, argv)
+    return argv
+
+
+def run_native(builder: Builder, argv: Sequence[str]) -> Taken:
+    """Run mmdebstrap alone, when all that was written before is on the disk."""
+    builder.prepare("sync")
+    taken = builder.run(*argv)
+    builder.prepare(f"rm -rf {NATIVE}")
+    return taken
 
 
 def measure_change(builder: Builder) -> tuple[list[Taken], list[Taken]]:
