@@ -3,12 +3,13 @@
 
 Python raises KeyboardInterrupt between any two steps of the main thread. Where half of a thing would be left behind,
 the signal waits until the block has ended, and is then handled as it would have been. Signals after it change
-nothing.
+nothing. Where Python ignores the exception, the signal comes once more.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
+AGAIN_S = 0.05
 
 
 @contextmanager
@@ -52,3 +54,30 @@ def queued(put: Callable[[signal.Signals], object]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def never_lost(arm: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Send SIGINT once more when the KeyboardInterrupt of a signal was ignored, until the block has ended.
+
+    Python ignores exceptions in destructors and in callbacks of its garbage collector, and tells sys.unraisablehook.
+    The timer of SIGALRM is used because nothing may be waited for there: the lock of a thread could be held.
+
+    arm  called before, to let the signal raise again
+    """
+
+    def look(lost: Any) -> None:  # sys.UnraisableHookArgs, which is a name for type checkers only
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            hook(lost)
+            return
+        arm()
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+
+    alarm = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    hook, sys.unraisablehook = sys.unraisablehook, look
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm)

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from builder import log
 from builder.errors import BoardwrightError, Interrupted
+from builder.interrupts import ENDING, never_lost
 
 
 @contextmanager
@@ -47,13 +48,19 @@ def _choose_sink(*, json: bool, verbose: bool) -> log.Sink:
 def _ended_by_signals() -> Iterator[None]:
     def end(number: int, _: FrameType | None) -> None:
         # A second signal must not cut the giving back short.
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in ENDING:
             signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    def arm() -> None:
+        for number in ENDING:
+            signal.signal(number, end)
+
+    before = {number: signal.getsignal(number) for number in ENDING}
+    arm()
     try:
-        yield
+        with never_lost(arm):
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -24,6 +24,7 @@ from builder import log
 from builder.engine.builder_image import make_builder_image
 from builder.engine.connect import open_engine
 from builder.errors import MachineError
+from builder.interrupts import never_lost
 from builder.run import DEBIAN_PACKAGES, run
 from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
 from tests.support.groups import GroupScheduling, find_group, rank
@@ -78,6 +79,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(reason)
         elif reason:
             pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> Iterator[None]:
+    """Let tests interrupt themselves: hypothesis has a callback in the garbage collector, where Python ignores it."""
+    with never_lost():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from builder.interrupts import ENDING, held_off, queued
+from builder.interrupts import ENDING, held_off, never_lost, queued
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +96,29 @@ def test_after_an_error_signals_are_no_longer_queued() -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
     assert said == []
+
+
+def test_an_interrupt_in_the_garbage_collector_comes_once_more() -> None:
+    def interrupt(*_: object) -> None:
+        gc.callbacks.remove(interrupt)
+        signal.raise_signal(signal.SIGINT)
+
+    armed: list[str] = []
+    gc.callbacks.append(interrupt)
+    with pytest.raises(KeyboardInterrupt), never_lost(lambda: armed.append("armed")):  # noqa: PT012
+        gc.collect()
+        threading.Event().wait(20)
+    assert armed == ["armed"]
+
+
+def test_another_exception_that_python_ignores_is_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError
+
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+    with never_lost():
+        Failing()
+    assert told == [ValueError]
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 
 import pytest
 
@@ -16,6 +17,25 @@ def test_a_signal_ends_the_work_in_order(number: signal.Signals) -> None:
     with pytest.raises(Interrupted, match="everything that was held is given back"), telling(json=False):
         signal.raise_signal(number)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Dying:
+    """Interrupts the process in its destructor, where Python ignores what is raised."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_python_ignores_comes_once_more(number: signal.Signals) -> None:
+    with pytest.raises(Interrupted, match="everything that was held"), telling(json=False):  # noqa: PT012
+        Dying(number)
+        threading.Event().wait(20)
+    assert signal.getsignal(signal.SIGALRM) is not signal.SIG_IGN
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_what_could_not_be_given_back_is_said() -> None:
