@@ -72,6 +72,17 @@ def test_a_timeout_says_what_was_waited_for_and_the_consoles_end(start: Start) -
         wait_for_ssh(machine, timeout_s=1)
 
 
+def test_time_without_a_core_is_not_counted_up_to_three_times_the_limit(start: Start) -> None:
+    core = min(os.sched_getaffinity(0))
+    machine, *_ = [start(f"exec taskset -c {core} sh -c 'while :; do :; done'") for _ in range(6)]
+    with pytest.raises(VerifyError, match=r"no ssh after [345] s, [2345] of them without a core of this machine"):
+        wait_for_ssh(machine, timeout_s=1)
+
+
+def test_a_machine_that_was_never_switched_on_has_not_waited_for_a_core() -> None:
+    assert Machine((), "", ssh_port=1).starved_s == 0
+
+
 def test_a_machine_that_stays_on_is_said(start: Start) -> None:
     with pytest.raises(VerifyError, match="still running after 0 s"):
         wait_until_over(start("exec sleep 60"), timeout_s=0.1)

@@ -63,6 +63,19 @@ class Machine:
             return state not in "ZX"
         return False
 
+    @property
+    def starved_s(self) -> float:
+        """Seconds for which the thread of QEMU that had to wait most was ready and had no core of this machine.
+
+        The second number of Linux' schedstat, in nanoseconds (Documentation/scheduler/sched-stats.rst); 0 on a
+        kernel without it.
+        """
+        delays = [0]
+        for thread in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
+            with suppress(OSError, IndexError):  # the thread may just have ended
+                delays.append(int(thread.read_text(encoding="ascii").split()[1]))
+        return max(delays) / 1e9
+
 
 @contextmanager
 def started(plan: Plan, image: Path, *, work: Path, user_data: Path | None = None) -> Iterator[Machine]:
