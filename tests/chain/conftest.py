@@ -38,6 +38,18 @@ def boardwright(*arguments: str | Path, typed: str = "") -> subprocess.Completed
     return subprocess.run(command, cwd=ROOT, input=typed, capture_output=True, text=True, check=False)
 
 
+def verify(place: Path, image: Path, *options: str | Path) -> list[dict[str, str]]:
+    """Run `boardwright verify` and return the verdicts of the booted level; all of them are green."""
+    done = boardwright("verify", image, "--json", "--state", place / "verify", "--report", place, *options)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    problems = [event["text"] for event in events if event["kind"] == "error"]
+    assert done.returncode == 0, "\n".join(problems) or done.stderr
+    report = next(event for event in events if event["kind"] == "result")["data"]
+    assert not list((place / "verify").glob("*/*"))
+    booted = ("booted", "kernel_runs", "network_runs", "docker_runs", "restart", "power_cut")
+    return [verdict for verdict in report["verdicts"] if verdict["file"].removesuffix("_spec.py") in booted]
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("chain")

@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 STATUS = load_status(ROOT / "boards")
 IS_WHOLE = bool(os.environ.get("BOARDWRIGHT_WHOLE"))
 ELSEWHERE = ("qemu-amd64", "rpi")
-"""Boards that test_images.py and test_boot.py build and start."""
+"""Boards that test_images.py, test_boot.py and test_running.py build and start."""
 EXAMPLES = (
     *("odroid-c1", "odroid-c2", "orangepi-pc", "pine64", "qemu-arm64", "qemu-armhf", "qemu-riscv64"),
     *("rpi-armhf", "rpi-armv6", "shieldtv"),
@@ -33,9 +33,9 @@ STARTED = (
     *("rpi-armhf", "rpi-armv6"),
 )
 """Boards that QEMU starts here."""
-STARTED_ALWAYS = ("orangepi-pc", "qemu-arm64", "qemu-armhf", "qemu-riscv64")
-"""Those that every run starts: the whole chain from ROM or UEFI on. Of rpi-armhf and rpi-armv6 QEMU starts the kernel
-alone, as of rpi."""
+STARTED_ALWAYS = ("orangepi-pc", "qemu-armhf", "qemu-riscv64")
+"""Those that every run starts here: the whole chain from ROM or boot loader on. qemu-arm64 and rpi are started by
+test_boot.py; of rpi-armhf and rpi-armv6 QEMU starts the kernel alone, as of rpi."""
 UPGRADED = "qemu-armhf"
 """The board whose kernel is upgraded; it starts once, with the new one."""
 
