@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from builder.errors import MachineError, VerifyError
 from builder.run import Result, run
 from builder.verify.qemu.machine import Machine, cut_power, switched_on
-from builder.verify.qemu.watch import BOOT_S, GLANCE_S, greets, wait
+from builder.verify.qemu.watch import BOOT_S, GLANCE_S, Caller, wait
 
 ANSWER_S = 300.0
 """How long one command may take; emulated machines are slow."""
@@ -156,7 +156,8 @@ class Bench:
     def _wait(self, up: Callable[[], bool]) -> None:
         if self.machine:
             # ssh waits a long time for a machine that takes the connection and says nothing yet.
-            wait(self.machine, lambda: greets(self.reach.port) and up(), what="ssh", timeout_s=BOOT_S)
+            answers = Caller(self.machine)
+            wait(self.machine, lambda: answers() and up(), what="ssh", timeout_s=BOOT_S)
         else:
             _wait_for(up)
         self.settle()

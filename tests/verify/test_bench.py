@@ -37,7 +37,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "boot_id").write_text("first\n")
     (tmp_path / "next_id").write_text("second\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(module, "greets", lambda *_: True)
+    monkeypatch.setattr("builder.verify.qemu.watch.greets", lambda *_: True)
     monkeypatch.setattr(module, "GLANCE_S", 0.01)
     return tmp_path
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from builder.errors import VerifyError
+from builder.verify.qemu import watch
 from builder.verify.qemu.machine import Machine, cut_power, switched_on
-from builder.verify.qemu.watch import find_trouble, greets, wait, wait_for_ssh, wait_until_over
+from builder.verify.qemu.watch import Caller, find_trouble, greets, wait, wait_for_ssh, wait_until_over
 
 Start = Callable[[str], Machine]
 
@@ -70,6 +71,28 @@ def test_a_timeout_says_what_was_waited_for_and_the_consoles_end(start: Start) -
     machine = start('echo "still at it" >$C; exec sleep 60')
     with pytest.raises(VerifyError, match=r"(?s)no ssh after 1 s.*still at it"):
         wait_for_ssh(machine, timeout_s=1)
+
+
+def test_ssh_is_asked_for_seldom_before_a_prompt_and_all_the_time_after(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(watch, "greets", asked.append)
+    machine = start("exec sleep 60")
+    with Path(machine.console_log).open("a") as console:
+        caller = Caller(machine)
+        assert (call_often(caller), len(asked)) == (5, 1)
+        console.write("lighthouse login: ")
+        console.flush()
+        assert (call_often(caller), len(asked)) == (5, 6)
+        again = Caller(machine)  # after a restart: the prompt is of the boot before
+        assert (call_often(again), len(asked)) == (5, 7)
+        monkeypatch.setattr(watch, "SELDOM_S", 0.0)
+        assert (call_often(Caller(machine)), len(asked)) == (5, 12)
+
+
+def call_often(caller: Caller) -> int:
+    return sum(1 for _ in range(5) if not caller())
 
 
 def test_time_without_a_core_is_not_counted_up_to_three_times_the_limit(start: Start) -> None:
