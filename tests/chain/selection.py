@@ -21,21 +21,21 @@ from tests.conftest import ROOT
 
 STATUS = load_status(ROOT / "boards")
 IS_WHOLE = bool(os.environ.get("BOARDWRIGHT_WHOLE"))
-ELSEWHERE = ("qemu-amd64", "rpi")
+ELSEWHERE = ("qemu-amd64", "qemu-arm64", "rpi")
 """Boards that test_images.py, test_boot.py and test_running.py build and start."""
 EXAMPLES = (
-    *("odroid-c1", "odroid-c2", "orangepi-pc", "pine64", "qemu-arm64", "qemu-armhf", "qemu-riscv64"),
+    *("odroid-c1", "odroid-c2", "orangepi-pc", "pine64", "qemu-armhf", "qemu-riscv64"),
     *("rpi-armhf", "rpi-armv6", "shieldtv"),
 )
 """With those, at least one of each architecture and way to boot, and the one that starts where there is one."""
 STARTED = (
-    *("bananapi-m2u", "orangepi-pc", "qemu-arm64", "qemu-armhf", "qemu-riscv64"),
+    *("bananapi-m2u", "orangepi-pc", "qemu-armhf", "qemu-riscv64"),
     *("rpi-armhf", "rpi-armv6"),
 )
-"""Boards that QEMU starts here."""
+"""Boards that QEMU starts in test_boards.py."""
 STARTED_ALWAYS = ("orangepi-pc", "qemu-armhf", "qemu-riscv64")
-"""Those that every run starts here: the whole chain from ROM or boot loader on. qemu-arm64 and rpi are started by
-test_boot.py; of rpi-armhf and rpi-armv6 QEMU starts the kernel alone, as of rpi."""
+"""Those that it starts in every run: the whole chain from ROM or boot loader on. Of rpi-armhf and rpi-armv6 QEMU starts
+the kernel alone, as of rpi, which test_boot.py starts."""
 UPGRADED = "qemu-armhf"
 """The board whose kernel is upgraded; it starts once, with the new one."""
 

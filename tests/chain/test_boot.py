@@ -17,9 +17,7 @@ from builder.engine.container import find_orphans
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.verify.kernel_log import find_trouble
-from builder.verify.login import make_login
-from builder.verify.qemu.machine import started
-from builder.verify.qemu.watch import wait_for_ssh
+from builder.verify.running import booted
 from tests.chain.conftest import EPOCH, VERSION, Built, verify
 from tests.chain.selection import IS_WHOLE
 from tests.conftest import ROOT
@@ -48,10 +46,9 @@ def test_a_booted_image_is_what_its_recipe_promises(board: str, request: pytest.
 def test_an_emulated_raspberry_pi_comes_up_as_far_as_ssh(rpi: Built, rpi_disk: Path, tmp_path: Path) -> None:
     """No more in every run: its cores take turns, so that the booted level costs twice what it does of qemu-arm64."""
     plan = make_plan(load_board(ROOT / "boards", rpi.board), version=VERSION, epoch=int(EPOCH))
-    login = make_login(plan, tmp_path)
-    with started(plan, rpi_disk, work=tmp_path / "machine", user_data=login.user_data) as machine:
-        wait_for_ssh(machine)
-        console = machine.console.splitlines()
+    with booted(plan, rpi_disk, tmp_path) as system:
+        assert system.machine
+        console = system.machine.console.splitlines()
     assert any("Machine model: Raspberry Pi 3 Model B" in line for line in console)
     assert find_trouble(console, emulated=True) == []
 
