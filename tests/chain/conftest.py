@@ -105,6 +105,12 @@ def rpi(build: Build) -> Built:
 
 
 @pytest.fixture(scope="session")
+def rpi_to_start(build: Build) -> Built:
+    """The image of `rpi` as a machine takes it, for tests that do nothing else with it."""
+    return build("rpi", "--compress", "none", output="to-start")
+
+
+@pytest.fixture(scope="session")
 def rpi_disk(rpi: Built, place: Path) -> Path:
     """The image of `rpi`, unpacked; tests read it and write copies only."""
     disk = place / "rpi.img"

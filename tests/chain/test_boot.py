@@ -33,20 +33,19 @@ FEWEST = 100 if IS_WHOLE else 90
 
 
 @pytest.mark.boards
-@pytest.mark.parametrize("board", ["qemu_arm64", pytest.param("rpi", marks=pytest.mark.whole)])
+@pytest.mark.parametrize("board", ["qemu_arm64", pytest.param("rpi_to_start", id="rpi", marks=pytest.mark.whole)])
 def test_a_booted_image_is_what_its_recipe_promises(board: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(board)
-    image = next(path for path in built.artefacts if ".img" in path.suffixes and path.suffix != ".sha256")
-    verdicts = verify(tmp_path, image, "--boot", *(() if IS_WHOLE else ONE_START))
+    verdicts = verify(tmp_path, built.file(".img"), "--boot", *(() if IS_WHOLE else ONE_START))
     assert len(verdicts) > FEWEST
     assert (verdicts[-1]["file"] == "power_cut_spec.py") is IS_WHOLE
 
 
 @pytest.mark.boards
-def test_an_emulated_raspberry_pi_comes_up_as_far_as_ssh(rpi: Built, rpi_disk: Path, tmp_path: Path) -> None:
+def test_an_emulated_raspberry_pi_comes_up_as_far_as_ssh(rpi_to_start: Built, tmp_path: Path) -> None:
     """No more in every run: its cores take turns, so that the booted level costs twice what it does of qemu-arm64."""
-    plan = make_plan(load_board(ROOT / "boards", rpi.board), version=VERSION, epoch=int(EPOCH))
-    with booted(plan, rpi_disk, tmp_path) as system:
+    plan = make_plan(load_board(ROOT / "boards", rpi_to_start.board), version=VERSION, epoch=int(EPOCH))
+    with booted(plan, rpi_to_start.file(".img"), tmp_path) as system:
         assert system.machine
         console = system.machine.console.splitlines()
     assert any("Machine model: Raspberry Pi 3 Model B" in line for line in console)
