@@ -82,7 +82,7 @@ def package(
     """Make of each image a directory with all that goes out with it; print the directories."""
     with telling(json=json, verbose=verbose):
         compressions = load_compressions(compress)
-        paths = [find_artefact(each, dist) for each in image]
+        paths = [find_artefact(each, dist, boards) for each in image]
         signers = Signers(
             find_key("BOARDWRIGHT_MINISIGN_KEY", minisign_key_fd, "BOARDWRIGHT_MINISIGN_PASSWORD"),
             find_key("BOARDWRIGHT_GPG_KEY", gpg_key_fd, "BOARDWRIGHT_GPG_PASSWORD"),

@@ -102,7 +102,7 @@ def verify(
         if boot and host:
             raise RecipeError("--boot and --host name two systems to ask", hint="give one of them")
         wish = replace(wish, boot=boot, host=host, identity=identity, enter=_enter)
-        found = _verify(find_artefact(image, output), wish, state.resolve(), engine.value)
+        found = _verify(find_artefact(image, output, boards), wish, state.resolve(), engine.value)
         _show_report(found, json=json)
         check_report(found)
 
@@ -169,7 +169,7 @@ def boot(
     """Boot a copy of an image in QEMU, its console on this terminal. Nothing of the copy is kept."""
     with telling(json=json):
         wish = make_wish(boards, board, level=LevelName.OFFLINE, only="", report=None, user_data=user_data)
-        path = find_artefact(image, output)
+        path = find_artefact(image, output, boards)
         if prepare:
             _show_machine(prepare_seat(path, wish, state.resolve(), prepare, ssh_port=ssh_port))
             return

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import lzma
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,12 @@ from typing import IO, cast
 
 from builder import log
 from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
+from builder.recipe.load import list_boards
 from builder.run import run
 from builder.units import MIB
 
+RECORD = ".build.json"
+"""What a build leaves beside its image, with the name of the board (release/record.py)."""
 SUFFIXES = (".img", ".img.zst", ".img.xz", ".img.gz", ".img.zip")
 PIECE = MIB
 GRAIN = 64 * 1024
@@ -48,17 +52,18 @@ def name_of(path: Path) -> str:
     return re.sub(r"\.img(\.\w+)?$", "", path.name)
 
 
-def find_artefact(wanted: str, output: Path) -> Path:
+def find_artefact(wanted: str, output: Path, boards: Path) -> Path:
     """Return the image file that a path or a board's name means; RecipeError when there is none.
 
     output  where artefacts of a board are looked for; the newest is taken
+    boards  the directory of boards: an image without a record beside it is of the board with the longest fitting name
     """
     path = Path(wanted)
     if path.is_file():
         return path
-    made = [path for suffix in SUFFIXES for path in output.glob(f"boardwright-{wanted}-*{suffix}")]
-    # boardwright-rpi-1.0 is of rpi, boardwright-rpi-lite-1.0 is not; a version starts with a digit or has no dash.
-    own = [path for path in made if _is_version(path.name.removeprefix(f"boardwright-{wanted}-"))]
+    found = [path for suffix in SUFFIXES for path in output.glob(f"boardwright-*{suffix}")]
+    names = list_boards(boards) if boards.is_dir() else []
+    own = [path for path in found if _find_board(path, names) == wanted]
     if not own:
         raise RecipeError(
             f"{wanted} is no file, and {output} has no image of a board of that name",
@@ -67,8 +72,19 @@ def find_artefact(wanted: str, output: Path) -> Path:
     return max(own, key=lambda path: path.stat().st_mtime)
 
 
-def _is_version(rest: str) -> bool:
-    return re.match(r"([0-9v]|[^-]+\.img)", rest) is not None
+def _find_board(path: Path, boards: Sequence[str]) -> str:
+    """Return the board of an image: by the record of its build beside it, else by its name; empty where neither says.
+
+    A version may hold whatever a name of a board does: boardwright-garden-2-1.0 is of garden or of garden-2.
+    """
+    try:
+        board = json.loads(path.with_name(f"{name_of(path)}{RECORD}").read_bytes())["board"]
+    except (OSError, ValueError, KeyError, TypeError):
+        board = None
+    if isinstance(board, str):
+        return board
+    fitting = [board for board in boards if path.name.startswith(f"boardwright-{board}-")]
+    return max(fitting, key=len, default="")
 
 
 @contextmanager

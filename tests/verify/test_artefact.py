@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import hashlib
 import lzma
 import os
@@ -15,7 +16,7 @@ import pytest
 
 from builder.errors import RecipeError, VerifyError
 from builder.units import MIB
-from builder.verify.artefact import find_artefact, opened
+from builder.verify.artefact import find_artefact, name_of, opened
 
 
 @pytest.fixture
@@ -77,21 +78,67 @@ def test_an_archive_of_two_images_is_not_guessed_at(raw: Path, tmp_path: Path) -
         pass
 
 
-def test_a_board_means_its_newest_image(tmp_path: Path) -> None:
-    for age, name in enumerate(["rpi-1.0.img.zst", "rpi-1.1.img", "rpi-lite-2.0.img.zst", "rpi-dirty.img.xz"]):
-        path = tmp_path / f"boardwright-{name}"
-        path.touch()
-        os.utime(path, (1000 - age, 1000 - age if name != "rpi-1.1.img" else 2000))
-    (tmp_path / "boardwright-rpi-1.1.packages").touch()
-    assert find_artefact("rpi", tmp_path).name == "boardwright-rpi-1.1.img"
-    assert find_artefact("rpi-lite", tmp_path).name == "boardwright-rpi-lite-2.0.img.zst"
+@pytest.fixture
+def boards(tmp_path: Path) -> Path:
+    for name in ("garden", "garden-2", "rpi", "rpi-lite"):
+        (tmp_path / "boards" / name).mkdir(parents=True)
+        (tmp_path / "boards" / name / "board.yaml").touch()
+    return tmp_path / "boards"
+
+
+def put_image(output: Path, name: str, *, at: int, board: str = "") -> None:
+    path = output / f"boardwright-{name}"
+    path.touch()
+    os.utime(path, (at, at))
+    if board:
+        record = output / f"{name_of(path)}.build.json"
+        record.write_text(json.dumps({"format": 1, "board": board}))
+
+
+def test_a_board_means_its_newest_image(tmp_path: Path, boards: Path) -> None:
+    put_image(tmp_path, "rpi-1.0.img.zst", at=1000)
+    put_image(tmp_path, "rpi-1.1.img", at=2000)
+    put_image(tmp_path, "rpi-lite-2.0.img.zst", at=3000)
+    (tmp_path / "boardwright-rpi-9.packages").touch()
+    assert find_artefact("rpi", tmp_path, boards).name == "boardwright-rpi-1.1.img"
+    assert find_artefact("rpi-lite", tmp_path, boards).name == "boardwright-rpi-lite-2.0.img.zst"
+
+
+@pytest.mark.parametrize("version", ["eafb1cf-dirty", "nightly-20261126", "main-3", "rc-1", "2-beta"])
+@pytest.mark.parametrize("board", ["rpi", ""])
+def test_the_newest_image_may_have_any_version(tmp_path: Path, boards: Path, version: str, board: str) -> None:
+    put_image(tmp_path, "rpi-1.0.img.zst", at=1000, board=board)
+    put_image(tmp_path, f"rpi-{version}.img.zst", at=2000, board=board)
+    assert find_artefact("rpi", tmp_path, boards).name == f"boardwright-rpi-{version}.img.zst"
+
+
+@pytest.mark.parametrize("board", ["garden-2", ""])
+def test_an_image_of_a_board_whose_name_begins_alike_is_not_taken(tmp_path: Path, boards: Path, board: str) -> None:
+    put_image(tmp_path, "garden-1.0.img.zst", at=1000)
+    put_image(tmp_path, "garden-2-1.0.img.zst", at=2000, board=board)
+    assert find_artefact("garden", tmp_path, boards).name == "boardwright-garden-1.0.img.zst"
+    assert find_artefact("garden-2", tmp_path, boards).name == "boardwright-garden-2-1.0.img.zst"
+
+
+def test_the_record_counts_and_not_the_name(tmp_path: Path, boards: Path) -> None:
+    put_image(tmp_path, "garden-2-1.0.img.zst", at=1000, board="garden")
+    assert find_artefact("garden", tmp_path, boards).name == "boardwright-garden-2-1.0.img.zst"
+    with pytest.raises(RecipeError, match="garden-2 is no file"):
+        find_artefact("garden-2", tmp_path, boards)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"board": 1}', "{", "\udcff"])
+def test_a_record_that_says_nothing_is_as_none(tmp_path: Path, boards: Path, text: str) -> None:
+    put_image(tmp_path, "rpi-1.0.img.zst", at=1000)
+    (tmp_path / "boardwright-rpi-1.0.build.json").write_bytes(text.encode(errors="surrogateescape"))
+    assert find_artefact("rpi", tmp_path, boards).name == "boardwright-rpi-1.0.img.zst"
 
 
 def test_a_file_is_meant_by_its_path(raw: Path, tmp_path: Path) -> None:
-    assert find_artefact(str(raw), tmp_path / "dist") == raw
+    assert find_artefact(str(raw), tmp_path / "dist", tmp_path) == raw
 
 
 def test_neither_file_nor_board_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="rpi is no file") as caught:
-        find_artefact("rpi", tmp_path)
+        find_artefact("rpi", tmp_path, tmp_path / "boards")
     assert "boardwright build rpi" in caught.value.hint
