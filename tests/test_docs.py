@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 REFERENCE = ROOT / "docs/recipe.md"
 MARK = "<!-- From here on made by: .venv/bin/python -m tests.test_docs -->\n"
+TYPES = {"string": "text", "integer": "number", "boolean": "`true` or `false`"}
 CHOICES: dict[str, Container[str]] = {
     "--assembler": [*AssemblerName],
     "--compress": [*CompressionName],
@@ -261,7 +262,7 @@ def _render_type(value: Schema, definitions: Schema) -> str:
     if value["type"] == "object":
         values = value.get("additionalProperties") or next(iter(value["patternProperties"].values()))
         return f"mapping of name to {_render_type(values, definitions)}"
-    return "size" if value.get("examples") else {"string": "text", "integer": "number"}[value["type"]]
+    return "size" if value.get("examples") else TYPES[value["type"]]
 
 
 if __name__ == "__main__":

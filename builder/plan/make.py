@@ -17,8 +17,8 @@ from builder.plan.layout import make_disk
 from builder.plan.model import Disk, Plan
 from builder.plan.packages import add_docker_archive, make_packages
 from builder.plan.user_data import check_user_data
+from builder.recipe.boot import Boot
 from builder.recipe.load import Board
-from builder.recipe.model import Boot
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 

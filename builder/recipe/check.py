@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from builder.recipe.boot import Boot
 from builder.recipe.check_disk import Finding, check_blobs, check_table
-from builder.recipe.model import Archive, Blob, Boot, Docker, Filesystem, Kernel, Table
+from builder.recipe.model import Archive, Blob, Docker, Filesystem, Kernel, Table
 from builder.recipe.qemu import Qemu
 from builder.recipe.tree import suggest
 

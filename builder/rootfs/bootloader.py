@@ -24,6 +24,8 @@ class Command:
     env: tuple[tuple[str, str], ...] = ()
     name: str = ""
     """What messages call it, if not by its program."""
+    network: bool = False
+    """Whether it has the network of this machine."""
 
 
 @dataclass(frozen=True)

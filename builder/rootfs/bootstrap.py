@@ -17,6 +17,7 @@ from pathlib import Path
 
 from builder.plan.model import Plan
 from builder.rootfs import emulation as emulate
+from builder.rootfs import enter
 from builder.rootfs.bootloader import METHODS
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.explain import explain
@@ -96,9 +97,10 @@ def install_packages(
 def make_environment(epoch: int) -> dict[str, str]:
     """Return what programs that make a tree must know: the time, and how many threads zstd may have for an initrd.
 
-    zstd writes the same with one thread as with any number of them.
+    zstd writes the same with one thread as with any number of them. The home and the terminal of the caller are left
+    out: what packages write must not depend on who builds.
     """
-    return {"SOURCE_DATE_EPOCH": str(epoch), "ZSTD_NBTHREADS": THREADS}
+    return {"SOURCE_DATE_EPOCH": str(epoch), "ZSTD_NBTHREADS": THREADS, "HOME": "/root", "TERM": "dumb"}
 
 
 def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies: Supplies, target: Path) -> list[str]:
@@ -135,6 +137,7 @@ def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies
 def write_base_seed(plan: Plan, seed: Path) -> None:
     """Write what the packages look at that all boards of a family share."""
     seed.mkdir(parents=True)
+    write_text(seed, "/etc/hostname", f"{enter.HOST.decode()}\n")  # mmdebstrap has put this machine's there.
     pins = render_pins(plan.recipe.archives)
     if pins:
         write_text(seed, "/etc/apt/preferences.d/boardwright", pins)

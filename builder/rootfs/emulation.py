@@ -126,17 +126,20 @@ def command(
     chroot: bool = False,
     binds: Mapping[str, Path] = MappingProxyType({}),
     syncs: bool = True,
+    network: bool = True,
 ) -> list[str]:
     """Returns the argv that runs `argv` in namespaces where programs in `rootfs` can run.
 
     All mounts and processes that it leaves end with it. With `chroot` it runs inside the rootfs, with /proc, /sys and
     /dev, and with each directory of `binds` mounted at its mount point. The rootfs may be empty or missing still
-    (mmdebstrap's target). Without `syncs`, nothing that is started waits for the disk. Exit code: that of argv, or
-    enter.REFUSED.
+    (mmdebstrap's target). Without `syncs`, nothing that is started waits for the disk; without `network`, it has none.
+    Exit code: that of argv, or enter.REFUSED.
     """
     options = [f"--rootfs={rootfs}", *(["--chroot"] if chroot else [])]
     if not syncs:
         options.append("--no-sync")
+    if not network:
+        options.append("--no-network")
     for mount, source in binds.items():
         options += ["--bind", str(source), mount.lstrip("/")]
     if emulation.private:

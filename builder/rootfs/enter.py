@@ -3,7 +3,8 @@
 
 A stand-alone script (it imports nothing of ours, so root can run it isolated: `python3 -I enter.py ... -- COMMAND`).
 Always: a new mount and PID namespace with a fresh /proc, a small init, and no right to make device nodes, so that
-every mode of emulation leaves the same empty /dev. With --register: a new user namespace too, with the caller's
+every mode of emulation leaves the same empty /dev; and the same host name and umask wherever it runs, which packages
+write into what they make. With --no-network: no network. With --register: a new user namespace too, with the caller's
 ids unchanged, and in it a binfmt_misc instance of our own (Linux >= 6.7), where the given line is registered.
 With --no-sync: what the command starts may ask for files to be written to the disk, and is answered at once.
 With --rootfs and --chroot: the command runs in that tree, with /proc, /sys and /dev. With --twins as well: that tree is
@@ -28,9 +29,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 REFUSED = 125
+HOST = b"localhost"
+UMASK = 0o022
 
 # linux/sched.h, linux/mount.h, linux/prctl.h, linux/capability.h
-CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x04000000, 0x10000000, 0x20000000
+CLONE_NEWNET = 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP = 1, 24
@@ -58,7 +62,7 @@ def main() -> int:
     caller = os.getppid()
     try:
         with _step("new namespaces"):
-            _leave_namespaces(private=options.register is not None)
+            _leave_namespaces(private=options.register is not None, network=not options.no_network)
         with _step("first process of the PID namespace"):
             init = os.fork()
     except RefusedError as refusal:
@@ -81,6 +85,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--qemu", type=Path, metavar="FILE", help="to be seen as `qemu` among the twins")
     parser.add_argument("--place", metavar="PATH", default="", help="relative to the rootfs")
     parser.add_argument("--no-sync", action="store_true", help="let nothing wait for the disk")
+    parser.add_argument("--no-network", action="store_true", help="cut it off from the network")
     parser.add_argument("--chroot", action="store_true", help="run the command in the rootfs")
     parser.add_argument(
         "--bind", nargs=2, action="append", default=[], metavar=("DIR", "PATH"), help="DIR at PATH in the rootfs"
@@ -97,9 +102,10 @@ def _step(name: str) -> Iterator[None]:
         raise RefusedError(f"refused: {name}: {error.strerror or error}") from error
 
 
-def _leave_namespaces(*, private: bool) -> None:
+def _leave_namespaces(*, private: bool, network: bool) -> None:
+    new = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | (0 if network else CLONE_NEWNET)
     if not private:
-        _check(libc.unshare(CLONE_NEWNS | CLONE_NEWPID))
+        _check(libc.unshare(new))
         return
     # A map of more than one's own id is only accepted from a process of the parent user namespace.
     supervisor = os.getpid()
@@ -107,7 +113,7 @@ def _leave_namespaces(*, private: bool) -> None:
     writer = os.fork()
     if writer == 0:
         os._exit(_write_identity_maps(supervisor, asked))
-    _check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID))
+    _check(libc.unshare(CLONE_NEWUSER | new))
     os.write(ask, b"now")
     code = _exit_code(os.waitpid(writer, 0)[1])
     if code:
@@ -150,6 +156,8 @@ def _run_as_init(options: argparse.Namespace) -> int:
 
 
 def _mount_all(options: argparse.Namespace) -> None:
+    with _step("host name of one's own"):
+        _check(libc.sethostname(HOST, len(HOST)))
     _mount_system(options.register)
     if options.twins:
         with _step("mount of the twins"):
@@ -215,6 +223,7 @@ def _become(command: list[str], root: Path | None, *, syncs: bool) -> int:
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.umask(UMASK)
     try:
         _check(libc.prctl(PR_CAPBSET_DROP, CAP_MKNOD, 0, 0, 0))
         if not syncs:

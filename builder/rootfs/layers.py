@@ -82,10 +82,13 @@ class Site:
 
     def run_inside(self, commands: Sequence[Command], tree: Path, epoch: int) -> None:
         """Run programs of the tree in it."""
+        environment = {**make_environment(epoch), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": "/tmp"}  # noqa: S108 - of the tree
         for command in commands:
             run(
-                emulate.command(self.emulation, command.argv, rootfs=tree, chroot=True, syncs=False),
-                env={**make_environment(epoch), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **dict(command.env)},
+                emulate.command(
+                    self.emulation, command.argv, rootfs=tree, chroot=True, syncs=False, network=command.network
+                ),
+                env={**environment, **dict(command.env)},
                 log_file=self.workspace.log_file,
                 name=command.name or command.argv[0],
             )
@@ -205,6 +208,7 @@ def _place_deb(deb: DebPlan, inside: Path, prefix: str, cache: Path) -> str:
 
 def _make_system(site: Site, tree: Path) -> None:
     plan = site.plan
+    _let_names_resolve(tree)
     write_text(tree, "/etc/fstab", render_fstab(plan))
     identity.lay_files(plan, tree)
     identity.write_names(plan, tree)
@@ -216,8 +220,17 @@ def _make_system(site: Site, tree: Path) -> None:
     for directory in plan.directories:
         if (directory / CUSTOMISE).is_file():
             shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
-            script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}")
+            network = plan.recipe.customise.network
+            script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}", network=network)
             site.run_inside([script], tree, plan.epoch)
+
+
+def _let_names_resolve(tree: Path) -> None:
+    """Give the programs of a tree the resolvers of this machine; clean_tree puts the link of the board there."""
+    resolver, here = tree / "etc/resolv.conf", Path("/etc/resolv.conf")
+    resolver.unlink(missing_ok=True)
+    if here.is_file():
+        shutil.copyfile(here, resolver)
 
 
 def read_packages(tree: Path) -> tuple[Package, ...]:

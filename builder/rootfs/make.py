@@ -10,7 +10,8 @@ its place when it is complete. Everything that is mounted on the way ends with t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from typing import Literal
 from builder import log
 from builder.errors import DownloadError
 from builder.plan.model import Plan
+from builder.rootfs import enter
 from builder.rootfs.archives import Archives
 from builder.rootfs.kept import Kept, find_intact, find_kept, find_stack
 from builder.rootfs.layers import Site, make_packages, make_system
@@ -118,10 +120,21 @@ def _is_usable(room: Kept, layers: Path) -> bool:
 
 def _make(site: Site, resolved: Resolved, origins: Origins, *, anew: bool) -> Kept:
     layers: list[Kept] = []
-    for step, packages in (("base", resolved.base), ("packages", resolved.packages)):
-        if step in origins:
-            layers.append(_take_or_make(site, step, packages, origins, layers, anew=anew))
-    return make_system(site, origins, layers)
+    with _fixed_umask():
+        for step, packages in (("base", resolved.base), ("packages", resolved.packages)):
+            if step in origins:
+                layers.append(_take_or_make(site, step, packages, origins, layers, anew=anew))
+        return make_system(site, origins, layers)
+
+
+@contextmanager
+def _fixed_umask() -> Iterator[None]:
+    """Let what is made have the same modes whoever builds."""
+    before = os.umask(enter.UMASK)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _take_or_make(

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,7 +99,7 @@ def made(
     write_system(boards, vendor, docker, pinned)
     plan = plan_board(boards, "board")
     started = time.time()
-    with open_workspace(state, "board") as workspace:
+    with surroundings(tmp_path_factory.mktemp("home")), open_workspace(state, "board") as workspace:
         kept = take_rootfs(plan, workspace, cache=state / "cache")
         with opened_rootfs(kept, state / "cache/layers", workspace) as rootfs:
             seen = copy_trees(rootfs, tmp_path_factory.mktemp("seen"))
@@ -107,6 +109,19 @@ def made(
     assert not written, f"a test wrote into the layers of the one real build: {written}"
     for directory in (state, seen.trees["/"].parent):
         shutil.rmtree(directory)  # 200 MB each, which pytest would keep for three sessions
+
+
+@contextmanager
+def surroundings(home: Path) -> Iterator[None]:
+    """Build as somebody whose habits must not reach the image."""
+    before = os.umask(0o077)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {"HOME": str(home), "TERM": "xterm-256color", "TMPDIR": str(home)}.items():
+                patch.setenv(name, value)
+            yield
+    finally:
+        os.umask(before)
 
 
 def copy_trees(rootfs: Rootfs, directory: Path) -> Rootfs:

@@ -27,8 +27,20 @@ mkdir -p /boot/extlinux
 echo "append root=$U_BOOT_ROOT $U_BOOT_PARAMETERS" > /boot/extlinux/extlinux.conf
 echo "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" >> /boot/extlinux/extlinux.conf
 """
-KERNEL = "#!/bin/sh\ndpkg-query --show --showformat='${db:Status-Status} ${Package}\\n' > /usr/share/kernel-saw\n"
+SURROUNDINGS = 'uname -n; cat /etc/hostname; umask; echo "$HOME $TERM ${TMPDIR-none}"'
+"""What a program of the tree sees of the machine that builds."""
+KERNEL = f"""\
+#!/bin/sh
+dpkg-query --show --showformat='${{db:Status-Status}} ${{Package}}\\n' > /usr/share/kernel-saw
+({SURROUNDINGS}) > /usr/share/kernel-surroundings
+"""
 """What a kernel's initrd could be made of: the packages, and whether each is configured."""
+CUSTOMISE = f"""\
+id -un > /etc/made-by
+touch /etc/made-$SOURCE_DATE_EPOCH
+({SURROUNDINGS}) > /etc/made-in
+cat /etc/resolv.conf > /etc/made-with-resolver
+"""
 UNIT = "[Unit]\nDescription=test\n[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 DOCKER = ("docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin")
 SYSTEM = """\
@@ -97,7 +109,9 @@ def write_system(boards: Path, vendor: Archive, docker: Archive, pinned: Archive
     write_tiny(boards, url=DEBIAN, key=KEYRING, extra=text)
     (board / "files/etc/sudoers.d").mkdir(parents=True)
     (board / "files/etc/sudoers.d/own").write_text("# own\n")
-    (board / "customise.sh").write_text("id -un > /etc/made-by\ntouch /etc/made-$SOURCE_DATE_EPOCH\n")
+    (board / "files/etc/deep/deeper").mkdir(parents=True)
+    (board / "files/etc/deep/deeper/file").touch()
+    (board / "customise.sh").write_text(CUSTOMISE)
 
 
 def _fill_archives(vendor: Archive, docker: Archive, pinned: Archive) -> None:

@@ -236,6 +236,24 @@ class TestNamespaces:
         assert missing.stderr == "/none: No such file or directory\n"
 
     @pytest.mark.parametrize("private", [False, True])
+    def test_host_name_and_umask_are_the_same_everywhere(self, private: bool) -> None:
+        emulated = REDIRECT if private else self.NATIVE
+        before = os.umask(0o077)
+        try:
+            seen = run(command(emulated, ["sh", "-c", "uname -n; umask"], rootfs=Path("/"))).stdout
+        finally:
+            os.umask(before)
+        assert seen == "localhost\n0022\n"
+
+    @pytest.mark.parametrize("private", [False, True])
+    @pytest.mark.parametrize("network", [True, False])
+    def test_the_network_can_be_cut_off(self, private: bool, network: bool) -> None:
+        emulated = REDIRECT if private else self.NATIVE
+        here = str(Path("/proc/self/ns/net").readlink())
+        argv = command(emulated, ["readlink", "/proc/self/ns/net"], rootfs=Path("/"), network=network)
+        assert (run(argv).stdout.strip() == here) is network
+
+    @pytest.mark.parametrize("private", [False, True])
     def test_no_device_node_can_be_made(self, tmp_path: Path, private: bool) -> None:
         emulated = REDIRECT if private else self.NATIVE
         run(command(emulated, ["mknod", tmp_path / "null", "c", "1", "3"], rootfs=Path("/")), ok=(1,))

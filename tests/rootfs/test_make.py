@@ -86,6 +86,27 @@ def test_what_the_board_lays_and_runs(made: Made) -> None:
     assert resolve_inside(made.root, "/etc/localtime").is_file()
 
 
+def test_programs_of_the_tree_see_nothing_of_who_builds(made: Made) -> None:
+    assert made.text("/usr/share/kernel-surroundings") == "localhost\nlocalhost\n0022\n/root dumb none\n"
+    assert made.text("/etc/made-in") == "localhost\ntiny\n0022\n/root dumb /tmp\n"
+
+
+def test_modes_do_not_depend_on_the_umask_of_who_builds(made: Made) -> None:
+    """The build of this module runs under umask 077."""
+    paths = ("", "etc", "boot", "usr/share", "etc/apt", "etc/apt/keyrings", "etc/deep", "etc/deep/deeper")
+    assert {path: oct((made.root / path).stat().st_mode & 0o777) for path in paths} == dict.fromkeys(paths, "0o755")
+    assert (made.root / "etc/deep/deeper/file").stat().st_mode & 0o777 == 0o644
+    assert (made.root / "etc/hosts").stat().st_mode & 0o777 == 0o644
+    for name in made.kept.below:
+        tree = made.state / "cache/layers" / name / "tree"
+        assert (tree / "etc").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_script_has_the_resolvers_of_this_machine(made: Made) -> None:
+    assert made.text("/etc/made-with-resolver") == Path("/etc/resolv.conf").read_text()
+    assert (made.root / "etc/resolv.conf").readlink() == Path("../run/systemd/resolve/stub-resolv.conf")
+
+
 def test_one_tree_per_filesystem(made: Made) -> None:
     assert set(made.rootfs.trees) == {"/", "/boot/firmware"}
     boot = made.rootfs.trees["/boot/firmware"]

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import gzip
-import json
 import hashlib
+import json
 import lzma
 import os
 import subprocess
