@@ -19,14 +19,16 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 from builder import log
 from builder.plan.model import Plan
 from builder.rootfs.explain import explain
 from builder.rootfs.news import digest_releases, find_releases, has_news
+from builder.rootfs.pins import FORMAT, read_released, render_pins
 from builder.rootfs.resolve import APT_OPTIONS, Archived, Resolved, simulate
-from builder.rootfs.sources import render_pins, render_sources
+from builder.rootfs.sources import render_sources
 from builder.run import run
 from builder.store import Store, locked
 from builder.units import render_size
@@ -44,12 +46,12 @@ class Archives:
         """`keys` has the keyring file on this machine of each archive of the recipe."""
         self._plan = plan
         self._log_file = log_file
-        sources, pins = render_sources(plan.recipe.archives, keys), render_pins(plan.recipe.archives)
-        architecture = plan.recipe.architecture.value
-        name = hashlib.sha256("\0".join((architecture, sources, pins)).encode()).hexdigest()[:16]
+        sources, architecture = render_sources(plan.recipe.archives, keys), plan.recipe.architecture.value
+        asked = json.dumps({name: archive.pin for name, archive in plan.recipe.archives.items()})
+        name = hashlib.sha256("\0".join((architecture, sources, asked)).encode()).hexdigest()[:16]
         self._root = cache / "apt" / name
         with self._locked():
-            self._environment = _make_root(self._root, sources, pins, architecture)
+            self._environment = _make_root(self._root, sources, architecture)
 
     def resolve(self) -> Resolved:
         """Return the packages that a build of the plan installs now."""
@@ -58,9 +60,19 @@ class Archives:
             if answer:
                 return answer
             self._update()
+            self._pins_file.write_text(self.pins, encoding="utf-8")
             resolved = simulate(self._plan, self._ask, self._root / "essential")
             self._write_answer(resolved)
         return resolved
+
+    @cached_property
+    def pins(self) -> str:
+        """The archives' priorities as apt_preferences; empty where all have APT's own. Resolve comes first: they are
+        said by what the signed indexes call themselves."""
+        archives = self._plan.recipe.archives
+        if all(archive.pin is None for archive in archives.values()):
+            return ""
+        return render_pins(archives, read_released(self._ask("apt-get", "indextargets", "--format", FORMAT)))
 
     def provide(self, packages: Sequence[Archived], store: Store, *, debs: Path, lists: Path) -> None:
         """Put the .debs into the directory `debs` (to be made) under the names that apt looks for, and the indexes into
@@ -123,6 +135,10 @@ class Archives:
             raise explain(result, self._plan, self._log_file, name=arguments[0])
         return result.stdout
 
+    @property
+    def _pins_file(self) -> Path:
+        return self._root / "etc/apt/preferences.d/target"
+
     def _answer_file(self) -> Path:
         asked = json.dumps([self._plan.recipe.suite, self._plan.packages.names, self._plan.packages.base])
         return self._root / "answers" / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
@@ -179,7 +195,7 @@ def place_debs(packages: Sequence[Archived], store: Store, directory: Path) -> l
     return missing
 
 
-def _make_root(root: Path, sources: str, pins: str, architecture: str) -> dict[str, str]:
+def _make_root(root: Path, sources: str, architecture: str) -> dict[str, str]:
     """Make the private apt's directories, and return the environment that leads apt-get there."""
     for name in ("etc/apt/sources.list.d", "etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/dpkg",
                  "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):  # fmt: skip
@@ -187,7 +203,6 @@ def _make_root(root: Path, sources: str, pins: str, architecture: str) -> dict[s
     root.touch()
     (root / "var/lib/dpkg/status").touch()
     (root / "etc/apt/sources.list.d/target.sources").write_text(sources, encoding="utf-8")
-    (root / "etc/apt/preferences.d/target").write_text(pins, encoding="utf-8")
     lines = (
         f'Dir "{root}"',
         f'Dir::State::status "{root}/var/lib/dpkg/status"',

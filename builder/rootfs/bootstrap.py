@@ -24,7 +24,6 @@ from builder.rootfs.explain import explain
 from builder.rootfs.fstab import TYPES, render_fstab
 from builder.rootfs.identity import link_firmware
 from builder.rootfs.resolve import APT_OPTIONS
-from builder.rootfs.sources import render_pins
 from builder.run import run
 from builder.tree import write_text
 
@@ -134,18 +133,17 @@ def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies
     ]
 
 
-def write_base_seed(plan: Plan, seed: Path) -> None:
-    """Write what the packages look at that all boards of a family share."""
+def write_base_seed(seed: Path, pins: str) -> None:
+    """Write what the packages look at that all boards of a family share; `pins` are apt_preferences."""
     seed.mkdir(parents=True)
     write_text(seed, "/etc/hostname", f"{enter.HOST.decode()}\n")  # mmdebstrap has put this machine's there.
-    pins = render_pins(plan.recipe.archives)
     if pins:
         write_text(seed, "/etc/apt/preferences.d/boardwright", pins)
 
 
-def write_board_seed(plan: Plan, seed: Path) -> None:
+def write_board_seed(plan: Plan, seed: Path, pins: str) -> None:
     """Write what the packages look at that is the board's: the same, and where which filesystem is."""
-    write_base_seed(plan, seed)
+    write_base_seed(seed, pins)
     for slot in plan.disk.slots:
         (seed / slot.mount.lstrip("/")).mkdir(parents=True, exist_ok=True)
     link_firmware(plan, seed)

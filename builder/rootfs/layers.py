@@ -33,7 +33,7 @@ from builder.rootfs.news import find_releases
 from builder.rootfs.origin import Origins
 from builder.rootfs.overlay import changing
 from builder.rootfs.resolve import Archived
-from builder.rootfs.sources import install_sources, render_pins, render_sources
+from builder.rootfs.sources import install_sources, render_sources
 from builder.run import run
 from builder.store import Store
 from builder.tree import resolve_inside, write_text
@@ -75,7 +75,7 @@ class Site:
             sources = emulate.Sources(
                 self.plan.recipe.suite,
                 render_sources(archives, self.keys),
-                render_pins(archives),
+                self.archives.pins,
                 releases=find_releases(archives),
             )
             return emulate.prepare(how, sources, cache=self.cache / "twins")
@@ -102,7 +102,10 @@ def make_packages(
     is_base = step == "base"
     names = plan.packages.base if is_base else plan.packages.names
     supplies = Supplies(scratch / f"supplies-{step}")
-    (write_base_seed if is_base else write_board_seed)(plan, supplies.seed)
+    if is_base:
+        write_base_seed(supplies.seed, site.archives.pins)
+    else:
+        write_board_seed(plan, supplies.seed, site.archives.pins)
     supplies.sources.write_text(render_sources(plan.recipe.archives, site.keys), encoding="utf-8")
     site.archives.provide(packages, site.store, debs=supplies.debs, lists=supplies.lists)
     epoch = find_build_time(supplies.debs)
@@ -133,7 +136,7 @@ def make_system(site: Site, origins: Origins, below: Sequence[Kept]) -> Kept:
     layers = [each.layer for each in below]
     with log.step("system: files, users, units, boot"), changing(layers, aside / TREE, workspace) as (tree, is_whole):
         _make_system(site, tree)
-        install_sources(tree, plan.recipe.archives, site.keys)
+        install_sources(tree, plan.recipe.archives, site.keys, site.archives.pins)
         clean_tree(tree)
         packages = read_packages(tree)
         mounts = [slot.mount for slot in plan.disk.slots if slot.mount != "/"]

@@ -62,23 +62,14 @@ def render_sources(archives: Mapping[str, Archive], keys: Mapping[str, Path]) ->
     )
 
 
-def render_pins(archives: Mapping[str, Archive]) -> str:
-    """Return apt_preferences for the archives that ask for another priority than APT's own."""
-    return "\n".join(
-        f'Package: *\nPin: origin "{archive.url.split("/")[2].split(":")[0]}"\nPin-Priority: {archive.pin}\n'
-        for archive in archives.values()
-        if archive.pin is not None
-    )
-
-
-def install_sources(rootfs: Path, archives: Mapping[str, Archive], keys: Mapping[str, Path]) -> None:
-    """Give the board's APT the archives it was built from, one file an archive, with its key beside it."""
+def install_sources(rootfs: Path, archives: Mapping[str, Archive], keys: Mapping[str, Path], pins: str) -> None:
+    """Give the board's APT the archives it was built from, one file an archive, with its key beside it, and `pins`,
+    the apt_preferences that the build had."""
     for old in (rootfs / "etc/apt/sources.list", *(rootfs / "etc/apt/sources.list.d").glob("*")):
         old.unlink(missing_ok=True)
     for name, archive in archives.items():
         on_board = _install_key(rootfs, name, keys[name])
         write_text(rootfs, f"/etc/apt/sources.list.d/{name}.sources", render_sources({name: archive}, {name: on_board}))
-    pins = render_pins(archives)
     if pins:
         write_text(rootfs, "/etc/apt/preferences.d/boardwright", pins)
 

@@ -127,7 +127,8 @@ class Archive:
         sums = "".join(f" {_sha256(path)} {path.stat().st_size} {path.relative_to(top)}\n" for path in names)
         made, expires = (formatdate(time.time() + age, usegmt=True).replace("GMT", "UTC") for age in ages_s)
         release = (
-            f"Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {made}\nValid-Until: {expires}\n"
+            f"Origin: Test\nLabel: {self.directory.name}\nSuite: {suite}\nCodename: {suite}\n"
+            f"Date: {made}\nValid-Until: {expires}\n"
             f"Architectures: {architecture}\nComponents: {component}\nSHA256:\n{sums}"
         )
         if signed:

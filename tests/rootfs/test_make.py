@@ -46,7 +46,9 @@ def test_the_image_keeps_its_archives_and_their_keys(made: Made) -> None:
     assert (keyrings / "docker.asc").read_bytes() == (made.boards / "board/keys/vendor.asc").read_bytes()
     assert (keyrings / "pinned.gpg").stat().st_size > 0
     assert f"Signed-By: {KEYRING}\n" in made.text("/etc/apt/sources.list.d/debian.sources")
-    assert "Pin-Priority: 700" in made.text("/etc/apt/preferences.d/boardwright")
+    label = made.plan.recipe.archives["pinned"].url.rpartition("/")[2]
+    pins = made.text("/etc/apt/preferences.d/boardwright")
+    assert pins == f"Package: *\nPin: release o=Test,l={label},n=trixie\nPin-Priority: 700\n"
 
 
 def test_the_boot_files_are_written_by_the_images_program(made: Made) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from builder.errors import MachineError, TrustError
 from builder.recipe.model import Archive, Key
-from builder.rootfs.sources import collect_keys, install_sources, render_pins, render_sources
+from builder.rootfs.sources import collect_keys, install_sources, render_sources
 from tests.rootfs.archive import Signer
 from tests.rootfs.boards import PlanReal
 
@@ -40,19 +40,6 @@ def test_every_archive_of_a_real_board_is_signed(plan_real: PlanReal) -> None:
     text = render_sources(archives, dict.fromkeys(archives, Path(SYSTEM)))
     assert text.count("Types: deb\n") == text.count("\nSigned-By: /") == len(archives) > 1
     assert "trusted" not in text.lower()
-
-
-def test_pins_name_the_host_of_an_archive() -> None:
-    archives = {
-        "debian": _archive(),
-        "vendor": _archive(url="https://vendor.example:8080/apt", pin=1001),
-        "never": _archive(url="http://never.example", pin=-1),
-    }
-    assert render_pins(archives) == (
-        'Package: *\nPin: origin "vendor.example"\nPin-Priority: 1001\n\n'
-        'Package: *\nPin: origin "never.example"\nPin-Priority: -1\n'
-    )
-    assert render_pins({"debian": _archive()}) == ""
 
 
 def test_a_key_that_is_not_on_this_machine(tmp_path: Path) -> None:
@@ -96,7 +83,7 @@ def test_the_board_gets_its_archives_and_their_keys(tmp_path: Path) -> None:
     (keys / "ABCD.gpg").chmod(0o600)
     archives = {"debian": _archive(), "vendor": _archive(), "docker": _archive()}
     found = {"debian": Path(SYSTEM), "vendor": keys / "v.asc", "docker": keys / "ABCD.gpg"}
-    install_sources(rootfs, archives, found)
+    install_sources(rootfs, archives, found, "Package: *\nPin: release o=a\nPin-Priority: 700\n")
     lists = rootfs / "etc/apt/sources.list.d"
     assert sorted(path.name for path in lists.iterdir()) == ["debian.sources", "docker.sources", "vendor.sources"]
     assert not (rootfs / "etc/apt/sources.list").exists()
@@ -114,7 +101,7 @@ def test_the_board_gets_its_archives_and_their_keys(tmp_path: Path) -> None:
 def test_a_system_key_that_the_board_lacks_is_copied(tmp_path: Path) -> None:
     if not Path(SYSTEM).is_file():
         pytest.skip(f"no {SYSTEM} here")
-    install_sources(tmp_path, {"debian": _archive()}, {"debian": Path(SYSTEM)})
+    install_sources(tmp_path, {"debian": _archive()}, {"debian": Path(SYSTEM)}, "")
     text = (tmp_path / "etc/apt/sources.list.d/debian.sources").read_text()
     assert "Signed-By: /etc/apt/keyrings/debian.gpg\n" in text
     assert (tmp_path / "etc/apt/keyrings/debian.gpg").read_bytes() == Path(SYSTEM).read_bytes()
