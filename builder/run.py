@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextvars
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import threading
@@ -22,52 +21,19 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from builder import log
-from builder.errors import DISK_FULL_HINT, MachineError, SpaceError, ToolError, disk_full_as_space_error
+from builder.errors import DISK_FULL_HINT, SpaceError, ToolError, disk_full_as_space_error
 from builder.interrupts import held_off
+from builder.proxy import find_proxies
+from builder.tools import find_tool, has_tool, search_path
 
 Process = subprocess.Popen[bytes]
 
-PASSED_ON = ("PATH", "HOME", "TERM", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
+PASSED_ON = ("PATH", "HOME", "TERM", "TMPDIR", "SSL_CERT_FILE")
 LAST_LINES = 15
 END_TIMEOUT_S = 20.0
 """How long a program may take to clean up after SIGTERM."""
 LINGER_S = 5.0
 """How long a program that has ended may leave somebody else writing into its output."""
-
-DEBIAN_PACKAGES = {
-    "sfdisk": "fdisk",
-    "mke2fs": "e2fsprogs",
-    "e2fsck": "e2fsprogs",
-    "debugfs": "e2fsprogs",
-    "dumpe2fs": "e2fsprogs",
-    "mformat": "mtools",
-    "mcopy": "mtools",
-    "mmd": "mtools",
-    "mdir": "mtools",
-    "mtype": "mtools",
-    "fsck.vfat": "dosfstools",
-    "losetup": "mount",
-    "mount": "mount",
-    "umount": "mount",
-    "unshare": "util-linux",
-    "setpriv": "util-linux",
-    "chroot": "coreutils",
-    "mmdebstrap": "mmdebstrap",
-    "zstd": "zstd",
-    "xz": "xz-utils",
-    "pigz": "pigz",
-    "zip": "zip",
-    "gpg": "gpg",
-    "dpkg-deb": "dpkg",
-    "git": "git",
-    "ssh": "openssh-client",
-    "ssh-keygen": "openssh-client",
-    "qemu-system-x86_64": "qemu-system-x86",
-    "qemu-system-aarch64": "qemu-system-arm",
-    "qemu-system-arm": "qemu-system-arm",
-    "qemu-system-riscv64": "qemu-system-misc",
-}
-"""Debian package of each tool that is started; also what `doctor` looks for."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +44,6 @@ class Result:
     code: int
     stdout: str
     stderr: str
-
-
-def find_tool(name: str) -> str:
-    """Return the path of a program; MachineError with its Debian package when there is none."""
-    path = shutil.which(name, path=_path())
-    if path is None:
-        package = DEBIAN_PACKAGES.get(Path(name).name, Path(name).name)
-        raise MachineError(f"the program {name} is not on this machine", hint=f"apt-get install {package}")
-    return path
 
 
 def run(
@@ -194,7 +151,7 @@ def _started(
 
 def _guard() -> list[str]:
     """Words before a command that let it die with us."""
-    return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv", path=_path()) else []
+    return ["setpriv", "--pdeathsig", "KILL", "--"] if has_tool("setpriv") else []
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -286,15 +243,11 @@ def _repeat(command: Sequence[str]) -> str:
     return f"to see it again: {shlex.join(command)}"
 
 
-def _path() -> str:
-    """PATH with the directories that hold mke2fs and sfdisk, which Debian leaves out for ordinary users."""
-    return f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
-
-
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return (
         passed
-        | {"PATH": _path(), "LC_ALL": "C.UTF-8", "TZ": "UTC", "DEBIAN_FRONTEND": "noninteractive"}
+        | find_proxies()
+        | {"PATH": search_path(), "LC_ALL": "C.UTF-8", "TZ": "UTC", "DEBIAN_FRONTEND": "noninteractive"}
         | dict(extra or {})
     )

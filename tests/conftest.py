@@ -25,7 +25,8 @@ from builder.engine.builder_image import make_builder_image
 from builder.engine.connect import open_engine
 from builder.errors import MachineError
 from builder.interrupts import never_lost
-from builder.run import DEBIAN_PACKAGES, run
+from builder.run import run
+from builder.tools import DEBIAN_PACKAGES
 from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
 from tests.support.groups import GroupScheduling, find_group, rank
 from tests.support.packages import PACKAGES, find_missing

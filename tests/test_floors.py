@@ -20,6 +20,8 @@ FLOORS = {
     "units": 0,
     "interrupts": 0,
     "version": 1,
+    "proxy": 1,
+    "tools": 1,
     "run": 1,
     "tree": 1,
     "resources": 1,

@@ -20,7 +20,8 @@ import pytest
 from builder import log
 from builder import run as module
 from builder.errors import MachineError, SpaceError, ToolError
-from builder.run import DEBIAN_PACKAGES, Result, attach, find_tool, run, running
+from builder.run import Result, attach, run, running
+from builder.tools import DEBIAN_PACKAGES, find_tool
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,7 +101,7 @@ def test_programs_for_administrators_are_found(monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_setpriv_programs_run_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "echo").symlink_to("/bin/echo")
-    monkeypatch.setattr(module, "_path", lambda: str(tmp_path))
+    monkeypatch.setattr("builder.tools.search_path", lambda: str(tmp_path))
     assert run(["echo", "hello"]).stdout == "hello\n"
 
 

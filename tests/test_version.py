@@ -73,5 +73,5 @@ def test_outside_of_git(tmp_path: Path) -> None:
 
 
 def test_without_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.run._path", lambda: str(checkout))
+    monkeypatch.setattr("builder.tools.search_path", lambda: str(checkout))
     assert (find_version(checkout), find_epoch(checkout)) == ("dirty", None)

@@ -23,7 +23,8 @@ from builder.engine.apt import install_packages, may_install
 from builder.engine.connect import engine_errors
 from builder.errors import DownloadError, MachineError, ToolError
 from builder.rootfs.sources import SYSTEM_KEYRINGS
-from builder.run import find_tool, run
+from builder.run import run
+from builder.tools import find_tool
 
 REGISTRY_BASE = "debian:trixie-slim"
 OWN_BASE = "boardwright-base:trixie"

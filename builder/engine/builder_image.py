@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,11 +24,11 @@ from builder import log
 from builder.engine.base_image import Base, make_base
 from builder.engine.connect import engine_errors
 from builder.errors import MachineError, ToolError
+from builder.proxy import check_proxies, find_hosts, find_proxies
 
 REPOSITORY = "boardwright-builder"
 BOOT_REPOSITORY = "boardwright-boot"
 LABEL = "boardwright.image=builder"
-PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 LAST_LINES = 15
 UNFINISHED = "1h"
 """How old an image without a name must be to be removed: a younger one may be a step of a build that runs now."""
@@ -64,8 +63,10 @@ def _make(api: APIClient, repository: str, stage: str) -> str:
 
 
 def pass_proxies() -> dict[str, str]:
-    """Return the proxy settings of this machine, for builds and containers."""
-    return {name: os.environ[name] for name in PROXIES if name in os.environ}
+    """Return the proxies of this machine for builds and containers, by both of their names; MachineError for one that
+    a container cannot use."""
+    check_proxies(container=True)
+    return {each: value for name, value in find_proxies().items() for each in (name, name.upper())}
 
 
 def _find_inputs(package: Path) -> dict[str, bytes]:
@@ -129,6 +130,7 @@ def _start_build(
         target=stage,
         tag=name,
         buildargs={"BASE": base.name, **pass_proxies()},
+        extra_hosts=dict(host.split(":") for host in find_hosts()),
         rm=True,
         forcerm=True,
         decode=True,

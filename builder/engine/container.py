@@ -27,6 +27,7 @@ from builder import log
 from builder.engine.builder_image import pass_proxies
 from builder.engine.connect import engine_errors
 from builder.interrupts import held_off
+from builder.proxy import find_hosts
 from builder.workspace import RELEASERS, Releaser, ResourceKind, find_leftovers, release
 
 VOLUME = os.environ.get("BOARDWRIGHT_VOLUME") or "boardwright-state"
@@ -164,7 +165,7 @@ def _config(job: Job) -> dict[str, Any]:
         "ExposedPorts": {f"{port}/tcp": {} for port in job.ports},
         "HostConfig": {
             **(_mounting(job) if job.mounts else {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]}),
-            "ExtraHosts": list(job.hosts),
+            "ExtraHosts": list(dict.fromkeys([*job.hosts, *find_hosts()])),
             "Mounts": [{"Type": "volume", "Source": job.volume, "Target": STATE}] if job.volume else [],
             "PortBindings": {
                 f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(outside)}]

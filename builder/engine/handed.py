@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import configparser
 import io
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from builder.errors import RecipeError
+from builder.proxy import HERE, find_hosts, is_loopback
 from builder.shared import Location
 
 CREDENTIALS = "/build/inputs/credentials"
 AMAZON = re.compile(r"https://s3[a-z0-9.-]*\.amazonaws\.com(\.cn)?")
-HERE = "host.docker.internal"
-"""The machine of the Engine, as a container calls it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def hand_over(location: Location | None) -> Handed:
     endpoint = client.meta.endpoint_url
     if AMAZON.fullmatch(endpoint):
         endpoint = location.endpoint
-    elif _is_loopback(endpoint):
+    elif is_loopback(urlsplit(endpoint).hostname or ""):
         raise RecipeError(
             f"--cache: a container cannot reach {endpoint}: there, that is the container itself",
             hint=f"let the server listen on all addresses and name it http://{HERE}:PORT, or use --engine local",
@@ -57,8 +55,7 @@ def hand_over(location: Location | None) -> Handed:
     location = replace(location, endpoint=endpoint, region=client.meta.region_name)
     options = ("--cache", location.url, "--cache-mode", "rw" if location.writable else "ro")
     environment = {"AWS_EC2_METADATA_DISABLED": "true"}  # It is the user who shares, not the Engine's machine.
-    # Docker Desktop has this name by itself; other Engines give it to those who ask.
-    hosts = (f"{HERE}:host-gateway",) if urlsplit(endpoint).hostname == HERE else ()
+    hosts = find_hosts(urlsplit(endpoint).hostname)
     if credentials is None:
         return Handed(options, environment, hosts=hosts)
     known = {
@@ -77,11 +74,3 @@ def _render(values: Mapping[str, str]) -> bytes:
     stream = io.StringIO()
     profile.write(stream)
     return stream.getvalue().encode()
-
-
-def _is_loopback(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -17,7 +17,8 @@ from builder.rootfs import emulation as emulate
 from builder.rootfs.kept import TREE, list_layers, load_room, tree_name
 from builder.rootfs.overlay import changing
 from builder.rootfs.sources import SYSTEM_KEYRINGS
-from builder.run import DEBIAN_PACKAGES, attach, find_tool, run
+from builder.run import attach, run
+from builder.tools import DEBIAN_PACKAGES, has_tool
 from builder.workspace import Workspace, open_workspace
 
 TOOLS = (
@@ -31,23 +32,16 @@ def install_tools(plan: Plan) -> None:
 
     Raises MachineError when they cannot be installed.
     """
-    missing = [DEBIAN_PACKAGES[tool] for tool in TOOLS if not _has(tool)]
+    missing = [DEBIAN_PACKAGES[tool] for tool in TOOLS if not has_tool(tool)]
     if plan.recipe.architecture != run(["dpkg", "--print-architecture"]).stdout.strip():
         # The compiler makes the redirect's helper, where the builder image has not brought it.
-        missing += [] if emulate.HELPER.exists() or _has("gcc") else ["gcc libc6-dev"]
+        missing += [] if emulate.HELPER.exists() or has_tool("gcc") else ["gcc libc6-dev"]
         missing += _find_qemu_package(plan.recipe.architecture)
     missing += _find_keyring_packages(plan)
     if not missing:
         return
     names = [name for package in missing for name in package.split()]
     install_packages(names, why="this machine lacks some tools")
-
-
-def _has(tool: str) -> bool:
-    try:
-        return bool(find_tool(tool))
-    except MachineError:
-        return False
 
 
 def _find_qemu_package(architecture: Architecture) -> list[str]:

@@ -21,7 +21,8 @@ from builder.engine.finding import Finding
 from builder.engine.local import TOOLS
 from builder.errors import MachineError
 from builder.resources import DELETED, attached_files, is_backed_by
-from builder.run import DEBIAN_PACKAGES, find_tool, run
+from builder.run import run
+from builder.tools import DEBIAN_PACKAGES, find_tool
 from builder.units import GIB, render_size
 from builder.workspace import find_leftovers
 

@@ -19,6 +19,7 @@ from typing import Literal
 from builder import log
 from builder.errors import DownloadError
 from builder.plan.model import Plan
+from builder.proxy import check_proxies
 from builder.rootfs import enter
 from builder.rootfs.archives import Archives
 from builder.rootfs.kept import Kept, find_intact, find_kept, find_stack
@@ -65,6 +66,7 @@ def find_rootfs(
 
     Raises MachineError, RecipeError, DownloadError, TrustError, SpaceError or ToolError.
     """
+    check_proxies()
     keys = collect_keys(plan.recipe.archives, cache)
     archives = Archives(plan, keys, cache=cache, log_file=workspace.log_file)
     site = Site(plan, workspace, cache, store, keys, archives, emulation)

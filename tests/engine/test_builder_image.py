@@ -170,7 +170,7 @@ def test_root_gets_mmdebstrap_installed(
             /bin/chmod +x {tmp_path}/mmdebstrap
         esac""",
     )
-    monkeypatch.setattr("builder.run._path", lambda: str(tmp_path))
+    monkeypatch.setattr("builder.tools.search_path", lambda: str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match=r"(?s)mmdebstrap ended with exit code 25.*no mirror") as caught:
         make_base(api)
@@ -208,7 +208,7 @@ def test_where_the_base_can_be_made_the_registry_gets_less_time(
         monkeypatch.setattr(base_image, "ANSWER_S", 1)
         monkeypatch.setattr(base_image, "REGISTRY_BASE", f"127.0.0.1:{deaf.getsockname()[1]}/debian:trixie-slim")
         monkeypatch.setenv("PATH", str(tmp_path))
-        monkeypatch.setattr("builder.run._path", lambda: str(tmp_path))
+        monkeypatch.setattr("builder.tools.search_path", lambda: str(tmp_path))
         with pytest.raises(MachineError, match="mmdebstrap"):
             make_base(api)
     assert any("nothing heard for 1 s" in text for text in heard.texts("note"))

@@ -15,7 +15,7 @@ from builder.engine.container import LABEL_BUILD, find_orphans
 from builder.engine.doctor import examine, give_back, render_table, run_doctor
 from builder.engine.finding import Finding
 from builder.engine.machine import examine_kernel, examine_leftovers, examine_space, examine_tools
-from builder.run import DEBIAN_PACKAGES
+from builder.tools import DEBIAN_PACKAGES
 from builder.workspace import find_leftovers
 from tests.engine.conftest import Heard
 

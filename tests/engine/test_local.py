@@ -17,7 +17,7 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
 from builder.rootfs.kept import write_kept
-from builder.run import DEBIAN_PACKAGES
+from builder.tools import DEBIAN_PACKAGES
 from tests.conftest import ROOT
 from tests.engine.conftest import Heard
 

@@ -15,8 +15,9 @@ from docker import APIClient
 from builder import log
 from builder.engine.container import STATE
 from builder.engine.docker import Request, run_in_docker
-from builder.engine.handed import HERE, hand_over
+from builder.engine.handed import hand_over
 from builder.errors import Interrupted
+from builder.proxy import HERE
 from builder.shared import load_location
 from tests.bucket import BUCKET, KEY, SECRET, TOKEN, Bucket, serve_bucket
 from tests.engine.conftest import Heard

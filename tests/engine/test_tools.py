@@ -133,7 +133,7 @@ def recipe_of(board: str) -> Recipe:
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without any program; the directory is its PATH."""
-    monkeypatch.setattr("builder.run._path", lambda: str(tmp_path))
+    monkeypatch.setattr("builder.tools.search_path", lambda: str(tmp_path))
     return tmp_path
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import MachineError
 from builder.recipe.model import Architecture, Recipe
 from builder.recipe.qemu import Qemu
-from builder.run import DEBIAN_PACKAGES, find_tool, run
+from builder.run import run
+from builder.tools import DEBIAN_PACKAGES, has_tool
 from builder.verify.qemu.command import PROGRAMS, UEFI_PACKAGES, find_uefi
 
 CARD = ("sfdisk", "debugfs", "mtype", "mcopy")
@@ -48,14 +48,14 @@ def find_missing_for_specs(recipe: Recipe | None, *, boot: bool) -> tuple[Need, 
 
 
 def _find_missing(tools: Iterable[str]) -> tuple[Need, ...]:
-    return tuple(Need(tool, DEBIAN_PACKAGES[tool]) for tool in tools if not _has(tool))
+    return tuple(Need(tool, DEBIAN_PACKAGES[tool]) for tool in tools if not has_tool(tool))
 
 
 def _find_missing_qemu(recipe: Recipe | None) -> tuple[Need, ...]:
     """A board that is not known yet may be for any QEMU that is here; one that has no `qemu` needs none."""
     if recipe is None:
         programs = dict.fromkeys(PROGRAMS.values())
-        return () if any(map(_has, programs)) else _find_missing(programs)
+        return () if any(map(has_tool, programs)) else _find_missing(programs)
     if recipe.qemu is None:
         return ()
     return (*_find_missing_machine(recipe.architecture, recipe.qemu), *_find_missing_firmware(recipe))
@@ -73,10 +73,3 @@ def _find_missing_firmware(recipe: Recipe) -> tuple[Need, ...]:
     if recipe.qemu is None or recipe.qemu.firmware != "uefi" or find_uefi(recipe.architecture):
         return ()
     return (Need(f"UEFI firmware for {recipe.architecture}", UEFI_PACKAGES.get(recipe.architecture, "")),)
-
-
-def _has(tool: str) -> bool:
-    try:
-        return bool(find_tool(tool))
-    except MachineError:
-        return False

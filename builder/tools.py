@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""The programs that are started: where each is on this machine, and the Debian package that has it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from builder.errors import MachineError
+
+DEBIAN_PACKAGES = {
+    "sfdisk": "fdisk",
+    "mke2fs": "e2fsprogs",
+    "e2fsck": "e2fsprogs",
+    "debugfs": "e2fsprogs",
+    "dumpe2fs": "e2fsprogs",
+    "mformat": "mtools",
+    "mcopy": "mtools",
+    "mmd": "mtools",
+    "mdir": "mtools",
+    "mtype": "mtools",
+    "fsck.vfat": "dosfstools",
+    "losetup": "mount",
+    "mount": "mount",
+    "umount": "mount",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "chroot": "coreutils",
+    "mmdebstrap": "mmdebstrap",
+    "zstd": "zstd",
+    "xz": "xz-utils",
+    "pigz": "pigz",
+    "zip": "zip",
+    "gpg": "gpg",
+    "dpkg-deb": "dpkg",
+    "git": "git",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-system-arm": "qemu-system-arm",
+    "qemu-system-riscv64": "qemu-system-misc",
+}
+"""Debian package of each tool that is started; also what `doctor` looks for."""
+
+
+def find_tool(name: str) -> str:
+    """Return the path of a program; MachineError with its Debian package when there is none."""
+    path = shutil.which(name, path=search_path())
+    if path is None:
+        package = DEBIAN_PACKAGES.get(Path(name).name, Path(name).name)
+        raise MachineError(f"the program {name} is not on this machine", hint=f"apt-get install {package}")
+    return path
+
+
+def has_tool(name: str) -> bool:
+    """Say whether a program is on this machine."""
+    return shutil.which(name, path=search_path()) is not None
+
+
+def search_path() -> str:
+    """PATH with the directories that hold mke2fs and sfdisk, which Debian leaves out for ordinary users."""
+    return f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
