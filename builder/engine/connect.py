@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The Docker Engine to talk to, and the choice between it and this machine.
 
-An Engine is a `docker.APIClient` that has answered. `DOCKER_HOST` names it; without, the current docker context
-and the sockets where Docker Desktop, Colima and rootless Docker listen are tried in turn. What the SDK raises
-becomes an error with a hint here, in `engine_errors`, and nowhere else.
+An Engine is a `docker.APIClient` that has answered. The user names it (named.py); without, the sockets where Docker
+Desktop, Colima and rootless Docker listen are tried in turn. What the SDK raises becomes an error with a hint here, in
+`engine_errors`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import Any, Literal
 
 import requests
 from docker import APIClient
-from docker.context import ContextAPI
 from docker.errors import APIError, DockerException
-from docker.utils import kwargs_from_env
 
 from builder.engine.admission import render_admission
+from builder.engine.named import NamedEngineError, find_named
 from builder.errors import BoardwrightError, MachineError, SpaceError, ToolError
 
 Wanted = Literal["auto", "docker", "local"]
@@ -59,7 +58,8 @@ def choose_engine(wanted: Wanted) -> Chosen:
         with open_engine():
             return "docker"
     except MachineError as without_engine:
-        if wanted == "docker" or (isinstance(without_engine, EngineRefusedError) and find_local_obstacle()):
+        is_refused = isinstance(without_engine, EngineRefusedError) and find_local_obstacle()
+        if wanted == "docker" or isinstance(without_engine, NamedEngineError) or is_refused:
             raise
         if obstacle := find_local_obstacle():
             raise MachineError(
@@ -101,14 +101,18 @@ def _explain(doing: str, said: str) -> BoardwrightError:
 
 
 def _connect() -> APIClient:
+    named = find_named()
     refusals: dict[str, str] = {}
-    for arguments in _addresses():
+    for arguments in [named.arguments] if named else _find_sockets():
         try:
             with closing(APIClient(version="auto", timeout=PING_S, **arguments)) as probe:
                 return APIClient(version=probe.api_version, timeout=ANSWER_S, **arguments)
-        except (DockerException, requests.RequestException) as error:
+        except (DockerException, requests.RequestException, OSError) as error:
             refusals[str(arguments.get("base_url"))] = _reason(error)
-    raise _explain_refusals(refusals)
+    error = _explain_refusals(refusals)
+    if named:
+        raise NamedEngineError(f"{error.message}; {named.by} names it", hint=error.hint)
+    raise error
 
 
 def _explain_refusals(refusals: Mapping[str, str]) -> MachineError:
@@ -120,22 +124,21 @@ def _explain_refusals(refusals: Mapping[str, str]) -> MachineError:
                 f"a Docker Engine is there, but this user may not use it ({reasons})",
                 hint=render_admission(Path(address.partition("://")[2])),
             )
+    if "paramiko" in reasons:
+        return MachineError(
+            f"no Docker Engine answers ({reasons})", hint="for ssh:// install it: .venv/bin/pip install 'docker[ssh]'"
+        )
     return MachineError(
         f"no Docker Engine answers ({reasons})",
         hint="install Docker and start it (Debian: apt-get install docker.io), or set DOCKER_HOST",
     )
 
 
-def _addresses() -> list[dict[str, Any]]:
-    """Arguments of APIClient to try, in order."""
-    if os.environ.get("DOCKER_HOST"):
-        return [dict(kwargs_from_env())]
-    found: list[dict[str, Any]] = []
-    context = ContextAPI.get_current_context()
-    if context and context.Name != "default" and context.Host:
-        found.append({"base_url": context.Host, "tls": context.TLSConfig})
-    sockets = [Path(os.path.expandvars(place)).expanduser() for place in SOCKETS]
-    return found + [{"base_url": f"unix://{path}"} for path in sockets if _is_socket(path)]
+def _find_sockets() -> list[dict[str, Any]]:
+    """Return arguments of APIClient for each socket that is there, in the order they are tried."""
+    # Below a home that is not known "~" stays: Path.expanduser would raise.
+    places = (os.path.expanduser(os.path.expandvars(place)) for place in SOCKETS)  # noqa: PTH111
+    return [{"base_url": f"unix://{place}"} for place in places if _is_socket(Path(place))]
 
 
 def _is_socket(path: Path) -> bool:

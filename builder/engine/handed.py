@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a build in a container is given of the shared cache: options, environment, and a file with credentials.
+"""What a build in a container is given with credentials: the shared cache, and passwords of package archives.
 
 They are found here, where the user's profile or this machine's role is, and go into the container's own filesystem
 by the Engine's archive call, for its root alone. So they are in no image, no volume, no option and no environment,
@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 
 from builder.errors import RecipeError
 from builder.proxy import HERE, find_hosts, is_loopback
+from builder.rootfs.apt_auth import VARIABLE, find_auth
 from builder.shared import Location
 
 CREDENTIALS = "/build/inputs/credentials"
+APT_AUTH = "/build/inputs/apt-auth"
 AMAZON = re.compile(r"https://s3[a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 
 
@@ -35,10 +37,18 @@ class Handed:
 
 
 def hand_over(location: Location | None) -> Handed:
-    """Return what lets a container use the shared cache as this process would.
+    """Return what lets a container use the shared cache and package archives as this process would.
 
-    Raises RecipeError (no credentials to write with, an endpoint that is this machine alone).
+    Raises RecipeError (no credentials to write with, an endpoint that is this machine alone, no such file).
     """
+    handed, auth = _hand_over_cache(location), find_auth()
+    if auth is None:
+        return handed
+    environment = {**handed.environment, VARIABLE: APT_AUTH}
+    return replace(handed, environment=environment, secrets={**handed.secrets, APT_AUTH: auth.read_bytes()})
+
+
+def _hand_over_cache(location: Location | None) -> Handed:
     if location is None:
         return Handed()
     from builder.s3 import find_credentials, make_client  # noqa: PLC0415 - boto3 is slow to load, and few share a cache

@@ -7,6 +7,7 @@ it is, what was found, what is allowed, what was probably meant.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -25,7 +26,7 @@ ALLOWED = {
     "groups": "a lower-case name of letters, digits, _ and -, at most 32",
     "sha256": "64 hex digits in lower case",
     "fingerprint": "40 hex digits in upper case, in groups of four if you like",
-    "url": "an http:// or https:// address",
+    "url": "an http:// or https:// address, without user and password",
     "suite": "lower-case letters, digits and hyphens, for example trixie",
     "imager": "a name of hardware as Raspberry Pi Imager writes it, for example pi4-64bit",
     "locale": "C.UTF-8 or language_COUNTRY.UTF-8, for example en_GB.UTF-8",
@@ -39,6 +40,9 @@ ALLOWED = {
     "label": "at most 16 letters, digits, _ and -",
 }
 """What a pattern of the model means, by the key it holds for."""
+
+SECRET = re.compile(r"(?<=://)[^/@\s]*@")
+"""User and password of an address."""
 
 _TYPES = {
     "string_type": "text",
@@ -107,7 +111,7 @@ def _explain_value(details: ErrorDetails, node: Node) -> str:
     kind = details["type"]
     if kind == "value_error":
         return str(details["ctx"]["error"])
-    found = f"found {describe(node)}"
+    found = f"found {SECRET.sub('…', describe(node))}"
     if kind in ("literal_error", "enum"):
         meant = suggest(str(node.value), _quoted(details)) if isinstance(node, Scalar) else ""
         return f"{found}; allowed: {_choices(details)}{meant}"

@@ -39,5 +39,6 @@ PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+(/[a-z0-9-]+)?
 """A Debian package, optionally with the suite to take it from: linux-image-arm64/trixie-backports."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-F]{4} ?){10}$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
+"""An address without user and password: whatever stands in a recipe is in images and records too."""
 RelativePath = Annotated[str, Field(min_length=1)]

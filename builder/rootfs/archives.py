@@ -24,6 +24,7 @@ from pathlib import Path
 
 from builder import log
 from builder.plan.model import Plan
+from builder.rootfs.apt_auth import render_option
 from builder.rootfs.explain import explain
 from builder.rootfs.news import digest_releases, find_releases, has_news
 from builder.rootfs.pins import FORMAT, read_released, render_pins
@@ -213,6 +214,7 @@ def _make_root(root: Path, sources: str, architecture: str) -> dict[str, str]:
         'Acquire::ForceHash "SHA256"',
         # Signed all the same; a suite like stable changes its codename while we keep its indexes.
         'Acquire::AllowReleaseInfoChange "true"',
+        render_option(),
         *APT_OPTIONS,
     )
     (root / "apt.conf").write_text("".join(f"{line};\n" for line in lines), encoding="utf-8")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from builder.errors import BoardwrightError, DownloadError, RecipeError, TrustError
 from builder.plan.model import Plan
+from builder.rootfs.apt_auth import VARIABLE
 from builder.run import Result, failure
 
 UNTRUSTED = re.compile(
@@ -22,6 +23,7 @@ UNREACHABLE = re.compile(
     r"Could not resolve|Could not connect|Unable to connect|Failed to fetch|Connection (failed|refused|timed out)|"
     r"404 +Not Found|(does not have|no longer has) a Release file"
 )
+REFUSED = re.compile(r"40[13] +(Unauthorized|Forbidden)")
 UNKNOWN_PACKAGE = re.compile(r"Unable to locate package (\S+)|Package '?([a-z0-9+.-]+)'? has no installation candidate")
 UNKNOWN_VERSION = re.compile(r"(Version|Release) '([^']+)' for '([^']+)' was not found")
 
@@ -34,6 +36,10 @@ def explain(result: Result, plan: Plan, log_file: Path, *, name: str) -> Boardwr
     unreachable = [line for line in lines if UNREACHABLE.search(line)]
     unknown = _find_unknown(said)
     hint = f"the whole story is in {log_file}"
+    if refused := [line for line in lines if REFUSED.search(line)]:
+        # APT goes on to say that the archive is not signed.
+        hint = f"name a file with the archive's password in {VARIABLE}; {hint}"
+        return DownloadError("\n".join(["a package archive asks for a password:", *_first(refused)]), hint=hint)
     if untrusted:
         return TrustError("\n".join(["a package archive is not to be trusted:", *_first(untrusted)]), hint=hint)
     if unknown:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.rootfs.apt_auth import render_option
 from builder.run import run
 
 # An entry of `apt-cache policy`, and a version in its table (apt-cache(8)).
@@ -54,6 +55,7 @@ def make_apt(sources: Sources, architectures: tuple[str, str], root: Path) -> di
         'APT::Sandbox::User "root";',
         'APT::Install-Recommends "false";',
         'Acquire::Languages "none";',
+        f"{render_option()};",
         *sources.apt_options,
         "",
     ]))  # fmt: skip

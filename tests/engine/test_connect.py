@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import grp
+import hashlib
+import json
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,7 @@ from builder.engine import connect
 from builder.engine.admission import render_admission
 from builder.engine.connect import Wanted, choose_engine, engine_errors, open_engine
 from builder.engine.doctor import examine
+from builder.engine.named import find_named
 from builder.errors import BusyError, MachineError, SpaceError, ToolError
 
 NOBODY = 65534
@@ -34,10 +38,115 @@ def test_an_engine_that_answers_is_chosen() -> None:
     assert choose_engine("docker") == "docker"
 
 
+@pytest.fixture
+def nothing_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Nothing names an Engine; return the directory of docker's configuration."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.setattr(connect, "SOCKETS", (str(tmp_path / "absent"),))
+    (tmp_path / "docker").mkdir()
+    return tmp_path / "docker"
+
+
 @pytest.mark.machine
-def test_without_one_this_machine_is_chosen(no_engine: None) -> None:
+def test_without_one_this_machine_is_chosen(nothing_named: Path) -> None:
     assert choose_engine("auto") == "local"
     assert choose_engine("local") == "local"
+
+
+def write_context(directory: Path, name: str, host: str) -> None:
+    meta = directory / "contexts/meta" / hashlib.sha256(name.encode()).hexdigest()
+    meta.mkdir(parents=True)
+    endpoint = {"Host": host, "SkipTLSVerify": False}
+    (meta / "meta.json").write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": endpoint}}))
+
+
+@pytest.mark.parametrize("wanted", ["auto", "docker"])
+@pytest.mark.parametrize("by", ["DOCKER_HOST", "DOCKER_CONTEXT", "config.json"])
+def test_one_that_is_named_must_answer(
+    nothing_named: Path, monkeypatch: pytest.MonkeyPatch, by: str, wanted: Wanted
+) -> None:
+    write_context(nothing_named, "remote", "tcp://127.0.0.1:9")
+    if by == "config.json":
+        (nothing_named / "config.json").write_text('{"currentContext": "remote", "auths": {}}')
+    else:
+        monkeypatch.setenv(by, "tcp://127.0.0.1:9" if by == "DOCKER_HOST" else "remote")
+    with pytest.raises(MachineError, match=rf"tcp://127\.0\.0\.1:9: connection refused\); .*{by}.* names it"):
+        choose_engine(wanted)
+
+
+def test_the_environment_comes_before_the_context(nothing_named: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_context(nothing_named, "remote", "tcp://127.0.0.1:9")
+    (nothing_named / "config.json").write_text('{"currentContext": "other"}')
+    monkeypatch.setenv("DOCKER_CONTEXT", "remote")
+    named = find_named()
+    assert named
+    assert (named.by, named.arguments["base_url"]) == ("DOCKER_CONTEXT (remote)", "tcp://127.0.0.1:9")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:10")
+    named = find_named()
+    assert named
+    assert (named.by, named.arguments["base_url"]) == ("DOCKER_HOST", "tcp://127.0.0.1:10")
+
+
+@pytest.mark.parametrize("text", [None, "{}", '{"currentContext": "default"}', '{"auths": {"x": {}}}'])
+def test_nothing_is_named(nothing_named: Path, text: str | None) -> None:
+    if text is not None:
+        (nothing_named / "config.json").write_text(text)
+    assert find_named() is None
+
+
+@pytest.mark.parametrize(("text", "words"), [("[]", "no file of docker's"), ("{", "no file of docker's"), ("", "no")])
+def test_a_configuration_that_is_none(nothing_named: Path, text: str, words: str) -> None:
+    (nothing_named / "config.json").write_text(text)
+    with pytest.raises(MachineError, match=words) as caught:
+        choose_engine("auto")
+    assert "DOCKER_CONFIG" in caught.value.hint
+
+
+@pytest.mark.parametrize("meta", [None, "[]", '{"Endpoints": {}}', '{"Endpoints": {"docker": {"Host": ""}}}'])
+def test_a_context_that_is_not_there(nothing_named: Path, monkeypatch: pytest.MonkeyPatch, meta: str | None) -> None:
+    if meta is not None:
+        write_context(nothing_named, "gone", "x")
+        next(nothing_named.rglob("meta.json")).write_text(meta)
+    monkeypatch.setenv("DOCKER_CONTEXT", "gone")
+    with pytest.raises(MachineError, match="there is no docker context 'gone'|is no file of docker's"):
+        choose_engine("auto")
+
+
+def test_certificates_that_are_gone(nothing_named: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docker-machine leaves in the environment."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:2376")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(nothing_named / "gone"))
+    with pytest.raises(MachineError, match="DOCKER_HOST=tcp://127.0.0.1:2376 cannot be used") as caught:
+        choose_engine("auto")
+    assert "DOCKER_CERT_PATH" in caught.value.hint
+
+
+def test_ssh_is_by_the_machines_own_client(nothing_named: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://pirate@board")
+    named = find_named()
+    assert named
+    assert named.arguments == {"base_url": "ssh://pirate@board", "use_ssh_client": True}
+
+
+def test_ssh_without_its_package_says_how_to_get_it(nothing_named: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://pirate@board")
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+    with pytest.raises(MachineError, match="no Docker Engine answers") as caught:
+        choose_engine("auto")
+    assert "docker[ssh]" in caught.value.hint
+
+
+def test_a_user_without_a_home(nothing_named: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_CONFIG")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda text: text)
+    monkeypatch.setattr(connect, "SOCKETS", ("~/.docker/run/docker.sock",))
+    assert find_named() is None
+    with pytest.raises(MachineError, match="no socket found"), open_engine():
+        pass
 
 
 def test_docker_that_was_asked_for_must_answer(no_engine: None) -> None:
@@ -47,11 +156,11 @@ def test_docker_that_was_asked_for_must_answer(no_engine: None) -> None:
 
 
 def test_a_machine_that_can_do_neither_says_so(
-    no_engine: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    nothing_named: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        MachineError, match=r"no Docker Engine answers \(tcp.*not possible: this is not a Debian-like Linux"
+        MachineError, match=r"no Docker Engine answers \(no socket found.*not possible: this is not a Debian-like Linux"
     ):
         choose_engine("auto")
     with pytest.raises(MachineError, match="not a Debian-like Linux"):

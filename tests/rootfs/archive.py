@@ -59,7 +59,7 @@ def make_signer(name: str) -> Iterator[Signer]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class Quiet(SimpleHTTPRequestHandler):
     """Keeps connections: APT asks for several files at once, and one that is closed with questions in it is reset,
     answers and all."""
 
@@ -77,7 +77,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def serve(directory: Path) -> Iterator[str]:
     """Serve a directory on loopback and yield its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(directory))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(directory))) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The Engine that the user has named, as the `docker` command would find it.
+
+DOCKER_HOST comes first, then DOCKER_CONTEXT, then the current context of config.json. What is named and cannot be used
+is an error: another Engine, or this machine, is not what was asked for.
+https://docs.docker.com/engine/manage-resources/contexts/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from docker.errors import DockerException
+from docker.tls import TLSConfig
+from docker.utils import kwargs_from_env
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from builder.errors import MachineError
+
+CONTEXTS = "docker context ls shows those that there are"
+
+
+@dataclass(frozen=True)
+class Named:
+    """An Engine that was named."""
+
+    by: str
+    """What names it: "DOCKER_HOST"."""
+    arguments: Mapping[str, Any]
+    """Arguments of APIClient."""
+
+
+class NamedEngineError(MachineError):
+    """The Engine that was named cannot be used."""
+
+
+class _File(BaseModel):
+    """A file of the docker command, of which a part is of interest."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Config(_File):
+    current: str = Field("", alias="currentContext")
+
+
+class _Endpoint(_File):
+    host: str = Field("", alias="Host")
+    skip_tls_verify: bool = Field(False, alias="SkipTLSVerify")
+
+
+class _Meta(_File):
+    endpoints: dict[str, _Endpoint] = Field({}, alias="Endpoints")
+
+
+_F = TypeVar("_F", bound=_File)
+
+
+def find_named() -> Named | None:
+    """Return the Engine that environment or configuration name; None where they name none.
+
+    Raises NamedEngineError for one that does not exist or cannot be asked.
+    """
+    if host := os.environ.get("DOCKER_HOST"):
+        try:
+            return _name("DOCKER_HOST", dict(kwargs_from_env()))
+        except (DockerException, OSError) as error:
+            raise NamedEngineError(
+                f"DOCKER_HOST={host} cannot be used: {error}",
+                hint="unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, or let them name certificates that are there",
+            ) from error
+    directory = _find_directory()
+    config = _read(directory / "config.json", _Config) if directory else None
+    by, name = "DOCKER_CONTEXT", os.environ.get("DOCKER_CONTEXT", "")
+    if not name and config:
+        by, name = f"the current context of {directory}/config.json", config.current
+    return _load_context(directory, name, by) if name not in ("", "default") else None
+
+
+def _find_directory() -> Path | None:
+    """Return the directory of docker's configuration; None for a user without a home."""
+    text = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")  # noqa: PTH111 - Path raises without one
+    return None if text.startswith("~") else Path(text)
+
+
+def _load_context(directory: Path | None, name: str, by: str) -> Named:
+    identity = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
+    contexts = (directory or Path("/nonexistent")) / "contexts"
+    meta = _read(contexts / "meta" / identity / "meta.json", _Meta)
+    endpoint = meta.endpoints.get("docker") if meta else None
+    if endpoint is None or not endpoint.host:
+        raise NamedEngineError(f"there is no docker context {name!r}, which {by} names", hint=CONTEXTS)
+    arguments: dict[str, Any] = {"base_url": endpoint.host}
+    tls = contexts / "tls" / identity / "docker"
+    if tls.is_dir():
+        ca, cert, key = (str(path) if (path := tls / f"{each}.pem").is_file() else None for each in ("ca", "cert", "key"))
+        try:
+            arguments["tls"] = TLSConfig(
+                client_cert=(cert, key) if cert and key else None, ca_cert=ca, verify=not endpoint.skip_tls_verify
+            )
+        except DockerException as error:
+            raise NamedEngineError(f"the docker context {name!r} cannot be used: {error}", hint=CONTEXTS) from error
+    return _name(f"{by} ({name})" if by == "DOCKER_CONTEXT" else by, arguments)
+
+
+def _name(by: str, arguments: dict[str, Any]) -> Named:
+    if str(arguments.get("base_url", "")).startswith("ssh://"):
+        arguments["use_ssh_client"] = True  # With the user's own keys, agent and known hosts.
+    return Named(by, arguments)
+
+
+def _read(path: Path, kind: type[_F]) -> _F | None:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NamedEngineError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise NamedEngineError(
+            f"{path} is no file of docker's: {error.errors()[0]['msg']}",
+            hint="mend it, or name another directory with DOCKER_CONFIG",
+        ) from error
