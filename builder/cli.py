@@ -7,7 +7,9 @@ own module does. tests/test_start.py compares the table with the verbs, and hold
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from builder import __version__
-from builder.errors import BoardwrightError
+from builder.errors import DISK_FULL_HINT, BoardwrightError, SpaceError, ToolError
 
 VERBS = {
     "build": (
@@ -142,10 +144,31 @@ def _options(
 def main() -> NoReturn:
     """Run the command line; every BoardwrightError becomes a message and its exit code."""
     try:
-        app()
+        code = _run()
     except BoardwrightError as error:
         from builder.session import show_error  # noqa: PLC0415 - whatever raised it has loaded that; --help has not
 
         show_error(error)
-        sys.exit(error.exit_code)
-    sys.exit(0)
+        code = error.exit_code
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command line and return its exit code; SpaceError or ToolError where its result cannot be written."""
+    if sys.stdout is None:
+        raise ToolError("stdout is closed: the result has nowhere to go", hint="send it to a file, or to /dev/null")
+    try:
+        try:
+            app()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EPIPE):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its end.
+        if error.errno == errno.EPIPE:
+            return 1
+        raise SpaceError("the result cannot be written: the disk behind stdout is full", hint=DISK_FULL_HINT) from None
+    return code

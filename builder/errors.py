@@ -91,7 +91,7 @@ class ReleaseError(BoardwrightError):
 
 
 class Interrupted(BoardwrightError):
-    """The user or the system asked to stop (SIGINT, SIGTERM); everything held was released."""
+    """The user or the system asked to stop (SIGINT, SIGTERM, SIGHUP); everything held was released."""
 
     exit_code = 130
     kind = "interrupted"

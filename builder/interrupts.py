@@ -8,6 +8,7 @@ nothing. Where Python ignores the exception, the signal comes once more.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -16,13 +17,29 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a program to end: ^C, `kill`, a terminal that is closed."""
 AGAIN_S = 0.05
+
+
+def find_ending() -> list[signal.Signals]:
+    """Return the signals that end this process: not SIGHUP where it is ignored, as under nohup."""
+    return [each for each in ENDING if each != signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN]
+
+
+def leave_terminal(number: int) -> None:
+    """Let what is said from now on go nowhere if the signal says that the terminal is gone: writing to it would fail."""
+    if number != signal.SIGHUP:
+        return
+    with open(os.devnull, "wb") as nowhere:
+        for stream in (sys.stdout, sys.stderr):
+            if stream.isatty():
+                os.dup2(nowhere.fileno(), stream.fileno())
 
 
 @contextmanager
 def held_off() -> Iterator[None]:
-    """Let SIGINT and SIGTERM wait until the block has ended. Only the main thread is ever interrupted."""
+    """Let the ENDING signals wait until the block has ended. Only the main thread is ever interrupted."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -39,16 +56,17 @@ def held_off() -> Iterator[None]:
 
 @contextmanager
 def queued(put: Callable[[signal.Signals], object]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM wait their turn in a queue (`put` of a SimpleQueue, which is made to be called from
+    """Let the ENDING signals wait their turn in a queue (`put` of a SimpleQueue, which is made to be called from
     handlers) until the block has ended: an exception could come at any line, also while stopping."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def queue(number: int, _: FrameType | None) -> None:
+        leave_terminal(number)
         put(signal.Signals(number))
 
-    before: dict[signal.Signals, Any] = {number: signal.signal(number, queue) for number in ENDING}
+    before: dict[signal.Signals, Any] = {number: signal.signal(number, queue) for number in find_ending()}
     try:
         yield
     finally:

@@ -179,6 +179,7 @@ ReportDirectory = Annotated[
 
 BOARDS = Path("boards")
 STATE = Path("work")
+OLDEST, YOUNGEST = 315_532_800, 4_291_747_199
 CACHE_SIZE = f"{CACHE_BYTES // GIB}GiB"
 DIST = Path("dist")
 
@@ -192,5 +193,11 @@ def load_cache_size(text: str) -> int:
 
 
 def load_moment(boards: Path, version: str, epoch: int | None) -> tuple[str, int]:
-    """Return version and time; what the user did not name comes from git."""
+    """Return version and time; what the user did not name comes from git. RecipeError for a time that a FAT cannot
+    say."""
+    if epoch is not None and not OLDEST <= epoch <= YOUNGEST:
+        raise RecipeError(
+            f"--epoch: found {epoch}; allowed: {OLDEST} (1980) to {YOUNGEST} (2105), the times that a FAT can say",
+            hint="give it with --epoch or SOURCE_DATE_EPOCH, in seconds since 1970",
+        )
     return version or find_version(boards), epoch if epoch is not None else find_epoch(boards) or int(time.time())

@@ -14,12 +14,12 @@ from rich.markup import escape
 
 from builder import log
 from builder.errors import BoardwrightError, Interrupted
-from builder.interrupts import ENDING, never_lost
+from builder.interrupts import ENDING, find_ending, leave_terminal, never_lost
 
 
 @contextmanager
 def telling(*, json: bool, verbose: bool = False) -> Iterator[None]:
-    """Show the story where it belongs; SIGTERM and SIGINT both end the work in order."""
+    """Show the story where it belongs; SIGINT, SIGTERM and SIGHUP end the work in order."""
     with log.use(_choose_sink(json=json, verbose=verbose)), _ended_by_signals():
         try:
             yield
@@ -50,10 +50,13 @@ def _ended_by_signals() -> Iterator[None]:
         # A second signal must not cut the giving back short.
         for each in ENDING:
             signal.signal(each, signal.SIG_IGN)
+        leave_terminal(number)
         raise KeyboardInterrupt
 
+    numbers = find_ending()
+
     def arm() -> None:
-        for number in ENDING:
+        for number in numbers:
             signal.signal(number, end)
 
     before = {number: signal.getsignal(number) for number in ENDING}
@@ -73,7 +76,7 @@ def print_table(table: RenderableType) -> None:
 
 def show_error(error: BoardwrightError) -> None:
     """Say what went wrong and what to do next: to a program as an event on stdout, to a person on stderr."""
-    if "--json" in sys.argv:
+    if "--json" in sys.argv and sys.stdout is not None:
         data = {"kind": error.kind, "hint": error.hint, "exit_code": error.exit_code}
         log.Json(sys.stdout).show(log.Event("error", error.message, data))
         return

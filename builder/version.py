@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import shlex
+from functools import cache
 from pathlib import Path
 
+from builder import log
 from builder.errors import BoardwrightError
 from builder.run import run
 
 DIRTY = "dirty"
+REFUSED = "dubious ownership"
+"""What git says of a checkout of another user (safe.directory in git-config(1))."""
 
 
 def find_version(boards: Path) -> str:
@@ -35,4 +40,14 @@ def _ask_git(directory: Path, *words: str) -> str:
         result = run(["git", "-C", directory, *words], ok=range(256))
     except BoardwrightError:
         return ""  # No git on this machine.
+    if REFUSED in result.stderr:
+        _warn_of_refusal(directory.resolve())
     return result.stdout.strip() if result.code == 0 else ""
+
+
+@cache
+def _warn_of_refusal(directory: Path) -> None:
+    log.warn(
+        f"git does not read {directory}, which belongs to another user: version and time of its commits are not known. "
+        f"git config --global --add safe.directory {shlex.quote(str(directory))} allows it; --version and --epoch say them"
+    )

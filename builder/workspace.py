@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from builder import log
-from builder.errors import BoardwrightError, BusyError, SpaceError, disk_full_as_space_error
+from builder.errors import BoardwrightError, BusyError, MachineError, SpaceError, disk_full_as_space_error
 from builder.interrupts import held_off
 from builder.resources import RELEASERS, Releaser, ResourceKind, is_mounted, loop_devices
 
@@ -157,6 +158,7 @@ def open_workspace(
     builds that are gone are given back first; the one that was waited for may be among them.
     """
     known = releasers or RELEASERS
+    _check_writable(state)
     with disk_full_as_space_error(state), _locked(state / "locks" / board, board, wait=wait):
         _give_back_leftovers(state, known)
         with open_journal(state, board, known) as journal:
@@ -165,6 +167,25 @@ def open_workspace(
             with journal.holding("directory", workspace.scratch):
                 workspace.scratch.mkdir()
                 yield workspace
+
+
+def _check_writable(state: Path) -> None:
+    """Raise MachineError where `state` holds what another user made, root as a rule, and this one may not change."""
+    nearest = next(each for each in (state, *state.parents) if each.exists())
+    parts = (nearest, *(each for each in state.iterdir() if each.is_dir())) if state.is_dir() else (nearest,)
+    for part in parts:
+        if not os.access(part, os.W_OK | os.X_OK):
+            raise MachineError(
+                f"{part} may not be written to: it belongs to {_find_owner(part)}",
+                hint=f"sudo chown -R {os.geteuid()} {shlex.quote(str(state))}, or name another directory with --state",
+            )
+
+
+def _find_owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except (KeyError, OSError):
+        return "another user"
 
 
 def _give_back_leftovers(state: Path, known: Mapping[ResourceKind, Releaser]) -> None:
@@ -178,7 +199,8 @@ def _give_back_leftovers(state: Path, known: Mapping[ResourceKind, Releaser]) ->
 
 @contextmanager
 def open_journal(state: Path, name: str, releasers: Mapping[ResourceKind, Releaser]) -> Iterator[Journal]:
-    """Start a journal; its file goes away when everything was given back."""
+    """Start a journal; its file goes away when everything was given back. MachineError where this user may not."""
+    _check_writable(state)
     directory = state / "journals"
     directory.mkdir(parents=True, exist_ok=True)
     path, stream = _make_journal(directory, name)

@@ -245,3 +245,22 @@ def test_a_size_that_is_none(tmp_path: Path) -> None:
 def test_opposite_wishes(tmp_path: Path) -> None:
     done = call("build", "rpi", "--no-cache", "--reuse-rootfs", "--state", tmp_path)
     check_error(done, 3, "--reuse-rootfs", "--no-cache")
+
+
+@pytest.mark.parametrize("verb", ["boards", "schema", "plan rpi", "boards --json", "--version"])
+@pytest.mark.parametrize(
+    ("where", "code", "words"), [("&-", 7, "stdout is closed"), ("/dev/full", 8, "the disk behind stdout is full")]
+)
+def test_a_result_that_cannot_be_written_is_an_error(verb: str, where: str, code: int, words: str) -> None:
+    line = f'exec "$0" -m builder {verb} >{where}'
+    done = subprocess.run(["sh", "-c", line, sys.executable], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert f"error: {words}" in done.stderr or f"error: the result cannot be written: {words}" in done.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    line = 'exec "$0" -m builder boards --json | head -c 1'
+    done = subprocess.run(["sh", "-c", line, sys.executable], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[", "")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from builder import log
 from builder.version import find_epoch, find_version
 
 WHEN = 1_700_000_000
@@ -75,3 +76,16 @@ def test_outside_of_git(tmp_path: Path) -> None:
 def test_without_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builder.tools.search_path", lambda: str(checkout))
     assert (find_version(checkout), find_epoch(checkout)) == ("dirty", None)
+
+
+@pytest.mark.machine
+def test_a_checkout_of_another_user_is_said(checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _git(checkout, "tag", "v3.0")
+    for path in (checkout, *checkout.rglob("*")):
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    said: list[str] = []
+    monkeypatch.setattr(log, "warn", said.append)
+    assert (find_version(checkout), find_epoch(checkout)) == ("dirty", None)
+    assert len(said) == 1
+    assert f"git config --global --add safe.directory {checkout}" in said[0]

@@ -8,7 +8,6 @@ only, no device and no privileges. It is removed at the end, whichever it is.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -99,7 +98,6 @@ def opened_seat_in_docker(path: Path, wish: Wish, state: Path, *, ssh_port: int 
     if wish.user_data:
         check_user_data(wish.user_data)
     with ExitStack() as stack:
-        stack.enter_context(_ended_by_hangup())
         api = stack.enter_context(open_engine())
         image = make_boot_image(api)
         give_back_leftovers(api, state)
@@ -118,16 +116,6 @@ def opened_seat_in_docker(path: Path, wish: Wish, state: Path, *, ssh_port: int 
             log.note(f"the machine runs on {host}; port {port} is open there on 127.0.0.1 alone")
         ssh = render_ssh(port, str(made["user"]), key, jump=host)
         yield ContainerSeat(api, job.name, tuple(map(str, made["argv"])), ssh)
-
-
-@contextmanager
-def _ended_by_hangup() -> Iterator[None]:
-    """End in order when the terminal is closed: the container would run on without anybody to see it."""
-    before = signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def make_key(directory: Path) -> Path:

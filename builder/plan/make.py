@@ -20,7 +20,7 @@ from builder.plan.user_data import check_user_data
 from builder.recipe.boot import Boot
 from builder.recipe.load import Board
 
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 def make_plan(board: Board, *, version: str, epoch: int, user_data: Path | None = None) -> Plan:
@@ -34,7 +34,8 @@ def make_plan(board: Board, *, version: str, epoch: int, user_data: Path | None 
     """
     if not _VERSION.fullmatch(version):
         raise RecipeError(
-            f"found the version {version!r}; allowed: letters, digits and . _ + -, a letter or digit first",
+            f"found the version {_shorten(version)!r}; allowed: at most 100 letters, digits and . _ + -, a letter or "
+            "digit first",
             hint="give one with --version or VERSION=",
         )
     if user_data:
@@ -61,3 +62,7 @@ def make_kernel_cmdline(boot: Boot, disk: Disk) -> str:
     root = next(slot.partuuid for slot in disk.slots if slot.mount == "/")
     words = [word for group in boot.cmdline.values() for word in group.split()]
     return " ".join([f"root=PARTUUID={root}", *words])
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -13,6 +13,7 @@ from typing import Any
 
 from builder.recipe.boot import Boot
 from builder.recipe.check_disk import Finding, check_blobs, check_table
+from builder.recipe.check_users import check_locale, check_users
 from builder.recipe.model import Archive, Blob, Docker, Filesystem, Kernel, Table
 from builder.recipe.qemu import Qemu
 from builder.recipe.tree import suggest
@@ -100,6 +101,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Finding]]], ...] = 
     (("boot", "table"), check_boot),
     (("table",), check_table),
     (("qemu", "boot"), check_qemu),
+    (("users",), check_users),
+    (("locale",), check_locale),
     (("blobs",), check_blob_sources),
     (("blobs", "table"), check_blobs),
 )

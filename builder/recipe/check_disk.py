@@ -85,6 +85,11 @@ def _check_sizes(table: Table) -> Iterator[Finding]:
         for key, text in (("size", partition.size), ("start", partition.start or "auto")):
             if text != "auto" and load_size(text) % SECTOR:
                 yield (*where, key), f"found {text!r}; allowed: whole sectors of {SECTOR} bytes"
+        start = load_size(partition.start) // SECTOR if partition.start else 0
+        if start % ALIGNMENT_SECTORS:
+            near = start - start % ALIGNMENT_SECTORS
+            allowed = f"allowed: whole MiB, where cards erase and write at once: {near}s, {near + ALIGNMENT_SECTORS}s"
+            yield (*where, "start"), f"found {partition.start!r}; {allowed}"
 
 
 def _check_places(table: Table) -> Iterator[Finding]:

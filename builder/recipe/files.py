@@ -8,12 +8,18 @@ looked for where the build runs, which may be another machine.
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from builder import log
 from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, Steps, render_path
 
+USED = ("board.yaml", "customise.sh", "files", "debs", "README.md")
+"""What a board's directory may hold, besides files that its recipe names."""
 SYSTEM_KEYRINGS = Path("/usr/share/keyrings")
 _KEY_FILES = (("archives", "*", "key", "file"), ("docker", "key", "file"))
 _FILES = (*_KEY_FILES, ("kernel", "debs", "*", "file"), ("blobs", "*", "file"))
@@ -79,6 +85,34 @@ def find_script_problems(directory: Path) -> Iterator[Problem]:
     wrong = find_file_problem(script.name, directory) if script.exists() or script.is_symlink() else ""
     if wrong:
         yield Problem(Position(script, 1, 1), f"found {script.name!r}, {wrong}")
+
+
+def find_link_problems(directory: Path) -> Iterator[Problem]:
+    """Yield what is wrong with a board's directory that is a link: a container gets it as a link to nowhere."""
+    if directory.is_symlink():
+        found = f"found a link to {directory.readlink()}; allowed: a directory"
+        yield Problem(Position(directory, 1, 1), f"{found}. Name the directory of the boards it is in with --boards")
+
+
+def warn_of_unused(directories: Sequence[Path], recipe: BaseModel) -> None:
+    """Warn of files beside board.yaml that are called nearly as one that would be used, and are not."""
+    named = set(_find_texts(recipe.model_dump()))
+    for directory in directories:
+        for path in sorted(directory.iterdir()):
+            near = difflib.get_close_matches(path.name, USED, n=1, cutoff=0.75)
+            if near and path.name not in USED and not any(Path(text).is_relative_to(path) for text in named):
+                log.warn(f"{path} is not used; did you mean {near[0]}?")
+
+
+def _find_texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _find_texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _find_texts(each)
 
 
 def find_overlay(directory: Path, problems: list[Problem]) -> Path | None:

@@ -19,7 +19,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from builder.errors import RecipeError
 from builder.recipe.check import check_parts
-from builder.recipe.files import find_overlay, find_script_problems, resolve_files
+from builder.recipe.files import (
+    find_link_problems,
+    find_overlay,
+    find_script_problems,
+    resolve_files,
+    warn_of_unused,
+)
 from builder.recipe.model import Recipe
 from builder.recipe.problems import check_no_problems, explain
 from builder.recipe.source import describe, load_tree
@@ -37,6 +43,7 @@ from builder.recipe.tree import (
 
 MAX_PARENTS = 8
 _BOARD_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+NAMES = "allowed: lower-case letters, digits and hyphens, no hyphen first"
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,9 @@ def load_board(boards: Path, name: str) -> Board:
     directories = tuple(tree.at.file.parent.resolve() for tree in trees)
     overlays = [find_overlay(tree.at.file.parent, problems) for tree in trees]
     problems.extend(problem for tree in trees for problem in find_script_problems(tree.at.file.parent))
+    problems.extend(problem for tree in trees for problem in find_link_problems(tree.at.file.parent))
     check_no_problems(problems)
+    warn_of_unused(directories, recipe)
     assert recipe is not None  # else there was a problem
     files = tuple(overlay.resolve() for overlay in overlays if overlay)
     return Board(name, recipe, directories, files, _find_package_names(trees[0]))
@@ -96,12 +105,23 @@ def _find_package_names(tree: Map) -> frozenset[str]:
 def check_is_board(boards: Path, name: str) -> None:
     """Raise RecipeError, with the names that there are, when `name` is none of them."""
     names = list_boards(boards)
+    if name not in names and "/" not in name and (boards / name).is_dir():
+        raise _explain_directory(boards / name)
     if name not in names:
         known = ", ".join(names) or "none"
         raise RecipeError(
             f"there is no board {name!r} in {boards}; there are: {known}{suggest(name, names)}",
             hint="`boardwright new-board` makes one",
         )
+
+
+def _explain_directory(directory: Path) -> RecipeError:
+    """Return why a directory that is there is no board."""
+    if directory.name.startswith("_"):
+        return RecipeError(f"{directory} is a parent of boards, and no board itself", hint="build one that extends it")
+    if not _BOARD_NAME.fullmatch(directory.name):
+        return RecipeError(f"{directory}: found the name {directory.name!r}; {NAMES}", hint="rename the directory")
+    return RecipeError(f"{directory} has no board.yaml", hint="`boardwright new-board` makes one")
 
 
 def _load_family(boards: Path, name: str, problems: list[Problem]) -> list[Map]:
@@ -170,7 +190,7 @@ def _place_findings(findings: Iterable[tuple[tuple[str | int, ...], str]], tree:
 def new_board(boards: Path, name: str, parent: str) -> Path:
     """Make the directory of a new board that starts from `parent`, and return it: complete, or not at all."""
     if not _BOARD_NAME.fullmatch(name):
-        raise RecipeError(f"found the name {name!r}; allowed: lower-case letters, digits and hyphens, no hyphen first")
+        raise RecipeError(f"found the name {name!r}; {NAMES}")
     load_board(boards, parent)  # the new one plans only if this one does
     target = boards / name
     if target.exists() or target.is_symlink():

@@ -130,9 +130,9 @@ class User(Frozen):
 
     groups: list[UserName] = []
     """Supplementary groups; a missing one is made as a system group."""
-    shell: str = "/bin/bash"
-    """Login shell."""
-    gecos: str = ""
+    shell: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._+/-]+$")] = "/bin/bash"
+    """Login shell; a package of the board has it."""
+    gecos: Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]*$")] = ""
     """Full name."""
     sudo: Literal["none", "password", "nopasswd"] = "none"
     """What sudo asks: `nopasswd` suits a user who logs in by key and has no password."""
@@ -160,7 +160,7 @@ class Partition(Frozen):
     """Where it starts; the next 1 MiB boundary without."""
     mount: Annotated[str, Field(pattern=r"^/([a-z0-9._-]+(/[a-z0-9._-]+)*)?$")]
     """Mount point in the running system."""
-    options: str = "defaults"
+    options: Annotated[str, Field(pattern=r"^[^\s#\"'\\]+$")] = "defaults"
     """Mount options in /etc/fstab; `x-systemd.device-timeout=10min` is added, but for `/`, `nofail`, or another one."""
     label: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
     """Filesystem label; at most 11 characters on fat32."""

@@ -140,7 +140,7 @@ def command(
         options.append("--no-sync")
     if not network:
         options.append("--no-network")
-    for mount, source in binds.items():
+    for mount, source in sorted(binds.items()):  # An outer one first.
         options += ["--bind", str(source), mount.lstrip("/")]
     if emulation.private:
         options.append(f"--register={_render_registration(emulation)}")

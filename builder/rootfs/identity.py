@@ -41,20 +41,26 @@ def lay_files(plan: Plan, rootfs: Path) -> None:
     for directory in plan.directories:
         overlay = directory / "files"
         for source in sorted(path for path in overlay.rglob("*") if path.is_symlink() or not path.is_dir()):
-            if source.name == ".gitkeep":
+            if source.name == ".gitkeep":  # git has no empty directories: it stands for one.
+                _make_directory(source, rootfs, "/" + source.parent.relative_to(overlay).as_posix())
                 continue
             _lay_file(source, rootfs, "/" + source.relative_to(overlay).as_posix())
 
 
-def _lay_file(source: Path, rootfs: Path, path: str) -> None:
-    parent = resolve_inside(rootfs, str(Path(path).parent))
+def _make_directory(source: Path, rootfs: Path, path: str) -> Path:
+    directory = resolve_inside(rootfs, path)
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise RecipeError(
-            f"{source} needs the directory {Path(path).parent}, but the image has a file on the way to it",
+            f"{source} needs the directory {path}, but the image has a file on the way to it",
             hint="move the file to another directory",
         ) from error
+    return directory
+
+
+def _lay_file(source: Path, rootfs: Path, path: str) -> None:
+    parent = _make_directory(source, rootfs, str(Path(path).parent))
     target = parent / source.name
     if target.is_dir() and not target.is_symlink():
         raise RecipeError(f"{source} is a file, but the image has a directory at {path}", hint="choose another name")

@@ -140,7 +140,7 @@ def make_system(site: Site, origins: Origins, below: Sequence[Kept]) -> Kept:
         clean_tree(tree)
         packages = read_packages(tree)
         mounts = [slot.mount for slot in plan.disk.slots if slot.mount != "/"]
-        for mount in mounts:
+        for mount in sorted(mounts, key=lambda mount: -mount.count("/")):  # The inner one of two first.
             _move_out(tree, mount, aside / tree_name(mount))
     clamp_times(aside, plan.epoch)
     is_known = all(each.origins for each in below)

@@ -23,7 +23,7 @@ from builder.verify.artefact import Found, opened
 from builder.verify.bench import check_reach
 from builder.verify.ext4 import Place, is_ext4, unpack
 from builder.verify.fat import is_fat32
-from builder.verify.partitions import read_table
+from builder.verify.partitions import read_whole_table
 from builder.verify.report import Report, check_report, render_json
 from builder.verify.running import booted, find_board
 from builder.verify.subject import Subject
@@ -190,7 +190,7 @@ def make_task(found: Found, wish: Wish, scratch: Path) -> Task:
 def read_claim(raw: Path) -> Claim:
     """Return what the image's os-release says, and the time of its newest file; VerifyError for no disk image."""
     release, epoch = "", 0
-    for partition in read_table(raw).partitions:
+    for partition in read_whole_table(raw).partitions:
         place = Place(raw, partition.offset_bytes)
         if is_fat32(place):
             release = release or _read_fat_release(place)

@@ -11,7 +11,7 @@ from pathlib import Path
 from builder.errors import VerifyError
 from builder.verify.ext4 import Place, is_ext4, read_ext4
 from builder.verify.filesystems import read_facts
-from builder.verify.partitions import read_table
+from builder.verify.partitions import read_whole_table
 from builder.verify.tree import Tree
 from builder.verify.unused import Range, find_unused
 
@@ -45,7 +45,7 @@ class Contents:
 def read_contents(raw: Path) -> Contents:
     """Read a disk; VerifyError when it is none, or has no system with dpkg."""
     areas, tree = [], None
-    for partition in read_table(raw).partitions:
+    for partition in read_whole_table(raw).partitions:
         place = Place(raw, partition.offset_bytes)
         facts = read_facts(place)
         name = facts.label or f"partition {partition.number}"

@@ -49,6 +49,18 @@ class Table:
     partitions: tuple[Partition, ...]
 
 
+def read_whole_table(image: Path) -> Table:
+    """Return the table of an image that is as long as its table says; VerifyError for half of one."""
+    table, size = read_table(image), image.stat().st_size
+    end = max((partition.end_sector * SECTOR for partition in table.partitions), default=0)
+    if end > size:
+        raise VerifyError(
+            f"{image.name} ends at byte {size}, and its last partition at byte {end}: a part of it is missing",
+            hint="fetch or copy it again, and compare its checksum",
+        )
+    return table
+
+
 def read_table(image: Path) -> Table:
     """Return the table of an image; VerifyError when it has none."""
     answer = run(["sfdisk", "--json", image], ok=(0, 1))

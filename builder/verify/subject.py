@@ -97,18 +97,19 @@ class Subject(Kernels):
     @property
     def tree(self) -> Tree:  # type: ignore[override] # a property here, so that it is read when it is asked for
         """All filesystems in their places, the root filesystem first."""
-        if isinstance(self._tree, Exception):
-            raise self._tree
+        if isinstance(self._tree, str):
+            # A new one each time: one that is raised again carries the frames of all who met it before.
+            raise AssertionError(self._tree)
         return self._tree
 
     @cached_property
-    def _tree(self) -> Tree | Exception:
+    def _tree(self) -> Tree | str:
         """The tree, or why it cannot be read: found out once, and not by each of hundreds of specs."""
         slots = sorted(self.plan.disk.slots, key=lambda slot: slot.mount)
         try:
             return Tree(entry for slot in slots for entry in self._read_slot(slot))
         except (BoardwrightError, AssertionError, ValueError) as error:
-            return error
+            return f"the filesystems cannot be read: {error}"
 
     def _read_slot(self, slot: Slot) -> list[Entry]:
         if slot.filesystem is Filesystem.FAT32:

@@ -196,3 +196,46 @@ def test_imager_lists_an_image_for_hardware_of_its_word_size() -> None:
         bits = "64bit" if recipe.architecture.value == "arm64" else "32bit"
         assert all(each.endswith(f"-{bits}") for each in recipe.imager), name
         assert bool(recipe.imager) == name.startswith("rpi"), name
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "words"),
+    [
+        ("my_board", "board.yaml", "found the name 'my_board'; allowed: lower-case letters, digits and hyphens"),
+        ("RPI4", "board.yaml", "found the name 'RPI4'; allowed"),
+        ("mine", "board.yml", "mine has no board.yaml"),
+        ("_family", "board.yaml", "_family is a parent of boards"),
+    ],
+)
+def test_a_directory_that_is_there_and_no_board(tmp_path: Path, name: str, file: str, words: str) -> None:
+    write_board(tmp_path, "good", GOOD)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / file).write_text("extends: good\n")
+    with pytest.raises(RecipeError, match=words):
+        load_board(tmp_path, name)
+
+
+def test_a_board_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    write_board(tmp_path / "boards", "good", GOOD)
+    write_board(tmp_path / "elsewhere", "x", "extends: good\n")
+    (tmp_path / "boards/x").symlink_to("../elsewhere/x")
+    with pytest.raises(RecipeError, match=r"boards/x:1:1: found a link to \.\./elsewhere/x; allowed: a directory"):
+        load_board(tmp_path / "boards", "x")
+
+
+def test_names_that_are_nearly_right_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_board(tmp_path, "good", GOOD)
+    board = write_board(tmp_path, "x", "extends: good\nkernel: {debs: [{file: deb/linux.deb}]}\n")
+    for name in ("customize.sh", "board.yml", "notes.txt", "README.md", "Makefile"):
+        (board / name).touch()
+    for name in ("file", "deb"):
+        (board / name).mkdir()
+    (board / "deb/linux.deb").touch()
+    said: list[str] = []
+    monkeypatch.setattr(log, "warn", said.append)
+    load_board(tmp_path, "x")
+    assert said == [
+        f"{board}/board.yml is not used; did you mean board.yaml?",
+        f"{board}/customize.sh is not used; did you mean customise.sh?",
+        f"{board}/file is not used; did you mean files?",
+    ]
