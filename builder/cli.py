@@ -170,5 +170,6 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its end.
         if error.errno == errno.EPIPE:
             return 1
+        sys.stdout = None  # as where there is none: an error is then told on stderr
         raise SpaceError("the result cannot be written: the disk behind stdout is full", hint=DISK_FULL_HINT) from None
     return code

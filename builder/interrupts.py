@@ -12,14 +12,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What asks a program to end: ^C, `kill`, a terminal that is closed."""
 AGAIN_S = 0.05
+"""How long after an interrupt that was lost it is sent again: Python is out of the destructor by then."""
+Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 
 def find_ending() -> list[signal.Signals]:
@@ -28,13 +31,24 @@ def find_ending() -> list[signal.Signals]:
 
 
 def leave_terminal(number: int) -> None:
-    """Let what is said from now on go nowhere if the signal says that the terminal is gone: writing to it would fail."""
+    """Let output go nowhere from now on if the signal means that the terminal is gone: writing to it would fail."""
     if number != signal.SIGHUP:
         return
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         for stream in (sys.stdout, sys.stderr):
             if stream.isatty():
                 os.dup2(nowhere.fileno(), stream.fileno())
+
+
+@contextmanager
+def handled(by: Handler, numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Let signals go to a handler until the block has ended."""
+    before = {number: signal.signal(number, by) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -44,12 +58,10 @@ def held_off() -> Iterator[None]:
         yield
         return
     waiting: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in ENDING}
     try:
-        yield
+        with handled(lambda number, _: waiting.append(number), ENDING):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if waiting:
             signal.raise_signal(waiting[0])
 
@@ -66,12 +78,8 @@ def queued(put: Callable[[signal.Signals], object]) -> Iterator[None]:
         leave_terminal(number)
         put(signal.Signals(number))
 
-    before: dict[signal.Signals, Any] = {number: signal.signal(number, queue) for number in find_ending()}
-    try:
+    with handled(queue, find_ending()):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -91,11 +99,10 @@ def never_lost(arm: Callable[[], None] = lambda: None) -> Iterator[None]:
         arm()
         signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
 
-    alarm = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    hook, sys.unraisablehook = sys.unraisablehook, look
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, alarm)
+    with handled(lambda *_: signal.raise_signal(signal.SIGINT), [signal.SIGALRM]):
+        hook, sys.unraisablehook = sys.unraisablehook, look
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook
+            signal.setitimer(signal.ITIMER_REAL, 0)

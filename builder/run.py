@@ -22,7 +22,7 @@ from typing import IO, TextIO
 
 from builder import log
 from builder.errors import DISK_FULL_HINT, SpaceError, ToolError, disk_full_as_space_error
-from builder.interrupts import held_off
+from builder.interrupts import handled, held_off
 from builder.proxy import find_proxies
 from builder.tools import find_tool, has_tool, search_path
 
@@ -93,11 +93,8 @@ def run(
 def attach(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> int:
     """Run a program on our own terminal and return its exit code; ^C is for the program, not for us."""
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    with handled(signal.SIG_IGN, [signal.SIGINT]):
         return subprocess.run([*_guard(), *command], env=_environment(env), check=False).returncode
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from builder import log
 from builder.errors import BoardwrightError, Interrupted
-from builder.interrupts import ENDING, find_ending, leave_terminal, never_lost
+from builder.interrupts import ENDING, find_ending, handled, leave_terminal, never_lost
 
 
 @contextmanager
@@ -59,14 +59,8 @@ def _ended_by_signals() -> Iterator[None]:
         for number in numbers:
             signal.signal(number, end)
 
-    before = {number: signal.getsignal(number) for number in ENDING}
-    arm()
-    try:
-        with never_lost(arm):
-            yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handled(end, numbers), never_lost(arm):
+        yield
 
 
 def print_table(table: RenderableType) -> None:

@@ -48,6 +48,7 @@ def _ask_git(directory: Path, *words: str) -> str:
 @cache
 def _warn_of_refusal(directory: Path) -> None:
     log.warn(
-        f"git does not read {directory}, which belongs to another user: version and time of its commits are not known. "
-        f"git config --global --add safe.directory {shlex.quote(str(directory))} allows it; --version and --epoch say them"
+        f"git does not read {directory}, which belongs to another user: its commits are not known. "
+        f"Allow it with git config --global --add safe.directory {shlex.quote(str(directory))}, "
+        "or give --version and --epoch"
     )

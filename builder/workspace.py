@@ -171,10 +171,12 @@ def open_workspace(
 
 def _check_writable(state: Path) -> None:
     """Raise MachineError where `state` holds what another user made, root as a rule, and this one may not change."""
-    nearest = next(each for each in (state, *state.parents) if each.exists())
-    parts = (nearest, *(each for each in state.iterdir() if each.is_dir())) if state.is_dir() else (nearest,)
+    nearest = next(each for each in (state, *state.parents) if os.path.lexists(each))
+    parts = [nearest]
+    with suppress(OSError):
+        parts += [each for each in state.iterdir() if each.is_dir()]
     for part in parts:
-        if not os.access(part, os.W_OK | os.X_OK):
+        if not os.access(part, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             raise MachineError(
                 f"{part} may not be written to: it belongs to {_find_owner(part)}",
                 hint=f"sudo chown -R {os.geteuid()} {shlex.quote(str(state))}, or name another directory with --state",

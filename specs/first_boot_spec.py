@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """cloud-init finds its files on the boot partition, and they are valid by its own schema."""
 
+import pytest
+
 from builder.plan.model import Plan
 from builder.verify.subject import Subject
 
@@ -44,11 +46,13 @@ def test_cloud_init_looks_on_the_boot_partition(image: Subject) -> None:
     assert source == {"seedfrom": "file:///boot/firmware/"}
 
 
+@pytest.mark.needs("users")
 def test_user_data_is_about_the_first_user(image: Subject, plan: Plan) -> None:
     config = image.cloud.load("/etc/cloud/cloud.cfg.d/90_boardwright.cfg")
     assert config["system_info"]["default_user"]["name"] == next(iter(plan.recipe.users))
 
 
+@pytest.mark.needs("users")
 def test_the_first_user_stays_without_a_password(image: Subject) -> None:
     config = image.cloud.load("/etc/cloud/cloud.cfg.d/90_boardwright.cfg")
     assert config["system_info"]["default_user"]["lock_passwd"] is True

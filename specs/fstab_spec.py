@@ -5,8 +5,16 @@ from builder.plan.model import Plan, Slot
 from builder.verify.subject import Subject
 
 
-def test_fstab_has_a_line_for_each_slot_and_no_more(image: Subject, plan: Plan) -> None:
-    assert len(image.fstab) == len(plan.disk.slots)
+def test_fstab_mounts_a_slot(image: Subject, slot: Slot) -> None:
+    assert slot.mount in image.fstab
+
+
+def test_fstab_mounts_nothing_else(image: Subject) -> None:
+    image.rights.check_asked("mounts")
+
+
+def test_fstab_swaps_to_nothing_else(image: Subject) -> None:
+    image.rights.check_asked("swap")
 
 
 def test_fstab_finds_a_slot_by_the_id_in_the_table(image: Subject, slot: Slot) -> None:

@@ -72,10 +72,12 @@ def test_libraries_are_found_without_searching(image: Subject) -> None:
     assert image.file("/etc/ld.so.cache").size > 0
 
 
+@pytest.mark.needs("package:ca-certificates")
 def test_certificates_of_the_web_are_known(image: Subject) -> None:
     assert image.file("/etc/ssl/certs/ca-certificates.crt").content_string.count("BEGIN CERTIFICATE") > 100
 
 
+@pytest.mark.needs("package:libnss-mdns")
 def test_names_of_the_local_network_are_found(image: Subject) -> None:
     hosts = next(line for line in image.file("/etc/nsswitch.conf").lines if line.startswith("hosts:"))
     assert "mdns4_minimal" in hosts
@@ -97,19 +99,23 @@ def test_only_one_answers_for_names_of_the_local_network(image: Subject) -> None
     assert "MulticastDNS=no" in image.file("/etc/systemd/resolved.conf.d/no-mdns.conf").lines
 
 
+@pytest.mark.needs("package:openssh-server")
 def test_ssh_does_not_let_root_in_by_password(image: Subject) -> None:
     assert [line for line in image.sshd_lines if line.lower().startswith("permitrootlogin yes")] == []
 
 
+@pytest.mark.needs("package:openssh-server")
 def test_ssh_lets_nobody_in_without_a_password(image: Subject) -> None:
     assert [line for line in image.sshd_lines if line.lower() == "permitemptypasswords yes"] == []
 
 
+@pytest.mark.needs("package:openssh-server")
 def test_ssh_makes_its_keys_also_without_cloud_init(image: Subject) -> None:
     lines = image.file("/etc/systemd/system/ssh.service.d/host-keys.conf").lines
     assert "ExecStartPre=/usr/bin/ssh-keygen -A" in lines
 
 
+@pytest.mark.needs("package:openssh-server")
 def test_files_are_copied_over_ssh(image: Subject) -> None:
     assert "Subsystem\tsftp\t/usr/lib/openssh/sftp-server" in image.sshd_lines
     assert image.is_program("/usr/lib/openssh/sftp-server")

@@ -17,9 +17,10 @@ from builder.interrupts import ENDING, held_off, never_lost, queued
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in ENDING}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     yield
-    assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    assert {signal.getsignal(number) for number in ENDING} == {signal.default_int_handler}
     for number, handler in before.items():
         signal.signal(number, handler)
 

@@ -109,10 +109,10 @@ def _connect() -> APIClient:
                 return APIClient(version=probe.api_version, timeout=ANSWER_S, **arguments)
         except (DockerException, requests.RequestException, OSError) as error:
             refusals[str(arguments.get("base_url"))] = _reason(error)
-    error = _explain_refusals(refusals)
+    refused = _explain_refusals(refusals)
     if named:
-        raise NamedEngineError(f"{error.message}; {named.by} names it", hint=error.hint)
-    raise error
+        raise NamedEngineError(f"{refused.message}; {named.by} names it", hint=refused.hint)
+    raise refused
 
 
 def _explain_refusals(refusals: Mapping[str, str]) -> MachineError:

@@ -30,6 +30,7 @@ from builder.engine.builder_image import make_builder_image
 from builder.engine.connect import engine_errors, open_engine
 from builder.engine.container import STATE, VOLUME, Job, create, give_back_leftovers, make_job, releasers
 from builder.engine.transfer import BOARDS, put_inputs
+from builder.interrupts import handled
 from builder.workspace import open_journal
 
 STDIN, STDOUT, STDERR = 0, 1, 2
@@ -127,11 +128,8 @@ def _following_size(resize: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before: Any = signal.signal(signal.SIGWINCH, lambda *_: resize())
-    try:
+    with handled(lambda *_: resize(), [signal.SIGWINCH]):
         yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)
 
 
 @contextmanager

@@ -98,7 +98,9 @@ def _load_context(directory: Path | None, name: str, by: str) -> Named:
     arguments: dict[str, Any] = {"base_url": endpoint.host}
     tls = contexts / "tls" / identity / "docker"
     if tls.is_dir():
-        ca, cert, key = (str(path) if (path := tls / f"{each}.pem").is_file() else None for each in ("ca", "cert", "key"))
+        ca, cert, key = (
+            str(path) if (path := tls / f"{each}.pem").is_file() else None for each in ("ca", "cert", "key")
+        )
         try:
             arguments["tls"] = TLSConfig(
                 client_cert=(cert, key) if cert and key else None, ca_cert=ca, verify=not endpoint.skip_tls_verify

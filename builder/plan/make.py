@@ -53,6 +53,7 @@ def make_plan(board: Board, *, version: str, epoch: int, user_data: Path | None 
         user_data=user_data,
         image_name=f"boardwright-{board.name}-{version}.img",
         steps=(),
+        expected=board.expected,
     )
     return replace(plan, steps=make_steps(plan, board.files))
 

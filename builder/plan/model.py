@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from builder.recipe.expect import Expected
 from builder.recipe.model import Filesystem, Recipe
 
 
@@ -116,6 +117,8 @@ class Plan:
     image_name: str
     """File name of the uncompressed image."""
     steps: tuple[Step, ...]
+    expected: tuple[Expected, ...] = ()
+    """What the recipe allows besides, with the place of each line."""
 
     def slot(self, mount: str) -> Slot | None:
         """Return the slot mounted at `mount`, or None."""

@@ -40,6 +40,7 @@ def render_json(plan: Plan) -> str:
         if plan.user_data
         else None,
         "image_name": plan.image_name,
+        "expected": [asdict(each) for each in plan.expected],
         "steps": [asdict(step) for step in plan.steps],
     }
     return json.dumps(portable(data, plan.directories), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -11,16 +11,17 @@ from builder.recipe.check_disk import Finding
 from builder.recipe.model import User
 from builder.recipe.tree import suggest
 
+SHOWN = 8
+"""Locales of a country that are shown, at most."""
 LOCALES = Path(__file__).with_name("locales.txt")
 """Languages that glibc has in UTF-8, one a line, without .UTF-8 (/usr/share/i18n/SUPPORTED of Debian's locales)."""
 
-BASE_USERS = frozenset(
-    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc _apt nobody".split()
-)
-BASE_GROUPS = frozenset(
-    "root daemon bin sys adm tty disk lp mail news uucp man proxy kmem dialout fax voice cdrom floppy tape sudo audio "
-    "dip www-data backup operator list irc src shadow utmp video sasl plugdev staff games users nogroup".split()
-)
+_USERS = "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc _apt nobody"
+_GROUPS = """
+    root daemon bin sys adm tty disk lp mail news uucp man proxy kmem dialout fax voice cdrom floppy tape sudo audio
+    dip www-data backup operator list irc src shadow utmp video sasl plugdev staff games users nogroup
+"""
+BASE_USERS, BASE_GROUPS = frozenset(_USERS.split()), frozenset(_GROUPS.split())
 """What each Debian has from its first package on (base-passwd)."""
 
 
@@ -47,7 +48,8 @@ def check_locale(locale: str) -> Iterator[Finding]:
     language = locale.removesuffix(".UTF-8")
     if language != "C" and language not in known:
         country = language.partition("_")[2]
-        near = suggest(language, known) or suggest(f"en_{country}", known)
+        there = sorted(name for name in known if name.endswith(f"_{country}"))[:SHOWN]
+        near = f" (for {country}: {', '.join(there)})" if there else suggest(language, known)
         yield ("locale",), f"found {locale!r}, which glibc does not have; allowed: one of `locale-gen`'s{near}"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from builder.errors import RecipeError
 from builder.recipe.check import check_parts
+from builder.recipe.expect import Expected
 from builder.recipe.files import (
     find_link_problems,
     find_overlay,
@@ -59,6 +60,8 @@ class Board:
     """Those of their overlay trees (`files/`) that exist, in the order they are laid over the rootfs."""
     family_packages: frozenset[str] = frozenset()
     """Names of packages that the first ancestor asks for: what all boards that extend it have in common."""
+    expected: tuple[Expected, ...] = ()
+    """What `expect` allows, with the place of each line."""
 
 
 def list_boards(boards: Path) -> list[str]:
@@ -88,10 +91,17 @@ def load_board(boards: Path, name: str) -> Board:
     problems.extend(problem for tree in trees for problem in find_script_problems(tree.at.file.parent))
     problems.extend(problem for tree in trees for problem in find_link_problems(tree.at.file.parent))
     check_no_problems(problems)
-    warn_of_unused(directories, recipe)
     assert recipe is not None  # else there was a problem
+    warn_of_unused(directories, recipe)
     files = tuple(overlay.resolve() for overlay in overlays if overlay)
-    return Board(name, recipe, directories, files, _find_package_names(trees[0]))
+    return Board(name, recipe, directories, files, _find_package_names(trees[0]), tuple(_find_expected(merged, recipe)))
+
+
+def _find_expected(tree: Map, recipe: Recipe) -> Iterator[Expected]:
+    for kind in type(recipe.expect).model_fields:
+        for name, why in getattr(recipe.expect, kind).items():
+            at = find_node(tree, ("expect", kind, name))[1].at
+            yield Expected(kind, name, why, f"{at.file.parent.name}/{at.file.name}:{at.line}")
 
 
 def _find_package_names(tree: Map) -> frozenset[str]:

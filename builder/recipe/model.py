@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from builder.recipe.boot import Boot
+from builder.recipe.expect import Expect
 from builder.recipe.qemu import Qemu
 from builder.recipe.values import (
     Architecture,
@@ -260,6 +261,8 @@ class Recipe(Frozen):
     """State of systemd units."""
     customise: Customise = Customise()
     """The script customise.sh."""
+    expect: Expect = Expect()
+    """What the image may have that neither packages bring nor other keys ask for."""
     table: Table
     """The partition table."""
     blobs: dict[str, Blob] = {}

@@ -41,8 +41,17 @@ ALLOWED = {
     "kernel_address": 'a lower-case hex number in quotes, for example "0x00208000"',
     "file": "the name of a file, without a directory",
     "label": "at most 16 letters, digits, _ and -",
+    **dict.fromkeys(
+        ("setid", "capabilities", "writable", "links", "special", "mounts", "traces", "programs"),
+        "an absolute path, for example /usr/bin/nano",
+    ),
+    "shells": "the name of a user",
+    "held": "the name of a package",
+    "swap": "what stands first in a line of fstab, for example /swapfile",
+    "listening": "tcp/ or udp/ and a port, for example tcp/80",
 }
 """What a pattern of the model means, by the key it holds for."""
+_REASON = "why this is so, on one line"
 
 SECRET = re.compile(r"(?<=://)[^/@\s]*@")
 """User and password of an address."""
@@ -137,6 +146,8 @@ def _allowed(details: ErrorDetails) -> str:
 
 
 def _pattern_words(details: ErrorDetails) -> str:
+    if details["loc"][0] == "expect" and details["loc"][-1] != "[key]":
+        return _REASON
     keys = [step for step in reversed(details["loc"]) if step in ALLOWED]
     return ALLOWED[str(keys[0])] if keys else details["msg"]
 

@@ -25,6 +25,7 @@ from builder.rootfs.bootstrap import (
     write_board_seed,
 )
 from builder.rootfs.clean import clamp_times, clean_layer, clean_tree
+from builder.rootfs.delivered import find_delivered, write_delivered
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
 from builder.rootfs.kept import TREE, Kept, find_kept, set_aside, tree_name, write_kept
@@ -210,7 +211,7 @@ def _place_deb(deb: DebPlan, inside: Path, prefix: str, cache: Path) -> str:
 
 
 def _make_system(site: Site, tree: Path) -> None:
-    plan = site.plan
+    plan, delivered = site.plan, find_delivered(tree)
     _let_names_resolve(tree)
     write_text(tree, "/etc/fstab", render_fstab(plan))
     identity.lay_files(plan, tree)
@@ -226,6 +227,7 @@ def _make_system(site: Site, tree: Path) -> None:
             network = plan.recipe.customise.network
             script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}", network=network)
             site.run_inside([script], tree, plan.epoch)
+    write_delivered(tree, delivered)
 
 
 def _let_names_resolve(tree: Path) -> None:

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+DELIVERED = "/usr/lib/boardwright/delivered.json"
+"""Where an image has the rights that its packages have brought (delivered.py writes it, specs read it)."""
+CAPABILITY = "security.capability"
+"""The extended attribute that holds the capabilities of a file (capabilities(7))."""
+
 
 @dataclass(frozen=True)
 class Package:

@@ -90,6 +90,6 @@ READERS: Mapping[str, Callable[[Tree, str], BootEntry]] = MappingProxyType(
 
 
 def read_fstab(lines: list[str]) -> dict[str, Mount]:
-    """Return the lines of fstab by mount point."""
+    """Return the lines of fstab by mount point; the last two fields may be left out (fstab(5))."""
     rows = [line.split() for line in lines]
-    return {row[1]: Mount(row[0], row[2], row[3], int(row[5])) for row in rows if len(row) == 6}
+    return {row[1]: Mount(row[0], row[2], row[3], int(row[5]) if row[5:] else 0) for row in rows if len(row) >= 4}

@@ -29,6 +29,7 @@ from builder.verify.fat import read_fat
 from builder.verify.filesystems import Facts, check_filesystem, read_facts
 from builder.verify.kernel import Kernels
 from builder.verify.partitions import Partition, Table, read_table
+from builder.verify.rights import Rights
 from builder.verify.services import Services
 from builder.verify.tree import File, Tree
 
@@ -168,6 +169,11 @@ class Subject(Kernels):
     def packages(self) -> Mapping[str, Package]:
         """What dpkg knows of, by name."""
         return read_packages(self.file("/var/lib/dpkg/status").content_string)
+
+    @cached_property
+    def rights(self) -> Rights:
+        """Who may do what, and who has asked for it."""
+        return Rights(self)
 
     @cached_property
     def changed_files(self) -> list[str]:

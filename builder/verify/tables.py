@@ -13,15 +13,18 @@ from builder.recipe.model import Archive
 
 
 def find_traits(plan: Plan) -> frozenset[str]:
-    """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu; groups.
+    """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu, users.
 
-    A group of packages that the recipe has is a trait of its own: `comfort-packages`.
+    A group of packages that the recipe has is a trait (`comfort-packages`), and so is a package that it asks for
+    (`package:openssh-server`).
     """
     recipe = plan.recipe
     return frozenset(
         {
             *recipe.features,
             *(f"{group}-packages" for group in recipe.packages),
+            *(f"package:{name}" for name in _package_names(plan)),
+            *(["users"] if recipe.users else []),
             recipe.architecture.value,
             recipe.boot.method,
             plan.disk.type,
@@ -30,6 +33,10 @@ def find_traits(plan: Plan) -> frozenset[str]:
             *(["qemu"] if recipe.qemu else []),
         }
     )
+
+
+def _package_names(plan: Plan) -> list[str]:
+    return [text.split("=")[0].split("/")[0] for text in plan.packages.names]
 
 
 FOR_PEOPLE = [f"/boot/firmware/{name}" for name in ("user-data", "meta-data", "network-config")]
@@ -58,13 +65,13 @@ class NamedArchive:
         return f"/etc/apt/sources.list.d/{self.name}.sources"
 
 
-def _laid_files(plan: Plan) -> dict[str, LaidFile]:
-    """Return them by path: a later directory replaces an earlier. Those that people change are left out."""
+def _laid_files(plan: Plan, *, links: bool = False) -> dict[str, LaidFile]:
+    """Return files or links by path: a later directory replaces an earlier. Those that people change are left out."""
     found = {}
     for directory in plan.directories:
         top = directory / "files"
         for path in sorted(top.rglob("*")):
-            if (path.is_symlink() or path.is_file()) and path.name != ".gitkeep":
+            if path.name != ".gitkeep" and (path.is_symlink() if links else path.is_file() and not path.is_symlink()):
                 place = f"/{path.relative_to(top).as_posix()}"
                 found[place] = LaidFile(path, place)
     return {place: file for place, file in found.items() if place not in FOR_PEOPLE}
@@ -76,7 +83,7 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
     "ext4_slot": lambda plan: {slot.name: slot for slot in plan.disk.slots if slot.filesystem.value == "ext4"},
     # A blob that was fetched is compared at the build: its content is not in the image.
     "blob": lambda plan: {blob.name: blob for blob in plan.disk.blobs if blob.source != "url"},
-    "package": lambda plan: {name: name for name in (text.split("=")[0].split("/")[0] for text in plan.packages.names)},
+    "package": lambda plan: {name: name for name in _package_names(plan)},
     "archive": lambda plan: {name: NamedArchive(name, archive) for name, archive in plan.recipe.archives.items()},
     "user": lambda plan: {name: name for name in plan.recipe.users},
     "membership": lambda plan: {
@@ -91,6 +98,14 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
         line: line for text in plan.recipe.boot.config.values() for line in text.splitlines() if line.strip()
     },
     "laid_file": _laid_files,
+    "laid_link": lambda plan: _laid_files(plan, links=True),
+    # With the line that asks for it, which a report shows so.
+    "expected": lambda plan: {
+        f"{each.kind} {each.name}, asked for by {each.at}": each for each in plan.expected if each.kind != "listening"
+    },
+    "expected_port": lambda plan: {
+        f"{each.name}, asked for by {each.at}": each for each in plan.expected if each.kind == "listening"
+    },
     "device_tree": lambda plan: {name: name for name in [plan.recipe.boot.device_tree] if name},
     "boot_script": lambda plan: {script.file: script.file for script in [plan.recipe.boot.script] if script},
 }

@@ -152,6 +152,23 @@ def leave_a_device(mutant: Mutant) -> None:
     mutant.change("cd /dev", "mknod null c 1 3", f"sif null mtime @{mutant.plan.epoch}")
 
 
+def let_a_daemon_log_in(mutant: Mutant) -> None:
+    mutant.edit("/etc/passwd", ":/var/www:/usr/sbin/nologin", ":/var/www:/bin/bash")
+
+
+def hold_a_package(mutant: Mutant) -> None:
+    head = "Package: less\nStatus: "
+    mutant.edit("/var/lib/dpkg/status", f"{head}install ok installed", f"{head}hold ok installed")
+
+
+def mount_something_else(mutant: Mutant) -> None:
+    mutant.edit("/etc/fstab", "# Written", "tmpfs /srv tmpfs defaults 0 0\n# Written")
+
+
+def swap_to_a_file(mutant: Mutant) -> None:
+    mutant.edit("/etc/fstab", "# Written", "/swapfile none swap sw 0 0\n# Written")
+
+
 def list_another_version(mutant: Mutant) -> None:
     mutant.listing.write_text(mutant.listing.read_text().replace("\nbash\t", "\nbash\t1:", 1))
 
@@ -256,11 +273,15 @@ BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
     leave_the_builds_resolver: {"traces_spec.py::test_the_resolver_is_systemds"},
     leave_a_private_key: {"traces_spec.py::test_no_private_key_is_there[/etc]"},
     let_anybody_become_root: {"files_spec.py::test_no_other_file_is_setuid_or_setgid"},
-    take_the_right_from_sudo: {"files_spec.py::test_a_setuid_or_setgid_file_is_as_expected[/usr/bin/sudo]"},
-    give_a_program_capabilities: {"files_spec.py::test_only_expected_files_have_capabilities"},
-    let_anybody_write_a_file: {"files_spec.py::test_nothing_is_writable_by_everybody_but_temporary_places"},
-    leave_a_link_that_leads_nowhere: {"files_spec.py::test_every_link_leads_somewhere"},
-    leave_a_device: {"traces_spec.py::test_no_device_pipe_or_socket_is_there"},
+    take_the_right_from_sudo: {"files_spec.py::test_setuid_and_setgid_files_are_as_their_packages_bring_them"},
+    give_a_program_capabilities: {"files_spec.py::test_no_other_file_has_capabilities"},
+    let_anybody_write_a_file: {"files_spec.py::test_nothing_else_is_writable_by_everybody"},
+    leave_a_link_that_leads_nowhere: {"files_spec.py::test_every_other_link_leads_somewhere"},
+    leave_a_device: {"traces_spec.py::test_no_other_device_pipe_or_socket_is_there"},
+    let_a_daemon_log_in: {"users_spec.py::test_nobody_else_may_log_in"},
+    hold_a_package: {"packages_spec.py::test_no_package_is_kept_from_upgrades"},
+    mount_something_else: {"fstab_spec.py::test_fstab_mounts_nothing_else"},
+    swap_to_a_file: {"fstab_spec.py::test_fstab_swaps_to_nothing_else"},
     list_another_version: {"packages_spec.py::test_the_packages_are_those_of_the_list"},
     remove_a_package: {
         "packages_spec.py::test_a_package_of_the_recipe_is_installed[htop]",

@@ -53,7 +53,11 @@ def _recipe(table: Table, **more: Any) -> Recipe:
 def tables(draw: st.DrawFn) -> Table:
     """Tables of one to four partitions, some with a start of their own, good or bad; the last may be auto."""
     names = [*draw(st.lists(NAMES.filter(lambda name: name != "root"), max_size=3, unique=True)), "root"]
-    starts = st.none() | st.integers(0, 2000).map(lambda mib: f"{mib}MiB") | st.integers(0, 10**6).map("{}s".format)
+    starts = (
+        st.none()
+        | st.integers(0, 2000).map(lambda mib: f"{mib}MiB")
+        | st.integers(0, 500).map(lambda mib: f"{mib * 2048}s")
+    )
     partitions = [
         _partition(
             name, Filesystem.EXT4 if name == "root" else draw(FILESYSTEMS), draw(st.integers(34, 900)), draw(starts)

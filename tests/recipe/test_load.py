@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from builder import log
 from builder.errors import RecipeError
 from builder.recipe.load import MAX_PARENTS, list_boards, load_board
 from tests.conftest import ROOT
@@ -52,7 +53,7 @@ def test_no_directory_of_boards(tmp_path: Path) -> None:
 def test_unknown_board_and_parent_only(boards: Path) -> None:
     write_board(boards, "_base", GOOD)
     assert _lines(boards, "god") == ["there is no board 'god' in boards; there are: good (did you mean \"good\"?)"]
-    assert _lines(boards, "_base") == ["there is no board '_base' in boards; there are: good"]
+    assert _lines(boards, "_base") == ["boards/_base is a parent of boards, and no board itself"]
     assert _lines(boards, "../boards/good")[0].startswith("there is no board '../boards/good'")
 
 

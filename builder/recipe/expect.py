@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""What an image may have besides what its packages bring and the other keys of its recipe ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from builder.recipe.values import Frozen, PackageName, UserName
+
+SystemPath = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]*$")]
+FstabSource = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+Why = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""For whom reads the recipe and the report."""
+Port = Annotated[str, Field(pattern=r"^(tcp|udp)/[1-9][0-9]{0,4}$")]
+
+
+class Expect(Frozen):
+    """What the specs allow, by name, each with the reason. Packages need no line: what they bring is known."""
+
+    setid: dict[SystemPath, Why] = {}
+    """Files that run as their owner or group whoever starts them, and are not so by their package."""
+    capabilities: dict[SystemPath, Why] = {}
+    """Files with capabilities, such as cap_net_bind_service."""
+    writable: dict[SystemPath, Why] = {}
+    """Files and directories that every user may write to."""
+    links: dict[SystemPath, Why] = {}
+    """Symlinks that lead nowhere until the system runs."""
+    special: dict[SystemPath, Why] = {}
+    """Pipes, sockets and device nodes."""
+    shells: dict[UserName, Why] = {}
+    """Users that are not of the recipe and may log in."""
+    held: dict[PackageName, Why] = {}
+    """Packages that upgrades leave alone (apt-mark hold)."""
+    swap: dict[FstabSource, Why] = {}
+    """What fstab swaps to."""
+    mounts: dict[SystemPath, Why] = {}
+    """Mount points of fstab besides those of the partitions."""
+    traces: dict[SystemPath, Why] = {}
+    """Files where a system that has never run has none, such as below /var/lib/docker."""
+    programs: dict[SystemPath, Why] = {}
+    """Programs in the path that are of no package; those below /usr/local need no line."""
+    listening: dict[Port, Why] = {}
+    """Ports, such as tcp/80, that are open to the network on the running system."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A line of `expect`."""
+
+    kind: str
+    """Its key: setid."""
+    name: str
+    """What is allowed: a path, a user, a port."""
+    why: str
+    at: str
+    """File and line: board.yaml:17 of the board that has it."""

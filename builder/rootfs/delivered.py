@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""What packages have brought that decides who may do what, written into the image: the specs measure it by that.
+
+Modes and owners in .debs, what maintainer scripts change, capabilities that they set: all of it is in the tree when
+the packages are installed, and nothing else is. Files of the board, its users and its script come later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from builder.errors import RecipeError
+from builder.rootfs.model import CAPABILITY, DELIVERED
+from builder.tree import resolve_inside, write_text
+
+SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+
+
+def find_delivered(tree: Path) -> dict[str, Any]:
+    """Return what a tree of packages alone has, by kind: set-id files and files with capabilities, writable places,
+    links that lead nowhere, special files, login shells.
+
+    Owners are names of the tree's own users and groups, where it has one.
+    """
+    users, groups = _read_names(tree / "etc/passwd"), _read_names(tree / "etc/group")
+    found: dict[str, Any] = {kind: {} for kind in ("setid", "capabilities", "writable", "links", "special")}
+    for path, place in _walk(tree):
+        state = os.lstat(path)
+        owner = f"{users.get(state.st_uid, state.st_uid)}:{groups.get(state.st_gid, state.st_gid)}"
+        for kind, what in _measure(tree, path, place, state, owner):
+            found[kind][place] = what
+    found["shells"] = _read_shells(tree / "etc/passwd")
+    return {kind: dict(sorted(rows.items())) for kind, rows in found.items()}
+
+
+def _walk(tree: Path) -> Iterator[tuple[str, str]]:
+    """Yield each path with its place in the tree. 25,000 files: Path objects cost seconds."""
+    for directory, names, files in os.walk(tree):
+        for name in (*names, *files):
+            path = f"{directory}/{name}"
+            yield path, path[len(str(tree)) :]
+
+
+def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: str) -> Iterator[tuple[str, str]]:
+    """Yield the kinds that a path is of, each with what matters of it."""
+    kind, mode = stat.S_IFMT(state.st_mode), f"{stat.S_IMODE(state.st_mode):04o}"
+    if kind == stat.S_IFLNK:
+        if not _leads_somewhere(tree, place):
+            yield "links", str(Path(path).readlink())
+        return
+    if state.st_mode & stat.S_IWOTH:
+        yield "writable", mode
+    if kind in SPECIAL:
+        yield "special", SPECIAL[kind]
+    if kind != stat.S_IFREG:
+        return
+    if state.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        yield "setid", f"{mode} {owner}"
+    if value := _read_capability(path):
+        yield "capabilities", value
+
+
+def write_delivered(tree: Path, delivered: dict[str, Any]) -> None:
+    """Write it into the image."""
+    write_text(tree, DELIVERED, json.dumps({"format": 1, **delivered}, indent=1, ensure_ascii=True) + "\n")
+
+
+def _leads_somewhere(tree: Path, place: str) -> bool:
+    try:
+        return os.path.lexists(resolve_inside(tree, place))
+    except RecipeError:  # A loop of links.
+        return False
+
+
+def _read_capability(path: str) -> str:
+    try:
+        return os.getxattr(path, CAPABILITY, follow_symlinks=False).hex()
+    except OSError:
+        return ""
+
+
+def _read_names(table: Path) -> dict[int, str]:
+    rows = [line.split(":") for line in table.read_text(encoding="utf-8").splitlines()]
+    return {int(row[2]): row[0] for row in reversed(rows) if len(row) > 3 and row[2].isdigit()}
+
+
+def _read_shells(table: Path) -> dict[str, str]:
+    rows = [line.split(":") for line in table.read_text(encoding="utf-8").splitlines()]
+    return {row[0]: row[6] for row in rows if len(row) == 7 and row[2].isdigit()}

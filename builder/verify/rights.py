@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""What of an image neither its packages bring nor its recipe asks for.
+
+Each kind of thing is found in the tree, and compared with what packages have delivered (rootfs/delivered.py wrote it
+into the image), with dpkg-statoverride, and with `expect` of the recipe. A new kind is a function and a row in KINDS.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from builder.plan.model import Plan
+from builder.recipe.expect import Expected
+from builder.rootfs.model import CAPABILITY, DELIVERED
+from builder.verify.accounts import User
+from builder.verify.boot import Mount
+from builder.verify.debian import INFO, Package
+from builder.verify.entry import Entry
+from builder.verify.tree import Tree
+
+NO_LOGIN = frozenset(
+    {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync", "/usr/bin/sync"}
+)
+"""Shells that let nobody in; `sync` is that of a user of Debian's."""
+HELD = "hold ok installed"
+SPECIAL = ("device", "pipe", "socket")
+ALWAYS_WRITABLE = ("/tmp", "/var/tmp")  # noqa: S108 - of the image
+
+
+class System(Protocol):
+    """What is asked of an image here."""
+
+    @property
+    def tree(self) -> Tree: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def packages(self) -> Mapping[str, Package]: ...
+    @property
+    def users(self) -> Mapping[str, User]: ...
+    @property
+    def fstab(self) -> Mapping[str, Mount]: ...
+    @property
+    def unlisted_programs(self) -> list[str]: ...
+
+
+class Rights:
+    """Who may do what in an image, and who has asked for it."""
+
+    def __init__(self, image: System) -> None:
+        self._image = image
+
+    @cached_property
+    def delivered(self) -> Mapping[str, Mapping[str, str]]:
+        """What the packages have brought, by kind."""
+        text = self._image.tree.file(DELIVERED).content_string
+        if not text:
+            raise AssertionError(f"{DELIVERED} is missing: the build writes there what packages have delivered")
+        kinds: dict[str, Any] = json.loads(text)
+        return {kind: _take_texts(rows) for kind, rows in kinds.items() if isinstance(rows, dict)}
+
+    def found(self, kind: str) -> Mapping[str, str]:
+        """Return what there is of a kind, with what matters of each."""
+        return KINDS[kind].find(self._image)
+
+    def has(self, expected: Expected) -> bool:
+        """Say whether the image has what a line of `expect` allows."""
+        if expected.kind in KINDS:
+            return expected.name in self.found(expected.kind)
+        return self._image.tree.find(expected.name) is not None
+
+    def owned(self, path: str) -> str:
+        """Return mode and owners of a path, as `delivered` has them; "missing" where it is not."""
+        entry = self._image.tree.find(path)
+        return _owned(self._image, entry) if entry else "missing"
+
+    def check_asked(self, kind: str) -> None:
+        """Raise AssertionError with a line for each thing of a kind that is not asked for; none is left out."""
+        if unasked := self.find_unasked(kind):
+            raise AssertionError("\n".join(unasked))
+
+    def check_kept(self) -> None:
+        """Raise AssertionError with a line for each set-id file that is not as its package brings it, or as
+        dpkg-statoverride says."""
+        wanted = {**self.delivered.get("setid", {}), **_overridden(self._image)}
+        changed = {path: self.owned(path) for path, what in wanted.items() if self.owned(path) != what}
+        if changed:
+            how = "dpkg-statoverride --update --add USER GROUP MODE PATH changes them for good"
+            rows = [
+                f"{_show(path)} is {what}; its package {self._find_package(path)} brings {wanted[path]}"
+                for path, what in changed.items()
+            ]
+            raise AssertionError("\n".join([*sorted(rows), how]))
+
+    def find_traces(self, pattern: str) -> list[str]:
+        """Return what fits a pattern of paths and is not asked for, itself or a directory that it is in."""
+        asked = [each.name.rstrip("/") for each in self._image.plan.expected if each.kind == "traces"]
+        found = (each.path for each in self._image.tree.glob(pattern))
+        return [path for path in found if not any(f"{path}/".startswith(f"{name}/") for name in asked)]
+
+    def find_unasked(self, kind: str) -> list[str]:
+        """Return a sentence for each thing of a kind that nobody has asked for: what it is, whose, and the line of the
+        recipe that would allow it."""
+        row = KINDS[kind]
+        allowed = {**self.delivered.get(kind, {}), **row.own(self._image)}
+        asked = {each.name for each in self._image.plan.expected if each.kind == kind}
+        found = self.found(kind).items()
+        unasked = {name: what for name, what in found if name not in asked and allowed.get(name) != what}
+        return [self._explain(kind, name, what, allowed.get(name)) for name, what in sorted(unasked.items())]
+
+    def _explain(self, kind: str, name: str, what: str, delivered: str | None) -> str:
+        owner = self._find_package(name) if name.startswith("/") else ""
+        facts = [what, f"of the package {owner}" if owner else "", f"which brings {delivered}" if delivered else ""]
+        line = f"expect: {{{kind}: {{{json.dumps(name)}: WHY}}}}"
+        return f"{_show(name)} ({', '.join(filter(None, facts))}); to allow it: {line}"
+
+    @cached_property
+    def owners(self) -> Mapping[str, str]:
+        """The package of each path that one says is its own."""
+        found = {}
+        for listing in self._image.tree.glob(f"{INFO}/*.list"):
+            name = listing.path.removeprefix(f"{INFO}/").removesuffix(".list").split(":")[0]
+            for path in listing.read().decode(errors="surrogateescape").splitlines():
+                found[re.sub(r"^/(bin|sbin|lib\w*)/", r"/usr/\1/", path)] = name
+        return found
+
+    def _find_package(self, path: str) -> str:
+        return self.owners.get(path, "")
+
+
+def _show(path: str) -> str:
+    return path if path.isprintable() else json.dumps(path)
+
+
+def _take_texts(rows: Mapping[str, Any]) -> Mapping[str, str]:
+    return {name: value for name, value in rows.items() if isinstance(value, str)}
+
+
+def _owned(image: System, entry: Entry) -> str:
+    file = image.tree.file(entry.path)
+    return f"{entry.mode:04o} {file.user}:{file.group}"
+
+
+def _find_setid(image: System) -> dict[str, str]:
+    return {each.path: _owned(image, each) for each in image.tree.of_kind("file") if each.mode & 0o6000}
+
+
+def _find_capabilities(image: System) -> dict[str, str]:
+    files = image.tree.of_kind("file")
+    return {each.path: each.xattrs[CAPABILITY].hex() for each in files if CAPABILITY in each.xattrs}
+
+
+def _find_writable(image: System) -> dict[str, str]:
+    entries = (each for each in image.tree.entries.values() if each.kind != "symlink" and each.mode & 0o002)
+    return {each.path: f"{each.mode:04o}" for each in entries}
+
+
+def _find_links(image: System) -> dict[str, str]:
+    links = (each for each in image.tree.of_kind("symlink") if each.target != "/dev/null")
+    return {each.path: each.target for each in links if image.tree.find(each.path) is None}
+
+
+def _find_special(image: System) -> dict[str, str]:
+    return {each.path: each.kind for each in image.tree.entries.values() if each.kind in SPECIAL}
+
+
+def _find_shells(image: System) -> dict[str, str]:
+    return {name: user.shell for name, user in image.users.items() if user.shell not in NO_LOGIN}
+
+
+def _find_held(image: System) -> dict[str, str]:
+    return {name: package.status for name, package in image.packages.items() if package.status == HELD}
+
+
+def _find_swap(image: System) -> dict[str, str]:
+    rows = [line.split() for line in image.tree.file("/etc/fstab").lines]
+    return {row[0]: "swap" for row in rows if len(row) > 2 and row[2] == "swap"}
+
+
+def _find_mounts(image: System) -> dict[str, str]:
+    return {mount: row.kind for mount, row in image.fstab.items() if row.kind != "swap"}
+
+
+def _find_programs(image: System) -> dict[str, str]:
+    return {path: "of no package" for path in image.unlisted_programs if not path.startswith("/usr/local/")}
+
+
+def _overridden(image: System) -> dict[str, str]:
+    """What dpkg-statoverride says of set-id files: USER GROUP MODE PATH a line."""
+    rows = [line.split(" ", 3) for line in image.tree.file("/var/lib/dpkg/statoverride").lines]
+    return {row[3]: f"{int(row[2], 8):04o} {row[0]}:{row[1]}" for row in rows if len(row) == 4}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of thing: how it is found, and what is always right."""
+
+    find: Callable[[System], Mapping[str, str]]
+    own: Callable[[System], Mapping[str, str]] = lambda _: {}
+
+
+KINDS: Mapping[str, Kind] = {
+    "setid": Kind(_find_setid, _overridden),
+    "capabilities": Kind(_find_capabilities),
+    "writable": Kind(_find_writable, lambda _: dict.fromkeys(ALWAYS_WRITABLE, "1777")),
+    "links": Kind(_find_links),
+    "special": Kind(_find_special),
+    "shells": Kind(_find_shells, lambda image: {name: user.shell for name, user in image.plan.recipe.users.items()}),
+    "held": Kind(_find_held),
+    "swap": Kind(_find_swap),
+    "mounts": Kind(
+        _find_mounts, lambda image: {each.mount: _kind_of(each.filesystem) for each in image.plan.disk.slots}
+    ),
+    "programs": Kind(_find_programs),
+}
+
+
+def _kind_of(filesystem: str) -> str:
+    return {"fat32": "vfat", "ext4": "ext4"}[filesystem]

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+"""What the recipe allows besides (`expect`) is there: a line that allows nothing is a mistake, or old."""
+
+from builder.recipe.expect import Expected
+from builder.verify.subject import Subject
+
+
+def test_what_is_asked_for_is_there(image: Subject, expected: Expected) -> None:
+    assert image.rights.has(expected), f"{expected.name} is not there; remove the line of `expect` at {expected.at}"

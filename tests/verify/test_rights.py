@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""What an image has and nobody has asked for, in small trees: each kind, and the line that allows it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from builder.plan.model import Plan
+from builder.recipe.expect import Expect, Expected
+from builder.rootfs.delivered import find_delivered, write_delivered
+from builder.rootfs.model import CAPABILITY, DELIVERED
+from builder.verify.accounts import read_users
+from builder.verify.boot import read_fstab
+from builder.verify.debian import read_packages
+from builder.verify.entry import Entry
+from builder.verify.rights import KINDS, Rights
+from builder.verify.tree import Tree
+from tests.verify.test_facts import make_tree
+
+PASSWD = (
+    "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\npi:x:1000:1000::/home/pi:/bin/zsh\n"
+)
+FILES = {
+    "/etc/passwd": PASSWD,
+    "/etc/group": "root:x:0:\nshadow:x:42:\n",
+    "/etc/fstab": "PARTUUID=1 / ext4 defaults 0 1\n",
+    "/var/lib/dpkg/status": "Package: less\nStatus: install ok installed\nVersion: 1\n",
+    "/var/lib/dpkg/info/passwd.list": "/usr/bin/passwd\n/usr/bin/chage\n",
+    "/usr/bin/passwd": "",
+    "/usr/bin/tool": "",
+    DELIVERED: json.dumps(
+        {
+            "format": 1,
+            "setid": {"/usr/bin/passwd": "4755 root:root"},
+            "shells": {"root": "/bin/bash"},
+            "links": {"/a": "b"},
+        }
+    ),
+}
+
+
+class Image:
+    """A small image: a tree, and what the recipe asks for."""
+
+    def __init__(self, tree: Tree, *expected: Expected) -> None:
+        self.tree = tree
+        users = {"pi": SimpleNamespace(shell="/bin/zsh")}
+        slots = (SimpleNamespace(mount="/", filesystem="ext4"),)
+        recipe, disk = SimpleNamespace(users=users), SimpleNamespace(slots=slots)
+        self.plan = cast("Plan", SimpleNamespace(recipe=recipe, disk=disk, expected=expected))
+        self.packages = read_packages(tree.file("/var/lib/dpkg/status").content_string)
+        self.users = read_users(tree.file("/etc/passwd").content_string)
+        self.fstab = read_fstab(tree.file("/etc/fstab").lines)
+        self.unlisted_programs = [each.path for each in tree.glob("/usr/bin/*") if each.path == "/usr/bin/new"]
+
+
+Change = Callable[[dict[str, Entry]], object]
+
+
+def put(path: str, **fields: object) -> Change:
+    """Return what puts another thing into a tree."""
+    plain = Entry(path, "file", 0o644, 0, 0, 0, 0)
+
+    def change(entries: dict[str, Entry]) -> None:
+        entries[path] = replace(entries.get(path, plain), **fields)  # type: ignore[arg-type]
+
+    return change
+
+
+def make_image(work: Path, change: Change, *expected: Expected, files: dict[str, str] | None = None) -> Rights:
+    entries = dict(make_tree(work, {**FILES, **(files or {})}).entries)
+    put("/usr/bin/passwd", mode=0o4755)(entries)
+    change(entries)
+    return Rights(Image(Tree(entries.values()), *expected))
+
+
+ADDED: dict[str, tuple[str, Change, dict[str, str]]] = {
+    "setid": ("/usr/bin/tool", put("/usr/bin/tool", mode=0o2755, gid=42), {}),
+    "capabilities": ("/usr/bin/tool", put("/usr/bin/tool", xattrs={CAPABILITY: b"\1"}), {}),
+    "writable": ("/usr/bin/tool", put("/usr/bin/tool", mode=0o666), {}),
+    "links": ("/srv/x", put("/srv/x", kind="symlink", target="nowhere"), {}),
+    "special": ("/srv/x", put("/srv/x", kind="pipe"), {}),
+    "shells": ("www-data", lambda _: None, {"/etc/passwd": PASSWD.replace("/usr/sbin/nologin", "/bin/sh")}),
+    "held": ("less", lambda _: None, {"/var/lib/dpkg/status": "Package: less\nStatus: hold ok installed\n"}),
+    "swap": ("/swap", lambda _: None, {"/etc/fstab": "PARTUUID=1 / ext4 defaults 0 1\n/swap none swap sw\n"}),
+    "mounts": ("/srv", lambda _: None, {"/etc/fstab": "PARTUUID=1 / ext4 defaults 0 1\nt /srv tmpfs size=1M 0 0\n"}),
+    "programs": ("/usr/bin/new", put("/usr/bin/new", mode=0o755), {}),
+}
+"""For each kind: a name, and what brings it into an image."""
+
+
+def allow(kind: str, name: str) -> Expected:
+    return Expected(kind, name, "for a test", "mine/board.yaml:17")
+
+
+@pytest.mark.parametrize("kind", ADDED)
+def test_a_thing_that_is_not_asked_for_is_named_with_the_line_that_allows_it(kind: str, tmp_path: Path) -> None:
+    name, change, files = ADDED[kind]
+    image = make_image(tmp_path, change, files=files)
+    with pytest.raises(AssertionError) as caught:
+        image.check_asked(kind)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{name} (")
+    assert line.endswith(f'to allow it: expect: {{{kind}: {{"{name}": WHY}}}}')
+    others = [each for each in KINDS if each not in (kind, "writable" if kind == "special" else kind)]
+    for other in others:
+        image.check_asked(other)
+
+
+@pytest.mark.parametrize("kind", ADDED)
+def test_a_line_allows_what_it_names_and_nothing_else(kind: str, tmp_path: Path) -> None:
+    name, change, files = ADDED[kind]
+    asked = make_image(tmp_path, change, allow(kind, name), files=files)
+    asked.check_asked(kind)
+    assert asked.has(allow(kind, name))
+    assert not asked.has(allow(kind, f"{name}2"))
+    other = make_image(tmp_path, change, allow(kind, f"{name}2"), files=files)
+    with pytest.raises(AssertionError):
+        other.check_asked(kind)
+
+
+def test_every_kind_of_a_recipe_is_one_that_specs_ask() -> None:
+    assert {*KINDS, "traces", "listening"} == set(Expect.model_fields)
+    assert set(ADDED) == set(KINDS)
+
+
+def test_what_packages_deliver_needs_no_line(tmp_path: Path) -> None:
+    image = make_image(tmp_path, put("/a", kind="symlink", target="b"))
+    for kind in KINDS:
+        image.check_asked(kind)
+
+
+def test_another_mode_than_the_packages_is_told_with_both(tmp_path: Path) -> None:
+    image = make_image(tmp_path, put("/usr/bin/passwd", mode=0o6755))
+    with pytest.raises(AssertionError, match="6755 root:root, of the package passwd, which brings 4755 root:root"):
+        image.check_asked("setid")
+    with pytest.raises(AssertionError, match="/usr/bin/passwd is 6755 root:root; its package passwd brings 4755"):
+        image.check_kept()
+
+
+def test_a_right_that_was_taken_away_is_told(tmp_path: Path) -> None:
+    make_image(tmp_path, put("/other")).check_kept()
+    with pytest.raises(AssertionError, match="/usr/bin/passwd is 0755 root:root"):
+        make_image(tmp_path, put("/usr/bin/passwd", mode=0o755)).check_kept()
+    with pytest.raises(AssertionError, match="/usr/bin/passwd is missing"):
+        make_image(tmp_path, lambda entries: entries.pop("/usr/bin/passwd")).check_kept()
+
+
+def test_dpkg_statoverride_is_obeyed(tmp_path: Path) -> None:
+    files = {"/var/lib/dpkg/statoverride": "root shadow 2755 /usr/bin/passwd\n"}
+    image = make_image(tmp_path, put("/usr/bin/passwd", mode=0o2755, gid=42), files=files)
+    image.check_asked("setid")
+    image.check_kept()
+
+
+def test_every_path_is_told_and_none_writes_to_a_terminal(tmp_path: Path) -> None:
+    def change(entries: dict[str, Entry]) -> None:
+        for number in range(300):
+            put(f"/srv/{number}\x1b[31m", mode=0o666)(entries)
+
+    with pytest.raises(AssertionError) as caught:
+        make_image(tmp_path, change).check_asked("writable")
+    assert len(str(caught.value).splitlines()) == 300
+    assert "\x1b" not in str(caught.value)
+
+
+def test_traces_are_allowed_with_what_is_below(tmp_path: Path) -> None:
+    files = {"/var/lib/docker/x": ""}
+    image = make_image(tmp_path, put("/other"), allow("traces", "/var/lib/docker"), files=files)
+    assert image.find_traces("/var/lib/docker/*") == []
+    assert image.has(allow("traces", "/var/lib/docker/x"))
+    other = make_image(tmp_path, put("/other"), allow("traces", "/var/lib/dock"), files=files)
+    assert other.find_traces("/var/lib/docker/*") == ["/var/lib/docker/x"]
+
+
+def test_an_image_without_the_list_says_so(tmp_path: Path) -> None:
+    image = make_image(tmp_path, lambda entries: entries.pop(DELIVERED))
+    with pytest.raises(AssertionError, match=r"delivered\.json is missing"):
+        image.check_asked("setid")
+
+
+@pytest.mark.machine
+def test_a_tree_of_packages_is_measured(tmp_path: Path) -> None:
+    for directory in ("etc", "usr/bin", "usr/lib/boardwright", "run", "srv"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n+::::::\n")
+    (tmp_path / "etc/group").write_text("root:x:0:\n_ssh:x:101:\n")
+    agent = tmp_path / "usr/bin/ssh-agent"
+    agent.touch()
+    os.chown(agent, 0, 101)
+    agent.chmod(0o2755)
+    capable = tmp_path / "usr/bin/mtr-packet"
+    capable.touch()
+    os.setxattr(capable, CAPABILITY, bytes.fromhex("0100000200200000000000000000000000000000"))
+    (tmp_path / "srv/open").mkdir()
+    (tmp_path / "srv/open").chmod(0o1777)
+    (tmp_path / "etc/mtab").symlink_to("../proc/self/mounts")
+    (tmp_path / "etc/group2").symlink_to("/etc/group")
+    (tmp_path / "etc/round").symlink_to("round")
+    os.mkfifo(tmp_path / "run/pipe")
+    found = find_delivered(tmp_path)
+    assert found == {
+        "setid": {"/usr/bin/ssh-agent": "2755 root:_ssh"},
+        "capabilities": {"/usr/bin/mtr-packet": "0100000200200000000000000000000000000000"},
+        "writable": {"/srv/open": "1777"},
+        "links": {"/etc/mtab": "../proc/self/mounts", "/etc/round": "round"},
+        "special": {"/run/pipe": "pipe"},
+        "shells": {"root": "/bin/bash"},
+    }
+    write_delivered(tmp_path, found)
+    assert json.loads((tmp_path / DELIVERED.lstrip("/")).read_text()) == {"format": 1, **found}
