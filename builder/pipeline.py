@@ -59,6 +59,8 @@ class Choices:
 
 def build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
     """Build everything a plan says and return the artefacts; nothing else is left but the board's room."""
+    for warning in plan.warnings:
+        log.warn(warning)
     artefacts = _build(plan, choices)
     removed = shrink(choices.state, choices.cache_bytes)
     if removed:

@@ -96,7 +96,8 @@ def opened_seat_in_docker(path: Path, wish: Wish, state: Path, *, ssh_port: int 
     Raises what opened_seat raises, and MachineError (no Engine), BusyError (the port is taken).
     """
     if wish.user_data:
-        check_user_data(wish.user_data)
+        for warning in check_user_data(wish.user_data):
+            log.warn(warning)
     with ExitStack() as stack:
         api = stack.enter_context(open_engine())
         image = make_boot_image(api)

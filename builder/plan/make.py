@@ -7,6 +7,7 @@ The same board, version, epoch and user-data give the same plan, on any machine.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from builder.plan.keys import make_steps
 from builder.plan.layout import make_disk
 from builder.plan.model import Disk, Plan
 from builder.plan.packages import add_docker_archive, make_packages
-from builder.plan.user_data import check_user_data
+from builder.plan.user_data import check_network_config, check_user_data
 from builder.recipe.boot import Boot
 from builder.recipe.load import Board
 
+OVERLAY, FIRMWARE = "files", "boot/firmware"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
@@ -38,8 +40,7 @@ def make_plan(board: Board, *, version: str, epoch: int, user_data: Path | None 
             "digit first",
             hint="give one with --version or VERSION=",
         )
-    if user_data:
-        check_user_data(user_data)
+    warnings = [*board.warnings, *_check_first_boot(board, user_data)]
     disk = make_disk(board.recipe, make_identity(board, version))
     plan = Plan(
         board=board.name,
@@ -54,8 +55,21 @@ def make_plan(board: Board, *, version: str, epoch: int, user_data: Path | None 
         image_name=f"boardwright-{board.name}-{version}.img",
         steps=(),
         expected=board.expected,
+        warnings=tuple(warnings),
     )
     return replace(plan, steps=make_steps(plan, board.files))
+
+
+def _check_first_boot(board: Board, user_data: Path | None) -> Iterator[str]:
+    """Yield what cloud-init will warn of; what all boards have from their common ancestor is known to be right."""
+    of_family = board.directories[0] / OVERLAY
+    checks = {"user-data": check_user_data, "network-config": check_network_config}
+    given = {"user-data": user_data} if user_data else {}
+    for name, check in checks.items():
+        laid = [file for top in board.files if (file := top / FIRMWARE / name).is_file()]
+        own = [file for file in laid[-1:] if len(board.directories) == 1 or not file.is_relative_to(of_family)]
+        for file in [given[name]] if name in given else own:
+            yield from check(file)
 
 
 def make_kernel_cmdline(boot: Boot, disk: Disk) -> str:

@@ -119,6 +119,8 @@ class Plan:
     steps: tuple[Step, ...]
     expected: tuple[Expected, ...] = ()
     """What the recipe allows besides, with the place of each line."""
+    warnings: tuple[str, ...] = ()
+    """What is likely not meant: names that are nearly right, keys that cloud-init ignores."""
 
     def slot(self, mount: str) -> Slot | None:
         """Return the slot mounted at `mount`, or None."""

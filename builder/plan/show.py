@@ -40,6 +40,7 @@ def render_json(plan: Plan) -> str:
         if plan.user_data
         else None,
         "image_name": plan.image_name,
+        "warnings": list(plan.warnings),
         "expected": [asdict(each) for each in plan.expected],
         "steps": [asdict(step) for step in plan.steps],
     }

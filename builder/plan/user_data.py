@@ -1,47 +1,123 @@
 # SPDX-License-Identifier: MIT
-"""A user's own user-data file: checked here, so that a slip in it does not show at the first boot only.
+"""user-data and network-config: checked here, so that a slip in them does not show at the first boot only.
 
-It holds password hashes and keys. Nothing of its content goes into a message, a key or a plan but its digest.
+They hold password hashes and keys. Nothing of their content goes into a message, a key or a plan but its digest.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from ruamel.yaml.nodes import MappingNode
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from builder.plan.cloud_config import Fault, find_faults, load_schema
+from builder.plan.network_config import find_network_faults
 from builder.recipe.problems import check_no_problems
 from builder.recipe.source import compose, read_text
 from builder.recipe.tree import Position, Problem
 
-_FIRST_LINE = "#cloud-config"
+FIRST_LINE = "#cloud-config"
+BOM = "\ufeff"
 
 
-def check_user_data(file: Path) -> None:
-    """Raise RecipeError, with positions, unless the file is a cloud-config that cloud-init will take."""
+def check_user_data(file: Path) -> tuple[str, ...]:
+    """Return what cloud-init will warn of, with positions.
+
+    Raises RecipeError, with positions, for what cloud-init does not take, or a module of it cannot use.
+    """
+    return _check(file, _find_user_data_problems)
+
+
+def check_network_config(file: Path) -> tuple[str, ...]:
+    """The same of a network-config, by cloud-init's schemas and netplan's names of devices."""
+    return _check(file, _find_network_problems)
+
+
+Find = Callable[[str, Path], tuple[list[Problem], list[Fault], Node | None]]
+
+
+def _check(file: Path, find: Find) -> tuple[str, ...]:
     problems: list[Problem] = []
     text = read_text(file, problems)
+    faults: list[Fault] = []
+    root = None
     if text is not None:
-        problems.extend(_check_text(text, file))
+        found, faults, root = find(text, file)
+        problems.extend(found)
+    problems.extend(Problem(_find_position(root, fault.path, file), fault.text) for fault in faults if fault.is_grave)
     check_no_problems(problems)
+    warnings = (Problem(_find_position(root, fault.path, Path(file.name)), fault.text) for fault in faults)
+    return tuple(f"{each}; it will be ignored" for each in warnings)
 
 
-def _check_text(text: str, file: Path) -> list[Problem]:
+def _find_user_data_problems(text: str, file: Path) -> tuple[list[Problem], list[Fault], Node | None]:
     problems: list[Problem] = []
-    start = Position(file, 1, 1)
+    first = text.partition("\n")[0].rstrip("\r")
     # cloud-init reads the first line only to know what a file is, and ignores a file it does not know.
-    if text.partition("\n")[0].rstrip() != _FIRST_LINE:
-        problems.append(Problem(start, f"found another first line; needed: {_FIRST_LINE}"))
+    if text.startswith(BOM):
+        problems.append(Problem(Position(file, 1, 1), "found a byte order mark (BOM); save as UTF-8 without"))
+    elif first.rstrip() != FIRST_LINE:
+        words = "an empty first line" if not first.strip() else "another first line"
+        problems.append(Problem(Position(file, 1, 1), f"found {words}; needed: {FIRST_LINE}"))
+    found, content, root = _load(text.removeprefix(BOM), file)
+    problems.extend(found)
+    return problems, find_faults(content, load_schema("cloud-config")) if content is not None else [], root
+
+
+def _find_network_problems(text: str, file: Path) -> tuple[list[Problem], list[Fault], Node | None]:
+    problems, content, root = _load(text, file)
+    if content is None:
+        return problems, [], root
+    top = content.get("network", content) if isinstance(content, dict) else content
+    start: tuple[str | int, ...] = ("network",) if top is not content else ()
+    faults = [Fault((*start, *each.path), each.text, each.is_grave) for each in find_network_faults(top)]
+    return problems, faults, root
+
+
+def _load(text: str, file: Path) -> tuple[list[Problem], Any, Node | None]:
+    """Return problems, content and root node of a YAML text; no content where something is wrong."""
     syntax: list[Problem] = []
     root = compose(text, file, syntax)
     # What is quoted may be part of a password: *this, unquoted, is an unknown alias to YAML.
-    problems.extend(Problem(problem.at, re.sub(r"['\"].*", "…", problem.text)) for problem in syntax)
+    problems = [Problem(problem.at, re.sub(r"['\"].*", "…", problem.text)) for problem in syntax]
     if root is not None and not isinstance(root, MappingNode):
         where = Position(file, root.start_mark.line + 1, root.start_mark.column + 1)
         problems.append(Problem(where, "found no mapping; allowed: `key: value` lines"))
-    return problems
+    if problems or root is None:
+        return problems, None, root
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version = (1, 1)  # As PyYAML, which cloud-init uses, reads it: `no` is false, 0644 a number.
+    try:
+        return problems, yaml.load(text), root
+    except MarkedYAMLError as error:
+        where = Position(file, error.problem_mark.line + 1, error.problem_mark.column + 1)
+        return [Problem(where, "not YAML 1.1, which cloud-init reads")], None, root
+
+
+def _find_position(root: Node | None, path: Sequence[str | int], file: Path) -> Position:
+    """Return where a key or an item was written; the start of the file where it is not found."""
+    line, column = 1, 1
+    for step in path:
+        found = next(((mark, value) for name, mark, value in _children(root) if name == step), None)
+        if found is None:
+            break
+        mark, root = found
+        line, column = mark.start_mark.line + 1, mark.start_mark.column + 1
+    return Position(file, line, column)
+
+
+def _children(node: Node | None) -> Iterator[tuple[str | int, Node, Node]]:
+    """Yield name, node that says where it is, and value of all that a node holds."""
+    if isinstance(node, MappingNode):
+        yield from ((key.value, key, value) for key, value in node.value)
+    elif isinstance(node, SequenceNode):
+        yield from ((index, each, each) for index, each in enumerate(node.value))
 
 
 def digest_user_data(file: Path | None) -> str:

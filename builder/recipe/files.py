@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from builder import log
+from builder.recipe.places import find_owner
 from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, Steps, render_path
 
 USED = ("board.yaml", "customise.sh", "files", "debs", "README.md")
@@ -94,14 +94,14 @@ def find_link_problems(directory: Path) -> Iterator[Problem]:
         yield Problem(Position(directory, 1, 1), f"{found}. Name the directory of the boards it is in with --boards")
 
 
-def warn_of_unused(directories: Sequence[Path], recipe: BaseModel) -> None:
-    """Warn of files beside board.yaml that are called nearly as one that would be used, and are not."""
+def find_unused(directories: Sequence[Path], recipe: BaseModel) -> Iterator[str]:
+    """Yield a sentence for each file beside board.yaml whose name is nearly one that would be used."""
     named = set(_find_texts(recipe.model_dump()))
     for directory in directories:
         for path in sorted(directory.iterdir()):
             near = difflib.get_close_matches(path.name, USED, n=1, cutoff=0.75)
             if near and path.name not in USED and not any(Path(text).is_relative_to(path) for text in named):
-                log.warn(f"{path} is not used; did you mean {near[0]}?")
+                yield f"{directory.name}/{path.name} is not used; did you mean {near[0]}?"
 
 
 def _find_texts(value: object) -> Iterator[str]:
@@ -135,6 +135,9 @@ def _check_overlay(overlay: Path) -> Iterator[Problem]:
                 yield Problem(where, f"{found}; allowed: a relative one that stays inside")
         elif not (path.is_file() or path.is_dir()):
             yield Problem(where, "found a special file; allowed: files, directories and symlinks")
+        place = path.relative_to(overlay).as_posix()
+        if (path.is_symlink() or not path.is_dir()) and path.name != ".gitkeep" and (instead := find_owner(place)):
+            yield Problem(where, f"found /{place}, which the build writes itself; use {instead}")
 
 
 def _leads_out(link: Path, root: Path) -> bool:

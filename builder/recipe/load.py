@@ -24,8 +24,8 @@ from builder.recipe.files import (
     find_link_problems,
     find_overlay,
     find_script_problems,
+    find_unused,
     resolve_files,
-    warn_of_unused,
 )
 from builder.recipe.model import Recipe
 from builder.recipe.problems import check_no_problems, explain
@@ -62,6 +62,8 @@ class Board:
     """Names of packages that the first ancestor asks for: what all boards that extend it have in common."""
     expected: tuple[Expected, ...] = ()
     """What `expect` allows, with the place of each line."""
+    warnings: tuple[str, ...] = ()
+    """Files beside board.yaml that are likely meant to be used, and are not."""
 
 
 def list_boards(boards: Path) -> list[str]:
@@ -92,9 +94,16 @@ def load_board(boards: Path, name: str) -> Board:
     problems.extend(problem for tree in trees for problem in find_link_problems(tree.at.file.parent))
     check_no_problems(problems)
     assert recipe is not None  # else there was a problem
-    warn_of_unused(directories, recipe)
     files = tuple(overlay.resolve() for overlay in overlays if overlay)
-    return Board(name, recipe, directories, files, _find_package_names(trees[0]), tuple(_find_expected(merged, recipe)))
+    return Board(
+        name,
+        recipe,
+        directories,
+        files,
+        _find_package_names(trees[0]),
+        expected=tuple(_find_expected(merged, recipe)),
+        warnings=tuple(find_unused(directories, recipe)),
+    )
 
 
 def _find_expected(tree: Map, recipe: Recipe) -> Iterator[Expected]:

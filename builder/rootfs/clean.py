@@ -12,44 +12,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from builder.recipe.places import EMPTIED
 from builder.tree import resolve_inside, write_text
-
-REMOVED = (
-    # keys and ids that every board makes for itself
-    "etc/ssh/ssh_host_*",
-    "var/lib/dbus/machine-id",
-    "var/lib/systemd/random-seed",
-    "var/lib/systemd/credential.secret",
-    "boot/*/loader/random-seed",
-    # of the package manager
-    "var/lib/apt/lists/*",
-    "var/cache/apt/*.bin",
-    "var/cache/apt/archives/*.deb",
-    "var/cache/debconf/*-old",
-    "var/lib/dpkg/*-old",
-    "var/lib/apt/extended_states.bak",
-    "etc/apt/apt.conf.d/99mmdebstrap",
-    "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
-    # the build machine's resolver, which systemd-resolved keeps when it is installed
-    "etc/.resolv.conf.systemd-resolved.bak",
-    # backups of /etc/passwd and its like, which hold the order of edits
-    "etc/passwd-",
-    "etc/group-",
-    "etc/shadow-",
-    "etc/gshadow-",
-    "etc/subuid-",
-    "etc/subgid-",
-    "etc/.pwd.lock",
-    # caches with times inside
-    "var/cache/ldconfig/aux-cache",
-    "var/log/*.log",
-    "var/log/apt/*",
-    "tmp/*",
-    "var/tmp/*",
-    "run/*",
-    "root/.cache",
-)
-
 
 OF_THIS_MACHINE = (
     # mmdebstrap copies them, once for each layer
@@ -65,13 +29,13 @@ OF_THIS_MACHINE = (
 
 def clean_layer(rootfs: Path) -> None:
     """Remove the build's traces, and what the next step writes anew."""
-    for pattern in (*REMOVED, *OF_THIS_MACHINE):
+    for pattern in (*EMPTIED, *OF_THIS_MACHINE):
         _remove(rootfs, pattern)
 
 
 def clean_tree(rootfs: Path) -> None:
     """Remove the build's traces, and leave machine-id empty so that the first boot makes one."""
-    for pattern in REMOVED:
+    for pattern in EMPTIED:
         _remove(rootfs, pattern)
     machine_id = rootfs / "etc/machine-id"
     machine_id.unlink(missing_ok=True)

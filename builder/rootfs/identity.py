@@ -128,6 +128,8 @@ def write_first_boot(plan: Plan, rootfs: Path) -> None:
     }
     if name:
         config["system_info"] = {"default_user": _default_user(name, user)}
+    else:
+        config["users"] = []  # Else cloud-init makes the one of its own package.
     write_text(
         rootfs,
         "/etc/cloud/cloud.cfg.d/90_boardwright.cfg",
@@ -136,7 +138,8 @@ def write_first_boot(plan: Plan, rootfs: Path) -> None:
         "datasource_list: [NoCloud]\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in config.items()),
     )
     if plan.user_data:
-        write_text(rootfs, f"{FIRMWARE}/user-data", plan.user_data.read_text(encoding="utf-8"))
+        path = write_text(rootfs, f"{FIRMWARE}/user-data", "")
+        path.write_bytes(plan.user_data.read_bytes())  # As it is, ends of lines included.
 
 
 def _default_user(name: str, user: User) -> dict[str, object]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from builder import log
 from builder.foresee import foresee
 from builder.options import (
     BOARDS,
@@ -36,6 +37,8 @@ def plan(
         loaded = load_board(boards, board)
         version, epoch = load_moment(boards, version, epoch)
         decided = make_plan(loaded, version=version, epoch=epoch, user_data=user_data.resolve() if user_data else None)
+        for warning in decided.warnings:
+            log.warn(warning)
         if json:
             print(render_json(decided))
         else:

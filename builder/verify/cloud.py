@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from builder.plan.cloud_config import Fault, find_faults
+from builder.plan.network_config import find_network_faults
 from builder.verify.tree import Tree
 
 SCHEMAS = "/usr/lib/python3/dist-packages/cloudinit/config/schemas"
-SHOWN = 120
 
 
 class Cloud:
@@ -23,7 +25,9 @@ class Cloud:
 
     def load(self, path: str) -> Any:
         """Return the YAML of a file; nothing but a mapping is of use to cloud-init."""
-        content = YAML(typ="safe", pure=True).load(self._tree.file(path).content_string)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.version = (1, 1)  # As PyYAML, which cloud-init uses, reads it.
+        content = yaml.load(self._tree.file(path).content_string)
         return content if isinstance(content, dict) else {}
 
     @property
@@ -34,17 +38,19 @@ class Cloud:
         names = (each if isinstance(each, str) else each[0] for stage in stages for each in config.get(stage, []))
         return {name.replace("-", "_") for name in names}
 
-    def problems(self, path: str, schema: str) -> list[str]:
-        """Return what a schema says against a file: where, and what is wrong there."""
-        from jsonschema import Draft4Validator  # noqa: PLC0415 - slow to load, and every build imports this module
+    def find_user_data_faults(self, path: str) -> list[str]:
+        """Return what cloud-init cannot use of a file, by the schema of the image's own cloud-init."""
+        rules = json.loads(self._tree.file(f"{SCHEMAS}/schema-cloud-config-v1.json").content_string)
+        return self._find_faults(path, lambda content: find_faults(content, rules))
 
+    def find_network_faults(self, path: str) -> list[str]:
+        """Return what cloud-init and netplan cannot use of a file."""
+        return self._find_faults(path, lambda content: find_network_faults(content.get("network", content)))
+
+    def _find_faults(self, path: str, find: Callable[[dict[str, Any]], list[Fault]]) -> list[str]:
         try:
             content = self.load(path)
         except YAMLError as error:
             return [str(error)]
-        # cloud-init's schemas are of draft 4; a file of the network has its mapping below `network` or without.
-        rules = json.loads(self._tree.file(f"{SCHEMAS}/{schema}").content_string)
-        if "network-config" in schema and "network" not in content:
-            content = {"network": content}
-        errors = Draft4Validator(rules).iter_errors(content)
-        return [f"{'.'.join(map(str, each.absolute_path)) or 'file'}: {each.message[:SHOWN]}" for each in errors]
+        faults = (each for each in find(content) if each.is_grave)
+        return [f"{'.'.join(map(str, each.path)) or 'file'}: {each.text}" for each in faults]

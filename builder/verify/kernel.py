@@ -33,6 +33,8 @@ class Kernels:
     """What a subject knows of its kernels; it is part of Subject."""
 
     tree: Tree
+    started_kernel: bytes
+    """The file that the boot loader reads as the kernel."""
 
     @cached_property
     def kernels(self) -> list[str]:
@@ -46,24 +48,28 @@ class Kernels:
 
     @cached_property
     def kernel(self) -> str:
-        """Version of the only kernel."""
-        if len(self.kernels) != 1:
-            raise AssertionError(f"/boot has the kernels {self.kernels}")
-        return self.kernels[0]
+        """Version of the kernel that starts; of several the one that the boot loader reads, or else the last."""
+        if not self.kernels:
+            raise AssertionError("/boot has no kernel")
+        if len(self.kernels) == 1:
+            return self.kernels[0]
+        started = self.started_kernel
+        found = [path for path in self.kernel_files if self.tree.file(path).content == started]
+        return found[0].partition("-")[2] if found else self.kernels[-1]
 
     @property
     def kernel_file(self) -> str:
-        """Path of the only kernel."""
+        """Path of the kernel that starts."""
         return next(path for path in self.kernel_files if path.endswith(f"-{self.kernel}"))
 
     @property
     def kernel_origins(self) -> list[str]:
-        """Where a package may have delivered the only kernel: in /boot, or, as newer ones are, beside its modules."""
+        """Where a package may have delivered the kernel that starts: in /boot or, as newer ones are, by its modules."""
         return [self.kernel_file, f"/usr/lib/modules/{self.kernel}/vmlinuz"]
 
     @cached_property
     def device_trees(self) -> Mapping[str, str]:
-        """Device trees that came with the only kernel: their paths, by the last part of it."""
+        """Device trees that came with the kernel that starts: their paths, by the last part of it."""
         tops = (f"/usr/lib/linux-image-{self.kernel}", f"/usr/lib/modules/{self.kernel}/dtb")
         entries = [entry for top in tops for entry in self.tree.below(top) if entry.path.endswith(".dtb")]
         return {entry.path.rpartition("/")[2]: entry.path for entry in entries}
@@ -103,7 +109,7 @@ class Kernels:
 
     @cached_property
     def initrd(self) -> Initrd:
-        """The members of the initrd of the only kernel."""
+        """The members of the initrd of the kernel that starts."""
         return self.initrds[f"{BOOT_INITRD}{self.kernel}"]
 
     def initrd_has_module(self, name: str) -> bool:

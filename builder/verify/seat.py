@@ -60,7 +60,8 @@ def opened_seat(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> It
     Raises MachineError (no QEMU, or a board that has none), VerifyError, RecipeError.
     """
     if wish.user_data:
-        check_user_data(wish.user_data)
+        for warning in check_user_data(wish.user_data):
+            log.warn(warning)
     with open_scratch(state, "boot") as scratch, opened(path, scratch) as found:
         yield _make_seat(found, wish, scratch, ssh_port=ssh_port)
 

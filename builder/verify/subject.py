@@ -240,6 +240,11 @@ class Subject(Kernels):
         """What the boot loader starts."""
         return read_boot_entry(self.tree, self.plan.recipe.boot.method, self.boot_mount)
 
+    @cached_property
+    def started_kernel(self) -> bytes:  # type: ignore[override] # read when it is asked for, as the tree is
+        """The file that the boot loader reads as the kernel, without U-Boot's header."""
+        return self.unwrapped(self.boot_entry.kernel)
+
     def unwrapped(self, path: str) -> bytes:
         """Return the content of a file, without the header that old U-Boots want before a kernel and an initrd."""
         content = self.file(path).content

@@ -13,7 +13,8 @@ from builder.recipe.model import Archive
 
 
 def find_traits(plan: Plan) -> frozenset[str]:
-    """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu, users.
+    """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu, users,
+    distribution-kernel (of an archive, and not of a file).
 
     A group of packages that the recipe has is a trait (`comfort-packages`), and so is a package that it asks for
     (`package:openssh-server`).
@@ -24,6 +25,7 @@ def find_traits(plan: Plan) -> frozenset[str]:
             *recipe.features,
             *(f"{group}-packages" for group in recipe.packages),
             *(f"package:{name}" for name in _package_names(plan)),
+            *(["distribution-kernel"] if not recipe.kernel.debs else []),
             *(["users"] if recipe.users else []),
             recipe.architecture.value,
             recipe.boot.method,

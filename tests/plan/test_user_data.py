@@ -13,6 +13,7 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.plan.show import render_json
 from builder.recipe.load import load_board
+from tests.recipe.boards import write_board
 
 
 def _plan(boards: Path, user_data: Path | None) -> Plan:
@@ -36,7 +37,12 @@ def test_changes_the_rootfs_key_and_is_shown_by_digest_only(boards: Path, tmp_pa
 @pytest.mark.parametrize(
     ("data", "lines"),
     [
-        (b"", ["1:1: found another first line; needed: #cloud-config", "1:1: the file is empty; "]),
+        (b"", ["1:1: found an empty first line; needed: #cloud-config", "1:1: the file is empty; "]),
+        (b"\xef\xbb\xbf#cloud-config\na: 1\n", ["1:1: found a byte order mark (BOM); save as UTF-8 without"]),
+        (b"\n#cloud-config\na: 1\n", ["1:1: found an empty first line; needed: #cloud-config"]),
+        (b"#cloud-config\nhostname: [secret]\n", ["2:1: found a list; allowed: text"]),
+        (b"#cloud-config\nusers:\n- name: a\n  groups: 7\n", ["4:3: found a whole number; allowed: text or "]),
+        (b"#cloud-config\r\nruncmd: secret\r\n", ["2:1: found text; allowed: a list"]),
         (b"#cloud-config\n", ["1:1: the file is empty; "]),
         (b"password: secret\n", ["1:1: found another first line; needed: #cloud-config"]),
         (b"# cloud-config\na: 1\n", ["1:1: found another first line; needed: #cloud-config"]),
@@ -62,3 +68,61 @@ def test_refused(boards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_missing(boards: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"user-data:1:1: cannot be read: No such file"):
         _plan(boards, tmp_path / "user-data")
+
+
+UNKNOWN = "found a key that cloud-init does not know"
+
+
+@pytest.mark.parametrize(
+    ("data", "warnings"),
+    [
+        (b"#cloud-config\npassword: secret\n", ()),
+        (b"#cloud-config \r\nhostname: x\r\n", ()),
+        (b"#cloud-config\nssh_pwauth: no\n", ()),  # YAML 1.1, as cloud-init reads it
+        (
+            b"#cloud-config\nusers:\n  - name: pi\n    ssh_pwauth: true\n    chpasswd: {expire: false}\n",
+            (f"4:5: {UNKNOWN}; it will be ignored", f'5:5: {UNKNOWN} (did you mean "passwd"?); it will be ignored'),
+        ),
+        (b"#cloud-config\nhostnam: secret\n", (f'2:1: {UNKNOWN} (did you mean "hostname"?); it will be ignored',)),
+    ],
+)
+def test_what_cloud_init_ignores_is_a_warning(
+    boards: Path, tmp_path: Path, data: bytes, warnings: tuple[str, ...]
+) -> None:
+    file = tmp_path / "user-data"
+    file.write_bytes(data)
+    assert _plan(boards, file).warnings == tuple(f"user-data:{each}" for each in warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("version: 2\nwifis: {wlan0: {access-points: {'a b': {password: '12345678'}, open: {}, other: }}}\n", ""),
+        ("network:\n  version: 1\n  config: [{type: physical, name: eth0, subnets: [{type: dhcp}]}]\n", ""),
+        ("network:\n  version: 2\n  wifi: {}\n", "3:3: found a key that netplan does not know; allowed: version"),
+        ("network: [a]\n", "1:1: found no mapping; allowed: version and devices"),
+        ("ethernets: {}\n", "1:1: found no version; allowed: 1, 2"),
+        ("version: 2\nwifis: {wlan0: {dhcp4: true}}\n", "2:9: missing; needed: networks by their names (SSID)"),
+        ("version: 2\nwifis: [a]\n", "2:1: found no mapping; allowed: devices by name"),
+        ("version: 2\nethernets: {eth0: true}\n", "2:13: found no mapping; allowed: settings"),
+        ("version: 2\nwifis: {w: {access-points: {a: secret}}}\n", "2:29: found no mapping; allowed: password"),
+        (
+            "version: 2\nwifis: {w: {access-points: {a: {password: secret}}}}\n",
+            "2:33: found 6 characters; allowed: 8 to 63, or 64 hex digits",
+        ),
+        ("version: 1\nconfig: [{type: physical}]\n", "2:10: missing: name"),
+    ],
+)
+def test_a_network_config_of_a_board_is_judged(boards: Path, text: str, words: str) -> None:
+    write_board(boards, "mine", "extends: good\n")
+    file = boards / "mine/files/boot/firmware/network-config"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    board = load_board(boards, "mine")
+    if not words:
+        assert make_plan(board, version="1", epoch=0).warnings == ()
+        return
+    with pytest.raises(RecipeError) as caught:
+        make_plan(board, version="1", epoch=0)
+    assert f"network-config:{words}" in caught.value.message
+    assert "secret" not in caught.value.message

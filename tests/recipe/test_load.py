@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from builder import log
 from builder.errors import RecipeError
 from builder.recipe.load import MAX_PARENTS, list_boards, load_board
 from tests.conftest import ROOT
@@ -224,7 +223,7 @@ def test_a_board_that_is_a_link_is_refused(tmp_path: Path) -> None:
         load_board(tmp_path / "boards", "x")
 
 
-def test_names_that_are_nearly_right_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_are_nearly_right_are_told(tmp_path: Path) -> None:
     write_board(tmp_path, "good", GOOD)
     board = write_board(tmp_path, "x", "extends: good\nkernel: {debs: [{file: deb/linux.deb}]}\n")
     for name in ("customize.sh", "board.yml", "notes.txt", "README.md", "Makefile"):
@@ -232,11 +231,40 @@ def test_names_that_are_nearly_right_are_said(tmp_path: Path, monkeypatch: pytes
     for name in ("file", "deb"):
         (board / name).mkdir()
     (board / "deb/linux.deb").touch()
-    said: list[str] = []
-    monkeypatch.setattr(log, "warn", said.append)
-    load_board(tmp_path, "x")
-    assert said == [
-        f"{board}/board.yml is not used; did you mean board.yaml?",
-        f"{board}/customize.sh is not used; did you mean customise.sh?",
-        f"{board}/file is not used; did you mean files?",
-    ]
+    assert load_board(tmp_path, "x").warnings == (
+        "x/board.yml is not used; did you mean board.yaml?",
+        "x/customize.sh is not used; did you mean customise.sh?",
+        "x/file is not used; did you mean files?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("etc/hostname", "`hostname` of board.yaml"),
+        ("etc/hosts", "etc/cloud/templates/hosts.debian.tmpl"),
+        ("etc/fstab", "`expect.mounts`"),
+        ("etc/apt/sources.list.d/mine.sources", "`archives` of board.yaml"),
+        ("etc/ssh/ssh_host_ed25519_key", "it is emptied at the end of each build"),
+        ("var/log/x.log", "it is emptied"),
+        ("run/lock/deep/x", "it is emptied"),
+    ],
+)
+def test_an_overlay_has_no_say_where_the_build_writes(tmp_path: Path, path: str, instead: str) -> None:
+    write_board(tmp_path, "good", GOOD)
+    board = write_board(tmp_path, "x", "extends: good\n")
+    (board / "files" / path).parent.mkdir(parents=True)
+    (board / "files" / path).touch()
+    with pytest.raises(RecipeError) as caught:
+        load_board(tmp_path, "x")
+    assert f"{path}:1:1: found /{path}, which the build writes itself; use " in caught.value.message
+    assert instead in caught.value.message
+
+
+@pytest.mark.parametrize("path", ["etc/hostname.d/x", "var/log/journal/x", "etc/ssh/sshd_config.d/x.conf", "srv/tmp/x"])
+def test_an_overlay_may_lay_files_beside(tmp_path: Path, path: str) -> None:
+    write_board(tmp_path, "good", GOOD)
+    board = write_board(tmp_path, "x", "extends: good\n")
+    (board / "files" / path).parent.mkdir(parents=True)
+    (board / "files" / path).touch()
+    assert load_board(tmp_path, "x").files

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.rootfs.clean import REMOVED, clamp_times, clean_tree
+from builder.recipe.places import EMPTIED
+from builder.rootfs.clean import clamp_times, clean_tree
 from tests.rootfs.boards import EPOCH
 
 GONE = (
@@ -46,7 +47,7 @@ def test_traces_go_and_the_rest_stays(tree: Path) -> None:
 
 
 def test_every_pattern_is_met_by_this_test(tree: Path) -> None:
-    assert [pattern for pattern in REMOVED if not list(tree.glob(pattern))] == []
+    assert [pattern for pattern in EMPTIED if not list(tree.glob(pattern))] == []
 
 
 def test_machine_id_is_made_at_first_boot(tree: Path) -> None:

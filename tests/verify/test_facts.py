@@ -156,13 +156,22 @@ def test_units_are_enabled_by_links_and_not_by_masked_ones(tmp_path: Path) -> No
 
 
 def test_cloud_init_files_are_judged_by_the_images_own_schema(tmp_path: Path) -> None:
-    place = "/usr/lib/python3/dist-packages/cloudinit/config/schemas/s.json"
-    schema = '{"type": "object", "properties": {"hostname": {"type": "string"}}}'
-    tree = make_tree(tmp_path, {place: schema, "/good": "hostname: x\n", "/bad": "hostname: [x]\n", "/torn": "a: [\n"})
-    cloud = Cloud(tree)
-    assert cloud.problems("/good", "s.json") == []
-    assert "hostname" in cloud.problems("/bad", "s.json")[0]
-    assert cloud.problems("/torn", "s.json")
+    place = "/usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json"
+    schema = '{"properties": {"hostname": {"type": "string"}}, "additionalProperties": false}'
+    files = {"/good": "hostname: x\n", "/new": "hostname: x\nnew: 1\n", "/bad": "hostname: [x]\n", "/torn": "a: [\n"}
+    cloud = Cloud(make_tree(tmp_path, {place: schema, **files}))
+    assert cloud.find_user_data_faults("/good") == []
+    assert cloud.find_user_data_faults("/new") == []
+    assert cloud.find_user_data_faults("/bad") == ["hostname: found a list; allowed: text"]
+    assert cloud.find_user_data_faults("/torn")
+
+
+@pytest.mark.parametrize("top", ["network:\n  ", ""])
+def test_a_network_config_has_its_outer_key_or_not(tmp_path: Path, top: str) -> None:
+    good = f"{top}version: 2\n{'  ' if top else ''}ethernets: {{eth0: {{dhcp4: true}}}}\n"
+    cloud = Cloud(make_tree(tmp_path, {"/good": good, "/bad": good.replace("ethernets", "ethernet")}))
+    assert cloud.find_network_faults("/good") == []
+    assert "did you mean" in cloud.find_network_faults("/bad")[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""What cloud-init and netplan will say of a network-config: version 1 by cloud-init's schema, version 2 by netplan.
+
+cloud-init hands version 2 to netplan as it is, and has a schema for a part of it only; netplan takes no key that it
+does not know (https://netplan.readthedocs.io/en/stable/netplan-yaml).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from builder.plan.cloud_config import Fault, find_faults, load_schema
+from builder.recipe.tree import suggest
+
+DEVICES = (
+    *("ethernets", "wifis", "bonds", "bridges", "vlans", "tunnels", "modems", "vrfs", "dummy-devices"),
+    *("virtual-ethernets", "nm-devices"),
+)
+OTHERS = ("version", "renderer", "openvswitch")
+PASSWORD = range(8, 64)
+"""Characters of a WPA passphrase; 64 are a key in hex digits."""
+
+
+def find_network_faults(content: object) -> list[Fault]:
+    """Return what is wrong with the mapping below `network`, or with a whole file that does without that key."""
+    if not isinstance(content, Mapping):
+        return [Fault((), "found no mapping; allowed: version and devices, for example ethernets", is_grave=True)]
+    if content.get("version") == 1:
+        definitions = load_schema("network-config-v1")["$defs"]
+        return find_faults(content, {"$ref": "#/$defs/network_config_version1", "$defs": definitions})
+    if content.get("version") != 2:
+        return [Fault(("version",), "found no version; allowed: 1, 2", is_grave=True)]
+    return list(_find_netplan_faults(content))
+
+
+def _find_netplan_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+    known = (*OTHERS, *DEVICES)
+    for key in content:
+        if key not in known:
+            words = f"found a key that netplan does not know; allowed: {', '.join(known)}"
+            yield Fault((key,), words + suggest(str(key), known), is_grave=True)
+    for kind in DEVICES:
+        devices = content.get(kind, {})
+        if not isinstance(devices, Mapping):
+            yield Fault((kind,), "found no mapping; allowed: devices by name", is_grave=True)
+            continue
+        for name, device in devices.items():
+            if not isinstance(device, Mapping):
+                yield Fault((kind, name), "found no mapping; allowed: settings, for example dhcp4: true", is_grave=True)
+            elif kind == "wifis":
+                yield from (Fault((kind, name, *each.path), each.text, each.is_grave) for each in _check_wifi(device))
+
+
+def _check_wifi(device: Mapping[str, Any]) -> Iterator[Fault]:
+    points = device.get("access-points")
+    if not isinstance(points, Mapping) or not points:
+        yield Fault(("access-points",), "missing; needed: networks by their names (SSID)", is_grave=True)
+        return
+    for name, point in points.items():
+        if point is not None and not isinstance(point, Mapping):
+            words = "found no mapping; allowed: password: TEXT, or {} of an open network"
+            yield Fault(("access-points", name), words, is_grave=True)
+            continue
+        password = str((point or {}).get("password", "8 or more"))
+        if len(password) not in PASSWORD and len(password) != 64:
+            words = f"found {len(password)} characters; allowed: 8 to 63, or 64 hex digits"
+            yield Fault(("access-points", name, "password"), words, is_grave=True)
