@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,8 @@ class Listener:
     address: str
     port: int
     program: str
+    unit: str = ""
+    """The unit that it is of, or that a socket of systemd starts."""
 
     @property
     def is_local(self) -> bool:
@@ -109,8 +112,13 @@ class System:
     @cached_property
     def listeners(self) -> list[Listener]:
         """Sockets that wait for others."""
-        said = self.bench.ask("sudo ss --no-header --listening --tcp --udp --numeric --processes")
-        return [_load_listener(line) for line in said.splitlines()]
+        said = self.bench.ask("sudo ss --no-header --listening --tcp --udp --numeric --processes --cgroup")
+        sockets = json.loads(self.bench.ask("systemctl list-sockets --all --output json"))
+        return [load_listener(line, sockets) for line in said.splitlines()]
+
+    def find_unit_file(self, unit: str) -> str:
+        """Return the file that a unit is read from; of an instance (sshd@1.service) that of its template."""
+        return self.bench.ask(f"systemctl show --property FragmentPath --value -- {shlex.quote(unit)}").strip()
 
     @cached_property
     def active_units(self) -> set[str]:
@@ -134,8 +142,13 @@ class System:
         return dict(json.loads(self.bench.ask("docker version --format '{{json .}}'")))
 
 
-def _load_listener(line: str) -> Listener:
+def load_listener(line: str, sockets: Sequence[Mapping[str, str]]) -> Listener:
+    """Return a line of ss(8); `sockets` are those that systemd waits at for others, of `systemctl list-sockets`."""
     fields = line.split()
     address, _, port = fields[4].rpartition(":")
     program = re.search(r'users:\(\("([^"]+)"', line)
-    return Listener(fields[0], address.partition("%")[0], int(port), program[1] if program else "")
+    group = re.search(r"cgroup:(\S+)", line)
+    unit = next((row["unit"] for row in sockets if row["listen"].endswith(f":{port}")), "")
+    if not program or program[1] != "systemd":
+        unit = group[1].rpartition("/")[2] if group else ""
+    return Listener(fields[0], address.partition("%")[0], int(port), program[1] if program else "", unit)

@@ -20,6 +20,7 @@ from builder.verify.elf import is_foreign
 from builder.verify.entry import Entry, Piece
 from builder.verify.services import Services
 from builder.verify.subject import Subject
+from builder.verify.system import Listener, load_listener
 from builder.verify.tree import Tree
 
 
@@ -214,3 +215,25 @@ def test_holes_of_a_blob_and_the_disk_signature_are_not_compared(tmp_path: Path)
     subject = cast(Subject, SimpleNamespace(read_disk=lambda offset, size: bytes(disk[offset : offset + size])))
     assert differing_bytes(subject, blob) == []
     assert list(written_ranges(blob, 150)) == [(0, 100)]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=700,fd=6)) cgroup:/system.slice/ssh.service',
+            Listener("tcp", "0.0.0.0", 22, "sshd", "ssh.service"),
+        ),
+        (
+            'tcp LISTEN 0 4096 *:9090 *:* users:(("systemd",pid=1,fd=60)) cgroup:/init.scope v6only:0',
+            Listener("tcp", "*", 9090, "systemd", "cockpit.socket"),
+        ),
+        ("udp UNCONN 0 0 [fe80::1]%eth0:546 [::]:*", Listener("udp", "[fe80::1]", 546, "", "")),
+    ],
+)
+def test_a_socket_is_of_a_unit(line: str, expected: Listener) -> None:
+    sockets = [
+        {"listen": "/run/dbus/system_bus_socket", "unit": "dbus.socket"},
+        {"listen": "[::]:9090", "unit": "cockpit.socket"},
+    ]
+    assert load_listener(line, sockets) == expected
