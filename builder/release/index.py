@@ -171,7 +171,7 @@ def _offer(channel: str, release: Release, board: str, addresses: Addresses) -> 
 def _tests(package: Package) -> str:
     specs = package.specs
     if specs is None or specs.failed:
-        return ""
+        return "Unverified: its tests were not run, or not all of them passed"
     return f"{specs.passed} tests passed on this very image ({', '.join(specs.levels)})"
 
 

@@ -74,7 +74,8 @@ class Goods:
     """The image itself, not compressed; nobody may write to it."""
     bill: Bill
     hardware: Hardware
-    report: SpecReport
+    report: SpecReport | None
+    """None: the image goes out unverified."""
     reports: Mapping[str, str]
     """Text of the specs' files by suffix: .specs.json, .specs.xml."""
     listing: str
@@ -123,10 +124,14 @@ def make_package(
 
 
 def _check_specs(goods: Goods) -> None:
+    if goods.report is None:
+        log.warn(f"{goods.bill.name} is packaged unverified: nothing says what its specs found")
+        return
     fault = find_fault(goods.report, goods.bill.image_sha256)
     if fault:
         raise VerifyError(
-            f"{goods.bill.name} is not packaged: {fault}", hint="verify the image first: boardwright verify IMAGE"
+            f"{goods.bill.name} is not packaged: {fault}",
+            hint="verify the image first: boardwright verify IMAGE, or package it --unverified",
         )
 
 
@@ -190,7 +195,7 @@ def describe(goods: Goods, directory: Path) -> Package:
         epoch=bill.epoch,
         image_size_bytes=goods.image.stat().st_size,
         image_sha256=bill.image_sha256,
-        specs=goods.report.summarise(),
+        specs=goods.report.summarise() if goods.report else None,
         files=[_describe_file(path, bill.name) for path in sorted(directory.iterdir())],
     )
 

@@ -51,8 +51,8 @@ class SpecFile:
     """Red ones first."""
 
 
-def render_page(bill: Bill, board: str, report: SpecReport, areas: Sequence[Area], image_bytes: int) -> str:
-    """Return the page."""
+def render_page(bill: Bill, board: str, report: SpecReport | None, areas: Sequence[Area], image_bytes: int) -> str:
+    """Return the page; without a report it says that the image is unverified."""
     environment = Environment(
         loader=PackageLoader("builder.release", "pages"),
         autoescape=True,
@@ -67,8 +67,8 @@ def render_page(bill: Bill, board: str, report: SpecReport, areas: Sequence[Area
         board=board,
         report=report,
         built=datetime.fromtimestamp(bill.epoch, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        summary=report.summarise(),
-        files=list_files(report),
+        summary=report.summarise() if report else None,
+        files=list_files(report) if report else [],
         areas=areas,
         image_bytes=image_bytes,
         pictures=[("wide", *WIDE, _draw(groups, *WIDE)), ("tall", *TALL, _draw(groups, *TALL))],

@@ -144,6 +144,7 @@ def _check_page(path: Path, package: Package) -> list[str]:
     return [] if package.image_sha256 in path.read_text(encoding="utf-8") else ["it is of another image"]
 
 
+REPORTS = (".specs.json", ".specs.xml")
 PAPERS: Mapping[str, Callable[[Path, Package], list[str]]] = {
     ".bmap": _check_bmap,
     ".packages": _check_packages,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +33,7 @@ from builder.release.model import Package
 from builder.release.package import Goods, Hardware, make_package
 from builder.release.provenance import Commit
 from builder.release.record import SUFFIX, Record, is_of_plan, read_record
-from builder.release.specs import read_report
+from builder.release.specs import SpecReport, find_fault, read_report
 from builder.run import run
 from builder.session import telling
 from builder.units import render_size
@@ -62,7 +63,12 @@ GpgFd = Annotated[
 ]
 RELEASE = Path("release")
 DIST = Path("dist")
-BESIDE = (".packages", ".specs.json", ".specs.xml")
+Unverified = Annotated[
+    bool,
+    typer.Option("--unverified", help="Package an image whose specs were not run or are red; the package says so."),
+]
+REPORTS = (".specs.json", ".specs.xml")
+BESIDE = (".packages", *REPORTS)
 """What a build or `verify` leaves beside an image and a package cannot be without."""
 
 
@@ -71,6 +77,7 @@ def package(
     output: Into = RELEASE,
     compress: Compressions = "xz",
     supplier: Supplier = "",
+    unverified: Unverified = False,
     minisign_key_fd: MinisignFd = None,
     gpg_key_fd: GpgFd = None,
     dist: Dist = DIST,
@@ -94,7 +101,7 @@ def package(
                 scratch = held.enter_context(open_scratch(state.resolve(), "package"))
                 journal = held.enter_context(open_journal(state.resolve(), "package", RELEASERS))
                 found = held.enter_context(opened(path, scratch))
-                goods = collect(found, boards, supplier)
+                goods = collect(found, boards, supplier, unverified=unverified)
                 made = make_package(
                     goods, output.resolve(), compressions=compressions, signers=signers, journal=journal
                 )
@@ -112,16 +119,18 @@ def load_compressions(text: str) -> list[Compression]:
     return [CompressionName(name).value for name in dict.fromkeys(names)]
 
 
-def collect(found: Found, boards: Path, supplier: str) -> Goods:
+def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = False) -> Goods:
     """Return all that is known of an opened image: from itself, what lies beside it, and its recipe.
+
+    unverified  leave a report out that is not there or not good enough to hand the image out
 
     Raises VerifyError (nothing beside it says what its specs found), RecipeError (no such board).
     """
-    texts = _read_beside(found)
-    report = read_report(texts[".specs.json"], f"{found.name}.specs.json")
-    board = load_board(boards.resolve(), report.board)
-    recipe, claim = board.recipe, read_claim(found.raw)
-    record = _find_record(found)
+    texts = _read_beside(found, unverified=unverified)
+    report = _find_report(texts, found, unverified=unverified)
+    record, claim = _find_record(found), read_claim(found.raw)
+    board = load_board(boards.resolve(), report.board if report else claim.board)
+    recipe = board.recipe
     with log.step("read the image"):
         contents = read_contents(found.raw)
         digests = {deb.name: (deb.version, deb.sha256) for deb in record.packages} if record else {}
@@ -129,12 +138,21 @@ def collect(found: Found, boards: Path, supplier: str) -> Goods:
     epoch = record.epoch if record else claim.epoch
     return Goods(
         image=found.raw,
-        bill=Bill(found.name, recipe.title, report.version, recipe.suite, epoch, found.sha256, supplier, installed),
+        bill=Bill(
+            found.name,
+            recipe.title,
+            report.version if report else claim.version,
+            recipe.suite,
+            epoch,
+            found.sha256,
+            supplier,
+            installed,
+        ),
         hardware=Hardware(
-            report.board, recipe.title, recipe.architecture.value, tuple(recipe.features), tuple(recipe.imager)
+            board.name, recipe.title, recipe.architecture.value, tuple(recipe.features), tuple(recipe.imager)
         ),
         report=report,
-        reports={suffix: texts[suffix] for suffix in (".specs.json", ".specs.xml")},
+        reports={suffix: texts[suffix] for suffix in REPORTS} if report else {},
         listing=texts[".packages"],
         areas=contents.areas,
         unused=contents.unused,
@@ -143,16 +161,26 @@ def collect(found: Found, boards: Path, supplier: str) -> Goods:
     )
 
 
-def _read_beside(found: Found) -> dict[str, str]:
+def _read_beside(found: Found, *, unverified: bool) -> dict[str, str]:
     """Return the texts of the files beside an image by suffix."""
     paths = {suffix: found.path.with_name(f"{found.name}{suffix}") for suffix in BESIDE}
-    missing = [path.name for path in paths.values() if not path.is_file()]
+    needed = [path for suffix, path in paths.items() if not (unverified and suffix in REPORTS)]
+    missing = [path.name for path in needed if not path.is_file()]
     if missing:
         raise VerifyError(
             f"{found.path} has no {', '.join(missing)} beside it",
-            hint=f"a build makes these; the reports come from `boardwright verify {found.path}` too",
+            hint=f"a build makes these; the reports come from `boardwright verify {found.path}` too, and --unverified "
+            "does without them",
         )
-    return {suffix: path.read_text(encoding="utf-8") for suffix, path in paths.items()}
+    return {suffix: path.read_text(encoding="utf-8") for suffix, path in paths.items() if path.is_file()}
+
+
+def _find_report(texts: Mapping[str, str], found: Found, *, unverified: bool) -> SpecReport | None:
+    """Return the report; None where the image is to go out without."""
+    if unverified and not all(suffix in texts for suffix in REPORTS):
+        return None
+    report = read_report(texts[".specs.json"], f"{found.name}.specs.json")
+    return None if unverified and find_fault(report, found.sha256) else report
 
 
 def _find_record(found: Found) -> Record | None:

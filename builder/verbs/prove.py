@@ -137,7 +137,9 @@ def _verify_release(place: str, key: str, state: Path, *, json: bool) -> None:
     log.emit(log.Event("result", f"{len(rows)} packaged images are what they say", data))
     if not json:
         for package in findings.packages:
-            print(f"{package.name}: {len(package.files)} files as they should be, image sha256 {package.image_sha256}")
+            specs = "" if package.specs else ", UNVERIFIED"
+            files = f"{len(package.files)} files as they should be"
+            print(f"{package.name}: {files}, image sha256 {package.image_sha256}{specs}")
 
 
 def load_key(wanted: str) -> str:

@@ -56,6 +56,9 @@ PublicUrl = Annotated[
 RequireSignature = Annotated[
     bool, typer.Option("--require-signature", help="Refuse a packaged image that is not signed.")
 ]
+Unverified = Annotated[
+    bool, typer.Option("--unverified", help="Take images whose specs were not run; the download page says so.")
+]
 Key = Annotated[
     str,
     typer.Option(
@@ -76,6 +79,7 @@ def release(
     board: OfBoards = None,
     public_url: PublicUrl = "",
     require_signature: RequireSignature = False,
+    unverified: Unverified = False,
     key: Key = "",
     back: Back = False,
     dry_run: DryRun = False,
@@ -89,7 +93,9 @@ def release(
         wish = make_wish(load, channel or (), back=back)
         url = _check_url(public_url)
         publishers = _make_publishers(to or (), tag=tag, url=url, key=key)
-        demand = Demand(load, board or list_made(boards), only=bool(board), signed=require_signature)
+        demand = Demand(
+            load, board or list_made(boards), only=bool(board), signed=require_signature, unverified=unverified
+        )
         shipment = Shipment(load, gather(packages, demand))
         order = Order(shipment, wish, url, Path(), lambda: datetime.now(UTC))
         _run(publishers, order, dry=dry_run, json=json)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,18 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         "  - rpi: its version is 2.0, that of the tag is 1.0",
         "  - rpi: 1 of its specs are red",
         "  - rpi: its specs were run on another image (sha256 cdcdcdcdcdcd…) than it holds (abababababab…)",
-        "  - rpi5: its specs were not run",
+        "  - rpi5: its specs were not run (--unverified releases it all the same)",
         "  - rpi5: boardwright-rpi5-1.0.package.json is not signed",
     ]
+
+
+def test_an_unverified_image_is_taken_where_that_is_asked_for(tmp_path: Path) -> None:
+    change(tmp_path, make_package(tmp_path, "rpi"), specs=None)
+    (parcel,) = gather(tmp_path, replace(demand("rpi"), unverified=True))
+    assert parcel.released.package.specs is None
+    red = Specs(passed=599, failed=1, skipped=0, levels=["offline"], image_sha256=DIGEST)
+    change(tmp_path, parcel.released.package, specs=red)
+    assert "rpi: 1 of its specs are red" in say(tmp_path, replace(demand("rpi"), unverified=True))
 
 
 def test_specs_that_only_skipped_were_not_run(tmp_path: Path) -> None:

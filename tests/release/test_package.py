@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.json_format import ParseDict
@@ -23,7 +24,7 @@ from builder.release.model import load_package
 from builder.verbs.package import load_compressions
 from tests.chain.conftest import boardwright
 from tests.release.conftest import Made
-from tests.release.goods import DEBS, NAME, make_report
+from tests.release.goods import DEBS, JUNIT, NAME, make_report
 
 pytestmark = pytest.mark.machine
 
@@ -144,6 +145,32 @@ def test_an_image_that_is_not_proved_is_refused_and_nothing_is_left(dist: Path) 
     assert "the specs were run on an image with sha256 0000" in done.stderr
     assert not list((dist.parent / "out").glob("*")) + list((dist.parent / "out").glob(".*"))
     assert not list((dist.parent / "state/scratch").iterdir())
+
+
+@pytest.mark.parametrize("report", [None, make_report("00" * 32)], ids=["no report", "a report of another image"])
+def test_an_unverified_image_is_packaged_where_that_is_asked_for(dist: Path, report: dict[str, Any] | None) -> None:
+    for suffix in (".specs.json", ".specs.xml"):
+        (dist / f"{NAME}{suffix}").unlink()
+    assert "--unverified" in pack(dist).stderr
+    if report:
+        (dist / f"{NAME}.specs.json").write_text(json.dumps(report))
+        (dist / f"{NAME}.specs.xml").write_text(JUNIT)
+    done = pack(dist, "--unverified", "--compress", "zst")
+    assert f"warning: {NAME} is packaged unverified" in done.stderr
+    place = dist.parent / "out" / NAME
+    description = json.loads((place / f"{NAME}.package.json").read_text())
+    assert description["specs"] is None
+    assert not list(place.glob("*.specs.*"))
+    assert "unverified" in (place / f"{NAME}.report.html").read_text()
+    checked = boardwright("verify", "--release", place, "--state", dist.parent / "state")
+    assert checked.returncode == 0, checked.stderr
+    assert "UNVERIFIED" in checked.stdout
+
+
+def test_an_image_that_is_verified_stays_so(dist: Path) -> None:
+    done = pack(dist, "--unverified", "--compress", "zst")
+    assert "unverified" not in done.stderr
+    assert json.loads((dist.parent / "out" / NAME / f"{NAME}.package.json").read_text())["specs"]["passed"] == 2
 
 
 def test_an_image_without_what_a_build_leaves_is_refused(dist: Path) -> None:
