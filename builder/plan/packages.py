@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from builder.plan.model import DebPlan, PackagePlan
-from builder.recipe.model import Archive, Docker, Recipe
+from builder.recipe.model import Archive, Recipe
 
 _DEBIAN_DOCKER = ("docker.io", "docker-cli", "docker-compose", "containerd", "runc", "iptables")
-"""Debian trixie's names: since 13 the CLI is a package of its own, and docker-compose is the plugin."""
+"""Debian's names since trixie: the CLI is a package of its own, and docker-compose is the plugin."""
+_OLDER_DEBIAN_DOCKER = {"bookworm": ("docker.io", "docker-compose", "containerd", "runc", "iptables")}
+"""Those of older suites: the CLI is in docker.io, and docker-compose a program of its own."""
 
 
 def make_packages(recipe: Recipe, family: frozenset[str]) -> PackagePlan:
@@ -15,9 +17,9 @@ def make_packages(recipe: Recipe, family: frozenset[str]) -> PackagePlan:
 
     family  names that the board's first ancestor asks for; with Docker they are the layer that boards share
     """
-    groups = [recipe.kernel.packages, *recipe.packages.values(), docker_packages(recipe.docker)]
+    groups = [recipe.kernel.packages, *recipe.package_groups.values(), docker_packages(recipe)]
     names = {name for group in groups for name in group}
-    shared = names & family.union(docker_packages(recipe.docker)).difference(recipe.kernel.packages)
+    shared = names & family.union(docker_packages(recipe)).difference(recipe.kernel.packages)
     return PackagePlan(
         names=tuple(sorted(names)),
         base=tuple(sorted(shared)),
@@ -25,12 +27,13 @@ def make_packages(recipe: Recipe, family: frozenset[str]) -> PackagePlan:
     )
 
 
-def docker_packages(docker: Docker) -> tuple[str, ...]:
-    """Return the packages of Engine, CLI and compose plugin from the source that a recipe names."""
+def docker_packages(recipe: Recipe) -> tuple[str, ...]:
+    """Return the packages of Engine, CLI and compose from the source that a recipe names."""
+    docker = recipe.docker
     if docker.source == "none":
         return ()
     if docker.source == "debian":
-        return _DEBIAN_DOCKER
+        return _OLDER_DEBIAN_DOCKER.get(recipe.suite, _DEBIAN_DOCKER)
     chosen = f"={docker.version}" if docker.version else ""
     return (
         f"docker-ce{chosen}",

@@ -156,7 +156,7 @@ def _packages(plan: Plan) -> Table:
     debs = plan.packages.debs
     files = f" and {len(debs)} as files" if debs else ""
     table = _table(f"Packages asked: {len(plan.packages.names)}{files}", "group", "packages")
-    groups = {"kernel": recipe.kernel.packages, **recipe.packages, "docker": list(docker_packages(recipe.docker))}
+    groups = {"kernel": recipe.kernel.packages, **recipe.package_groups, "docker": list(docker_packages(recipe))}
     for group, names in groups.items():
         table.add_row(group, escape(" ".join(names)))
     for deb in debs:

@@ -20,6 +20,7 @@ from builder.recipe.values import (
     Architecture,
     Fingerprint,
     Frozen,
+    GroupName,
     Hostname,
     PackageName,
     RelativePath,
@@ -243,8 +244,8 @@ class Recipe(Frozen):
     """Names by which Raspberry Pi Imager knows the hardware, for example [pi4-64bit]: it offers the image for these."""
     archives: dict[str, Archive] = Field(min_length=1)
     """Package archives; the one called `debian` is the system's own."""
-    packages: dict[str, list[PackageName]] = {}
-    """Packages to install, in named groups."""
+    packages: dict[GroupName, list[PackageName]] = {}
+    """Packages to install, in named groups. A group `NAME@SUITE` takes the place of `NAME` where the suite is that."""
     kernel: Kernel
     """The kernel."""
     docker: Docker = Docker()
@@ -271,3 +272,9 @@ class Recipe(Frozen):
     """The boot configuration."""
     qemu: Qemu | None = None
     """How QEMU starts it; a board without cannot be booted here."""
+
+    @property
+    def package_groups(self) -> dict[str, list[str]]:
+        """The groups of packages that count in this suite, by name."""
+        names = dict.fromkeys(name.partition("@")[0] for name in self.packages)
+        return {name: self.packages.get(f"{name}@{self.suite}", self.packages.get(name, [])) for name in names}

@@ -62,6 +62,7 @@ WRITTEN: Mapping[str, str] = {
     "etc/apt/sources.list.d/*": "`archives` of board.yaml",
     "etc/apt/preferences.d/boardwright": "`pin` of an archive in board.yaml",
     "etc/cloud/cloud.cfg.d/90_boardwright.cfg": "a file of another name beside it",
+    "usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py": "nothing: it is Boardwright's own",
     "usr/lib/clock-epoch": "nothing: it is the time of the build",
 }
 """Patterns of what the build writes when the overlays are laid, and what says so instead."""

@@ -35,6 +35,7 @@ def _check_size(text: str) -> str:
 Size = Annotated[str, AfterValidator(_check_size), Field(examples=["512MiB", "8KiB", "16s"])]
 Hostname = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 UserName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(@[a-z][a-z0-9-]*)?$")]
 PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+(/[a-z0-9-]+)?$")]
 """A Debian package, optionally with the suite to take it from: linux-image-arm64/trixie-backports."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -20,6 +20,10 @@ from builder.tree import resolve_inside, write_text
 
 FIRMWARE = "/boot/firmware"
 """Where users, cloud-init and the documentation find the FAT partition, whatever its mount point is."""
+LOCALE_GEN = "/usr/sbin/locale-gen"
+LOCALE_GEN_SCRIPT = Path(__file__).with_name("locale-gen.sh")
+CLOUD_DISTRO = "/usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py"
+CLOUD_DISTRO_SOURCE = Path(__file__).with_name("cloud_distro.py")
 
 
 def link_firmware(plan: Plan, rootfs: Path) -> None:
@@ -126,10 +130,16 @@ def write_first_boot(plan: Plan, rootfs: Path) -> None:
         "preserve_hostname": False,
         "manage_etc_hosts": True,
     }
+    system: dict[str, object] = {}
+    if (rootfs / CLOUD_DISTRO.lstrip("/")).parent.is_dir():
+        write_text(rootfs, CLOUD_DISTRO, CLOUD_DISTRO_SOURCE.read_text(encoding="utf-8"))
+        system["distro"] = "boardwright"
     if name:
-        config["system_info"] = {"default_user": _default_user(name, user)}
+        system["default_user"] = _default_user(name, user)
     else:
         config["users"] = []  # Else cloud-init makes the one of its own package.
+    if system:
+        config["system_info"] = system
     write_text(
         rootfs,
         "/etc/cloud/cloud.cfg.d/90_boardwright.cfg",
@@ -153,6 +163,12 @@ def _default_user(name: str, user: User) -> dict[str, object]:
     }
 
 
+def write_locale_gen(rootfs: Path) -> None:
+    """Let locale-gen make the locale that it is called with, as cloud-init expects."""
+    if (rootfs / f"{LOCALE_GEN}.debian".lstrip("/")).is_file():
+        write_text(rootfs, LOCALE_GEN, LOCALE_GEN_SCRIPT.read_text(encoding="utf-8"), mode=0o755)
+
+
 def write_sudoers(plan: Plan, rootfs: Path) -> None:
     """Let users do without a password where the recipe says so; with one, Debian's sudo group already does."""
     for name, user in plan.recipe.users.items():
@@ -167,6 +183,9 @@ def identity_commands(plan: Plan, rootfs: Path) -> list[Command]:
         *_locale_commands(plan),
         *_user_commands(plan, rootfs),
     ]
+    if (rootfs / LOCALE_GEN.lstrip("/")).is_file():
+        away = ("--divert", f"{LOCALE_GEN}.debian")
+        commands.append(Command(("dpkg-divert", "--local", "--rename", *away, "--add", LOCALE_GEN)))
     verbs = {"enabled": "enable", "disabled": "disable", "masked": "mask"}
     for state, verb in verbs.items():
         units = sorted(unit for unit, wanted in plan.recipe.units.items() if wanted == state)

@@ -218,6 +218,7 @@ def _make_system(site: Site, tree: Path) -> None:
     identity.write_names(plan, tree)
     identity.write_sudoers(plan, tree)
     site.run_inside(identity.identity_commands(plan, tree), tree, plan.epoch)
+    identity.write_locale_gen(tree)
     identity.write_release(plan, tree)
     identity.write_first_boot(plan, tree)
     site.run_inside(prepare_boot(plan, tree), tree, plan.epoch)

@@ -85,8 +85,8 @@ def _read_diversions(tree: Tree) -> dict[str, tuple[str, str]]:
 
 
 def listed_files(tree: Tree) -> set[str]:
-    """Return every path that a package says is its own."""
-    return {
+    """Return every path that a package says is its own, and where files of packages were diverted to."""
+    return {to for to, _ in _read_diversions(tree).values()} | {
         path
         for listing in tree.glob(f"{INFO}/*.list")
         for path in listing.read().decode(errors="surrogateescape").splitlines()

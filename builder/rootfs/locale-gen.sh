@@ -1,0 +1,11 @@
+#!/bin/sh
+# Written by Boardwright. cloud-init calls this with the name of the locale that user-data asks for; Debian's own
+# program, which is beside it, makes those of /etc/locale.gen and does not look at names.
+set -e
+for name in "$@"; do
+    line=$(awk -v name="$name" '$1 == name { print; exit }' /usr/share/i18n/SUPPORTED)
+    if [ -n "$line" ] && ! grep -qxF "$line" /etc/locale.gen; then
+        printf '%s\n' "$line" >>/etc/locale.gen
+    fi
+done
+exec /usr/sbin/locale-gen.debian
