@@ -29,8 +29,15 @@ def check_parts(parts: Parts) -> Iterator[Finding]:
             yield from check(*(parts[name] for name in needed))
 
 
+TOO_OLD = ("jessie", "stretch", "buster", "bullseye", "oldoldstable")
+"""Suites whose systemd, cloud-init and kernels are older than what images are made of; OLDEST is not."""
+OLDEST = "bookworm"
+
+
 def check_archives(suite: str, archives: dict[str, Archive]) -> Iterator[Finding]:
-    """The archive called `debian` is there and has the recipe's suite."""
+    """The suite is not too old, and the archive called `debian` is there and has it."""
+    if suite in TOO_OLD:
+        yield ("suite",), f"found {suite}; allowed: {OLDEST}, which is the oldest, or a newer one"
     debian = archives.get("debian")
     if debian is None:
         found = ", ".join(archives)

@@ -58,6 +58,10 @@ def _nullable(value: Schema) -> Schema:
     if isinstance(value.get("additionalProperties"), dict):
         value = value | {"additionalProperties": _nullable(value["additionalProperties"])}
         value.pop("minProperties", None)
+    if isinstance(value.get("patternProperties"), dict):
+        value = value | {
+            "patternProperties": {key: _nullable(part) for key, part in value["patternProperties"].items()}
+        }
     if value.get("description") and "anyOf" not in value:
         about = {"description": value["description"]}
         return about | {"anyOf": [{key: part for key, part in value.items() if key != "description"}, _NULL]}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from builder.errors import BoardwrightError, DownloadError, RecipeError, TrustError
 from builder.plan.model import Plan
+from builder.plan.packages import docker_packages
 from builder.rootfs.apt_auth import VARIABLE
 from builder.run import Result, failure
 
@@ -44,8 +45,9 @@ def explain(result: Result, plan: Plan, log_file: Path, *, name: str) -> Boardwr
         return TrustError("\n".join(["a package archive is not to be trusted:", *_first(untrusted)]), hint=hint)
     if unknown:
         suites = ", ".join(sorted({suite for archive in plan.recipe.archives.values() for suite in archive.suites}))
+        missing = ", ".join(f"{name} (asked for by {_find_key(name, plan)})" for name in unknown)
         return RecipeError(
-            f"boards/{plan.board}: no package {', '.join(unknown)} for {plan.recipe.architecture} in {suites}",
+            f"boards/{plan.board}: no package {missing} for {plan.recipe.architecture} in {suites}",
             hint="look for the name with `apt-cache search`, or add the archive that has it to `archives`",
         )
     if unreachable:
@@ -59,6 +61,22 @@ def _find_unknown(said: str) -> list[str]:
     signs = {"Version": "=", "Release": "/"}
     chosen = {f"{match[3]}{signs[match[1]]}{match[2]}" for match in UNKNOWN_VERSION.finditer(said)}
     return sorted(names | chosen)
+
+
+def _find_key(package: str, plan: Plan) -> str:
+    """Return the key of the recipe that asks for a package."""
+    recipe = plan.recipe
+    groups = {
+        "`kernel.packages`": recipe.kernel.packages,
+        **{f"`packages.{name}`": names for name, names in recipe.package_groups.items()},
+        f"`docker: source: {recipe.docker.source}`": docker_packages(recipe),
+    }
+    keys = [
+        key
+        for key, names in groups.items()
+        if any(re.split("[=/]", name)[0] == re.split("[=/]", package)[0] for name in names)
+    ]
+    return " and ".join(keys) or "another package"
 
 
 def _first(lines: list[str]) -> list[str]:

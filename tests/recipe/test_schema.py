@@ -72,7 +72,8 @@ def test_merged_mappings_need_nothing_and_take_null_but_list_items_do_neither() 
 def test_a_group_of_a_parent_can_be_taken_away() -> None:
     packages = recipe_schema()["properties"]["packages"]
     groups = next(option for option in packages["anyOf"] if option.get("type") == "object")
-    assert {"type": "null"} in groups["additionalProperties"]["anyOf"]
+    (names,) = groups["patternProperties"].values()
+    assert {"type": "null"} in names["anyOf"]
 
 
 def test_every_pattern_of_the_model_has_words() -> None:

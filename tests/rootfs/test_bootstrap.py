@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -89,8 +90,23 @@ def test_what_cannot_be_reached(plan: Plan, said: str) -> None:
 def test_what_no_archive_has(plan: Plan, said: str, names: str) -> None:
     error = _explain(plan, said)
     suites = "trixie, trixie-security, trixie-updates"
-    assert (type(error), error.message) == (RecipeError, f"boards/rpi: no package {names} for arm64 in {suites}")
+    short = re.sub(r" \(asked for by [^)]+\)", "", error.message)
+    assert (type(error), short) == (RecipeError, f"boards/rpi: no package {names} for arm64 in {suites}")
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("package", "key"),
+    [
+        ("linux-image-arm64", "`kernel.packages`"),
+        ("docker-cli", "`docker: source: debian`"),
+        ("raspi-firmware", "`packages.firmware`"),
+        ("libsomething", "another package"),
+    ],
+)
+def test_which_key_asks_for_it(plan: Plan, package: str, key: str) -> None:
+    error = _explain(plan, f"E: Unable to locate package {package}")
+    assert f"no package {package} (asked for by {key}) for" in error.message
 
 
 def test_trust_comes_first(plan: Plan) -> None:
@@ -260,7 +276,7 @@ def test_a_careless_configuration_of_this_machine_does_not_count(
     (lax / "99lax").write_text(LAX)
     script = 'mount --bind "$1" /etc/apt/apt.conf.d && shift && apt-config dump >"$1" && shift && exec "$@"'
     build = ["build", "board", "--engine", "local", "--json", "--boards", str(tmp_path / "boards")]
-    places = ["--version", "1", "--epoch", "1", "--state", f"{tmp_path}/state", "--output", f"{tmp_path}/dist"]
+    places = ["--version", "1", "--epoch", "1790000000", "--state", f"{tmp_path}/state", "--output", f"{tmp_path}/dist"]
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "-", lax, tmp_path / "seen", *(sys.executable, "-m", "builder"),
          *build, *places],

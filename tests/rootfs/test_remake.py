@@ -144,7 +144,7 @@ def test_packages_left_half_installed(tmp_path: Path) -> None:
 def test_an_archive_without_the_package(made: Made, tmp_path: Path) -> None:
     write_board(made.boards, "wanting", "extends: board\npackages: {more: [nosuch-tool]}\n")
     plan = plan_board(made.boards, "wanting")
-    words = "boards/wanting: no package nosuch-tool for"
+    words = r"boards/wanting: no package nosuch-tool \(asked for by `packages.more`\) for"
     with pytest.raises(RecipeError, match=words) as caught, open_workspace(tmp_path, "wanting") as workspace:
         take_rootfs(plan, workspace, cache=made.state / "cache")
     assert "archives" in caught.value.hint

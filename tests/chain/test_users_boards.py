@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""The boards of docs/users-boards.md are built as they stand there, and all specs are green.
+
+Each run makes one of them, another at each commit; the whole run makes all. What a page cannot bring is made here: a
+kernel of one's own, and an archive that asks for a password.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import lzma
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from builder.run import run
+from tests.chain.conftest import EPOCH, VERSION, boardwright
+from tests.chain.selection import IS_WHOLE
+from tests.chain.test_boards import find_bridge_address
+from tests.conftest import ROOT
+from tests.mirror import UPSTREAM, WAIT_S
+from tests.rootfs.archive import Archive, Quiet, make_signer
+
+pytestmark = [pytest.mark.boards, pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]
+
+PAGE = (ROOT / "docs/users-boards.md").read_text(encoding="utf-8")
+FILE = re.compile(r"^`boards/(?P<board>[a-z0-9-]+)/(?P<path>[^`]+)`:\n\n```\w+\n(?P<text>.*?)^```$", re.M | re.S)
+PASSWORD = "parrot"
+
+
+def find_boards() -> dict[str, dict[str, str]]:
+    """Return the files of each board of the page, by their paths in its directory."""
+    boards: dict[str, dict[str, str]] = {}
+    for found in FILE.finditer(PAGE):
+        boards.setdefault(found["board"], {})[found["path"]] = found["text"]
+    return boards
+
+
+BOARDS = find_boards()
+
+
+def choose() -> list[str]:
+    """Return the boards of this run."""
+    names = sorted(BOARDS)
+    commit = run(["git", "-C", ROOT, "rev-parse", "HEAD"]).stdout.strip()
+    return names if IS_WHOLE else [names[int(commit, 16) % len(names)]]
+
+
+def write_board(boards: Path, name: str) -> Path:
+    """Write the files of a board as a user would, and return its directory."""
+    directory = boards / name
+    for path, text in BOARDS[name].items():
+        target = directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        target.chmod(0o755 if text.startswith("#!") else 0o644)
+    return directory
+
+
+def make_kernel(deb: Path) -> None:
+    """Make a kernel package as `make bindeb-pkg` does: one package, no links, hooks run by its own script."""
+    deb.parent.mkdir(parents=True)
+    release, address = _find_kernel()
+    original, tree = deb.with_suffix(".original"), deb.parent / "tree"
+    original.write_bytes(requests.get(address, timeout=WAIT_S).content)
+    run(["dpkg-deb", "--raw-extract", original, tree])
+    for script in ("preinst", "prerm", "postrm", "md5sums"):
+        (tree / "DEBIAN" / script).unlink(missing_ok=True)
+    (tree / "DEBIAN/control").write_text(
+        f"Package: linux-image-{release}\nVersion: 6.12-own\nArchitecture: amd64\n"
+        "Maintainer: Anne <anne@example.org>\nDescription: Linux\n"
+    )
+    (tree / "DEBIAN/postinst").write_text(
+        '#!/bin/sh\nset -e\nexport DEB_MAINT_PARAMS="$*" INITRD=Yes\n'
+        f"run-parts --arg={release} --arg=/boot/vmlinuz-{release} /etc/kernel/postinst.d\n"
+    )
+    (tree / "DEBIAN/postinst").chmod(0o755)
+    run(["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, deb])
+    shutil.rmtree(tree)
+    original.unlink()
+
+
+def _find_kernel() -> tuple[str, str]:
+    """Return release and address of the kernel that the archive has."""
+    index = requests.get(f"{UPSTREAM}/debian/dists/trixie/main/binary-amd64/Packages.xz", timeout=WAIT_S).content
+    entries = lzma.decompress(index).decode()
+    found = re.search(r"^Package: linux-image-cloud-amd64\n(?:.+\n)*?Depends: linux-image-(\S+)", entries, re.M)
+    assert found
+    place = re.search(rf"^Package: linux-image-{re.escape(found[1])}\n(?:.+\n)*?Filename: (.+)$", entries, re.M)
+    assert place
+    return found[1], f"{UPSTREAM}/debian/{place[1]}"
+
+
+class Guarded(Quiet):
+    """Answers who knows the password."""
+
+    wanted = "Basic " + base64.b64encode(f"anne:{PASSWORD}".encode()).decode()
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] != self.wanted:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", "Basic")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        super().do_GET()
+
+
+@contextmanager
+def guarded_archive(place: Path) -> Iterator[Archive]:
+    """Serve an archive with the package harbour-master where builds reach it."""
+    address = find_bridge_address()
+    handler = functools.partial(Guarded, directory=str(place))
+    with make_signer("harbour") as signer, ThreadingHTTPServer((address, 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        archive = Archive(place, f"http://{address}:{server.server_port}", signer)
+        archive.add("harbour-master", files={"/usr/bin/harbour-master": "#!/bin/sh\nexec true\n"})
+        archive.publish(suite="stable")
+        yield archive
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def boards(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "boards", tmp_path / "boards")
+    return tmp_path / "boards"
+
+
+def build(board: str, boards: Path, user_data: Path, place: Path) -> None:
+    done = boardwright(
+        *("build", board, "--boards", boards, "--engine", "docker", "--json", "--version", VERSION, "--epoch", EPOCH),
+        *("--user-data", user_data, "--state", place / "state", "--output", place / "dist", "--compress", "none"),
+    )
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, [event["text"] for event in events if event["kind"] == "error"] or done.stderr
+
+
+def test_there_are_ten() -> None:
+    assert len(BOARDS) == 10
+    assert all("board.yaml" in files for files in BOARDS.values())
+
+
+@pytest.mark.parametrize("board", choose())
+def test_a_board_of_the_page_is_green(
+    board: str, boards: Path, user_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = write_board(boards, board)
+    if board == "own-kernel":
+        make_kernel(directory / "debs/linux-image-own.deb")
+    if board != "private":
+        build(board, boards, user_data, tmp_path)
+        return
+    with guarded_archive(tmp_path / "archive") as archive:
+        archive.signer.write_public(directory / "harbour.asc")
+        text = (directory / "board.yaml").read_text().replace("https://packages.example.org/debian", archive.url)
+        (directory / "board.yaml").write_text(text.replace("harbour.gpg", "harbour.asc"))
+        (tmp_path / "auth").write_text(f"machine {archive.url} login anne password {PASSWORD}\n")
+        monkeypatch.setenv("BOARDWRIGHT_APT_AUTH", str(tmp_path / "auth"))
+        build(board, boards, user_data, tmp_path)
+    assert all(PASSWORD not in path.read_text(errors="replace") for path in (tmp_path / "dist").glob("*.json"))
