@@ -24,8 +24,6 @@ from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.slow]
 
-WHOLE = ("qemu-arm64", "rpi")
-"""Boards that are asked by the whole of the booted level."""
 ONE_START = ("--only", "not restart_spec and not power_cut_spec")
 """Emulated machines take minutes to start; the restart of a system is asked of qemu-amd64 in every run."""
 FEWEST = 100 if IS_WHOLE else 90
