@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from builder.recipe.places import EMPTIED
+from builder.rootfs.model import RESOLVER
+from builder.rootfs.own_keys import remove_own_keys
 from builder.tree import resolve_inside, write_text
 
 OF_THIS_MACHINE = (
@@ -31,18 +33,20 @@ def clean_layer(rootfs: Path) -> None:
     """Remove the build's traces, and what the next step writes anew."""
     for pattern in (*EMPTIED, *OF_THIS_MACHINE):
         _remove(rootfs, pattern)
+    remove_own_keys(rootfs)
 
 
 def clean_tree(rootfs: Path) -> None:
     """Remove the build's traces, and leave machine-id empty so that the first boot makes one."""
     for pattern in EMPTIED:
         _remove(rootfs, pattern)
+    remove_own_keys(rootfs)
     machine_id = rootfs / "etc/machine-id"
     machine_id.unlink(missing_ok=True)
     write_text(rootfs, "/etc/machine-id", "", mode=0o444)
     resolver = rootfs / "etc/resolv.conf"
     resolver.unlink(missing_ok=True)
-    resolver.symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    resolver.symlink_to(RESOLVER)
 
 
 def _remove(rootfs: Path, pattern: str) -> None:
@@ -50,7 +54,7 @@ def _remove(rootfs: Path, pattern: str) -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)  # Found twice where a link leads to its directory.
 
 
 def _find(rootfs: Path, directory: Path, parts: list[str]) -> Iterator[Path]:

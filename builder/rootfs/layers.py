@@ -33,8 +33,9 @@ from builder.rootfs.model import Package
 from builder.rootfs.news import find_releases
 from builder.rootfs.origin import Origins
 from builder.rootfs.overlay import changing
-from builder.rootfs.resolve import Archived
+from builder.rootfs.own_keys import write_key_units
 from builder.rootfs.sources import install_sources, render_sources
+from builder.rootfs.resolve import Archived
 from builder.run import run
 from builder.store import Store
 from builder.tree import resolve_inside, write_text
@@ -228,6 +229,7 @@ def _make_system(site: Site, tree: Path) -> None:
             network = plan.recipe.customise.network
             script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}", network=network)
             site.run_inside([script], tree, plan.epoch)
+    write_key_units(tree)
     write_delivered(tree, delivered)
 
 

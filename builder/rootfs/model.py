@@ -9,6 +9,10 @@ from pathlib import Path
 
 DELIVERED = "/usr/lib/boardwright/delivered.json"
 """Where an image has the rights that its packages have brought (delivered.py writes it, specs read it)."""
+RESOLVER = "../run/systemd/resolve/stub-resolv.conf"
+"""What /etc/resolv.conf is a link to: systemd-resolved makes it at boot."""
+HELD = "hold ok installed"
+"""What dpkg says of a package that upgrades leave alone (apt-mark hold)."""
 CAPABILITY = "security.capability"
 """The extended attribute that holds the capabilities of a file (capabilities(7))."""
 

@@ -35,6 +35,7 @@ def tree(tmp_path: Path) -> Path:
         target = tmp_path / "rootfs" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("of the build\n")
+    (tmp_path / "rootfs/boot/firmware").symlink_to("efi")  # What is below is found twice.
     return tmp_path / "rootfs"
 
 
