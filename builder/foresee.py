@@ -19,6 +19,7 @@ from builder.release.made import find_changed_step
 from builder.rootfs.kept import RECORD as ROOTFS
 from builder.rootfs.kept import Kept, read_kept
 from builder.rootfs.origin import find_changed_input, find_plan_inputs
+from builder.rootfs.supply import UNKNOWN, Supply
 
 HIT = "hit, if no archive has news"
 
@@ -41,6 +42,12 @@ def foresee(state: Path, plan: Plan) -> Mapping[str, str]:
         reason = reason or (f"{changed} has changed" if changed else "")
         said[step] = f"miss: {reason}" if reason else HIT
     return said
+
+
+def find_supply(state: Path, board: str) -> Supply:
+    """Return where the packages of a board's last build come from; nothing where no build is known."""
+    found = _find_newest(state, board)
+    return found[0].supply if found else UNKNOWN
 
 
 def _find_newest(state: Path, board: str) -> tuple[Kept, Path] | None:

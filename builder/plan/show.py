@@ -47,12 +47,24 @@ def render_json(plan: Plan) -> str:
     return json.dumps(portable(data, plan.directories), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def render_table(plan: Plan, foreseen: Mapping[str, str] = MappingProxyType({})) -> RenderableType:
+def render_table(
+    plan: Plan,
+    foreseen: Mapping[str, str] = MappingProxyType({}),
+    supply: Mapping[str, str] = MappingProxyType({}),
+) -> RenderableType:
     """Return the plan as tables: facts, stages, slots, blobs, packages and archives.
 
     foreseen  what is known already about the product of a stage, by its name
+    supply    the archive that each package of the board's last build came from
     """
-    tables = [_facts(plan), _stages(plan, foreseen), _slots(plan), _blobs(plan), _packages(plan), _archives(plan)]
+    tables = [
+        _facts(plan),
+        _stages(plan, foreseen),
+        _slots(plan),
+        _blobs(plan),
+        _packages(plan),
+        _archives(plan, supply),
+    ]
     lines: list[RenderableType] = []
     for table in tables:
         if table.row_count:
@@ -164,9 +176,22 @@ def _packages(plan: Plan) -> Table:
     return table
 
 
-def _archives(plan: Plan) -> Table:
-    table = _table("Archives", "name", "address", "suites", "components", "key")
+FEW = 20
+"""Packages that are named one by one."""
+
+
+def _archives(plan: Plan, supply: Mapping[str, str]) -> Table:
+    known = ["packages of the last build"] if supply else []
+    pinned = ["pin"] if any(archive.pin is not None for archive in plan.recipe.archives.values()) else []
+    table = _table("Archives", "name", "address", "suites", "components", "key", *pinned, *known)
     for name, archive in plan.recipe.archives.items():
         key = archive.key.fingerprint or str(portable(archive.key.file, plan.directories))
-        table.add_row(name, escape(archive.url), " ".join(archive.suites), " ".join(archive.components), escape(key))
+        texts = [name, escape(archive.url), " ".join(archive.suites), " ".join(archive.components), escape(key)]
+        texts += ["" if archive.pin is None else str(archive.pin)] if pinned else []
+        table.add_row(*texts, *([_supplied(name, supply)] if supply else []))
     return table
+
+
+def _supplied(archive: str, supply: Mapping[str, str]) -> str:
+    names = [package for package, its in supply.items() if its == archive]
+    return f"{len(names)}: {' '.join(names)}" if 0 < len(names) <= FEW else str(len(names))

@@ -28,8 +28,9 @@ from builder.rootfs.apt_auth import render_option
 from builder.rootfs.explain import explain
 from builder.rootfs.news import digest_releases, find_releases, has_news
 from builder.rootfs.pins import FORMAT, read_released, render_pins
-from builder.rootfs.resolve import APT_OPTIONS, Archived, Resolved, simulate
+from builder.rootfs.resolve import APT_OPTIONS, Resolved, simulate
 from builder.rootfs.sources import render_sources
+from builder.rootfs.supply import Archived, read_supply
 from builder.run import run
 from builder.store import Store, locked
 from builder.units import render_size
@@ -149,6 +150,7 @@ class Archives:
         try:
             said = json.loads(self._answer_file().read_text(encoding="utf-8"))
             base, packages = (tuple(Archived(**row) for row in said[name]) for name in ("base", "packages"))
+            resolved = Resolved(base, packages, read_supply(said["supply"]))
             releases = said["releases"]
         except FileNotFoundError:
             return None
@@ -156,7 +158,7 @@ class Archives:
             return None
         if digest_releases(self._root / "var/lib/apt/lists") != releases:
             return None
-        return None if has_news(find_releases(self._plan.recipe.archives), releases) else Resolved(base, packages)
+        return None if has_news(find_releases(self._plan.recipe.archives), releases) else resolved
 
     def _write_answer(self, resolved: Resolved) -> None:
         releases = digest_releases(self._root / "var/lib/apt/lists")

@@ -28,6 +28,7 @@ from builder.errors import MachineError
 from builder.rootfs.model import Package, Rootfs
 from builder.rootfs.origin import Origin, Origins
 from builder.rootfs.overlay import Layer, opened
+from builder.rootfs.supply import UNKNOWN, Supply, read_supply
 from builder.workspace import Workspace
 
 RECORD = "made.json"
@@ -51,6 +52,8 @@ class Kept:
     origins: Origins
     """Of its step and of those below; none when it may be entered, but not be taken for a build."""
     digest: str
+    supply: Supply = UNKNOWN
+    """Where the packages come from; of a room."""
 
     @property
     def layer(self) -> Layer:
@@ -71,6 +74,7 @@ def write_kept(
     packages: Sequence[Package],
     origins: Origins,
     mounts: Sequence[str] = (),
+    supply: Supply = UNKNOWN,
 ) -> None:
     """Write what the trees in `directory` are; it may be moved afterwards."""
     record = {
@@ -80,6 +84,7 @@ def write_kept(
         "packages": [astuple(package) for package in packages],
         "origins": {step: asdict(origin) for step, origin in origins.items()},
         "digest": digest_trees(directory),
+        "supply": asdict(supply),
     }
     (directory / RECORD).write_text(json.dumps(record), encoding="utf-8")
 
@@ -101,6 +106,7 @@ def read_kept(file: Path) -> Kept | None:
             tuple(Package(*row) for row in record["packages"]),
             {step: Origin(**origin) for step, origin in record["origins"].items()},
             str(record["digest"]),
+            read_supply(record["supply"]),
         )
     except FileNotFoundError:
         return None

@@ -35,7 +35,7 @@ from builder.rootfs.origin import Origins
 from builder.rootfs.overlay import changing
 from builder.rootfs.own_keys import write_key_units
 from builder.rootfs.sources import install_sources, render_sources
-from builder.rootfs.resolve import Archived
+from builder.rootfs.supply import UNKNOWN, Archived, Supply
 from builder.run import run
 from builder.store import Store
 from builder.tree import resolve_inside, write_text
@@ -131,7 +131,7 @@ def make_packages(
     return _keep(aside, directory, is_whole=is_whole, below=below, packages=installed, origins=known)
 
 
-def make_system(site: Site, origins: Origins, below: Sequence[Kept]) -> Kept:
+def make_system(site: Site, origins: Origins, below: Sequence[Kept], supply: Supply) -> Kept:
     """Make the board's own system on the layers `below`, and put it into the board's room."""
     plan, workspace = site.plan, site.workspace
     aside = workspace.scratch / "system"
@@ -154,6 +154,7 @@ def make_system(site: Site, origins: Origins, below: Sequence[Kept]) -> Kept:
         packages=packages,
         origins=origins if is_known else {},
         mounts=mounts,
+        supply=supply,
     )
 
 
@@ -166,9 +167,10 @@ def _keep(
     packages: Sequence[Package],
     origins: Origins,
     mounts: Sequence[str] = (),
+    supply: Supply = UNKNOWN,
 ) -> Kept:
     """Give a finished directory its name, in the place of one that may be there."""
-    write_kept(aside, is_whole=is_whole, below=below, packages=packages, origins=origins, mounts=mounts)
+    write_kept(aside, is_whole=is_whole, below=below, packages=packages, origins=origins, mounts=mounts, supply=supply)
     set_aside(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     aside.rename(directory)

@@ -25,9 +25,10 @@ from builder.rootfs.archives import Archives
 from builder.rootfs.kept import Kept, find_intact, find_kept, find_stack
 from builder.rootfs.layers import Site, make_packages, make_system
 from builder.rootfs.origin import Origins, find_change, find_changed_input, find_origins, find_plan_inputs
-from builder.rootfs.resolve import Archived, Resolved
+from builder.rootfs.resolve import Resolved
 from builder.rootfs.share import send_layer, take_layer
 from builder.rootfs.sources import collect_keys
+from builder.rootfs.supply import Archived
 from builder.store import Store, locked
 from builder.workspace import Workspace
 
@@ -81,6 +82,8 @@ def find_rootfs(
             if room and _is_as_asked(plan, room):
                 error.hint += "; --reuse-rootfs takes the rootfs of the last build without asking"
             raise
+    for warning in resolved.supply.find_warnings():
+        log.warn(warning)
     origins = find_origins(plan, resolved, emulation=emulation)
     change = _find_change(room, origins) if room else ""
     if change:
@@ -126,7 +129,7 @@ def _make(site: Site, resolved: Resolved, origins: Origins, *, anew: bool) -> Ke
         for step, packages in (("base", resolved.base), ("packages", resolved.packages)):
             if step in origins:
                 layers.append(_take_or_make(site, step, packages, origins, layers, anew=anew))
-        return make_system(site, origins, layers)
+        return make_system(site, origins, layers, resolved.supply)
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from builder.plan.identity import canonical
 from builder.plan.keys import ROOTFS_STEPS
 from builder.plan.model import Plan
 from builder.program import digest_code, find_versions
-from builder.rootfs.resolve import Archived, Resolved
+from builder.rootfs.resolve import Resolved
+from builder.rootfs.supply import Archived
 
 TOOLS = ("mmdebstrap", "apt", "dpkg")
 """Debian packages of the programs that make a tree; those in the tree are among its own."""

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from builder import log
 from builder.plan.model import Plan
+from builder.rootfs.supply import FORMAT, UNKNOWN, Archived, Supply, find_supply
 
 APT_OPTIONS = ('APT::Install-Recommends "false"', 'Acquire::Languages "none"', 'Acquire::Retries "3"')
 
@@ -27,19 +28,6 @@ URI_LINE = re.compile(
 
 
 @dataclass(frozen=True)
-class Archived:
-    """A package as its archive has it."""
-
-    name: str
-    version: str
-    architecture: str
-    file: str
-    """Name that APT gives it below /var/cache/apt/archives."""
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
 class Resolved:
     """What a build installs."""
 
@@ -47,6 +35,8 @@ class Resolved:
     """The part that comes as a layer of its own; empty where there is none."""
     packages: tuple[Archived, ...]
     """All of it, by file name."""
+    supply: Supply = UNKNOWN
+    """Where it comes from."""
 
 
 class Ask(Protocol):
@@ -73,7 +63,8 @@ def simulate(plan: Plan, ask: Ask, status: Path) -> Resolved:
     if surplus or not set(base) <= set(packages):
         log.note(f"no base layer: alone it would have {', '.join(surplus) or 'other versions'}")
         base = ()
-    return Resolved(base, packages)
+    indexes = ask("apt-get", "indextargets", "--format", FORMAT, "Created-By: Packages")
+    return Resolved(base, packages, find_supply(packages, plan.recipe.archives, plan.packages.names, indexes))
 
 
 def _select(plan: Plan, what: str) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from builder import log
-from builder.foresee import foresee
+from builder.foresee import find_supply, foresee
 from builder.options import (
     BOARDS,
     STATE,
@@ -36,10 +36,13 @@ def plan(
     with telling(json=False):
         loaded = load_board(boards, board)
         version, epoch = load_moment(boards, version, epoch)
-        decided = make_plan(loaded, version=version, epoch=epoch, user_data=user_data.resolve() if user_data else None)
+        decided = make_plan(loaded, version=version, epoch=epoch, user_data=user_data.absolute() if user_data else None)
         for warning in decided.warnings:
             log.warn(warning)
         if json:
             print(render_json(decided))
         else:
-            print_table(render_table(decided, foresee(state, decided)))
+            supply = find_supply(state, decided.board)
+            for warning in supply.find_warnings():
+                log.warn(warning)
+            print_table(render_table(decided, foresee(state, decided), supply.archives))

@@ -126,3 +126,16 @@ def test_narrow_terminals_lose_nothing(boards: Path) -> None:
     text = "".join(_printed(plan, width=60).split())
     assert plan.image_name in text
     assert "linux-image-arm64" in text
+
+
+def test_table_shows_which_packages_of_the_last_build_an_archive_gave(boards: Path) -> None:
+    plan = _plan(boards)
+    name = next(iter(plan.recipe.archives))
+    few, many = {"less": name, "vim": "other"}, {f"p{number}": name for number in range(21)}
+    stream = io.StringIO()
+    for supply in (few, many):
+        Console(file=stream, width=200, color_system=None).print(render_table(plan, {}, supply))
+    assert "1: less" in stream.getvalue()
+    assert " 21 " in stream.getvalue().replace("\n", " ")
+    assert "p20" not in stream.getvalue()
+    assert "last build" not in _printed(plan)

@@ -22,7 +22,8 @@ from builder.rootfs.origin import (
     find_origins,
     find_plan_inputs,
 )
-from builder.rootfs.resolve import Archived, Resolved
+from builder.rootfs.resolve import Resolved
+from builder.rootfs.supply import Archived
 from tests.conftest import ROOT
 
 

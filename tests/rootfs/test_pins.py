@@ -81,8 +81,8 @@ def test_what_a_release_says_is_no_pattern_and_no_other_condition(label: str) ->
 
 
 def test_a_release_that_says_nothing(warnings: list[str]) -> None:
-    nothing = Released("http://u:p@[::1]:80/a/", "a", "", "", "")
-    archive = _archive("a", pin=900, url="http://u:p@[::1]:80/a")
+    nothing = Released("http://[::1]:80/a/", "a", "", "", "")
+    archive = _archive("a", pin=900, url="http://[::1]:80/a")
     assert render_pins({"debian": archive}, [nothing]) == 'Package: *\nPin: origin "::1"\nPin-Priority: 900\n'
     assert warnings == ["archives.debian: its Release does not say what it is; its pin holds for all of ::1"]
 
@@ -111,3 +111,7 @@ def test_apt_chooses_by_the_pin_of_one_suite(
     resolved = Archives(plan, keys, cache=tmp_path / "cache", log_file=tmp_path / "log").resolve()
     versions = {package.name: package.version for package in resolved.packages}
     assert (versions["tool"], versions["only-here"]) == (chosen, "3.0")
+    assert resolved.supply.archives["only-here"] == "backports"
+    assert resolved.supply.archives["tool"] == ("backports" if chosen == "2.0" else "debian")
+    assert resolved.supply.archives["base-files"] == "debian"
+    assert resolved.supply.overriding == ()

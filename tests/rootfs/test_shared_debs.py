@@ -13,7 +13,7 @@ import pytest
 from builder import log
 from builder.remote import open_remote
 from builder.rootfs.archives import place_debs
-from builder.rootfs.resolve import Archived
+from builder.rootfs.supply import Archived
 from builder.shared import load_location
 from builder.store import Store
 from tests.bucket import Bucket
