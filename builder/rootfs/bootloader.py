@@ -15,6 +15,10 @@ from builder.errors import RecipeError
 from builder.plan.model import Plan
 from builder.tree import resolve_inside, write_text
 
+ESP = "/boot/efi"
+ENTRY = "boardwright"
+"""What the names of loader entries begin with."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -95,23 +99,25 @@ def _configure_efi(plan: Plan, rootfs: Path) -> None:
     write_text(rootfs, "/etc/kernel/cmdline", plan.kernel_cmdline + "\n")
     write_text(rootfs, "/etc/kernel/install.conf", "layout=bls\n")
     # The name of the loader entries. Without it the machine-id is taken, which the image does not have yet.
-    write_text(rootfs, "/etc/kernel/entry-token", "boardwright\n")
+    write_text(rootfs, "/etc/kernel/entry-token", f"{ENTRY}\n")
     write_text(rootfs, f"{_boot_mount(plan)}/loader/loader.conf", "timeout 1\nconsole-mode keep\n")
 
 
 def _efi_commands(kernels: list[str]) -> list[Command]:
-    # The ESP is a plain directory while the image is made: named by this variable, it is not checked for being a
-    # mounted FAT. BOOT_MNT is what systemd's 90-loaderentry makes the entries' paths relative to. There are no EFI
-    # variables to write, and a random seed in an image would be the same everywhere.
-    env = (("SYSTEMD_ESP_PATH", "/boot/efi"), ("BOOT_MNT", "/boot/efi"))
-    install = ("bootctl", "install", "--no-variables", "--random-seed=no")
+    # The ESP is a plain directory while the image is made: named by the first variable, it is not checked for being a
+    # mounted FAT. BOOT_MNT is what systemd's 90-loaderentry makes the entries' paths relative to; bookworm takes
+    # no such word, and its entries are corrected. There are no EFI variables to write. The random seed, which would be
+    # the same on every card, is taken out with the other traces of the build: bookworm's bootctl cannot leave it out.
+    env = (("SYSTEMD_ESP_PATH", ESP), ("BOOT_MNT", ESP))
+    versions = {kernel: kernel.partition("-")[2] for kernel in kernels}
+    entries = [f"{ESP}/loader/entries/{ENTRY}-{version}.conf" for version in versions.values()]
     return [
-        Command(install, env),
+        Command(("bootctl", "install", "--no-variables"), env),
         *(
             Command(("kernel-install", "add", version, f"/boot/{kernel}", f"/boot/initrd.img-{version}"), env)
-            for kernel in kernels
-            for version in [kernel.partition("-")[2]]
+            for kernel, version in versions.items()
         ),
+        Command(("sed", "--in-place", "--regexp-extended", rf"s#^((linux|initrd) +){ESP}/#\1/#", *entries)),
     ]
 
 

@@ -21,6 +21,8 @@ from builder.tree import resolve_inside, write_text
 FIRMWARE = "/boot/firmware"
 """Where users, cloud-init and the documentation find the FAT partition, whatever its mount point is."""
 LOCALE_GEN = "/usr/sbin/locale-gen"
+UNIT_PLACES = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
+"""Where systemd reads units of the system (systemd.unit(5)), but those that it makes while it runs."""
 LOCALE_GEN_SCRIPT = Path(__file__).with_name("locale-gen.sh")
 CLOUD_DISTRO = "/usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py"
 CLOUD_DISTRO_SOURCE = Path(__file__).with_name("cloud_distro.py")
@@ -186,12 +188,32 @@ def identity_commands(plan: Plan, rootfs: Path) -> list[Command]:
     if (rootfs / LOCALE_GEN.lstrip("/")).is_file():
         away = ("--divert", f"{LOCALE_GEN}.debian")
         commands.append(Command(("dpkg-divert", "--local", "--rename", *away, "--add", LOCALE_GEN)))
+    _check_units(plan, rootfs)
     verbs = {"enabled": "enable", "disabled": "disable", "masked": "mask"}
     for state, verb in verbs.items():
         units = sorted(unit for unit, wanted in plan.recipe.units.items() if wanted == state)
         if units:
             commands.append(Command(("systemctl", verb, *units)))
     return commands
+
+
+def _check_units(plan: Plan, rootfs: Path) -> None:
+    """Raise RecipeError for units that the recipe enables or disables and nothing in the tree brings."""
+    wanted = sorted(unit for unit, state in plan.recipe.units.items() if state != "masked")
+    if missing := [unit for unit in wanted if not _has_unit(rootfs, unit)]:
+        raise RecipeError(
+            f"boards/{plan.board}: units: neither a package nor files/ brings {', '.join(missing)}",
+            hint=f"add the package, or take the line of a parent away: units: {{{missing[0]}: null}}",
+        )
+
+
+def _has_unit(rootfs: Path, unit: str) -> bool:
+    """Say whether systemctl finds a unit: by its name, as an instance of its template, or as a script of SysV."""
+    name, dot, kind = unit.rpartition(".")
+    names = {unit, f"{name.partition('@')[0]}@{dot}{kind}" if "@" in name else unit}
+    places = [f"{place}/{each}" for place in UNIT_PLACES for each in names]
+    # A link may lead to a file that is there on the running system only.
+    return any(resolve_inside(rootfs, place).exists() for place in [*places, f"/etc/init.d/{name}"])
 
 
 def _locale_commands(plan: Plan) -> list[Command]:

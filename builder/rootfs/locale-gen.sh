@@ -8,4 +8,5 @@ for name in "$@"; do
         printf '%s\n' "$line" >>/etc/locale.gen
     fi
 done
-exec /usr/sbin/locale-gen.debian
+# What is there already stays: to make a locale takes a minute on a small board.
+exec /usr/sbin/locale-gen.debian ${1:+--keep-existing}

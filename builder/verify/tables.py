@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from builder.plan.model import Plan
+from builder.recipe.check import OLDEST
 from builder.recipe.model import Archive
 
 
 def find_traits(plan: Plan) -> frozenset[str]:
     """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu, users,
-    distribution-kernel (of an archive, and not of a file).
+    distribution-kernel (of an archive, and not of a file); bookworm or since-trixie.
 
     A group of packages that the recipe has is a trait (`comfort-packages`), and so is a package that it asks for
     (`package:openssh-server`).
@@ -26,6 +27,7 @@ def find_traits(plan: Plan) -> frozenset[str]:
             *(f"{group}-packages" for group in recipe.packages),
             *(f"package:{name}" for name in _package_names(plan)),
             *(["distribution-kernel"] if not recipe.kernel.debs else []),
+            OLDEST if recipe.suite == OLDEST else "since-trixie",
             *(["users"] if recipe.users else []),
             recipe.architecture.value,
             recipe.boot.method,

@@ -13,6 +13,7 @@ from builder.errors import RecipeError
 from builder.plan.model import Plan
 from builder.rootfs.bootloader import METHODS, find_kernels, prepare_boot
 from builder.rootfs.fstab import render_fstab
+from builder.run import run
 from tests.rootfs.boards import PlanReal
 
 
@@ -81,16 +82,27 @@ def test_raspi_loses_no_word_of_the_command_line(tmp_path: Path, plan_real: Plan
     assert sorted([*consoles, f"root={values['ROOTPART']}", *extra, *hook]) == sorted(plan.kernel_cmdline.split())
 
 
+def check_entries_are_corrected(correct: tuple[str, ...], entry: Path) -> None:
+    """Assert what a command makes of an entry as bookworm's kernel-install writes it, and leaves of one by trixie's."""
+    *argv, first, second = correct
+    assert [Path(name).name for name in (first, second)] == ["boardwright-6.12.1.conf", "boardwright-6.12.2.conf"]
+    options = "options    root=PARTUUID=1 linux /boot/efi/\n"
+    for found in ("linux      /boot/efi/boardwright/1/linux\ninitrd     /boot/efi/boardwright/1/i\n", ""):
+        entry.write_text(options + (found or entry.read_text().removeprefix(options)))
+        run([*argv, entry])
+        assert entry.read_text() == f"{options}linux      /boardwright/1/linux\ninitrd     /boardwright/1/i\n"
+
+
 @pytest.mark.parametrize("board", ["qemu-amd64", "qemu-arm64"])
 def test_efi(tmp_path: Path, plan_real: PlanReal, board: str) -> None:
     plan = plan_real(board)
-    install, *kernels = prepare_boot(plan, _tree(tmp_path, plan))
+    install, *kernels, correct = prepare_boot(plan, _tree(tmp_path, plan))
     assert (tmp_path / "etc/kernel/cmdline").read_text() == plan.kernel_cmdline + "\n"
     assert (tmp_path / "etc/kernel/install.conf").read_text() == "layout=bls\n"
     assert (tmp_path / "etc/kernel/entry-token").read_text() == "boardwright\n"
     assert (tmp_path / "boot/efi/loader/loader.conf").is_file()
-    assert install.argv[:2] == ("bootctl", "install")
-    assert "--random-seed=no" in install.argv
+    assert install.argv == ("bootctl", "install", "--no-variables")
+    check_entries_are_corrected(correct.argv, tmp_path / "entry")
     assert [command.argv[1:] for command in kernels] == [
         ("add", "6.12.1", "/boot/vmlinuz-6.12.1", "/boot/initrd.img-6.12.1"),
         ("add", "6.12.2", "/boot/vmlinuz-6.12.2", "/boot/initrd.img-6.12.2"),

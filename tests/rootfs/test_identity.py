@@ -165,7 +165,10 @@ def test_commands(plan: Plan, tree: Path) -> None:
         "zoe": User(groups=["sudo", "sailors", "crew"], gecos="Zoë", shell="/bin/sh"),
         "adam": User(groups=["crew"]),
     }
-    units = {"b.service": "enabled", "a.service": "enabled", "c.timer": "masked", "d.service": "disabled"}
+    units = {"b.service": "enabled", "a@x.service": "enabled", "c.timer": "masked", "d.service": "disabled"}
+    for place in ("etc/systemd/system/b.service", "usr/lib/systemd/system/a@.service", "etc/init.d/d"):
+        (tree / place).parent.mkdir(parents=True, exist_ok=True)
+        (tree / place).touch()
     assert _commands(_change(plan, users=users, units=units), tree) == [
         ("dpkg-divert", "--local", "--no-rename", "--add", "/etc/os-release"),
         ("locale-gen",),
@@ -176,10 +179,17 @@ def test_commands(plan: Plan, tree: Path) -> None:
             *("--groups=sudo,sailors,crew", "zoe"),
         ),
         ("useradd", "--create-home", "--user-group", "--shell=/bin/bash", "--comment=", "--groups=crew", "adam"),
-        ("systemctl", "enable", "a.service", "b.service"),
+        ("systemctl", "enable", "a@x.service", "b.service"),
         ("systemctl", "disable", "d.service"),
         ("systemctl", "mask", "c.timer"),
     ]
+
+
+def test_a_unit_that_nothing_brings_is_named_with_what_to_do(plan: Plan, tree: Path) -> None:
+    units = {"gone.service": "enabled", "lost@x.timer": "disabled", "c.timer": "masked"}
+    with pytest.raises(RecipeError, match=r"brings gone\.service, lost@x\.timer") as caught:
+        _commands(_change(plan, units=units), tree)
+    assert "units: {gone.service: null}" in caught.value.hint
 
 
 def test_nothing_to_do(plan: Plan, tree: Path) -> None:
@@ -188,5 +198,8 @@ def test_nothing_to_do(plan: Plan, tree: Path) -> None:
 
 
 def test_no_command_sets_a_password_or_a_key(plan: Plan, tree: Path) -> None:
+    (tree / "usr/lib/systemd/system").mkdir(parents=True)
+    for unit in plan.recipe.units:
+        (tree / "usr/lib/systemd/system" / unit).touch()
     text = json.dumps(_commands(plan, tree))
     assert not [word for word in ("passwd", "--password", "ssh", "chpasswd") if word in text.replace("ssh.service", "")]

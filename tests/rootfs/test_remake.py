@@ -101,7 +101,7 @@ def test_the_same_plan_gives_the_same_trees(remake: Remake) -> None:
         ("timezone: Europe/Nowhere", "", RecipeError, "timezone Europe/Nowhere is not one"),
         ("", "echo before\nfalse\necho after\n", ToolError, "customise.sh"),
         ("boot: {method: raspi}", "", RecipeError, "z50-raspi-firmware, which the image lacks"),
-        ("units: {nosuch.service: enabled}", "", ToolError, "nosuch.service"),
+        ("units: {nosuch.service: enabled}", "", RecipeError, "nosuch.service"),
     ],
 )
 def test_the_last_rootfs_stays_when_the_next_fails(
