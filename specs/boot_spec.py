@@ -67,7 +67,7 @@ def test_the_device_trees_are_those_of_the_kernel(image: Subject) -> None:
     assert [each.path for each in trees if each.read() != image.file(delivered[each.path]).content] == []
 
 
-@pytest.mark.needs("raspi", "gpio")
+@pytest.mark.needs("raspi", "gpio", "since-trixie")
 def test_there_are_overlays(image: Subject) -> None:
     assert image.tree.glob("/boot/firmware/overlays/*.dtbo")
 

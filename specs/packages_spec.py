@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 
 from builder.plan.model import Plan
-from builder.verify.rights import HELD
+from builder.rootfs.model import HELD
 from builder.verify.subject import Subject
 from builder.verify.tables import NamedArchive
 

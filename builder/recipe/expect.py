@@ -33,9 +33,9 @@ class Expect(Frozen):
     shells: dict[UserName, Why] = {}
     """Users that are not of the recipe and may log in."""
     held: dict[PackageName, Why] = {}
-    """Packages that upgrades leave alone (apt-mark hold)."""
+    """Packages that upgrades leave alone. customise.sh may hold packages without a line; a line gives the reason."""
     swap: dict[FstabSource, Why] = {}
-    """What fstab swaps to."""
+    """What fstab swaps to. customise.sh may add to fstab without a line; a line gives the reason."""
     mounts: dict[SystemPath, Why] = {}
     """Mount points of fstab besides those of the partitions."""
     traces: dict[SystemPath, Why] = {}

@@ -46,7 +46,7 @@ EMPTIED = (
 WRITTEN: Mapping[str, str] = {
     "etc/hostname": "`hostname` of board.yaml",
     "etc/hosts": "etc/cloud/templates/hosts.debian.tmpl, which cloud-init makes it from at each boot",
-    "etc/fstab": "`table` of board.yaml, or customise.sh with `expect.mounts` or `expect.swap`",
+    "etc/fstab": "`table` of board.yaml, or customise.sh",
     "etc/resolv.conf": "etc/systemd/resolved.conf.d/NAME.conf",
     "etc/localtime": "`timezone` of board.yaml",
     "etc/timezone": "`timezone` of board.yaml",

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from builder.errors import RecipeError
-from builder.rootfs.model import CAPABILITY, DELIVERED
+from builder.rootfs.model import CAPABILITY, DELIVERED, HELD
+from builder.run import run
 from builder.tree import resolve_inside, write_text
 
 SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
@@ -27,14 +29,14 @@ def find_delivered(tree: Path) -> dict[str, Any]:
 
     Owners are names of the tree's own users and groups, where it has one.
     """
-    users, groups = _read_names(tree / "etc/passwd"), _read_names(tree / "etc/group")
+    users, groups = _read_names(tree, "/etc/passwd"), _read_names(tree, "/etc/group")
     found: dict[str, Any] = {kind: {} for kind in ("setid", "capabilities", "writable", "links", "special")}
     for path, place in _walk(tree):
         state = os.lstat(path)
         owner = f"{users.get(state.st_uid, state.st_uid)}:{groups.get(state.st_gid, state.st_gid)}"
         for kind, what in _measure(tree, path, place, state, owner):
             found[kind][place] = what
-    found["shells"] = _read_shells(tree / "etc/passwd")
+    found["shells"] = _read_shells(tree)
     return {kind: dict(sorted(rows.items())) for kind, rows in found.items()}
 
 
@@ -65,6 +67,37 @@ def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: st
         yield "capabilities", value
 
 
+def add_packages(delivered: dict[str, Any], tree: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Return what was delivered together with the files of packages that a script of the board has installed."""
+    paths = {path for name in names for path in _read_listed(tree, name)}
+    found = find_delivered(tree)
+    return {
+        kind: {**rows, **{path: what for path, what in found[kind].items() if path in paths}}
+        for kind, rows in delivered.items()
+    }
+
+
+def _read_listed(tree: Path, package: str) -> Iterator[str]:
+    """Yield the paths of a package's files, merged into /usr; of one for several architectures too (libc6:amd64)."""
+    for listing in resolve_inside(tree, "/var/lib/dpkg/info").glob(f"{package}*.list"):
+        if listing.name.removesuffix(".list").split(":")[0] == package:
+            for line in listing.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+                yield re.sub(r"^/(bin|sbin|lib\w*)/", r"/usr/\1/", line)
+
+
+def find_configured(tree: Path) -> dict[str, Any]:
+    """Return what packages and scripts of a board say of the whole system: packages that are held, what fstab swaps to
+    and mounts. None of it gives anybody a right, so that a line of `expect` is for its reason alone."""
+    query = ["dpkg-query", f"--admindir={tree / 'var/lib/dpkg'}", "--show", "--showformat=${Package}\\t${Status}\\n"]
+    packages = [row.split("\t") for row in run(query).stdout.splitlines()]
+    rows = [row for row in map(str.split, _read_lines(tree, "/etc/fstab")) if len(row) > 2 and row[0][0] != "#"]
+    return {
+        "held": {name: what for name, what in packages if what == HELD},
+        "swap": {row[0]: "swap" for row in rows if row[2] == "swap"},
+        "mounts": {row[1]: row[2] for row in rows if row[2] != "swap"},
+    }
+
+
 def write_delivered(tree: Path, delivered: dict[str, Any]) -> None:
     """Write it into the image."""
     write_text(tree, DELIVERED, json.dumps({"format": 1, **delivered}, indent=1, ensure_ascii=True) + "\n")
@@ -84,11 +117,17 @@ def _read_capability(path: str) -> str:
         return ""
 
 
-def _read_names(table: Path) -> dict[int, str]:
-    rows = [line.split(":") for line in table.read_text(encoding="utf-8").splitlines()]
+def _read_names(tree: Path, table: str) -> dict[int, str]:
+    rows = [line.split(":") for line in _read_lines(tree, table)]
     return {int(row[2]): row[0] for row in reversed(rows) if len(row) > 3 and row[2].isdigit()}
 
 
-def _read_shells(table: Path) -> dict[str, str]:
-    rows = [line.split(":") for line in table.read_text(encoding="utf-8").splitlines()]
+def _read_shells(tree: Path) -> dict[str, str]:
+    rows = [line.split(":") for line in _read_lines(tree, "/etc/passwd")]
     return {row[0]: row[6] for row in rows if len(row) == 7 and row[2].isdigit()}
+
+
+def _read_lines(tree: Path, place: str) -> list[str]:
+    """Return the lines of a file of the tree, none where it is missing. A script may have put anything there."""
+    path = resolve_inside(tree, place)
+    return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if path.is_file() else []

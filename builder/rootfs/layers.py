@@ -25,7 +25,7 @@ from builder.rootfs.bootstrap import (
     write_board_seed,
 )
 from builder.rootfs.clean import clamp_times, clean_layer, clean_tree
-from builder.rootfs.delivered import find_delivered, write_delivered
+from builder.rootfs.delivered import add_packages, find_configured, find_delivered, write_delivered
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
 from builder.rootfs.kept import TREE, Kept, find_kept, set_aside, tree_name, write_kept
@@ -225,14 +225,17 @@ def _make_system(site: Site, tree: Path) -> None:
     identity.write_release(plan, tree)
     identity.write_first_boot(plan, tree)
     site.run_inside(prepare_boot(plan, tree), tree, plan.epoch)
+    before = {package.name for package in read_packages(tree)}
     for directory in plan.directories:
         if (directory / CUSTOMISE).is_file():
             shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
             network = plan.recipe.customise.network
             script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}", network=network)
             site.run_inside([script], tree, plan.epoch)
+    if installed := {package.name for package in read_packages(tree)} - before:
+        delivered = add_packages(delivered, tree, installed)
     write_key_units(tree)
-    write_delivered(tree, delivered)
+    write_delivered(tree, {**delivered, **find_configured(tree)})
 
 
 def _let_names_resolve(tree: Path) -> None:

@@ -12,8 +12,8 @@ MACHINES = {
     "riscv64": (2, 243),
 }
 """Class (1: 32 bit, 2: 64 bit) and machine of each Debian architecture."""
-FREE_OF_MACHINE = 247
-"""EM_BPF: runs in any kernel."""
+FREE_OF_MACHINE = (0, 247)
+"""EM_NONE, data such as Guile's; EM_BPF, which runs in any kernel."""
 
 
 def is_elf(head: bytes) -> bool:
@@ -24,4 +24,4 @@ def is_elf(head: bytes) -> bool:
 def is_foreign(head: bytes, architecture: str) -> bool:
     """Say whether a file that starts so is an ELF of another architecture than Debian's of that name."""
     machine = int.from_bytes(head[18:20], "little" if head[5:6] == b"\x01" else "big")
-    return is_elf(head) and machine != FREE_OF_MACHINE and (head[4], machine) != MACHINES[architecture]
+    return is_elf(head) and machine not in FREE_OF_MACHINE and (head[4], machine) != MACHINES[architecture]

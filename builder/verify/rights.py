@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from builder.plan.model import Plan
 from builder.recipe.expect import Expected
-from builder.rootfs.model import CAPABILITY, DELIVERED
+from builder.rootfs.model import CAPABILITY, DELIVERED, HELD, RESOLVER
 from builder.verify.accounts import User
 from builder.verify.boot import Mount
 from builder.verify.debian import INFO, Package
@@ -27,7 +27,6 @@ NO_LOGIN = frozenset(
     {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync", "/usr/bin/sync"}
 )
 """Shells that let nobody in; `sync` is that of a user of Debian's."""
-HELD = "hold ok installed"
 SPECIAL = ("device", "pipe", "socket")
 ALWAYS_WRITABLE = ("/tmp", "/var/tmp")  # noqa: S108 - of the image
 
@@ -89,18 +88,25 @@ class Rights:
         dpkg-statoverride says."""
         wanted = {**self.delivered.get("setid", {}), **_overridden(self._image)}
         changed = {path: self.owned(path) for path, what in wanted.items() if self.owned(path) != what}
+        # Of a package that a script of the board has removed.
+        changed = {path: what for path, what in changed.items() if what != "missing" or self._find_package(path)}
         if changed:
             how = "dpkg-statoverride --update --add USER GROUP MODE PATH changes them for good"
             rows = [
-                f"{_show(path)} is {what}; its package {self._find_package(path)} brings {wanted[path]}"
+                f"{_show(path)} is {what}; {self._find_bringer(path)} brings {wanted[path]}"
                 for path, what in changed.items()
             ]
             raise AssertionError("\n".join([*sorted(rows), how]))
 
     def find_traces(self, pattern: str) -> list[str]:
-        """Return what fits a pattern of paths and is not asked for, itself or a directory that it is in."""
+        """Return what fits a pattern of paths and is not asked for, itself or a directory that it is in. Of a mount
+        point it is what lies in its filesystem."""
         asked = [each.name.rstrip("/") for each in self._image.plan.expected if each.kind == "traces"]
-        found = (each.path for each in self._image.tree.glob(pattern))
+        asked += [f"{slot.mount}/lost+found" for slot in self._image.plan.disk.slots]
+        mounts = {slot.mount for slot in self._image.plan.disk.slots}
+        found = [each.path for each in self._image.tree.glob(pattern)]
+        found += [each.path for path in found if path in mounts for each in self._image.tree.glob(f"{path}/*")]
+        found = [path for path in found if path not in mounts]
         return [path for path in found if not any(f"{path}/".startswith(f"{name}/") for name in asked)]
 
     def find_unasked(self, kind: str) -> list[str]:
@@ -128,6 +134,10 @@ class Rights:
             for path in listing.read().decode(errors="surrogateescape").splitlines():
                 found[re.sub(r"^/(bin|sbin|lib\w*)/", r"/usr/\1/", path)] = name
         return found
+
+    def _find_bringer(self, path: str) -> str:
+        package = self._find_package(path)
+        return f"its package {package}" if package else "a package or dpkg-statoverride"
 
     def _find_package(self, path: str) -> str:
         return self.owners.get(path, "")
@@ -191,9 +201,10 @@ def _find_programs(image: System) -> dict[str, str]:
 
 
 def _overridden(image: System) -> dict[str, str]:
-    """What dpkg-statoverride says of set-id files: USER GROUP MODE PATH a line."""
+    """What dpkg-statoverride says of set-id files: USER GROUP MODE PATH a line. Directories have lines of it too."""
     rows = [line.split(" ", 3) for line in image.tree.file("/var/lib/dpkg/statoverride").lines]
-    return {row[3]: f"{int(row[2], 8):04o} {row[0]}:{row[1]}" for row in rows if len(row) == 4}
+    modes = {row[3]: (int(row[2], 8), row) for row in rows if len(row) == 4}
+    return {path: f"{mode:04o} {row[0]}:{row[1]}" for path, (mode, row) in modes.items() if mode & 0o6000}
 
 
 @dataclass(frozen=True)
@@ -208,7 +219,7 @@ KINDS: Mapping[str, Kind] = {
     "setid": Kind(_find_setid, _overridden),
     "capabilities": Kind(_find_capabilities),
     "writable": Kind(_find_writable, lambda _: dict.fromkeys(ALWAYS_WRITABLE, "1777")),
-    "links": Kind(_find_links),
+    "links": Kind(_find_links, lambda _: {"/etc/resolv.conf": RESOLVER}),
     "special": Kind(_find_special),
     "shells": Kind(_find_shells, lambda image: {name: user.shell for name, user in image.plan.recipe.users.items()}),
     "held": Kind(_find_held),

@@ -196,7 +196,7 @@ class Subject(Kernels):
 
     @cached_property
     def foreign_programs(self) -> list[str]:
-        """ELF files of another architecture, in the tree and in the initrds."""
+        """ELF files of another architecture, in the tree and in the initrds, but those that packages bring."""
         architecture = self.plan.recipe.architecture.value
         files = [entry for entry in self.tree.of_kind("file") if entry.size_bytes >= HEAD_BYTES]
         found = [
@@ -204,12 +204,16 @@ class Subject(Kernels):
             for entry in files
             if not entry.path.startswith(FOR_OTHER_PROCESSORS) and is_foreign(entry.read(HEAD_BYTES), architecture)
         ]
-        return found + [
+        return [path for path in found if not self._is_delivered(path)] + [
             f"{name}: {member.path}"
             for name, initrd in self.initrds.items()
             for member in initrd.values()
             if is_foreign(member.content[:HEAD_BYTES], architecture)
         ]
+
+    def _is_delivered(self, path: str) -> bool:
+        """Say whether a file is of a package, and as that brings it."""
+        return path in self.rights.owners and not any(text.startswith(f"{path} ") for text in self.changed_files)
 
     @cached_property
     def unlisted_programs(self) -> list[str]:

@@ -243,7 +243,7 @@ def test_names_that_are_nearly_right_are_told(tmp_path: Path) -> None:
     [
         ("etc/hostname", "`hostname` of board.yaml"),
         ("etc/hosts", "etc/cloud/templates/hosts.debian.tmpl"),
-        ("etc/fstab", "`expect.mounts`"),
+        ("etc/fstab", "customise.sh"),
         ("etc/apt/sources.list.d/mine.sources", "`archives` of board.yaml"),
         ("etc/ssh/ssh_host_ed25519_key", "it is emptied at the end of each build"),
         ("var/log/x.log", "it is emptied"),

@@ -177,7 +177,7 @@ def test_a_network_config_has_its_outer_key_or_not(tmp_path: Path, top: str) -> 
 
 @pytest.mark.parametrize(
     ("machine", "architecture", "foreign"),
-    [(62, "amd64", False), (62, "arm64", True), (183, "arm64", False), (247, "arm64", False)],
+    [(62, "amd64", False), (62, "arm64", True), (183, "arm64", False), (247, "arm64", False), (0, "arm64", False)],
 )
 def test_a_program_is_of_its_processor(machine: int, architecture: str, *, foreign: bool) -> None:
     head = b"\x7fELF\x02\x01\x01" + bytes(11) + machine.to_bytes(2, "little")

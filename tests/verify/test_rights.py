@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ import pytest
 
 from builder.plan.model import Plan
 from builder.recipe.expect import Expect, Expected
-from builder.rootfs.delivered import find_delivered, write_delivered
+from builder.rootfs.delivered import add_packages, find_configured, find_delivered, write_delivered
 from builder.rootfs.model import CAPABILITY, DELIVERED
 from builder.verify.accounts import read_users
 from builder.verify.boot import read_fstab
@@ -47,13 +47,15 @@ FILES = {
 }
 
 
+STATUS = "Package: {}\nStatus: {}\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n\n"
+
+
 class Image:
     """A small image: a tree, and what the recipe asks for."""
 
-    def __init__(self, tree: Tree, *expected: Expected) -> None:
+    def __init__(self, tree: Tree, *expected: Expected, slots: Sequence[SimpleNamespace]) -> None:
         self.tree = tree
         users = {"pi": SimpleNamespace(shell="/bin/zsh")}
-        slots = (SimpleNamespace(mount="/", filesystem="ext4"),)
         recipe, disk = SimpleNamespace(users=users), SimpleNamespace(slots=slots)
         self.plan = cast("Plan", SimpleNamespace(recipe=recipe, disk=disk, expected=expected))
         self.packages = read_packages(tree.file("/var/lib/dpkg/status").content_string)
@@ -75,11 +77,20 @@ def put(path: str, **fields: object) -> Change:
     return change
 
 
-def make_image(work: Path, change: Change, *expected: Expected, files: dict[str, str] | None = None) -> Rights:
+ROOT_SLOT = SimpleNamespace(mount="/", filesystem="ext4")
+
+
+def make_image(
+    work: Path,
+    change: Change,
+    *expected: Expected,
+    files: dict[str, str] | None = None,
+    slots: Sequence[SimpleNamespace] = (ROOT_SLOT,),
+) -> Rights:
     entries = dict(make_tree(work, {**FILES, **(files or {})}).entries)
     put("/usr/bin/passwd", mode=0o4755)(entries)
     change(entries)
-    return Rights(Image(Tree(entries.values()), *expected))
+    return Rights(Image(Tree(entries.values()), *expected, slots=slots))
 
 
 ADDED: dict[str, tuple[str, Change, dict[str, str]]] = {
@@ -154,11 +165,26 @@ def test_a_right_that_was_taken_away_is_told(tmp_path: Path) -> None:
         make_image(tmp_path, lambda entries: entries.pop("/usr/bin/passwd")).check_kept()
 
 
+def test_a_right_that_went_with_its_package_is_not_missed(tmp_path: Path) -> None:
+    def purge(entries: dict[str, Entry]) -> None:
+        del entries["/usr/bin/passwd"], entries["/var/lib/dpkg/info/passwd.list"]
+
+    make_image(tmp_path, purge).check_kept()
+
+
 def test_dpkg_statoverride_is_obeyed(tmp_path: Path) -> None:
-    files = {"/var/lib/dpkg/statoverride": "root shadow 2755 /usr/bin/passwd\n"}
+    files = {"/var/lib/dpkg/statoverride": "root shadow 2755 /usr/bin/passwd\n_chrony _chrony 750 /var/log/chrony\n"}
     image = make_image(tmp_path, put("/usr/bin/passwd", mode=0o2755, gid=42), files=files)
     image.check_asked("setid")
     image.check_kept()
+
+
+def test_what_dpkg_statoverride_says_is_there(tmp_path: Path) -> None:
+    files = {"/var/lib/dpkg/statoverride": "root shadow 2755 /usr/bin/tool\n"}
+    with pytest.raises(
+        AssertionError, match="/usr/bin/tool is 0644 root:root; a package or dpkg-statoverride brings 2755"
+    ):
+        make_image(tmp_path, put("/other"), files=files).check_kept()
 
 
 def test_every_path_is_told_and_none_writes_to_a_terminal(tmp_path: Path) -> None:
@@ -179,6 +205,16 @@ def test_traces_are_allowed_with_what_is_below(tmp_path: Path) -> None:
     assert image.has(allow("traces", "/var/lib/docker/x"))
     other = make_image(tmp_path, put("/other"), allow("traces", "/var/lib/dock"), files=files)
     assert other.find_traces("/var/lib/docker/*") == ["/var/lib/docker/x"]
+
+
+def test_a_filesystem_of_its_own_is_no_trace_and_what_is_in_it_is(tmp_path: Path) -> None:
+    slots = (SimpleNamespace(mount="/", filesystem="ext4"), SimpleNamespace(mount="/var/lib/docker", filesystem="ext4"))
+    image = make_image(tmp_path, put("/other"), files={"/var/lib/docker/lost+found/x": ""}, slots=slots)
+    assert image.find_traces("/var/lib/docker") == []
+    image = make_image(tmp_path, put("/other"), files={"/var/lib/docker/x": ""}, slots=slots)
+    assert image.find_traces("/var/lib/docker") == ["/var/lib/docker/x"]
+    image = make_image(tmp_path, put("/other"), files={"/var/lib/docker/x": ""})
+    assert image.find_traces("/var/lib/docker") == ["/var/lib/docker"]
 
 
 def test_an_image_without_the_list_says_so(tmp_path: Path) -> None:
@@ -217,3 +253,48 @@ def test_a_tree_of_packages_is_measured(tmp_path: Path) -> None:
     }
     write_delivered(tmp_path, found)
     assert json.loads((tmp_path / DELIVERED.lstrip("/")).read_text()) == {"format": 1, **found}
+
+
+def test_what_a_script_of_the_board_holds_swaps_to_and_mounts_is_delivered(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "var/lib/dpkg").mkdir(parents=True)
+    rows = (
+        "# source mount",
+        "PARTUUID=1 / ext4 defaults 0 1",
+        "tmpfs /srv/h\udcfc tmpfs size=1M",
+        "/swap none swap sw 0 0",
+    )
+    (tmp_path / "etc/fstab").write_text("\n".join(rows), errors="surrogateescape")
+    status = [("less", "hold ok installed"), ("vim", "install ok installed")]
+    (tmp_path / "var/lib/dpkg/status").write_text("".join(STATUS.format(*row) for row in status))
+    found = find_configured(tmp_path)
+    assert found == {
+        "held": {"less": "hold ok installed"},
+        "swap": {"/swap": "swap"},
+        "mounts": {"/": "ext4", "/srv/h\udcfc": "tmpfs"},
+    }
+    write_delivered(tmp_path, found)
+    assert json.loads((tmp_path / DELIVERED.lstrip("/")).read_text()) == {"format": 1, **found}
+
+
+@pytest.mark.machine
+def test_packages_that_a_script_of_the_board_installs_are_packages(tmp_path: Path) -> None:
+    for directory in ("etc", "usr/bin", "var/lib/dpkg/info"):
+        (tmp_path / directory).mkdir(parents=True)
+    for name in ("crontab", "crontab2", "own"):
+        (tmp_path / "usr/bin" / name).touch()
+        (tmp_path / "usr/bin" / name).chmod(0o2755)
+    (tmp_path / "var/lib/dpkg/info/cron:amd64.list").write_text("/.\n/bin/crontab\n")
+    (tmp_path / "var/lib/dpkg/info/cron-daemon.list").write_text("/usr/bin/crontab2\n")
+    before = {"setid": {"/usr/bin/su": "4755 root:root"}, "shells": {}}
+    after = add_packages(before, tmp_path, ["cron"])
+    assert after == {"setid": {"/usr/bin/su": "4755 root:root", "/usr/bin/crontab": "2755 0:0"}, "shells": {}}
+
+
+def test_a_script_of_the_board_may_leave_fstab_out_or_make_a_link_of_it(tmp_path: Path) -> None:
+    (tmp_path / "var/lib/dpkg").mkdir(parents=True)
+    (tmp_path / "var/lib/dpkg/status").touch()
+    assert find_configured(tmp_path) == {"held": {}, "swap": {}, "mounts": {}}
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/fstab").symlink_to("/proc/self/mounts")  # Of the tree, which has none; not of this machine.
+    assert find_configured(tmp_path)["mounts"] == {}
