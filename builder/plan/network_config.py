@@ -7,7 +7,7 @@ does not know (https://netplan.readthedocs.io/en/stable/netplan-yaml).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from builder.plan.cloud_config import Fault, find_faults, load_schema
@@ -18,6 +18,21 @@ DEVICES = (
     *("virtual-ethernets", "nm-devices"),
 )
 OTHERS = ("version", "renderer", "openvswitch")
+_ANY = """
+    accept-ra activation-mode addresses critical ignore-carrier dhcp4 dhcp6 dhcp-identifier dhcp4-overrides
+    dhcp6-overrides ra-overrides gateway4 gateway6 ipv6-address-generation ipv6-address-token ipv6-mtu ipv6-privacy
+    link-local macaddress mtu nameservers optional optional-addresses renderer routes routing-policy hairpin
+    port-mac-learning neigh-suppress networkmanager openvswitch match set-name wakeonlan wakeonwlan emit-lldp
+    receive-checksum-offload transmit-checksum-offload tcp-segmentation-offload tcp6-segmentation-offload
+    generic-segmentation-offload generic-receive-offload large-receive-offload auth
+"""
+_ETHERNET = "link virtual-function-count embedded-switch-mode delay-virtual-functions-rebind infiniband-mode"
+KEYS: Mapping[str, frozenset[str]] = {
+    "ethernets": frozenset((_ANY + _ETHERNET).split()),
+    "wifis": frozenset((_ANY + "access-points regulatory-domain").split()),
+}
+"""Keys of devices that boards have (src/parse.c of netplan 1.2)."""
+ACCESS_POINT = frozenset(["band", "bssid", "hidden", "channel", "mode", "password", "auth", "networkmanager"])
 PASSWORD = range(8, 64)
 """Characters of a WPA passphrase; 64 are a key in hex digits."""
 
@@ -48,8 +63,28 @@ def _find_netplan_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         for name, device in devices.items():
             if not isinstance(device, Mapping):
                 yield Fault((kind, name), "found no mapping; allowed: settings, for example dhcp4: true", is_grave=True)
-            elif kind == "wifis":
-                yield from (Fault((kind, name, *each.path), each.text, each.is_grave) for each in _check_wifi(device))
+            elif kind in KEYS:
+                found = [*_check_device(device, KEYS[kind]), *(_check_wifi(device) if kind == "wifis" else ())]
+                yield from (Fault((kind, name, *each.path), each.text, each.is_grave) for each in found)
+
+
+def _check_device(device: Mapping[str, Any], known: Collection[str]) -> Iterator[Fault]:
+    yield from _check_keys(device, known)
+    addresses = device.get("addresses", [])
+    if not isinstance(addresses, list):
+        yield Fault(("addresses",), "found no list; allowed: addresses, for example [192.168.1.20/24]", is_grave=True)
+        return
+    for index, address in enumerate(addresses):
+        if isinstance(address, str) and "/" not in address:
+            words = "found no length of the prefix; allowed: for example 192.168.1.20/24"
+            yield Fault(("addresses", index), words, is_grave=True)
+
+
+def _check_keys(content: Mapping[str, Any], known: Collection[str]) -> Iterator[Fault]:
+    for key in content:
+        if key not in known:
+            words = f"found a key that netplan does not know{suggest(str(key), known)}"
+            yield Fault((str(key),), words, is_grave=True)
 
 
 def _check_wifi(device: Mapping[str, Any]) -> Iterator[Fault]:
@@ -62,7 +97,10 @@ def _check_wifi(device: Mapping[str, Any]) -> Iterator[Fault]:
             words = "found no mapping; allowed: password: TEXT, or {} of an open network"
             yield Fault(("access-points", name), words, is_grave=True)
             continue
+        for each in _check_keys(point or {}, ACCESS_POINT):
+            yield Fault(("access-points", name, *each.path), each.text, each.is_grave)
         password = str((point or {}).get("password", "8 or more"))
         if len(password) not in PASSWORD and len(password) != 64:
-            words = f"found {len(password)} characters; allowed: 8 to 63, or 64 hex digits"
+            allowed = "8 to 63, or 64 hex digits; leave it out for an open network"
+            words = f"found {len(password)} characters; allowed: {allowed}"
             yield Fault(("access-points", name, "password"), words, is_grave=True)

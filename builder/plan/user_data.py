@@ -31,18 +31,18 @@ def check_user_data(file: Path) -> tuple[str, ...]:
 
     Raises RecipeError, with positions, for what cloud-init does not take, or a module of it cannot use.
     """
-    return _check(file, _find_user_data_problems)
+    return _check(file, _find_user_data_problems, hint="https://docs.cloud-init.io/en/latest/reference/modules.html")
 
 
 def check_network_config(file: Path) -> tuple[str, ...]:
     """The same of a network-config, by cloud-init's schemas and netplan's names of devices."""
-    return _check(file, _find_network_problems)
+    return _check(file, _find_network_problems, hint="https://netplan.readthedocs.io/en/stable/netplan-yaml/")
 
 
 Find = Callable[[str, Path], tuple[list[Problem], list[Fault], Node | None]]
 
 
-def _check(file: Path, find: Find) -> tuple[str, ...]:
+def _check(file: Path, find: Find, *, hint: str) -> tuple[str, ...]:
     problems: list[Problem] = []
     text = read_text(file, problems)
     faults: list[Fault] = []
@@ -51,7 +51,7 @@ def _check(file: Path, find: Find) -> tuple[str, ...]:
         found, faults, root = find(text, file)
         problems.extend(found)
     problems.extend(Problem(_find_position(root, fault.path, file), fault.text) for fault in faults if fault.is_grave)
-    check_no_problems(problems)
+    check_no_problems(problems, hint=f"what is allowed: {hint}")
     warnings = (Problem(_find_position(root, fault.path, Path(file.name)), fault.text) for fault in faults)
     return tuple(f"{each}; it will be ignored" for each in warnings)
 

@@ -68,11 +68,14 @@ _TYPES = {
 """pydantic's names of type errors."""
 
 
-def check_no_problems(problems: Iterable[Problem]) -> None:
+SCHEMA_HINT = "`boardwright schema` prints what a board file may say"
+
+
+def check_no_problems(problems: Iterable[Problem], *, hint: str = SCHEMA_HINT) -> None:
     """Raise one RecipeError that says all of them, in the order of the files' lines."""
     lines = [str(problem) for problem in sorted(set(problems), key=lambda problem: (problem.at, problem.text))]
     if lines:
-        raise RecipeError("\n".join(lines), hint="`boardwright schema` prints what a board file may say")
+        raise RecipeError("\n".join(lines), hint=hint)
 
 
 def explain(error: ValidationError, tree: Map) -> list[Problem]:

@@ -55,6 +55,10 @@ def load_tree(file: Path, problems: list[Problem]) -> Map | None:
 
 def read_text(file: Path, problems: list[Problem]) -> str | None:
     """Return what a file says in UTF-8; otherwise say why not and where."""
+    if file.is_fifo():
+        words = "found a pipe, which can be read only once; save it to a file first"
+        problems.append(Problem(Position(file, 1, 1), words))
+        return None
     try:
         data = file.read_bytes()
     except OSError as error:

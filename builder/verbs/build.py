@@ -98,7 +98,7 @@ def build(
             shared=load_location(cache, cache_mode.value),
         )
         moment = load_moment(boards, version, epoch)
-        order = Order(boards, *moment, user_data and user_data.resolve(), choices, engine.value)
+        order = Order(boards, *moment, user_data and user_data.absolute(), choices, engine.value)
         _build(names, order, jobs=jobs, json=json, verbose=verbose)
 
 

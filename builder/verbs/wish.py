@@ -17,7 +17,7 @@ def make_wish(
     return Wish(
         boards=boards.resolve(),
         board=board,
-        user_data=user_data.resolve() if user_data else None,
+        user_data=user_data.absolute() if user_data else None,
         levels=levels[: levels.index(level.value) + 1],
         only=only,
         reports=report.resolve() if report else None,

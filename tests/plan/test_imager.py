@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What Raspberry Pi Imager writes is taken: at most a key that cloud-init does not know is warned of."""
+"""What Raspberry Pi Imager writes is taken: at most a key that cloud-init does not know is warned of.
+
+What it writes for an open network is refused, as netplan 1.1 refuses it: "ASCII passphrase must be between 8 and 63
+characters".
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from builder.errors import RecipeError
 from builder.plan.user_data import check_network_config, check_user_data
 
 CHOICES: list[dict[str, Any]] = YAML(typ="safe").load(Path(__file__).with_name("imager.yaml"))
@@ -25,4 +30,9 @@ def test_a_choice_is_taken(choice: dict[str, Any], tmp_path: Path) -> None:
     network.write_text(choice.get("network-config", "network: {version: 2}\n"), encoding="utf-8")
     warnings = check_user_data(user_data)
     assert all("enable_ssh" in each or "does not know" in each for each in warnings)
-    assert check_network_config(network) == ()
+    if "refused" in choice:
+        with pytest.raises(RecipeError) as caught:
+            check_network_config(network)
+        assert caught.value.message == f"{tmp_path}/{choice['refused']}"
+    else:
+        assert check_network_config(network) == ()

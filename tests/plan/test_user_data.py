@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def test_missing(boards: Path, tmp_path: Path) -> None:
         _plan(boards, tmp_path / "user-data")
 
 
+def test_a_pipe(boards: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "user-data")
+    with pytest.raises(
+        RecipeError, match=r"user-data:1:1: found a pipe, which can be read only once; save it"
+    ) as caught:
+        _plan(boards, tmp_path / "user-data")
+    assert "docs.cloud-init.io" in caught.value.hint
+
+
 UNKNOWN = "found a key that cloud-init does not know"
 
 
@@ -111,6 +121,20 @@ def test_what_cloud_init_ignores_is_a_warning(
             "2:33: found 6 characters; allowed: 8 to 63, or 64 hex digits",
         ),
         ("version: 1\nconfig: [{type: physical}]\n", "2:10: missing: name"),
+        (
+            "version: 2\nethernets: {e: {match: {name: 'e*'}, dhcp-4: true}}\n",
+            '2:38: found a key that netplan does not know (did you mean "dhcp4"?)',
+        ),
+        (
+            "version: 2\nwifis: {w: {access-points: {a: {psk: secret-secret}}}}\n",
+            "2:33: found a key that netplan does not know",
+        ),
+        (
+            "version: 2\nethernets: {e: {addresses: [192.168.1.20]}}\n",
+            "2:29: found no length of the prefix; allowed: for",
+        ),
+        ("version: 2\nethernets: {e: {addresses: secret}}\n", "2:17: found no list; allowed: addresses"),
+        ("version: 2\nethernets: {e: {addresses: [10.0.0.1/8, {fd00::1/64: {label: a}}], mtu: 9000}}\n", ""),
     ],
 )
 def test_a_network_config_of_a_board_is_judged(boards: Path, text: str, words: str) -> None:
