@@ -26,6 +26,8 @@ class Built:
     board: str
     artefacts: tuple[Path, ...]
     sha256: str
+    output: str = ""
+    """What the command wrote to stdout and stderr."""
 
     def file(self, suffix: str) -> Path:
         """Return the artefact whose name ends so."""
@@ -75,7 +77,7 @@ Build = Callable[..., Built]
 
 @pytest.fixture(scope="session")
 def build(place: Path, user_data: Path, builder_image: str) -> Build:
-    def call(board: str, *options: str, output: str = "dist") -> Built:
+    def call(board: str, *options: str | Path, output: str = "dist") -> Built:
         done = boardwright(
             *("build", board, "--engine", "docker", "--json", "--version", VERSION, "--epoch", EPOCH),
             *("--user-data", str(user_data), "--state", str(place / "state"), "--output", str(place / output)),
@@ -84,7 +86,9 @@ def build(place: Path, user_data: Path, builder_image: str) -> Build:
         events = [json.loads(line) for line in done.stdout.splitlines()]
         assert done.returncode == 0, [event for event in events if event["kind"] == "error"] or done.stderr
         artefacts = next(event for event in events if event["kind"] == "result")["data"]["artefacts"]
-        return Built(board, tuple(Path(row["path"]) for row in artefacts), artefacts[0]["sha256"])
+        return Built(
+            board, tuple(Path(row["path"]) for row in artefacts), artefacts[0]["sha256"], done.stdout + done.stderr
+        )
 
     return call
 

@@ -46,6 +46,13 @@ def choose_boards() -> list[str]:
     return made if IS_WHOLE else _choose(made, EXAMPLES)
 
 
+def choose_by_commit(names: Iterable[str]) -> list[str]:
+    """Return one of the names, another at each commit; all of them in the whole run."""
+    ordered = sorted(names)
+    commit = run(["git", "-C", ROOT, "rev-parse", "HEAD"]).stdout.strip()
+    return ordered if IS_WHOLE else [ordered[int(commit, 16) % len(ordered)]]
+
+
 def choose_started() -> list[str]:
     """Return those of the chosen boards that are started."""
     return list(STARTED) if IS_WHOLE else _choose(STARTED, STARTED_ALWAYS)

@@ -6,7 +6,6 @@ Each run makes one of the boards, another at each commit; the whole run makes al
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,22 +13,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from builder.run import run
-from tests.chain.conftest import EPOCH, VERSION, boardwright
-from tests.chain.selection import IS_WHOLE
+from tests.chain.conftest import Build
+from tests.chain.selection import choose_by_commit
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.boards, pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]
 
 FIELD = YAML(typ="safe").load(ROOT / "tests/breadth/field.yaml")
 PARENT = "qemu-amd64"
-
-
-def choose() -> list[str]:
-    """Return the boards of this run."""
-    names = sorted(FIELD["boards"])
-    commit = run(["git", "-C", ROOT, "rev-parse", "HEAD"]).stdout.strip()
-    return names if IS_WHOLE else [names[int(commit, 16) % len(names)]]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +31,7 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, lists in FIELD["boards"].items():
         packages = {each: [word for row in FIELD["lists"][each] for word in row] for each in lists}
         recipe = {"extends": PARENT, "title": f"Of the field: {', '.join(lists)}", "packages": packages}
+        recipe |= {"units": FIELD["units"][name]} if name in FIELD["units"] else {}
         (directory / name).mkdir()
         YAML(typ="safe").dump(recipe, directory / name / "board.yaml")
     yield directory
@@ -52,11 +44,7 @@ def test_each_list_is_on_a_board() -> None:
     assert sorted(each for lists in FIELD["boards"].values() for each in lists) == sorted(FIELD["lists"])
 
 
-@pytest.mark.parametrize("board", choose())
-def test_what_people_install_is_green(board: str, boards: Path, user_data: Path, tmp_path: Path) -> None:
-    done = boardwright(
-        *("build", board, "--boards", boards, "--engine", "docker", "--json", "--version", VERSION, "--epoch", EPOCH),
-        *("--user-data", user_data, "--state", tmp_path / "state", "--output", tmp_path / "dist", "--compress", "none"),
-    )
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0, [event["text"] for event in events if event["kind"] == "error"] or done.stderr
+@pytest.mark.parametrize("board", choose_by_commit(FIELD["boards"]))
+def test_what_people_install_is_green(board: str, boards: Path, build: Build) -> None:
+    built = build(board, "--boards", boards, "--compress", "none")
+    built.file(".img").unlink()

@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 CHAIN = "chain"
 """Images of whole boards and machines that run them."""
 MACHINE = "machine"
-"""A machine that stands for a real board."""
+"""A machine that stands for a real board, and boards that start from the same layers."""
 BOARDS = "boards"
 ROOTFS = "rootfs"
 ENGINE = "engine"
@@ -28,6 +28,9 @@ GROUPS = {
     "tests/chain/test_boot.py::test_a_booted_image_is_what_its_recipe_promises[rpi]": "rpi",
     "tests/chain/test_boot.py::test_an_emulated_raspberry_pi": "rpi",
     "tests/chain/test_running.py": MACHINE,
+    "tests/chain/test_first_boot.py": MACHINE,
+    "tests/chain/test_breadth.py": MACHINE,
+    "tests/chain/test_users_boards.py": MACHINE,
     "tests/chain/": CHAIN,
     "tests/rootfs/test_layers.py": ROOTFS,
     "tests/rootfs/test_make.py": ROOTFS,
