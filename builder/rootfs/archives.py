@@ -19,7 +19,6 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 
 from builder import log
@@ -48,6 +47,7 @@ class Archives:
         """`keys` has the keyring file on this machine of each archive of the recipe."""
         self._plan = plan
         self._log_file = log_file
+        self._pins: str | None = None
         sources, architecture = render_sources(plan.recipe.archives, keys), plan.recipe.architecture.value
         asked = json.dumps({name: archive.pin for name, archive in plan.recipe.archives.items()})
         name = hashlib.sha256("\0".join((architecture, sources, asked)).encode()).hexdigest()[:16]
@@ -62,15 +62,20 @@ class Archives:
             if answer:
                 return answer
             self._update()
-            self._pins_file.write_text(self.pins, encoding="utf-8")
+            self._pins = self._render_pins()
+            self._pins_file.write_text(self._pins, encoding="utf-8")
             resolved = simulate(self._plan, self._ask, self._root / "essential")
             self._write_answer(resolved)
         return resolved
 
-    @cached_property
+    @property
     def pins(self) -> str:
-        """The archives' priorities as apt_preferences; empty where all have APT's own. Resolve comes first: they are
-        said by what the signed indexes call themselves."""
+        """The archives' priorities as apt_preferences; empty where all have APT's own. Resolve comes first."""
+        assert self._pins is not None
+        return self._pins
+
+    def _render_pins(self) -> str:
+        """Return the priorities by what the signed indexes call themselves, which APT must be able to read now."""
         archives = self._plan.recipe.archives
         if all(archive.pin is None for archive in archives.values()):
             return ""
@@ -91,6 +96,7 @@ class Archives:
                     self._download(missing, store, debs)
             # Links will do: apt replaces its indexes, it does not write into them.
             shutil.copytree(self._root / "var/lib/apt/lists", lists, copy_function=os.link)
+            lists.chmod(0o755)  # It becomes the layer's own; that of the private apt is as the umask of who builds.
         for index in lists.glob("*_Packages"):
             _shorten(index, {package.name for package in packages})
 
@@ -151,7 +157,7 @@ class Archives:
             said = json.loads(self._answer_file().read_text(encoding="utf-8"))
             base, packages = (tuple(Archived(**row) for row in said[name]) for name in ("base", "packages"))
             resolved = Resolved(base, packages, read_supply(said["supply"]))
-            releases = said["releases"]
+            releases, self._pins = said["releases"], str(said["pins"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):  # Cut short by a crash of the machine.
@@ -164,7 +170,7 @@ class Archives:
         releases = digest_releases(self._root / "var/lib/apt/lists")
         path = self._answer_file()
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"releases": releases, **asdict(resolved)}), encoding="utf-8")
+        path.write_text(json.dumps({"releases": releases, "pins": self._pins, **asdict(resolved)}), encoding="utf-8")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
