@@ -32,6 +32,9 @@ KEYS: Mapping[str, frozenset[str]] = {
     "wifis": frozenset((_ANY + "access-points regulatory-domain").split()),
 }
 """Keys of devices that boards have (src/parse.c of netplan 1.2)."""
+SWITCHES = ("dhcp4", "dhcp6", "optional", "critical", "wakeonlan", "ignore-carrier", "ipv6-privacy", "accept-ra")
+SWITCHED = ("true", "on", "yes", "y", "false", "off", "no", "n")
+"""Keys that are on or off, and netplan's words for that."""
 ACCESS_POINT = frozenset(["band", "bssid", "hidden", "channel", "mode", "password", "auth", "networkmanager"])
 PASSWORD = range(8, 64)
 """Characters of a WPA passphrase; 64 are a key in hex digits."""
@@ -70,6 +73,9 @@ def _find_netplan_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _check_device(device: Mapping[str, Any], known: Collection[str]) -> Iterator[Fault]:
     yield from _check_keys(device, known)
+    for key in SWITCHES:
+        if str(device.get(key, "on")).lower() not in SWITCHED:
+            yield Fault((key,), "found another value; allowed: true, false", is_grave=True)
     addresses = device.get("addresses", [])
     if not isinstance(addresses, list):
         yield Fault(("addresses",), "found no list; allowed: addresses, for example [192.168.1.20/24]", is_grave=True)

@@ -133,6 +133,8 @@ def test_what_cloud_init_ignores_is_a_warning(
             "version: 2\nethernets: {e: {addresses: [192.168.1.20]}}\n",
             "2:29: found no length of the prefix; allowed: for",
         ),
+        ("version: 2\nethernets: {e: {dhcp4: yes, dhcp6: Off, optional: True}}\n", ""),
+        ("version: 2\nethernets: {e: {dhcp6: secret}}\n", "2:17: found another value; allowed: true, false"),
         ("version: 2\nethernets: {e: {addresses: secret}}\n", "2:17: found no list; allowed: addresses"),
         ("version: 2\nethernets: {e: {addresses: [10.0.0.1/8, {fd00::1/64: {label: a}}], mtu: 9000}}\n", ""),
     ],
