@@ -192,7 +192,7 @@ with telling(json=False), boot.opened_seat_in_docker(image, wish, image.parent /
 
 def start(stub: str, image: Path) -> pexpect.spawn[str]:
     argv = ["-c", PROGRAM, stub, str(image)]
-    return pexpect.spawn(sys.executable, argv, timeout=25, encoding="utf-8", dimensions=(30, 200))
+    return pexpect.spawn(sys.executable, argv, timeout=120, encoding="utf-8", dimensions=(30, 200))
 
 
 @pytest.mark.engine

@@ -69,7 +69,7 @@ def test_a_machine_that_goes_off_ends_the_wait(start: Start) -> None:
 
 def test_a_timeout_says_what_was_waited_for_and_the_consoles_end(start: Start) -> None:
     machine = start('echo "still at it" >$C; exec sleep 60')
-    with pytest.raises(VerifyError, match=r"(?s)no ssh after 1 s.*still at it"):
+    with pytest.raises(VerifyError, match=r"(?s)no ssh after \d+ s.*still at it"):
         wait_for_ssh(machine, timeout_s=1)
 
 
