@@ -192,7 +192,14 @@ with telling(json=False), boot.opened_seat_in_docker(image, wish, image.parent /
 
 def start(stub: str, image: Path) -> pexpect.spawn[str]:
     argv = ["-c", PROGRAM, stub, str(image)]
-    return pexpect.spawn(sys.executable, argv, timeout=120, encoding="utf-8", dimensions=(30, 200))
+    return pexpect.spawn(
+        *(sys.executable, argv), timeout=120, encoding="utf-8", dimensions=(30, 200), preexec_fn=_mind_hangups
+    )
+
+
+def _mind_hangups() -> None:
+    """Let SIGHUP mean something again where these tests run under nohup, which programs obey."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.mark.engine
