@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from builder.plan.model import DebPlan, PackagePlan
 from builder.recipe.model import Archive, Recipe
 
@@ -17,14 +20,37 @@ def make_packages(recipe: Recipe, family: frozenset[str]) -> PackagePlan:
 
     family  names that the board's first ancestor asks for; with Docker they are the layer that boards share
     """
-    groups = [recipe.kernel.packages, *recipe.package_groups.values(), docker_packages(recipe)]
-    names = {name for group in groups for name in group}
+    names = {name for group in find_groups(recipe) for name in group.packages}
     shared = names & family.union(docker_packages(recipe)).difference(recipe.kernel.packages)
     return PackagePlan(
         names=tuple(sorted(names)),
         base=tuple(sorted(shared)),
         debs=tuple(DebPlan(str(deb.file or deb.url), deb.sha256) for deb in recipe.kernel.debs),
     )
+
+
+@dataclass(frozen=True)
+class Group:
+    """Packages that one key of a recipe asks for."""
+
+    name: str
+    """As a plan shows it."""
+    key: str
+    packages: tuple[str, ...]
+
+
+def find_groups(recipe: Recipe) -> list[Group]:
+    """Return all packages that a recipe asks for, by its keys."""
+    return [
+        Group("kernel", "kernel.packages", tuple(recipe.kernel.packages)),
+        *(Group(name, f"packages.{name}", tuple(names)) for name, names in recipe.package_groups.items()),
+        Group("docker", f"docker: source: {recipe.docker.source}", docker_packages(recipe)),
+    ]
+
+
+def name_of(asked: str) -> str:
+    """Return the name of a package that may be asked for with a version or a suite: tool=1.0, tool/trixie-backports."""
+    return re.split("[=/]", asked)[0]
 
 
 def docker_packages(recipe: Recipe) -> tuple[str, ...]:

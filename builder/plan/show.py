@@ -19,7 +19,7 @@ from rich.text import Text
 from builder.plan.identity import portable
 from builder.plan.layout import find_disk_sectors
 from builder.plan.model import BlobPlan, Plan, Slot
-from builder.plan.packages import docker_packages
+from builder.plan.packages import find_groups
 from builder.plan.user_data import digest_user_data
 from builder.units import SECTOR, render_size
 
@@ -164,13 +164,11 @@ def _written(blob: BlobPlan) -> str:
 
 
 def _packages(plan: Plan) -> Table:
-    recipe = plan.recipe
     debs = plan.packages.debs
     files = f" and {len(debs)} as files" if debs else ""
     table = _table(f"Packages asked: {len(plan.packages.names)}{files}", "group", "packages")
-    groups = {"kernel": recipe.kernel.packages, **recipe.package_groups, "docker": list(docker_packages(recipe))}
-    for group, names in groups.items():
-        table.add_row(group, escape(" ".join(names)))
+    for group in find_groups(plan.recipe):
+        table.add_row(group.name, escape(" ".join(group.packages)))
     for deb in debs:
         table.add_row("file", escape(str(portable(deb.location, plan.directories))))
     return table

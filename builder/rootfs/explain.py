@@ -11,7 +11,7 @@ from pathlib import Path
 
 from builder.errors import BoardwrightError, DownloadError, RecipeError, TrustError
 from builder.plan.model import Plan
-from builder.plan.packages import docker_packages
+from builder.plan.packages import find_groups, name_of
 from builder.rootfs.apt_auth import VARIABLE
 from builder.run import Result, failure
 
@@ -65,17 +65,8 @@ def _find_unknown(said: str) -> list[str]:
 
 def _find_key(package: str, plan: Plan) -> str:
     """Return the key of the recipe that asks for a package."""
-    recipe = plan.recipe
-    groups = {
-        "`kernel.packages`": recipe.kernel.packages,
-        **{f"`packages.{name}`": names for name, names in recipe.package_groups.items()},
-        f"`docker: source: {recipe.docker.source}`": docker_packages(recipe),
-    }
-    keys = [
-        key
-        for key, names in groups.items()
-        if any(re.split("[=/]", name)[0] == re.split("[=/]", package)[0] for name in names)
-    ]
+    groups = find_groups(plan.recipe)
+    keys = [f"`{group.key}`" for group in groups if name_of(package) in map(name_of, group.packages)]
     return " and ".join(keys) or "another package"
 
 

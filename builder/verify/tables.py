@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.plan.model import Plan
+from builder.plan.packages import name_of
 from builder.recipe.check import OLDEST
 from builder.recipe.model import Archive
 
@@ -40,7 +41,7 @@ def find_traits(plan: Plan) -> frozenset[str]:
 
 
 def _package_names(plan: Plan) -> list[str]:
-    return [text.split("=")[0].split("/")[0] for text in plan.packages.names]
+    return [name_of(text) for text in plan.packages.names]
 
 
 FOR_PEOPLE = [f"/boot/firmware/{name}" for name in ("user-data", "meta-data", "network-config")]
