@@ -18,25 +18,25 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from builder import log
 from builder.plan.model import Plan
 from builder.rootfs.apt_auth import render_option
 from builder.rootfs.explain import explain
+from builder.rootfs.indexes import LIST, NAME, read_indexes
 from builder.rootfs.news import digest_releases, find_releases, has_news
-from builder.rootfs.pins import FORMAT, read_released, render_pins
+from builder.rootfs.pins import render_pins
 from builder.rootfs.resolve import APT_OPTIONS, Resolved, simulate
 from builder.rootfs.sources import render_sources
-from builder.rootfs.supply import Archived, read_supply
+from builder.rootfs.supply import Archived, find_supply, read_supply
 from builder.run import run
 from builder.store import Store, locked
 from builder.units import render_size
 
-# Between entries of an index, and the name in one (deb822(5)).
+# Between entries of an index (deb822(5)).
 BLANK = re.compile(rb"\n(?:[ \t\r]*\n)+")
-NAME = re.compile(rb"^Package:[ \t]*([^ \t\r\n]+)", re.MULTILINE | re.IGNORECASE)
 
 
 class Archives:
@@ -62,9 +62,12 @@ class Archives:
             if answer:
                 return answer
             self._update()
-            self._pins = self._render_pins()
-            self._pins_file.write_text(self._pins, encoding="utf-8")
-            resolved = simulate(self._plan, self._ask, self._root / "essential")
+            archives, indexes = self._plan.recipe.archives, read_indexes(self._ask(*LIST))
+            self._pins = render_pins(archives, indexes)
+            (self._root / "etc/apt/preferences.d/target").write_text(self._pins, encoding="utf-8")
+            found = simulate(self._plan, self._ask, self._root / "essential")
+            supply = find_supply(found.packages, archives, self._plan.packages.names, indexes)
+            resolved = replace(found, supply=supply)
             self._write_answer(resolved)
         return resolved
 
@@ -73,13 +76,6 @@ class Archives:
         """The archives' priorities as apt_preferences; empty where all have APT's own. Resolve comes first."""
         assert self._pins is not None
         return self._pins
-
-    def _render_pins(self) -> str:
-        """Return the priorities by what the signed indexes call themselves, which APT must be able to read now."""
-        archives = self._plan.recipe.archives
-        if all(archive.pin is None for archive in archives.values()):
-            return ""
-        return render_pins(archives, read_released(self._ask("apt-get", "indextargets", "--format", FORMAT)))
 
     def provide(self, packages: Sequence[Archived], store: Store, *, debs: Path, lists: Path) -> None:
         """Put the .debs into the directory `debs` (to be made) under the names that apt looks for, and the indexes into
@@ -142,10 +138,6 @@ class Archives:
         if result.code:
             raise explain(result, self._plan, self._log_file, name=arguments[0])
         return result.stdout
-
-    @property
-    def _pins_file(self) -> Path:
-        return self._root / "etc/apt/preferences.d/target"
 
     def _answer_file(self) -> Path:
         asked = json.dumps([self._plan.recipe.suite, self._plan.packages.names, self._plan.packages.base])

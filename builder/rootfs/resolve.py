@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from builder import log
 from builder.plan.model import Plan
-from builder.rootfs.supply import FORMAT, UNKNOWN, Archived, Supply, find_supply
+from builder.rootfs.supply import UNKNOWN, Archived, Supply
 
 APT_OPTIONS = ('APT::Install-Recommends "false"', 'Acquire::Languages "none"', 'Acquire::Retries "3"')
 
@@ -63,8 +63,7 @@ def simulate(plan: Plan, ask: Ask, status: Path) -> Resolved:
     if surplus or not set(base) <= set(packages):
         log.note(f"no base layer: alone it would have {', '.join(surplus) or 'other versions'}")
         base = ()
-    indexes = ask("apt-get", "indextargets", "--format", FORMAT, "Created-By: Packages")
-    return Resolved(base, packages, find_supply(packages, plan.recipe.archives, plan.packages.names, indexes))
+    return Resolved(base, packages)
 
 
 def _select(plan: Plan, what: str) -> str:

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builder.plan.packages import name_of
 from builder.recipe.model import Archive
+from builder.rootfs.indexes import NAME, Index
 
-FORMAT = "$(FILENAME)\t$(REPO_URI)\t$(RELEASE)\t$(COMPONENT)"
-"""What `apt-get indextargets` is to tell of each index of packages."""
 USUAL_PRIORITY = 500
 """APT's own for an archive (apt_preferences(5))."""
-_NAME = re.compile(rb"^Package: (\S+)$", re.MULTILINE)
 _DIGEST = re.compile(rb"^SHA256: ([0-9a-f]{64})$", re.MULTILINE)
 
 
@@ -64,38 +63,28 @@ def read_supply(record: Mapping[str, Any]) -> Supply:
 
 
 def find_supply(
-    packages: Sequence[Archived], archives: Mapping[str, Archive], asked: Sequence[str], indextargets: str
+    packages: Sequence[Archived], archives: Mapping[str, Archive], asked: Sequence[str], indexes: Sequence[Index]
 ) -> Supply:
     """Return where packages come from.
 
-    asked         the plan's packages; one with a suite of its own ("tool/trixie-backports") overrides nothing
-    indextargets  what `apt-get indextargets --format FORMAT` has said
+    asked    the plan's packages; one with a suite of its own ("tool/trixie-backports") overrides nothing
+    indexes  those that APT has of the archives
     """
-    indexes = {name: _find_indexes(archive, indextargets) for name, archive in archives.items()}
+    texts = {
+        name: [Path(each.file).read_bytes() for each in indexes if each.is_of(archives[name])] for name in archives
+    }
     names = {package.sha256.encode(): package.name for package in packages}
     found: dict[str, str] = {}
     for archive in sorted(archives, key=lambda name: -_priority(archives[name])):
-        digests = {digest for index in indexes[archive] for digest in _DIGEST.findall(index)}
+        digests = {digest for text in texts[archive] for digest in _DIGEST.findall(text)}
         for digest in digests & names.keys():
             found.setdefault(names[digest], archive)
-    exact = {text.split("/")[0].split("=")[0] for text in asked if "/" in text or "=" in text}
+    exact = {name_of(text) for text in asked if name_of(text) != text}
     low = {name for name, archive in found.items() if _priority(archives[archive]) < USUAL_PRIORITY} - exact
     usual = [name for name, archive in archives.items() if _priority(archive) >= USUAL_PRIORITY] if low else []
-    elsewhere = {match.decode() for name in usual for index in indexes[name] for match in _NAME.findall(index)}
+    elsewhere = {match.decode() for name in usual for text in texts[name] for match in NAME.findall(text)}
     return Supply(dict(sorted(found.items())), tuple(sorted(low & elsewhere)))
 
 
 def _priority(archive: Archive) -> int:
     return USUAL_PRIORITY if archive.pin is None else archive.pin
-
-
-def _find_indexes(archive: Archive, indextargets: str) -> list[bytes]:
-    """Return the indexes of an archive's suites and components."""
-    rows = (line.split("\t") for line in indextargets.splitlines() if line.count("\t") == FORMAT.count("\t"))
-    return [
-        Path(file).read_bytes()
-        for file, url, suite, component in rows
-        if url.rstrip("/") == archive.url.rstrip("/")
-        and suite in archive.suites
-        and (component in archive.components or not archive.components)
-    ]

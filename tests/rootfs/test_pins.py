@@ -13,13 +13,16 @@ from builder import log
 from builder.recipe.model import Archive as Asked
 from builder.recipe.model import Key
 from builder.rootfs.archives import Archives
-from builder.rootfs.pins import FORMAT, Released, read_released, render_pins
+from builder.rootfs.indexes import FORMAT, Index, read_indexes
+from builder.rootfs.pins import render_pins
 from builder.rootfs.sources import collect_keys
 from tests.rootfs.archive import Archive, Signer
 from tests.rootfs.boards import plan_board, write_tiny
 
-DEBIAN = Released("http://deb.example/debian/", "trixie", "Debian", "Debian", "trixie")
-BACKPORTS = Released("http://deb.example/debian/", "trixie-backports", "Debian Backports", "Backports", "trixie-bpo")
+DEBIAN = Index("/lists/a", "http://deb.example/debian/", "trixie", "main", "Debian", "Debian", "trixie")
+BACKPORTS = Index(
+    "/lists/b", "http://deb.example/debian/", "trixie-backports", "main", "Debian Backports", "Backports", "trixie-bpo"
+)
 
 
 def _archive(suite: str, *, pin: int | None = None, url: str = "http://deb.example/debian") -> Asked:
@@ -43,9 +46,9 @@ def warnings() -> Iterator[list[str]]:
 
 
 def test_a_suite_is_read_once() -> None:
-    line = "http://deb.example/debian/\ttrixie\tDebian\tDebian\ttrixie\n"
+    line = "/lists/a\thttp://deb.example/debian/\ttrixie\tmain\tDebian\tDebian\ttrixie\n"
     assert FORMAT.count("\t") == line.count("\t")
-    assert read_released(f"{line}{line}\nsomething else\n") == (DEBIAN,)
+    assert read_indexes(f"{line}{line}\nsomething else\n") == (DEBIAN,)
 
 
 def test_a_pin_is_by_what_the_release_says(warnings: list[str]) -> None:
@@ -81,7 +84,7 @@ def test_what_a_release_says_is_no_pattern_and_no_other_condition(label: str) ->
 
 
 def test_a_release_that_says_nothing(warnings: list[str]) -> None:
-    nothing = Released("http://[::1]:80/a/", "a", "", "", "")
+    nothing = Index("/lists/a", "http://[::1]:80/a/", "a", "main", "", "", "")
     archive = _archive("a", pin=900, url="http://[::1]:80/a")
     assert render_pins({"debian": archive}, [nothing]) == 'Package: *\nPin: origin "::1"\nPin-Priority: 900\n'
     assert warnings == ["archives.debian: its Release does not say what it is; its pin holds for all of ::1"]

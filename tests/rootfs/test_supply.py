@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from builder.recipe.model import Archive, Key
-from builder.rootfs.supply import FORMAT, Archived, Supply, find_supply, read_supply
+from builder.rootfs.indexes import Index
+from builder.rootfs.supply import Archived, Supply, find_supply, read_supply
 
 URL = "http://deb.example/debian"
 PACKAGES = {
@@ -23,20 +24,20 @@ def _digest(name: str, version: str) -> str:
 
 
 def _find(tmp_path: Path, chosen: dict[str, str], *, pin: int | None = 100, asked: tuple[str, ...] = ()) -> Supply:
-    rows = []
+    indexes = []
     for place, packages in PACKAGES.items():
         index = tmp_path / place.replace(" ", "_")
         entries = (f"Package: {name}\nSHA256: {_digest(name, version)}\n" for name, version in packages.items())
         index.write_text("\n".join(entries))
-        rows.append("\t".join([str(index), f"{URL}/", *place.split(" ")]))
-    assert rows[0].count("\t") == FORMAT.count("\t")
+        suite, component = place.split(" ")
+        indexes.append(Index(str(index), f"{URL}/", suite, component, "", "", ""))
     key = Key(file="/usr/share/keyrings/x.gpg")
     archives = {  # The pinned one first: order alone decides nothing.
         "backports": Archive(url=URL, suites=["trixie-backports"], components=["main"], key=key, pin=pin),
         "debian": Archive(url=URL, suites=["trixie"], components=["main"], key=key),
     }
     wanted = [Archived(name, version, "arm64", name, 1, _digest(name, version)) for name, version in chosen.items()]
-    return find_supply(wanted, archives, asked, "\n".join(["", *rows]))
+    return find_supply(wanted, archives, asked, indexes)
 
 
 def test_each_package_is_of_the_archive_whose_index_has_its_digest(tmp_path: Path) -> None:
