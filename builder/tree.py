@@ -7,11 +7,13 @@ so every path below a rootfs goes through `resolve_inside`, which follows links 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 from builder.errors import RecipeError
 
 MAX_LINKS = 40
+_MERGED = re.compile(r"^/(bin|sbin|lib\w*)/")
 
 
 def resolve_inside(root: Path, path: str | PurePosixPath) -> Path:
@@ -39,6 +41,11 @@ def resolve_inside(root: Path, path: str | PurePosixPath) -> Path:
             here = root
         todo.extend(reversed([part for part in target.parts if part != "/"]))
     return here
+
+
+def merge_into_usr(path: str) -> str:
+    """Return where a path of a package is in a system whose /bin, /sbin and /lib are links into /usr."""
+    return _MERGED.sub(r"/usr/\1/", path)
 
 
 def write_text(root: Path, path: str, text: str, *, mode: int = 0o644) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from builder.errors import RecipeError
 from builder.rootfs.model import CAPABILITY, DELIVERED, HELD
 from builder.run import run
-from builder.tree import resolve_inside, write_text
+from builder.tree import merge_into_usr, resolve_inside, write_text
 
 SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
@@ -82,7 +81,7 @@ def _read_listed(tree: Path, package: str) -> Iterator[str]:
     for listing in resolve_inside(tree, "/var/lib/dpkg/info").glob(f"{package}*.list"):
         if listing.name.removesuffix(".list").split(":")[0] == package:
             for line in listing.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-                yield re.sub(r"^/(bin|sbin|lib\w*)/", r"/usr/\1/", line)
+                yield merge_into_usr(line)
 
 
 def find_configured(tree: Path) -> dict[str, Any]:

@@ -84,10 +84,15 @@ def _read_diversions(tree: Tree) -> dict[str, tuple[str, str]]:
     return {path: (to, by) for path, to, by in zip(lines[::3], lines[1::3], lines[2::3], strict=False)}
 
 
-def listed_files(tree: Tree) -> set[str]:
-    """Return every path that a package says is its own, and where files of packages were diverted to."""
-    return {to for to, _ in _read_diversions(tree).values()} | {
-        path
+def read_listed(tree: Tree) -> dict[str, str]:
+    """Return the package of every path that one says is its own."""
+    return {
+        path: listing.path.removeprefix(f"{INFO}/").removesuffix(".list").split(":")[0]
         for listing in tree.glob(f"{INFO}/*.list")
         for path in listing.read().decode(errors="surrogateescape").splitlines()
     }
+
+
+def read_diverted(tree: Tree) -> set[str]:
+    """Return where files of packages were diverted to."""
+    return {to for to, _ in _read_diversions(tree).values()}

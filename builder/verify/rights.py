@@ -8,7 +8,6 @@ into the image), with dpkg-statoverride, and with `expect` of the recipe. A new 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +16,10 @@ from typing import Any, Protocol
 from builder.plan.model import Plan
 from builder.recipe.expect import Expected
 from builder.rootfs.model import CAPABILITY, DELIVERED, HELD, RESOLVER
+from builder.tree import merge_into_usr
 from builder.verify.accounts import User
 from builder.verify.boot import Mount
-from builder.verify.debian import INFO, Package
+from builder.verify.debian import Package
 from builder.verify.entry import Entry
 from builder.verify.tree import Tree
 
@@ -40,6 +40,8 @@ class System(Protocol):
     def plan(self) -> Plan: ...
     @property
     def packages(self) -> Mapping[str, Package]: ...
+    @property
+    def listed(self) -> Mapping[str, str]: ...
     @property
     def users(self) -> Mapping[str, User]: ...
     @property
@@ -102,8 +104,8 @@ class Rights:
         """Return what fits a pattern of paths and is not asked for, itself or a directory that it is in. Of a mount
         point it is what lies in its filesystem."""
         asked = [each.name.rstrip("/") for each in self._image.plan.expected if each.kind == "traces"]
-        asked += [f"{slot.mount}/lost+found" for slot in self._image.plan.disk.slots]
         mounts = {slot.mount for slot in self._image.plan.disk.slots}
+        asked += [f"{mount}/lost+found" for mount in mounts]
         found = [each.path for each in self._image.tree.glob(pattern)]
         found += [each.path for path in found if path in mounts for each in self._image.tree.glob(f"{path}/*")]
         found = [path for path in found if path not in mounts]
@@ -127,13 +129,8 @@ class Rights:
 
     @cached_property
     def owners(self) -> Mapping[str, str]:
-        """The package of each path that one says is its own."""
-        found = {}
-        for listing in self._image.tree.glob(f"{INFO}/*.list"):
-            name = listing.path.removeprefix(f"{INFO}/").removesuffix(".list").split(":")[0]
-            for path in listing.read().decode(errors="surrogateescape").splitlines():
-                found[re.sub(r"^/(bin|sbin|lib\w*)/", r"/usr/\1/", path)] = name
-        return found
+        """The package of each path that one says is its own, merged into /usr."""
+        return {merge_into_usr(path): package for path, package in self._image.listed.items()}
 
     def _find_bringer(self, path: str) -> str:
         package = self._find_package(path)

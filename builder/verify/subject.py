@@ -17,11 +17,12 @@ from builder.errors import BoardwrightError
 from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
 from builder.run import Result, run
+from builder.tree import merge_into_usr
 from builder.units import SECTOR
 from builder.verify.accounts import Group, User, read_groups, read_shadow, read_users
 from builder.verify.boot import BootEntry, Mount, read_boot_entry, read_fstab
 from builder.verify.cloud import Cloud
-from builder.verify.debian import Package, find_changed_files, listed_files, read_packages
+from builder.verify.debian import Package, find_changed_files, read_diverted, read_listed, read_packages
 from builder.verify.elf import HEAD_BYTES, is_elf, is_foreign
 from builder.verify.entry import Entry
 from builder.verify.ext4 import Place, read_ext4
@@ -181,9 +182,14 @@ class Subject(Kernels):
         return find_changed_files(self.tree)
 
     @cached_property
+    def listed(self) -> Mapping[str, str]:
+        """The package of each path that one says is its own."""
+        return read_listed(self.tree)
+
+    @cached_property
     def listed_files(self) -> frozenset[str]:
-        """Paths that packages say are theirs."""
-        return frozenset(listed_files(self.tree))
+        """Paths that packages say are theirs, and where their files were diverted to."""
+        return frozenset({*self.listed, *read_diverted(self.tree)})
 
     @cached_property
     def apt_sources(self) -> Mapping[str, str]:
@@ -219,7 +225,7 @@ class Subject(Kernels):
     def unlisted_programs(self) -> list[str]:
         """Files in the system's path that no package says are its own."""
         files = (entry for place in PATH for entry in self.tree.glob(f"{place}/*") if entry.kind == "file")
-        own = {re.sub(r"^/(bin|sbin)/", r"/usr/\1/", path) for path in self.listed_files}
+        own = set(map(merge_into_usr, self.listed_files))
         return [entry.path for entry in files if entry.path not in own]
 
     def is_program(self, path: str) -> bool:

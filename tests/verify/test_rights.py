@@ -19,7 +19,7 @@ from builder.rootfs.delivered import add_packages, find_configured, find_deliver
 from builder.rootfs.model import CAPABILITY, DELIVERED
 from builder.verify.accounts import read_users
 from builder.verify.boot import read_fstab
-from builder.verify.debian import read_packages
+from builder.verify.debian import read_listed, read_packages
 from builder.verify.entry import Entry
 from builder.verify.rights import KINDS, Rights
 from builder.verify.tree import Tree
@@ -59,6 +59,7 @@ class Image:
         recipe, disk = SimpleNamespace(users=users), SimpleNamespace(slots=slots)
         self.plan = cast("Plan", SimpleNamespace(recipe=recipe, disk=disk, expected=expected))
         self.packages = read_packages(tree.file("/var/lib/dpkg/status").content_string)
+        self.listed = read_listed(tree)
         self.users = read_users(tree.file("/etc/passwd").content_string)
         self.fstab = read_fstab(tree.file("/etc/fstab").lines)
         self.unlisted_programs = [each.path for each in tree.glob("/usr/bin/*") if each.path == "/usr/bin/new"]
