@@ -97,8 +97,14 @@ def find_configured(tree: Path) -> dict[str, Any]:
     }
 
 
+def read_delivered(tree: Path) -> dict[str, Any]:
+    """Return what write_delivered has written into a tree."""
+    delivered: dict[str, Any] = json.loads((tree / DELIVERED.lstrip("/")).read_text(encoding="utf-8"))
+    return {kind: rows for kind, rows in delivered.items() if kind != "format"}
+
+
 def write_delivered(tree: Path, delivered: dict[str, Any]) -> None:
-    """Write it into the image."""
+    """Write it into a tree."""
     write_text(tree, DELIVERED, json.dumps({"format": 1, **delivered}, indent=1, ensure_ascii=True) + "\n")
 
 

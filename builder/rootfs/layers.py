@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from builder import log
 from builder.errors import RecipeError
@@ -25,7 +26,7 @@ from builder.rootfs.bootstrap import (
     write_board_seed,
 )
 from builder.rootfs.clean import clamp_times, clean_layer, clean_tree
-from builder.rootfs.delivered import add_packages, find_configured, find_delivered, write_delivered
+from builder.rootfs.delivered import add_packages, find_configured, find_delivered, read_delivered, write_delivered
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
 from builder.rootfs.kept import TREE, Kept, find_kept, set_aside, tree_name, write_kept
@@ -121,6 +122,8 @@ def make_packages(
         if not is_base:
             _install_debs(site, tree, epoch)
         clean_layer(tree)
+        if not is_base:  # Here, because each build has a system of its own, and few have packages of their own.
+            write_delivered(tree, find_delivered(tree))
         installed = read_packages(tree)
     if not is_foreseen:
         log.warn("APT installed other packages than it had announced; the next build makes the rootfs anew")
@@ -214,7 +217,7 @@ def _place_deb(deb: DebPlan, inside: Path, prefix: str, cache: Path) -> str:
 
 
 def _make_system(site: Site, tree: Path) -> None:
-    plan, delivered = site.plan, find_delivered(tree)
+    plan, delivered = site.plan, read_delivered(tree)
     _let_names_resolve(tree)
     write_text(tree, "/etc/fstab", render_fstab(plan))
     identity.lay_files(plan, tree)
@@ -225,17 +228,22 @@ def _make_system(site: Site, tree: Path) -> None:
     identity.write_release(plan, tree)
     identity.write_first_boot(plan, tree)
     site.run_inside(prepare_boot(plan, tree), tree, plan.epoch)
-    before = {package.name for package in read_packages(tree)}
-    for directory in plan.directories:
-        if (directory / CUSTOMISE).is_file():
-            shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
-            network = plan.recipe.customise.network
-            script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}", network=network)
-            site.run_inside([script], tree, plan.epoch)
-    if installed := {package.name for package in read_packages(tree)} - before:
-        delivered = add_packages(delivered, tree, installed)
+    if scripts := [directory for directory in plan.directories if (directory / CUSTOMISE).is_file()]:
+        delivered = _run_scripts(site, scripts, tree, delivered)
     write_key_units(tree)
     write_delivered(tree, {**delivered, **find_configured(tree)})
+
+
+def _run_scripts(site: Site, directories: Sequence[Path], tree: Path, delivered: dict[str, Any]) -> dict[str, Any]:
+    """Run the scripts of a board and its ancestors, and return what was delivered with the packages they installed."""
+    before = {package.name for package in read_packages(tree)}
+    for directory in directories:
+        shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
+        network = site.plan.recipe.customise.network
+        script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}", network=network)
+        site.run_inside([script], tree, site.plan.epoch)
+    installed = {package.name for package in read_packages(tree)} - before
+    return add_packages(delivered, tree, installed) if installed else delivered
 
 
 def _let_names_resolve(tree: Path) -> None:
