@@ -21,8 +21,9 @@ from builder.rootfs import enter
 from builder.rootfs.bootloader import METHODS
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.explain import explain
-from builder.rootfs.fstab import TYPES, render_fstab
+from builder.rootfs.fstab import render_fstab
 from builder.rootfs.identity import link_firmware
+from builder.rootfs.model import FSTAB_TYPES
 from builder.rootfs.resolve import APT_OPTIONS
 from builder.run import run
 from builder.tree import write_text
@@ -149,7 +150,7 @@ def write_board_seed(plan: Plan, seed: Path, pins: str) -> None:
     link_firmware(plan, seed)
     write_text(seed, "/etc/fstab", render_fstab(plan, by="label"))
     # By itself initramfs-tools looks for the root partition on this machine, and then leaves fsck out of the initrd.
-    root = next(TYPES[slot.filesystem] for slot in plan.disk.slots if slot.mount == "/")
+    root = next(FSTAB_TYPES[slot.filesystem] for slot in plan.disk.slots if slot.mount == "/")
     write_text(seed, "/etc/initramfs-tools/conf.d/boardwright", f"FSTYPE={root}\n")
     for path, text in METHODS[plan.recipe.boot.method].seed.items():
         write_text(seed, path, text)

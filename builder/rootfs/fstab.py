@@ -6,9 +6,7 @@ from __future__ import annotations
 from typing import Literal
 
 from builder.plan.model import Plan, Slot
-from builder.recipe.model import Filesystem
-
-TYPES = {Filesystem.FAT32: "vfat", Filesystem.EXT4: "ext4"}
+from builder.rootfs.model import FSTAB_TYPES
 
 
 def render_fstab(plan: Plan, *, by: Literal["partuuid", "label"] = "partuuid") -> str:
@@ -18,7 +16,7 @@ def render_fstab(plan: Plan, *, by: Literal["partuuid", "label"] = "partuuid") -
     """
     slots = sorted(plan.disk.slots, key=lambda slot: slot.mount)
     rows = [
-        f"{_name(slot, by)} {slot.mount} {TYPES[slot.filesystem]} {slot.options} 0 "
+        f"{_name(slot, by)} {slot.mount} {FSTAB_TYPES[slot.filesystem]} {slot.options} 0 "
         + ("1" if slot.mount == "/" else "2")
         for slot in slots
     ]

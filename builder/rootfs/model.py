@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.recipe.model import Filesystem
+
 DELIVERED = "/usr/lib/boardwright/delivered.json"
 """Where an image has the rights that its packages have brought (delivered.py writes it, specs read it)."""
 RESOLVER = "../run/systemd/resolve/stub-resolv.conf"
 """What /etc/resolv.conf is a link to: systemd-resolved makes it at boot."""
 HELD = "hold ok installed"
 """What dpkg says of a package that upgrades leave alone (apt-mark hold)."""
+FSTAB_TYPES = {Filesystem.FAT32: "vfat", Filesystem.EXT4: "ext4"}
+"""What fstab calls the filesystems of a recipe."""
 CAPABILITY = "security.capability"
 """The extended attribute that holds the capabilities of a file (capabilities(7))."""
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from builder.plan.model import Plan
 from builder.recipe.expect import Expected
-from builder.rootfs.model import CAPABILITY, DELIVERED, HELD, RESOLVER
+from builder.rootfs.model import CAPABILITY, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
 from builder.tree import merge_into_usr
 from builder.verify.accounts import User
 from builder.verify.boot import Mount
@@ -222,11 +222,7 @@ KINDS: Mapping[str, Kind] = {
     "held": Kind(_find_held),
     "swap": Kind(_find_swap),
     "mounts": Kind(
-        _find_mounts, lambda image: {each.mount: _kind_of(each.filesystem) for each in image.plan.disk.slots}
+        _find_mounts, lambda image: {each.mount: FSTAB_TYPES[each.filesystem] for each in image.plan.disk.slots}
     ),
     "programs": Kind(_find_programs),
 }
-
-
-def _kind_of(filesystem: str) -> str:
-    return {"fat32": "vfat", "ext4": "ext4"}[filesystem]
