@@ -21,7 +21,7 @@ from builder.plan.user_data import check_network_config, check_user_data
 from builder.recipe.load import load_board
 from builder.run import run
 from builder.verify.bench import Reach, Running, opened_bench
-from builder.verify.qemu.card import MTOOLS, find_firmware, find_place
+from builder.verify.qemu.card import put_user_data
 from builder.verify.qemu.machine import started
 from builder.verify.qemu.watch import wait_for_ssh
 from tests.chain.conftest import EPOCH, VERSION, Built
@@ -56,8 +56,7 @@ def write_card(case: Mapping[str, Any], image: Path, plan: Plan, key: Path, plac
     network.write_text(case["network-config"], encoding="utf-8")
     check_network_config(network)
     run(["cp", "--sparse=always", "--reflink=auto", image, copy])
-    offset = find_place(copy, find_firmware(plan)).offset_bytes
-    run(["mcopy", "-n", "-o", "-i", f"{copy}@@{offset}", network, "::/network-config"], env=MTOOLS)
+    put_user_data(copy, plan, network, name="network-config")
     return copy, user_data
 
 

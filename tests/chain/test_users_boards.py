@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import lzma
 import mmap
 import re
 import shutil
@@ -20,14 +19,12 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import requests
 
-from builder.run import run
 from tests.chain.conftest import Build
 from tests.chain.selection import choose_by_commit
 from tests.chain.test_boards import find_bridge_address
+from tests.chain.upgrade import SUITES, find_url, read_entries, repack
 from tests.conftest import ROOT
-from tests.mirror import UPSTREAM, WAIT_S
 from tests.rootfs.archive import Archive, Quiet, make_signer
 
 pytestmark = [pytest.mark.boards, pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]
@@ -65,35 +62,31 @@ def write_board(boards: Path, name: str) -> Path:
 def make_kernel(deb: Path) -> None:
     """Make a kernel package as `make bindeb-pkg` does: one package, no links, hooks run by its own script."""
     deb.parent.mkdir(parents=True)
-    release, address = _find_kernel()
-    original, tree = deb.with_suffix(".original"), deb.parent / "tree"
-    original.write_bytes(requests.get(address, timeout=WAIT_S).content)
-    run(["dpkg-deb", "--raw-extract", original, tree])
-    for script in ("preinst", "prerm", "postrm", "md5sums"):
-        (tree / "DEBIAN" / script).unlink(missing_ok=True)
-    (tree / "DEBIAN/control").write_text(
-        f"Package: linux-image-{release}\nVersion: 6.12-own\nArchitecture: amd64\n"
-        "Maintainer: Anne <anne@example.org>\nDescription: Linux\n"
-    )
-    (tree / "DEBIAN/postinst").write_text(
-        '#!/bin/sh\nset -e\nexport DEB_MAINT_PARAMS="$*" INITRD=Yes\n'
-        f"run-parts --arg={release} --arg=/boot/vmlinuz-{release} /etc/kernel/postinst.d\n"
-    )
-    (tree / "DEBIAN/postinst").chmod(0o755)
-    run(["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, deb])
-    shutil.rmtree(tree)
-    original.unlink()
+    release, url = _find_kernel()
+
+    def become_own(tree: Path) -> None:
+        for script in ("preinst", "prerm", "postrm", "md5sums"):
+            (tree / "DEBIAN" / script).unlink(missing_ok=True)
+        (tree / "DEBIAN/control").write_text(
+            f"Package: linux-image-{release}\nVersion: 6.12-own\nArchitecture: amd64\n"
+            "Maintainer: Anne <anne@example.org>\nDescription: Linux\n"
+        )
+        (tree / "DEBIAN/postinst").write_text(
+            '#!/bin/sh\nset -e\nexport DEB_MAINT_PARAMS="$*" INITRD=Yes\n'
+            f"run-parts --arg={release} --arg=/boot/vmlinuz-{release} /etc/kernel/postinst.d\n"
+        )
+        (tree / "DEBIAN/postinst").chmod(0o755)
+
+    repack(url, deb, become_own)
 
 
 def _find_kernel() -> tuple[str, str]:
     """Return release and address of the kernel that the archive has."""
-    index = requests.get(f"{UPSTREAM}/debian/dists/trixie/main/binary-amd64/Packages.xz", timeout=WAIT_S).content
-    entries = lzma.decompress(index).decode()
-    found = re.search(r"^Package: linux-image-cloud-amd64\n(?:.+\n)*?Depends: linux-image-(\S+)", entries, re.M)
+    suite = SUITES[0]
+    entries = {entry.partition("\n")[0]: entry for entry in read_entries(suite, "amd64")}
+    found = re.search(r"^Depends: linux-image-(\S+)", entries["Package: linux-image-cloud-amd64"], re.M)
     assert found
-    place = re.search(rf"^Package: linux-image-{re.escape(found[1])}\n(?:.+\n)*?Filename: (.+)$", entries, re.M)
-    assert place
-    return found[1], f"{UPSTREAM}/debian/{place[1]}"
+    return found[1], find_url(suite, entries[f"Package: linux-image-{found[1]}"])
 
 
 class Guarded(Quiet):

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import lzma
 import re
-import subprocess
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
+from builder.run import run
 from builder.verify.bench import Bench
 from tests.mirror import UPSTREAM, WAIT_S
 from tests.rootfs.archive import serve
@@ -115,31 +116,46 @@ def check_upgraded(bench: Bench, kernel: Kernel) -> None:
 
 def rebuild(package: str, version: str, architecture: str, directory: Path) -> Path:
     """Build the package again under a higher version, and return the .deb."""
-    original = directory / "original.deb"
-    original.write_bytes(requests.get(find_deb(package, version, architecture), timeout=WAIT_S).content)
-    tree = directory / "tree"
-    subprocess.run(["dpkg-deb", "--raw-extract", original, tree], check=True)
-    control = tree / "DEBIAN/control"
-    text = control.read_text()
-    control.write_text(text.replace(f"Version: {version}\n", f"Version: {version}{REBUILT}\n"))
-    assert control.read_text() != text
-    # Not packed: the machine that unpacks it is emulated.
-    subprocess.run(
-        ["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, directory / "kernel.deb"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+
+    def raise_version(tree: Path) -> None:
+        control = tree / "DEBIAN/control"
+        text = control.read_text()
+        control.write_text(text.replace(f"Version: {version}\n", f"Version: {version}{REBUILT}\n"))
+        assert control.read_text() != text
+
+    return repack(find_deb(package, version, architecture), directory / "kernel.deb", raise_version)
+
+
+def repack(url: str, deb: Path, change: Callable[[Path], None]) -> Path:
+    """Fetch a package, change its files and those of DEBIAN, write it to `deb` and return that."""
+    original, tree = deb.with_suffix(".original"), deb.parent / "tree"
+    original.write_bytes(requests.get(url, timeout=WAIT_S).content)
+    run(["dpkg-deb", "--raw-extract", original, tree])
+    change(tree)
+    # Not packed: the machine that unpacks it may be emulated.
+    run(["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, deb])
+    shutil.rmtree(tree)
     original.unlink()
-    return directory / "kernel.deb"
+    return deb
 
 
 def find_deb(package: str, version: str, architecture: str) -> str:
     """Return the address of a package of that very version."""
     for suite in SUITES:
-        index = requests.get(f"{UPSTREAM}/{suite}/main/binary-{architecture}/Packages.xz", timeout=WAIT_S).content
-        for entry in lzma.decompress(index).decode().split("\n\n"):
+        for entry in read_entries(suite, architecture):
             if f"Package: {package}\n" in entry and f"\nVersion: {version}\n" in entry:
-                path = re.search(r"^Filename: (.*)$", entry, re.MULTILINE)
-                assert path
-                return f"{UPSTREAM}/{suite.partition('/')[0]}/{path[1]}"
+                return find_url(suite, entry)
     raise AssertionError(f"no archive has {package} {version} for {architecture}")
+
+
+def read_entries(suite: str, architecture: str) -> list[str]:
+    """Return the entries of an index of the archive."""
+    index = requests.get(f"{UPSTREAM}/{suite}/main/binary-{architecture}/Packages.xz", timeout=WAIT_S).content
+    return lzma.decompress(index).decode().split("\n\n")
+
+
+def find_url(suite: str, entry: str) -> str:
+    """Return the address of the package of an entry."""
+    path = re.search(r"^Filename: (.*)$", entry, re.MULTILINE)
+    assert path
+    return f"{UPSTREAM}/{suite.partition('/')[0]}/{path[1]}"

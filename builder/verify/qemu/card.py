@@ -36,10 +36,10 @@ def find_size(image_bytes: int) -> int:
     return max(SMALLEST, 1 << (image_bytes + ROOM - 1).bit_length())
 
 
-def put_user_data(card: Path, plan: Plan, file: Path) -> None:
-    """Lay a user's user-data over the image's own, as whoever edits a card does."""
+def put_user_data(card: Path, plan: Plan, file: Path, *, name: str = "user-data") -> None:
+    """Lay a user's user-data, or another file of cloud-init's, over the image's own, as a person edits a card."""
     offset = find_place(card, find_firmware(plan)).offset_bytes
-    run(["mcopy", "-n", "-o", "-i", f"{card}@@{offset}", file, "::/user-data"], env=MTOOLS)
+    run(["mcopy", "-n", "-o", "-i", f"{card}@@{offset}", file, f"::/{name}"], env=MTOOLS)
 
 
 def find_firmware(plan: Plan) -> Slot:
