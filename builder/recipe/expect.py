@@ -21,7 +21,7 @@ class Expect(Frozen):
     """What the specs allow, by name, each with the reason. Packages need no line: what they bring is known."""
 
     setid: dict[SystemPath, Why] = {}
-    """Files that run as their owner or group whoever starts them, and are not so by their package."""
+    """Set-user-id and set-group-id files that are not so by their package."""
     capabilities: dict[SystemPath, Why] = {}
     """Files with capabilities, such as cap_net_bind_service."""
     writable: dict[SystemPath, Why] = {}

@@ -39,6 +39,6 @@ def find_auth() -> Path | None:
 
 
 def render_option() -> str:
-    """Return the line of apt.conf that lets APT read the file; a line without meaning where there is none."""
+    """Return the line of apt.conf that lets APT read the file; APT's own default where there is none."""
     path = find_auth()
     return f'Dir::Etc::netrc "{path}"' if path else 'Dir::Etc::netrc "auth.conf"'

@@ -212,7 +212,6 @@ def _has_unit(rootfs: Path, unit: str) -> bool:
     name, dot, kind = unit.rpartition(".")
     names = {unit, f"{name.partition('@')[0]}@{dot}{kind}" if "@" in name else unit}
     places = [f"{place}/{each}" for place in UNIT_PLACES for each in names]
-    # A link may lead to a file that is there on the running system only.
     return any(resolve_inside(rootfs, place).exists() for place in [*places, f"/etc/init.d/{name}"])
 
 

@@ -134,7 +134,7 @@ def _make(site: Site, resolved: Resolved, origins: Origins, *, anew: bool) -> Ke
 
 @contextmanager
 def _fixed_umask() -> Iterator[None]:
-    """Let what is made have the same modes whoever builds."""
+    """Set the umask of builds until the block has ended, so that modes do not depend on the caller's."""
     before = os.umask(enter.UMASK)
     try:
         yield

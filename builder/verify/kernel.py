@@ -76,7 +76,7 @@ class Kernels:
 
     @cached_property
     def kernel_text(self) -> bytes:
-        """The only kernel, unpacked."""
+        """The kernel that starts, unpacked."""
         return unpack_kernel(self.tree.file(self.kernel_file).content)
 
     @cached_property
