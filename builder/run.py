@@ -3,7 +3,8 @@
 
 A process gets an argument list (never a shell), a small environment with LC_ALL=C.UTF-8 and TZ=UTC, and a
 session of its own, so that ^C in the terminal reaches us alone and we end our children in order. It dies with us
-even on SIGKILL (parent-death signal, set by setpriv of util-linux where that exists).
+even on SIGKILL (parent-death signal, set by setpriv of util-linux where that exists), and does not begin when we died
+before that was set.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ END_TIMEOUT_S = 20.0
 """How long a program may take to clean up after SIGTERM."""
 LINGER_S = 5.0
 """How long a program that has ended may leave somebody else writing into its output."""
+UNLESS_ORPHANED = '[ "$PPID" = "$0" ] || exit 1; unset PWD OLDPWD SHLVL; exec "$@"'
+"""The second half of the guard: no signal comes of a parent that had died before it was asked for.
+
+The shell gets the parent's pid as $0. What it adds to the environment is taken out again.
+"""
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,9 @@ def _started(
 
 def _guard() -> list[str]:
     """Words before a command that let it die with us."""
-    return ["setpriv", "--pdeathsig", "KILL", "--"] if has_tool("setpriv") else []
+    if not has_tool("setpriv"):
+        return []
+    return ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", UNLESS_ORPHANED, str(os.getpid())]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -258,6 +258,25 @@ def test_kill_9_of_the_parent_kills_the_child(tmp_path: Path) -> None:
     wait_until(lambda: not is_alive(child), "the child outlived its parent")
 
 
+ORPHAN = """
+import os, sys, time
+from builder import run
+command = [*run._guard(), *sys.argv[1:]]
+parent = os.getpid()
+if os.fork() == 0:
+    while os.getppid() == parent:
+        time.sleep(0.001)
+    os.execvp(command[0], command)
+"""
+
+
+def test_what_starts_when_its_parent_is_dead_already_does_nothing(tmp_path: Path) -> None:
+    """The parent dies between the start of the child and the child's request to die with it."""
+    words = [sys.executable, "-c", ORPHAN, "touch", str(tmp_path / "file")]
+    subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, check=True)  # To the end of all that hold the pipe.
+    assert not (tmp_path / "file").exists()
+
+
 def test_an_interrupt_ends_the_child(tmp_path: Path) -> None:
     parent, child = started(tmp_path)
     parent.send_signal(signal.SIGINT)

@@ -22,6 +22,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import select
 import signal
 import struct
 import sys
@@ -64,12 +65,14 @@ def main() -> int:
         with _step("new namespaces"):
             _leave_namespaces(private=options.register is not None, network=not options.no_network)
         with _step("first process of the PID namespace"):
+            watched, life = os.pipe()
             init = os.fork()
     except RefusedError as refusal:
         sys.stderr.write(f"{refusal}\n")
         return REFUSED
     if init == 0:
-        os._exit(_run_as_init(options))
+        os.close(life)
+        os._exit(_run_as_init(options, watched))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _die_with_parent()
     if os.getppid() != caller:
@@ -87,9 +90,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--no-sync", action="store_true", help="let nothing wait for the disk")
     parser.add_argument("--no-network", action="store_true", help="cut it off from the network")
     parser.add_argument("--chroot", action="store_true", help="run the command in the rootfs")
-    parser.add_argument(
-        "--bind", nargs=2, action="append", default=[], metavar=("DIR", "PATH"), help="DIR at PATH in the rootfs"
-    )
+    parser.add_argument("--bind", nargs=2, action="append", default=[], metavar=("DIR", "PATH"), help="in the rootfs")
     parser.add_argument("command", nargs="+")
     return parser.parse_args(arguments)
 
@@ -112,6 +113,7 @@ def _leave_namespaces(*, private: bool, network: bool) -> None:
     asked, ask = os.pipe()
     writer = os.fork()
     if writer == 0:
+        os.close(ask)
         os._exit(_write_identity_maps(supervisor, asked))
     _check(libc.unshare(CLONE_NEWUSER | new))
     os.write(ask, b"now")
@@ -135,10 +137,12 @@ def _write_identity_maps(pid: int, asked: int) -> int:
     return 0
 
 
-def _run_as_init(options: argparse.Namespace) -> int:
+def _run_as_init(options: argparse.Namespace, watched: int) -> int:
     """What PID 1 does: prepare, start the command, reap, end the rest, clear away. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
+    if select.select([watched], [], [], 0)[0]:  # The supervisor, which alone holds the other end, was dead before that.
+        return REFUSED
     try:
         _mount_all(options)
         command = os.fork()
@@ -211,10 +215,8 @@ def _mount_rootfs(rootfs: Path) -> None:
         _mount(f"/dev/{name}", str(dev / name), "", MS_BIND)
     for name, target in DEVICE_LINKS.items():
         (dev / name).symlink_to(target)
-    for name, filesystem, options in (
-        ("pts", "devpts", "newinstance,ptmxmode=666,mode=620,gid=5"),
-        ("shm", "tmpfs", "mode=1777"),
-    ):
+    terminals = "newinstance,ptmxmode=666,mode=620,gid=5"
+    for name, filesystem, options in (("pts", "devpts", terminals), ("shm", "tmpfs", "mode=1777")):
         (dev / name).mkdir()
         _mount(name, str(dev / name), filesystem, MS_NOSUID | MS_NOEXEC, options)
 
