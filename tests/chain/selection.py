@@ -8,9 +8,11 @@ is taken where BOARDWRIGHT_WHOLE is set: before a release, and after a change of
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 from builder.ci.matrix import Layout, list_changes, load_kinds
 from builder.ci.matrix import choose_boards as choose_changed
@@ -46,11 +48,20 @@ def choose_boards() -> list[str]:
     return made if IS_WHOLE else _choose(made, EXAMPLES)
 
 
-def choose_by_commit(names: Iterable[str]) -> list[str]:
-    """Return one of the names, another at each commit; all of them in the whole run."""
+def by_commit(names: Iterable[str], *, turn: int = 0, of: int = 1) -> list[pytest.ParameterSet]:
+    """Return the names as parameters of a test: all for the whole run, one for any other, another at each commit.
+
+    Of several tests that each take long, a run makes the one whose turn it is.
+    """
     ordered = sorted(names)
     commit = run(["git", "-C", ROOT, "rev-parse", "HEAD"]).stdout.strip()
-    return ordered if IS_WHOLE else [ordered[int(commit, 16) % len(ordered)]]
+    chosen = choose_one(ordered, int(commit, 16), turn=turn, of=of)
+    return [pytest.param(name, marks=[] if name == chosen else [pytest.mark.whole]) for name in ordered]
+
+
+def choose_one(names: Sequence[str], number: int, *, turn: int = 0, of: int = 1) -> str:
+    """Return the name that a number stands for, or "" where it is another's turn."""
+    return names[number // of % len(names)] if number % of == turn else ""
 
 
 def choose_started() -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.chain.conftest import Build
-from tests.chain.selection import choose_by_commit
+from tests.chain.selection import by_commit
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.boards, pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]
@@ -44,7 +44,7 @@ def test_each_list_is_on_a_board() -> None:
     assert sorted(each for lists in FIELD["boards"].values() for each in lists) == sorted(FIELD["lists"])
 
 
-@pytest.mark.parametrize("board", choose_by_commit(FIELD["boards"]))
+@pytest.mark.parametrize("board", by_commit(FIELD["boards"]))
 def test_what_people_install_is_green(board: str, boards: Path, build: Build) -> None:
     built = build(board, "--boards", boards, "--compress", "none")
     built.file(".img").unlink()
