@@ -128,7 +128,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"boardwright {__version__}")
+        typer.echo(f"boardwright {__version__}")
         raise typer.Exit
 
 

@@ -8,7 +8,6 @@ story to the one outside this way). Which sink is in use is the only state, held
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -18,9 +17,10 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, TextIO
 
-from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.status import Status
+
+from builder.text import SafeConsole, dump_json, make_visible
 
 Kind = Literal["start", "end", "fail", "note", "warn", "line", "progress", "product", "result", "error"]
 
@@ -47,7 +47,7 @@ class Json:
         self._stream = stream
 
     def show(self, event: Event) -> None:
-        self._stream.write(json.dumps(asdict(event), ensure_ascii=False) + "\n")
+        self._stream.write(dump_json(asdict(event)) + "\n")
         self._stream.flush()
 
 
@@ -64,7 +64,9 @@ class Plain:
             self._depth = max(0, self._depth - 1)
         text = _plain_text(event, verbose=self._verbose)
         if text:
-            self._stream.write("  " * self._depth + text + "\n")  # One write: print() makes two, which can interleave.
+            self._stream.write(
+                make_visible("  " * self._depth + text) + "\n"
+            )  # One write: print() makes two, which can interleave.
             self._stream.flush()
         if event.kind == "start":
             self._depth += 1
@@ -74,7 +76,7 @@ class Console:
     """For a terminal: finished steps stay, the running one is a spinner with the last thing it said."""
 
     def __init__(self, *, verbose: bool = False) -> None:
-        self._console = RichConsole(stderr=True, highlight=False)
+        self._console = SafeConsole(stderr=True, highlight=False)
         self._verbose = verbose
         self._steps: list[str] = []
         self._status: Status | None = None

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 
 from builder import log
 from builder.errors import BoardwrightError, Interrupted
 from builder.interrupts import ENDING, find_ending, handled, leave_terminal, never_lost
+from builder.text import SafeConsole, dump_json, make_visible
 
 
 @contextmanager
@@ -63,9 +65,20 @@ def _ended_by_signals() -> Iterator[None]:
         yield
 
 
+def print_line(text: str) -> None:
+    """Print a result for people or a program that reads lines; at once, because a reader may wait for it."""
+    sys.stdout.write(f"{make_visible(text)}\n")
+    sys.stdout.flush()
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Print a result for a program."""
+    print_line(dump_json(value, indent=indent))
+
+
 def print_table(table: RenderableType) -> None:
     """Print a result to the width of the terminal; into a file or a pipe, as wide as the table wants to be."""
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    SafeConsole(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def show_error(error: BoardwrightError) -> None:
@@ -74,7 +87,7 @@ def show_error(error: BoardwrightError) -> None:
         data = {"kind": error.kind, "hint": error.hint, "exit_code": error.exit_code}
         log.Json(sys.stdout).show(log.Event("error", error.message, data))
         return
-    console = Console(stderr=True, highlight=False)
+    console = SafeConsole(stderr=True, highlight=False)
     console.print(f"[red]error:[/red] {escape(error.message)}", soft_wrap=True)
     for remark in getattr(error, "__notes__", ()):
         console.print(escape(remark), soft_wrap=True)

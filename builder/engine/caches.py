@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rich.table import Table
-
 from builder.cache import find_items, shrink
 from builder.engine.connect import Wanted, choose_engine, open_engine
 from builder.engine.container import VOLUME
 from builder.engine.inside import ask_inside, has_volume
 from builder.errors import ToolError
+from builder.text import TextTable
 from builder.units import render_size
 
 Verb = Literal["ls", "gc", "clear"]
@@ -50,9 +49,9 @@ def run_cache(
         raise ToolError(f"the cache in the container said what is no list: {said[:200]}") from error
 
 
-def render_lines(lines: Sequence[Line], *, total: str) -> Table:
+def render_lines(lines: Sequence[Line], *, total: str) -> TextTable:
     """Return the lines for people: all packages as one, the one used last first."""
-    table = Table("Kind", "Name", "Size", "Last used", box=None, pad_edge=False)
+    table = TextTable("Kind", "Name", "Size", "Last used")
     packages = [line for line in lines if line.kind == "package"]
     shown = [line for line in lines if line.kind != "package"]
     if packages:

@@ -15,8 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from docker import APIClient
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from builder import log
 from builder.engine.builder_image import REPOSITORY
@@ -34,6 +33,7 @@ from builder.engine.machine import (
     release_stray_loops,
 )
 from builder.errors import BoardwrightError, MachineError
+from builder.text import SafeConsole, TextTable, dump_json
 from builder.workspace import RELEASERS, find_leftovers, release
 
 IN_VOLUME = ("space", "leftovers", "loop devices")
@@ -48,7 +48,7 @@ def run_doctor(state: Path, *, engine: Wanted = "auto", fix: bool = False, json:
     if json:
         sys.stdout.write(render_json(findings) + "\n")
     else:
-        Console().print(render_table(findings))
+        SafeConsole().print(render_table(findings))
     return all(finding.ok for finding in findings)
 
 
@@ -77,18 +77,18 @@ def give_back(state: Path, *, engine: Wanted = "auto", volume: str = VOLUME) -> 
     release_stray_loops(state)
 
 
-def render_table(findings: Sequence[Finding]) -> Table:
+def render_table(findings: Sequence[Finding]) -> TextTable:
     """Return the findings for people."""
-    table = Table("", "Area", "Finding", "What to do", box=None, pad_edge=False)
+    table = TextTable("", "Area", "Finding", "What to do")
     for finding in findings:
-        mark = "[green]✓[/green]" if finding.ok else "[red]✗[/red]"
+        mark = Text("✓", style="green") if finding.ok else Text("✗", style="red")
         table.add_row(mark, finding.area, finding.text, "" if finding.ok else finding.fix)
     return table
 
 
 def render_json(findings: Sequence[Finding]) -> str:
     """Return the findings for programs."""
-    return json.dumps([asdict(finding) for finding in findings], indent=2)
+    return dump_json([asdict(finding) for finding in findings], indent=2)
 
 
 def _examine_here(state: Path, *, needed: bool) -> list[Finding]:

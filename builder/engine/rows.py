@@ -15,10 +15,11 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
-from rich.table import Table
+from rich.text import Text
 
 from builder import log
 from builder.log import Event, Sink
+from builder.text import SafeConsole, TextTable, make_visible
 
 RowOf = Callable[[str], Sink]
 
@@ -34,7 +35,7 @@ def open_rows(boards: Sequence[str], *, json: bool, verbose: bool) -> Iterator[R
         width = max(map(len, boards))
         yield lambda board: Lines(board.ljust(width), sys.stderr, verbose=verbose)
         return
-    console = Console(stderr=True, highlight=False)
+    console = SafeConsole(stderr=True, highlight=False)
     rows = {board: Row(board, console, verbose=verbose) for board in boards}
     with Live(console=console, get_renderable=lambda: render(rows.values()), refresh_per_second=8):
         yield rows.__getitem__
@@ -73,7 +74,7 @@ class _Prefixed(io.StringIO):
         self._stream = stream
 
     def write(self, text: str) -> int:
-        self._stream.write("".join(f"{self._name}  {line}\n" for line in text.splitlines()))
+        self._stream.write("".join(f"{self._name}  {line}\n" for line in make_visible(text).splitlines()))
         self._stream.flush()
         return len(text)
 
@@ -99,7 +100,7 @@ class Row:
             self._steps.pop()
         self._words = log.last_words(event) if event.kind in ("line", "progress", "note") else ""
         if event.kind in ("result", "error"):
-            self._close("[green]✓[/green]" if event.kind == "result" else "[red]✗[/red]")
+            self._close(Text("✓", style="green") if event.kind == "result" else Text("✗", style="red"))
         if event.kind == "error":
             self._print(f"[red]{escape(_error_text(event))}[/red]")
         elif event.kind == "warn":
@@ -107,15 +108,15 @@ class Row:
         elif event.kind == "line" and self._verbose:
             self._print(f"[dim]{escape(event.text)}[/dim]")
 
-    def cells(self) -> tuple[RenderableType, str, str, str, str]:
+    def cells(self) -> tuple[RenderableType, ...]:
         """Return the row: mark, board, seconds, step, last words."""
         if self._begun is None:
-            return "", self._board, "", "[dim]waiting[/dim]", ""
+            return "", self._board, "", Text("waiting", style="dim"), ""
         seconds = self._seconds or time.monotonic() - self._begun
-        step = escape(self._steps[-1]) if self._steps else ""
-        return self._mark, self._board, f"[dim]{seconds:.0f} s[/dim]", step, f"[dim]{escape(self._words)}[/dim]"
+        step = self._steps[-1] if self._steps else ""
+        return self._mark, self._board, Text(f"{seconds:.0f} s", style="dim"), step, Text(self._words, style="dim")
 
-    def _close(self, mark: str) -> None:
+    def _close(self, mark: Text) -> None:
         self._mark = mark
         self._seconds = time.monotonic() - (self._begun or 0)
         self._steps.clear()
@@ -124,9 +125,10 @@ class Row:
         self._console.print(f"[bold]{self._board}[/bold]  {text}", soft_wrap=True)
 
 
-def render(rows: Collection[Row]) -> Table:
+def render(rows: Collection[Row]) -> TextTable:
     """Return the display of a moment, one line a board."""
-    table = Table.grid(padding=(0, 1))
+    table = TextTable()
+    table.show_header = False
     for column in range(5):
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1 if column == 4 else None)
     table.expand = True

@@ -6,14 +6,11 @@ Neither shows a path of the machine that made the plan, but for a user-data file
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import MappingProxyType
 
 from rich.console import Group, JustifyMethod, RenderableType
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from builder.plan.identity import portable
@@ -21,6 +18,7 @@ from builder.plan.layout import find_disk_sectors
 from builder.plan.model import BlobPlan, Plan, Slot
 from builder.plan.packages import find_groups
 from builder.plan.user_data import digest_user_data
+from builder.text import TextTable, dump_json
 from builder.units import SECTOR, render_size
 
 
@@ -44,7 +42,7 @@ def render_json(plan: Plan) -> str:
         "expected": [asdict(each) for each in plan.expected],
         "steps": [asdict(step) for step in plan.steps],
     }
-    return json.dumps(portable(data, plan.directories), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return dump_json(portable(data, plan.directories), indent=2, sort_keys=True) + "\n"
 
 
 def render_table(
@@ -74,15 +72,15 @@ def render_table(
     return Group(*lines[1:])
 
 
-def _table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
-    table = Table(title=title, box=None, pad_edge=False)
+def _table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> TextTable:
+    table = TextTable(title=title)
     for column in columns:
         justify: JustifyMethod = "right" if column in numbers else "left"
         table.add_column(column, justify=justify, overflow="fold", header_style="dim")
     return table
 
 
-def _facts(plan: Plan) -> Table:
+def _facts(plan: Plan) -> TextTable:
     recipe = plan.recipe
     table = _table(f"{plan.board}: {recipe.title}", "", "")
     table.show_header = False
@@ -105,7 +103,7 @@ def _facts(plan: Plan) -> Table:
         "package list": f"{plan.image_name.removesuffix('.img')}.packages",
     }
     for name, value in facts.items():
-        table.add_row(Text(name, style="dim"), escape(value))
+        table.add_row(Text(name, style="dim"), value)
     return table
 
 
@@ -115,16 +113,16 @@ def _docker(plan: Plan) -> str:
     return words.get(docker.source, f"Docker's own, {docker.channel}, {docker.version or 'newest'}")
 
 
-def _stages(plan: Plan, foreseen: Mapping[str, str]) -> Table:
+def _stages(plan: Plan, foreseen: Mapping[str, str]) -> TextTable:
     known = any(foreseen.values())
     table = _table("Stages", "stage", "key", "makes", *(["cache"] if known else []))
     for step in plan.steps:
-        notes = [escape(foreseen.get(step.name, ""))] if known else []
-        table.add_row(step.name, step.key[:12], escape(step.summary), *notes)
+        notes = [foreseen.get(step.name, "")] if known else []
+        table.add_row(step.name, step.key[:12], step.summary, *notes)
     return table
 
 
-def _slots(plan: Plan) -> Table:
+def _slots(plan: Plan) -> TextTable:
     disk = plan.disk
     length = find_disk_sectors(disk)
     total = f"{length} sectors" if length else "as long as its content needs"
@@ -149,12 +147,12 @@ def render_slot_size(slot: Slot) -> str:
     return render_size(slot.sectors * SECTOR)
 
 
-def _blobs(plan: Plan) -> Table:
+def _blobs(plan: Plan) -> TextTable:
     table = _table("Boot blobs", "name", "offset", "end", "written", "from", numbers=("offset", "end"))
     for blob in plan.disk.blobs:
         location = str(portable(blob.location, plan.directories))
         end = blob.offset_bytes + blob.limit_bytes
-        table.add_row(blob.name, str(blob.offset_bytes), str(end), _written(blob), escape(f"{blob.source} {location}"))
+        table.add_row(blob.name, str(blob.offset_bytes), str(end), _written(blob), f"{blob.source} {location}")
     return table
 
 
@@ -163,14 +161,14 @@ def _written(blob: BlobPlan) -> str:
     return f"all but its bytes {holes}" if holes else "all"
 
 
-def _packages(plan: Plan) -> Table:
+def _packages(plan: Plan) -> TextTable:
     debs = plan.packages.debs
     files = f" and {len(debs)} as files" if debs else ""
     table = _table(f"Packages asked: {len(plan.packages.names)}{files}", "group", "packages")
     for group in find_groups(plan.recipe):
-        table.add_row(group.name, escape(" ".join(group.packages)))
+        table.add_row(group.name, " ".join(group.packages))
     for deb in debs:
-        table.add_row("file", escape(str(portable(deb.location, plan.directories))))
+        table.add_row("file", str(portable(deb.location, plan.directories)))
     return table
 
 
@@ -178,13 +176,13 @@ FEW = 20
 """Packages that are named one by one."""
 
 
-def _archives(plan: Plan, supply: Mapping[str, str]) -> Table:
+def _archives(plan: Plan, supply: Mapping[str, str]) -> TextTable:
     known = ["packages of the last build"] if supply else []
     pinned = ["pin"] if any(archive.pin is not None for archive in plan.recipe.archives.values()) else []
     table = _table("Archives", "name", "address", "suites", "components", "key", *pinned, *known)
     for name, archive in plan.recipe.archives.items():
         key = archive.key.fingerprint or str(portable(archive.key.file, plan.directories))
-        texts = [name, escape(archive.url), " ".join(archive.suites), " ".join(archive.components), escape(key)]
+        texts = [name, archive.url, " ".join(archive.suites), " ".join(archive.components), key]
         texts += ["" if archive.pin is None else str(archive.pin)] if pinned else []
         table.add_row(*texts, *([_supplied(name, supply)] if supply else []))
     return table

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-
-from rich.table import Table
-
 from builder.options import BOARDS, Boards, Json
 from builder.recipe.status import describe_boards
-from builder.session import print_table, telling
+from builder.session import print_json, print_table, telling
+from builder.text import TextTable
 
 
 def show_boards(boards: Boards = BOARDS, json: Json = False) -> None:
@@ -17,9 +14,9 @@ def show_boards(boards: Boards = BOARDS, json: Json = False) -> None:
     with telling(json=False):
         rows = describe_boards(boards)
         if json:
-            print(jsonlib.dumps(rows, indent=2))
+            print_json(rows, indent=2)
             return
-        table = Table("Board", "Title", "Architecture", "Proved", "Blobs", "Features", box=None, pad_edge=False)
+        table = TextTable("Board", "Title", "Architecture", "Proved", "Blobs", "Features")
         for name, row in rows.items():
             blobs = "vendor's" if row["vendor_blobs"] else ""
             table.add_row(name, row["title"], row["architecture"], row["proved"], blobs, " ".join(row["features"]))

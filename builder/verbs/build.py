@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +55,7 @@ from builder.recipe.load import check_is_board
 from builder.recipe.status import list_made
 from builder.release.artefact import Artefact
 from builder.rootfs.make import Use
-from builder.session import telling
+from builder.session import print_line, telling
 from builder.shared import load_location
 
 
@@ -144,4 +143,4 @@ def _show(title: str, artefacts: Sequence[Artefact], *, json: bool) -> None:
 def _print(artefacts: Sequence[Artefact]) -> None:
     """Write artefacts to stdout, a line each."""
     for artefact in artefacts:
-        sys.stdout.write(f"{artefact.path}  {artefact.size_bytes} bytes  sha256 {artefact.sha256}\n")
+        print_line(f"{artefact.path}  {artefact.size_bytes} bytes  sha256 {artefact.sha256}")

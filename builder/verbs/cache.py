@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import typer
 
 from builder.engine.caches import Verb, render_lines, run_cache
 from builder.options import CACHE_SIZE, STATE, CacheSize, Engine, EngineName, Json, State, load_cache_size
-from builder.session import print_table, telling
+from builder.session import print_json, print_table, telling
 
 caches = typer.Typer(help="Look at what is kept to save time, or make it smaller.", no_args_is_help=True)
 
@@ -40,6 +39,6 @@ def _do_cache(verb: Verb, engine: EngineName, state: Path, max_size: str, *, jso
     with telling(json=False):
         lines = run_cache(verb, state.resolve(), engine=engine.value, limit_bytes=load_cache_size(max_size))
         if json:
-            print(jsonlib.dumps([asdict(line) for line in lines]))
+            print_json([asdict(line) for line in lines])
         else:
             print_table(render_lines(lines, total="in all" if verb == "ls" else "removed"))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,7 @@ from builder.ci.repository import load_repository
 from builder.errors import RecipeError
 from builder.options import BOARDS, Boards, Json
 from builder.recipe.status import list_made
-from builder.session import telling
+from builder.session import print_json, print_line, telling
 
 HINT = "`boardwright ci install` with --force writes it anew; lines with - are there, lines with + would be"
 
@@ -71,7 +70,7 @@ def install(
             raise RecipeError(f"{wanted.path} is not what this program writes:\n{difference}", hint=HINT)
         else:
             write(wanted, repository)
-            print(wanted.path)
+            print_line(str(wanted.path))
 
 
 @ci.command()
@@ -84,6 +83,6 @@ def matrix(base: Base = "", head: Head = "HEAD", boards: Boards = BOARDS, json: 
             if reason:
                 log.note(f"{name}: {reason}")
         if json:
-            print(jsonlib.dumps([{"board": name, "architecture": kinds[name].architecture} for name in chosen]))
+            print_json([{"board": name, "architecture": kinds[name].architecture} for name in chosen])
         elif chosen:
-            print("\n".join(chosen))
+            print_line("\n".join(chosen))

@@ -13,7 +13,7 @@ from builder.options import DIST, CompressionName, Json, Output
 from builder.release.signature import PublicKey, load_public_key
 from builder.release.source import open_source
 from builder.release.take import Taken, Wanted, take
-from builder.session import telling
+from builder.session import print_line, telling
 
 RELEASES = "github:boardwright/boardwright"
 KEY_FILE = Path("boardwright.pub")
@@ -80,4 +80,4 @@ def _show(taken: Taken, *, json: bool) -> None:
     }
     log.emit(log.Event("result", f"{package.board} {package.version}", data))
     if not json:
-        print(taken.image)
+        print_line(str(taken.image))

@@ -9,7 +9,7 @@ import typer
 
 from builder.options import BOARDS, Boards
 from builder.recipe.load import new_board as make_board
-from builder.session import telling
+from builder.session import print_line, telling
 
 
 def new_board(
@@ -19,4 +19,4 @@ def new_board(
 ) -> None:
     """Make a board's directory that plans at once."""
     with telling(json=False):
-        print(make_board(boards, name, parent))
+        print_line(str(make_board(boards, name, parent)))

@@ -35,7 +35,7 @@ from builder.release.provenance import Commit
 from builder.release.record import SUFFIX, Record, is_of_plan, read_record
 from builder.release.specs import SpecReport, find_fault, read_report
 from builder.run import run
-from builder.session import telling
+from builder.session import print_line, telling
 from builder.units import render_size
 from builder.verify.artefact import Found, find_artefact, opened
 from builder.verify.check import open_scratch, read_claim
@@ -222,4 +222,4 @@ def _show(directory: Path, made: Package, signers: Signers, *, json: bool) -> No
     log.emit(log.Event("result", made.name, data))
     if not json:
         images = ", ".join(f"{file.name} {render_size(file.size_bytes)}" for file in made.files if file.role == "image")
-        print(f"{directory}  {images}  {' and '.join(signers.names) or 'not signed'}")
+        print_line(f"{directory}  {images}  {' and '.join(signers.names) or 'not signed'}")

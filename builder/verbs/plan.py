@@ -20,7 +20,7 @@ from builder.options import (
 from builder.plan.make import make_plan
 from builder.plan.show import render_json, render_table
 from builder.recipe.load import load_board
-from builder.session import print_table, telling
+from builder.session import print_line, print_table, telling
 
 
 def plan(
@@ -40,7 +40,7 @@ def plan(
         for warning in decided.warnings:
             log.warn(warning)
         if json:
-            print(render_json(decided))
+            print_line(render_json(decided))
         else:
             supply = find_supply(state, decided.board)
             for warning in supply.find_warnings():

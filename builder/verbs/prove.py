@@ -38,7 +38,7 @@ from builder.options import (
     Verbose,
 )
 from builder.rootfs import emulation as emulate
-from builder.session import print_table, telling
+from builder.session import print_line, print_table, telling
 from builder.verbs.wish import make_wish
 from builder.verify.artefact import find_artefact
 from builder.verify.check import Wish, verify_artefact
@@ -139,7 +139,7 @@ def _verify_release(place: str, key: str, state: Path, *, json: bool) -> None:
         for package in findings.packages:
             specs = "" if package.specs else ", UNVERIFIED"
             files = f"{len(package.files)} files as they should be"
-            print(f"{package.name}: {files}, image sha256 {package.image_sha256}{specs}")
+            print_line(f"{package.name}: {files}, image sha256 {package.image_sha256}{specs}")
 
 
 def load_key(wanted: str) -> str:
@@ -179,7 +179,7 @@ def boot(
         missing = find_missing_for_boot(path, recipe, login=user_data is None)
         open_seat = opened_seat_in_docker if choose_tools(engine.value, missing) == "docker" else opened_seat
         with open_seat(path, wish, state.resolve(), ssh_port=ssh_port) as seat:
-            print(seat.ssh, flush=True)
+            print_line(seat.ssh)
             seat.use()
 
 

@@ -11,7 +11,6 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
-from rich.table import Table
 
 from builder import log
 from builder.errors import RecipeError
@@ -28,7 +27,8 @@ from builder.release.index import Site
 from builder.release.publisher import Publisher, Shipment
 from builder.release.tag import load_tag
 from builder.release.targets import Setting, make_publishers
-from builder.session import print_table, telling
+from builder.session import print_line, print_table, telling
+from builder.text import TextTable
 from builder.units import render_size
 from builder.verbs.fetch import KEY_FILE, load_key
 
@@ -121,9 +121,9 @@ def _run(publishers: Sequence[Publisher], order: Order, *, dry: bool, json: bool
 
 def _show(done: Sequence[Delivered], order: Order, *, dry: bool) -> None:
     if not dry:
-        print("\n".join(each.address for each in done))
+        print_line("\n".join(each.address for each in done))
         return
-    table = Table("Target", "File", "Size", "What", box=None, pad_edge=False)
+    table = TextTable("Target", "File", "Size", "What")
     words = {"send": "would be sent", "there": "is there", "replace": "would be sent again"}
     for each in done:
         for step in each.steps:

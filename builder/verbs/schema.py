@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import sys
+
 from builder.recipe.schema import render_schema
 
 
 def schema() -> None:
     """Print the JSON Schema of board.yaml, for editors."""
-    print(render_schema(), end="")
+    sys.stdout.write(render_schema())

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from builder.errors import VerifyError
+from builder.text import TextTable
 
 SHOWN = 12
 """Failures that an error names; all of them are in the report."""
@@ -81,7 +81,7 @@ def check_report(report: Report, *, hint: str = "") -> None:
 def render_report(report: Report) -> RenderableType:
     """Return the report for a terminal: what was verified, a row a file, then every failure."""
     facts = f"{report.image}: board {report.board}, version {report.version}, levels {', '.join(report.levels)}"
-    table = Table(box=None, pad_edge=False)
+    table = TextTable()
     table.add_column("Specs", overflow="fold")
     for column in ("green", "red", "seconds"):
         table.add_column(column, justify="right", header_style="dim")
