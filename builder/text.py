@@ -52,6 +52,11 @@ def dump_json(value: Any, *, indent: int | None = None, sort_keys: bool = False)
     return "".join(char if _is_shown(char) else json.dumps(char)[1:-1] for char in text)
 
 
+def find_hidden(text: str) -> str:
+    """Return the first character that cannot be seen, "" when there is none; line breaks and tabs are seen."""
+    return "" if text.isprintable() else next((char for char in text if not _is_shown(char)), "")
+
+
 def _is_shown(char: str) -> bool:
     return char.isprintable() or char in "\n\t" or unicodedata.category(char) == "Zs"
 

@@ -11,7 +11,7 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 _UNITS = {"": 1, "B": 1, "s": SECTOR, "KiB": KIB, "MiB": MIB, "GiB": GIB}
-_SIZE = re.compile(r"([0-9]+)\s*([A-Za-z]*)")
+SIZE = re.compile(r"([0-9]{1,15}) *([A-Za-z]*)")
 
 
 def load_size(text: str) -> int:
@@ -20,9 +20,11 @@ def load_size(text: str) -> int:
     Raises ValueError with what is allowed. Decimal units (MB) are refused rather than guessed at: on SD cards
     the two readings differ by up to 7 %, which is enough for an image not to fit.
     """
-    match = _SIZE.fullmatch(text.strip())
+    match = SIZE.fullmatch(text.strip(" "))
     if not match or match[2] not in _UNITS:
-        raise ValueError(f"{text!r} is not a size; write a whole number with KiB, MiB, GiB or s (512-byte sectors)")
+        raise ValueError(
+            f"{text[:40]!r} is not a size; write a whole number with KiB, MiB, GiB or s (512-byte sectors)"
+        )
     return int(match[1]) * _UNITS[match[2]]
 
 

@@ -3,21 +3,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from builder.recipe.values import Frozen
+from builder.recipe.values import Address, FileName, Frozen, KernelWords, Lines, TreePath, Word
 
 
 class Script(Frozen):
     """A script for U-Boot, and the kernel in the form that this U-Boot takes. Both lie on the boot partition."""
 
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    file: FileName
     """Its name, for example boot.ini."""
-    text: str
+    text: Lines
     """Its lines; {cmdline}, {kernel}, {initrd} and {device_tree} stand for the command line and the files' names."""
-    kernel_address: Annotated[str, Field(pattern=r"^0x[0-9a-f]+$")] | None = None
+    kernel_address: Address | None = None
     """Where a uImage is unpacked to: kernel and initrd get U-Boot's own header. Without, they are plain files."""
 
 
@@ -28,11 +28,11 @@ class Boot(Frozen):
     method: Literal["raspi", "efi", "extlinux", "flash-kernel", "none"]
     """raspi: config.txt and cmdline.txt; efi: systemd-boot on the ESP; extlinux: extlinux.conf for U-Boot;
     flash-kernel: a script for older U-Boots; none: what starts the kernel is not in the image."""
-    cmdline: dict[str, str]
+    cmdline: dict[Word, KernelWords]
     """Kernel parameters in named groups, joined in order; `root=` is added by the builder."""
-    config: dict[str, str] = {}
+    config: dict[Word, Lines] = {}
     """Lines of config.txt in named groups (raspi only)."""
-    device_tree: str | None = None
+    device_tree: TreePath | None = None
     """Device tree of the board below the kernel's directory (extlinux, where U-Boot chooses without; flash-kernel)."""
     script: Script | None = None
     """What the board's U-Boot runs (flash-kernel only)."""

@@ -8,13 +8,12 @@ They run on whatever parts are valid, so that a mistyped locale does not hide a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from builder.recipe.boot import Boot
 from builder.recipe.check_disk import Finding, check_blobs, check_table
 from builder.recipe.check_users import check_locale, check_users
-from builder.recipe.model import Archive, Blob, Docker, Filesystem, Kernel, Table
+from builder.recipe.model import Archive, Docker, Filesystem, Kernel, Table
 from builder.recipe.qemu import Qemu
 from builder.recipe.tree import suggest
 
@@ -93,14 +92,6 @@ def check_qemu(qemu: Qemu | None, boot: Boot) -> Iterator[Finding]:
         yield ("qemu", "firmware"), f"found kernel; allowed with boot method {boot.method}: uefi, card, u-boot"
 
 
-def check_blob_sources(blobs: dict[str, Blob]) -> Iterator[Finding]:
-    """A blob's file of the rootfs is inside the rootfs."""
-    for name, blob in blobs.items():
-        path = PurePosixPath(blob.rootfs or ".")
-        if path.is_absolute() or ".." in path.parts:
-            yield ("blobs", name, "rootfs"), f"found {blob.rootfs!r}; allowed: a path without leading / and without .."
-
-
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Finding]]], ...] = (
     (("suite", "archives"), check_archives),
     (("docker", "archives"), check_docker),
@@ -110,7 +101,6 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Finding]]], ...] = 
     (("qemu", "boot"), check_qemu),
     (("users",), check_users),
     (("locale",), check_locale),
-    (("blobs",), check_blob_sources),
     (("blobs", "table"), check_blobs),
 )
 """Which parts each check needs, in the order it takes them."""

@@ -4,17 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field
-
-from builder.recipe.values import Frozen, PackageName, UserName
-
-SystemPath = Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]*$")]
-FstabSource = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f]+$")]
-Why = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""For whom reads the recipe and the report."""
-Port = Annotated[str, Field(pattern=r"^(tcp|udp)/[1-9][0-9]{0,4}$")]
+from builder.recipe.values import Frozen, FstabSource, PackageName, Port, SystemPath, UserName, Why
 
 
 class Expect(Frozen):

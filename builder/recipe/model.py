@@ -18,16 +18,36 @@ from builder.recipe.expect import Expect
 from builder.recipe.qemu import Qemu
 from builder.recipe.values import (
     Architecture,
+    ArchiveName,
+    BoardName,
+    Component,
+    DebianVersion,
+    DiskIdEnd,
     Fingerprint,
     Frozen,
+    Gecos,
     GroupName,
     Hostname,
+    ImagerName,
+    Label,
+    Locale,
+    MountOptions,
+    MountPoint,
     PackageName,
+    PartitionName,
+    Prose,
     RelativePath,
     Sha256,
+    Shell,
     Size,
+    Suite,
+    SystemSuite,
+    TimeZone,
+    TreePath,
+    UnitName,
     Url,
     UserName,
+    Word,
 )
 from builder.units import load_size
 
@@ -58,9 +78,9 @@ class Archive(Frozen):
 
     url: Url
     """Base URL, for example http://deb.debian.org/debian."""
-    suites: list[str] = Field(min_length=1)
+    suites: list[Suite] = Field(min_length=1)
     """Suites to use, for example [trixie, trixie-updates]."""
-    components: list[str] = ["main"]
+    components: list[Component] = Field(default=["main"], min_length=1)
     """Components to use, for example [main, non-free-firmware]."""
     key: Key
     """The key that signs this archive; there is no way to switch the check off."""
@@ -103,7 +123,7 @@ class Docker(Frozen):
     """`debian`: docker.io of the suite; `docker`: Docker's own archive; `none`: an image without Docker."""
     channel: Literal["stable", "test"] = "stable"
     """Channel of Docker's own archive."""
-    version: str | None = None
+    version: DebianVersion | None = None
     """Version of docker-ce in Docker's own archive, for example "5:28.5.1-1~debian.13~trixie"; newest without."""
     url: Url = "https://download.docker.com/linux/debian"
     """Docker's own archive, or a mirror of it."""
@@ -132,9 +152,9 @@ class User(Frozen):
 
     groups: list[UserName] = []
     """Supplementary groups; a missing one is made as a system group."""
-    shell: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._+/-]+$")] = "/bin/bash"
+    shell: Shell = "/bin/bash"
     """Login shell; a package of the board has it."""
-    gecos: Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f]*$")] = ""
+    gecos: Gecos = ""
     """Full name."""
     sudo: Literal["none", "password", "nopasswd"] = "none"
     """What sudo asks: `nopasswd` suits a user who logs in by key and has no password."""
@@ -150,7 +170,7 @@ class Filesystem(StrEnum):
 class Partition(Frozen):
     """A partition as asked for. They lie on the disk in the order given."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")]
+    name: PartitionName
     """Name of the slot; the partition's name in a GPT."""
     filesystem: Filesystem
     """fat32 or ext4."""
@@ -160,11 +180,11 @@ class Partition(Frozen):
     """Free space beyond the content when the size is `auto`."""
     start: Size | None = None
     """Where it starts; the next 1 MiB boundary without."""
-    mount: Annotated[str, Field(pattern=r"^/([a-z0-9._-]+(/[a-z0-9._-]+)*)?$")]
+    mount: MountPoint
     """Mount point in the running system."""
-    options: Annotated[str, Field(pattern=r"^[^\s#\"'\\]+$")] = "defaults"
+    options: MountOptions = "defaults"
     """Mount options in /etc/fstab; `x-systemd.device-timeout=10min` is added, but for `/`, `nofail`, or another one."""
-    label: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
+    label: Label
     """Filesystem label; at most 11 characters on fat32."""
     flags: list[Literal["boot", "esp"]] = []
     """`boot`: active in an MBR, legacy-boot in a GPT; `esp`: EFI system partition."""
@@ -183,7 +203,7 @@ class Table(Frozen):
 
     type: Literal["mbr", "gpt"]
     """mbr (up to four partitions) or gpt."""
-    id_ends_with: Annotated[str, Field(pattern=r"^[0-9a-f]{4}$")] | None = None
+    id_ends_with: DiskIdEnd | None = None
     """Last four hex digits of the disk signature, for boot code that has bytes 440 and 441 to itself (mbr only)."""
     partitions: list[Partition] = Field(min_length=1)
     """Partitions in the order they lie on the disk."""
@@ -201,7 +221,7 @@ class Hole(Frozen):
 class Blob(Frozen):
     """Raw bytes at a fixed place on the disk, outside any partition: a boot loader."""
 
-    rootfs: RelativePath | None = None
+    rootfs: TreePath | None = None
     """File of the built rootfs, for example usr/lib/u-boot/orangepi_pc/u-boot-sunxi-with-spl.bin."""
     file: RelativePath | None = None
     """File below the board's directory."""
@@ -209,7 +229,7 @@ class Blob(Frozen):
     """Where to fetch it."""
     sha256: Sha256 | None = None
     """Digest of the fetched file."""
-    licence: str = ""
+    licence: Prose = ""
     """Under what terms a fetched blob may be used."""
     offset: Size
     """Where its first byte goes."""
@@ -230,19 +250,19 @@ class Blob(Frozen):
 class Recipe(Frozen):
     """Everything a board is."""
 
-    extends: str | None = None
+    extends: BoardName | None = None
     """The board this one starts from: mappings are merged key by key, anything else is replaced, null removes."""
-    title: str
+    title: Prose
     """What the board is called on its box."""
     architecture: Architecture
     """Debian architecture of the image."""
-    suite: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    suite: SystemSuite
     """Debian suite, for example trixie."""
-    features: list[str] = []
+    features: list[Word] = []
     """What the hardware has: wifi, bluetooth, ethernet, hdmi, serial, gpio, usb, virtual. Specs ask for these."""
-    imager: list[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]] = []
+    imager: list[ImagerName] = []
     """Names by which Raspberry Pi Imager knows the hardware, for example [pi4-64bit]: it offers the image for these."""
-    archives: dict[str, Archive] = Field(min_length=1)
+    archives: dict[ArchiveName, Archive] = Field(min_length=1)
     """Package archives; the one called `debian` is the system's own."""
     packages: dict[GroupName, list[PackageName]] = {}
     """Packages to install, in named groups. A group `NAME@SUITE` takes the place of `NAME` where the suite is that."""
@@ -252,13 +272,13 @@ class Recipe(Frozen):
     """Docker."""
     hostname: Hostname
     """Host name until user-data sets another."""
-    locale: Annotated[str, Field(pattern=r"^(C|[a-z]{2,3}(_[A-Z]{2})?)\.UTF-8$")]
+    locale: Locale
     """System locale, for example en_GB.UTF-8 (C.UTF-8 is allowed too)."""
-    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")]
+    timezone: TimeZone
     """Name of the time zone, for example Europe/Berlin."""
     users: dict[UserName, User] = {}
     """Users of the image; the first is the one that user-data's `password` and `ssh_authorized_keys` are for."""
-    units: dict[str, Literal["enabled", "disabled", "masked"]] = {}
+    units: dict[UnitName, Literal["enabled", "disabled", "masked"]] = {}
     """State of systemd units."""
     customise: Customise = Customise()
     """The script customise.sh."""
@@ -266,7 +286,7 @@ class Recipe(Frozen):
     """What the image may have that neither packages bring nor other keys ask for."""
     table: Table
     """The partition table."""
-    blobs: dict[str, Blob] = {}
+    blobs: dict[Word, Blob] = {}
     """Raw boot blobs."""
     boot: Boot
     """The boot configuration."""

@@ -17,41 +17,8 @@ from pydantic_core import ErrorDetails
 from builder.errors import RecipeError
 from builder.recipe.model import Recipe
 from builder.recipe.source import describe
-from builder.recipe.tree import Map, Node, Position, Problem, Scalar, Steps, find_node, render_path, suggest
-
-ALLOWED = {
-    "packages": "a Debian package name, with /suite where it comes from another suite",
-    "hostname": "lower-case letters, digits and inner hyphens, at most 63",
-    "users": "a lower-case name of letters, digits, _ and -, at most 32",
-    "groups": "a lower-case name of letters, digits, _ and -, at most 32",
-    "shell": "an absolute path, for example /usr/bin/zsh",
-    "gecos": "text without a colon and on one line",
-    "options": "mount options with commas and no spaces between, for example defaults,noatime",
-    "sha256": "64 hex digits in lower case",
-    "fingerprint": "40 hex digits in upper case, in groups of four if you like",
-    "url": "an http:// or https:// address, without user and password",
-    "suite": "lower-case letters, digits and hyphens, for example trixie",
-    "imager": "a name of hardware as Raspberry Pi Imager writes it, for example pi4-64bit",
-    "locale": "C.UTF-8 or language_COUNTRY.UTF-8, for example en_GB.UTF-8",
-    "timezone": "Area/City, for example Europe/Berlin",
-    "name": "at most 16 lower-case letters, digits and hyphens, a letter first",
-    "mount": "an absolute path of lower-case names, for example /boot/firmware",
-    "console": "a serial console of Linux, for example ttyS0",
-    "id_ends_with": 'four lower-case hex digits in quotes, for example "de21"',
-    "kernel_address": 'a lower-case hex number in quotes, for example "0x00208000"',
-    "file": "the name of a file, without a directory",
-    "label": "at most 16 letters, digits, _ and -",
-    **dict.fromkeys(
-        ("setid", "capabilities", "writable", "links", "special", "mounts", "traces", "programs"),
-        "an absolute path, for example /usr/bin/nano",
-    ),
-    "shells": "the name of a user",
-    "held": "the name of a package",
-    "swap": "what stands first in a line of fstab, for example /swapfile",
-    "listening": "tcp/ or udp/ and a port, for example tcp/80",
-}
-"""What a pattern of the model means, by the key it holds for."""
-_REASON = "why this is so, on one line"
+from builder.recipe.tree import Map, Node, Position, Problem, Scalar, Steps, find_node, render_path, shorten, suggest
+from builder.recipe.values import ALLOWED
 
 SECRET = re.compile(r"(?<=://)[^/@\s]*@")
 """User and password of an address."""
@@ -98,7 +65,7 @@ def _explain_place(place: Steps, details: list[ErrorDetails], tree: Map) -> Prob
         return _explain_unknown(place, tree)
     _, node = find_node(tree, place)
     if first["loc"][-1] == "[key]":
-        words = f"found this key; allowed: {_pattern_words(first)}"
+        words = f"found this key; allowed: {_allowed(first)}"
         return Problem(_key_position(place, tree), f"{render_path(place)}: {words}")
     words = _explain_value(first, node)
     words += "".join(f", or {_choices(other)}" for other in ordered[1:])
@@ -131,7 +98,7 @@ def _explain_value(details: ErrorDetails, node: Node) -> str:
         meant = suggest(str(node.value), _quoted(details)) if isinstance(node, Scalar) else ""
         return f"{found}; allowed: {_choices(details)}{meant}"
     if kind == "string_type" and isinstance(node, Scalar) and node.value is not None:
-        return f'{found}; quote it: "{node.text}"'
+        return f'{found}; quote it: "{shorten(node.text)}"'
     return f"{found}; allowed: {_allowed(details)}"
 
 
@@ -140,19 +107,13 @@ def _allowed(details: ErrorDetails) -> str:
     words = {
         "too_short": f"at least {context.get('min_length')}",
         "string_too_short": "some text",
+        "string_too_long": f"at most {context.get('max_length')} characters",
         "greater_than_equal": f"at least {context.get('ge')}",
         "less_than_equal": f"at most {context.get('le')}",
     }
     if kind == "string_pattern_mismatch":
-        return _pattern_words(details)
+        return ALLOWED[context["pattern"]]
     return _TYPES.get(kind) or words.get(kind) or details["msg"]
-
-
-def _pattern_words(details: ErrorDetails) -> str:
-    if details["loc"][0] == "expect" and details["loc"][-1] != "[key]":
-        return _REASON
-    keys = [step for step in reversed(details["loc"]) if step in ALLOWED]
-    return ALLOWED[str(keys[0])] if keys else details["msg"]
 
 
 def _choices(details: ErrorDetails) -> str:

@@ -7,16 +7,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from builder.recipe.values import Frozen, RelativePath, Size
+from builder.recipe.values import Console, Cpu, Frozen, KernelWords, Machine, Size, TreePath
 
 
 class Qemu(Frozen):
     """How QEMU starts the image."""
 
-    machine: str
+    machine: Machine
     """QEMU's machine type, for example virt or raspi3b."""
-    cpu: str = "max"
-    """QEMU's CPU model."""
+    cpu: Cpu = "max"
+    """QEMU's CPU model, with properties where it needs some: cortex-a7,cntfrq=24000000."""
     cores: Annotated[int, Field(ge=1, le=64)] = 2
     """Processors; some machines have a fixed number."""
     thread: Literal["multi", "single"] = "multi"
@@ -26,17 +26,17 @@ class Qemu(Frozen):
     firmware: Literal["uefi", "card", "u-boot", "kernel"] = "uefi"
     """What starts. uefi, card: the whole boot chain, by UEFI or by the machine's own ROM, which reads the boot loader
     from the card; u-boot: `loader` of the image; kernel: what config.txt names, taken out of the image (raspi only)."""
-    loader: RelativePath | None = None
+    loader: TreePath | None = None
     """File of the image's root that starts with `firmware: u-boot`, e.g. usr/lib/u-boot/qemu_arm/u-boot.bin."""
-    device_tree: RelativePath | None = None
+    device_tree: TreePath | None = None
     """Device tree beside config.txt that the kernel gets (`firmware: kernel` only); the machine's own without."""
     disk: Literal["virtio", "sd"] = "virtio"
     """How the card is attached."""
     network: Literal["virtio", "usb", "onboard"] = "virtio"
     """How the network card is attached; onboard: the machine has one."""
-    cmdline: str = ""
+    cmdline: KernelWords = ""
     """Words that the kernel gets besides the image's own (`firmware: kernel` only), for hardware that QEMU lacks."""
-    console: Annotated[str, Field(pattern=r"^tty[A-Z]+[0-9]+$")] = "ttyAMA0"
+    console: Console = "ttyAMA0"
     """Serial console the system uses; its number is that of the machine's serial port."""
 
     @model_validator(mode="after")

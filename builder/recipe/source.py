@@ -18,7 +18,8 @@ from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.nodes import ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar
+from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, shorten
+from builder.text import find_hidden
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000
@@ -122,8 +123,8 @@ def describe(node: Node) -> str:
     if isinstance(node.value, bool):
         return f"the boolean {node.text}"
     if isinstance(node.value, int | float):
-        return f"the number {node.text}"
-    return repr(node.value if len(node.value) <= 60 else node.value[:57] + "…")
+        return f"the number {shorten(node.text)}"
+    return repr(shorten(node.value))
 
 
 @dataclass
@@ -188,6 +189,9 @@ class _Reader:
             return Scalar(self._at(node), self._value(node), node.value)
         if node.tag not in _TEXT_TAGS:  # a date stays the text it was written as
             self._refuse(node, f"found the tag {node.tag}; a recipe has none")
+        if hidden := find_hidden(node.value):
+            self._refuse(node, f"found the character U+{ord(hidden):04X}, which cannot be seen; leave it out")
+            return Scalar(self._at(node), "".join(char for char in node.value if not find_hidden(char)), node.value)
         return Scalar(self._at(node), node.value, node.value)
 
     def _value(self, node: ScalarNode) -> str | int | float | bool | None:

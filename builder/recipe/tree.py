@@ -16,6 +16,10 @@ Steps = tuple[str | int, ...]
 """Where a value is: keys of mappings and indexes of lists, from the root."""
 
 
+MAX_SHOWN = 60
+"""Characters of a text that a message repeats."""
+
+
 @dataclass(frozen=True, order=True)
 class Position:
     """A place in a file, counted from 1 as editors do."""
@@ -111,8 +115,13 @@ def _nothing_to_remove(path: Steps, key: str, parent: Map | None) -> str:
 
 def render_path(path: Steps) -> str:
     """Return "table.partitions[1].size"."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{shorten(step)}" for step in path)
     return text.removeprefix(".") or "the recipe"
+
+
+def shorten(text: str) -> str:
+    """Return text as a sentence can hold it."""
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "…"
 
 
 def suggest(word: str, options: Iterable[str]) -> str:

@@ -1,14 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""The small values that recipes are made of: names, sizes, digests, addresses, and what is allowed in each."""
+"""The small values that recipes are made of: names, sizes, digests, addresses, and what is allowed in each.
+
+Every text that a recipe holds is of one of these types: what it may be made of, and the words that say so to who wrote
+something else. None holds a control character, or one that changes the direction of reading; only `Lines` has several
+lines.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from builder.units import load_size
+from builder.units import SIZE, load_size
+
+ALLOWED: dict[str, str] = {}
+"""What each pattern means, in words that follow "allowed:"."""
+
+
+def text(pattern: str, words: str, *, max_length: int = 255) -> Any:
+    """Return what makes a `str` a type of its own: its pattern, what that means in words, its length."""
+    if ALLOWED.setdefault(pattern, words) != words:
+        raise ValueError(f"{pattern} has other words already: {ALLOWED[pattern]}")
+    return Field(pattern=pattern, max_length=max_length)
 
 
 class Frozen(BaseModel):
@@ -32,14 +47,161 @@ def _check_size(text: str) -> str:
     return text
 
 
-Size = Annotated[str, AfterValidator(_check_size), Field(examples=["512MiB", "8KiB", "16s"])]
-Hostname = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-UserName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
-GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(@[a-z][a-z0-9-]*)?$")]
-PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+(/[a-z0-9-]+)?$")]
+Size = Annotated[
+    str,
+    AfterValidator(_check_size),
+    Field(examples=["512MiB", "8KiB", "16s"], json_schema_extra={"pattern": f"^ *{SIZE.pattern} *$"}),
+]
+BoardName = Annotated[str, text(r"^_?[a-z0-9][a-z0-9-]*$", "the name of a board")]
+Word = Annotated[str, text(r"^[a-z0-9][a-z0-9-]*$", "lower-case letters, digits and hyphens")]
+Prose = Annotated[
+    str,
+    text(
+        r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$",
+        "text on one line",
+        max_length=500,
+    ),
+]
+Lines = Annotated[
+    str, text(r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$", "lines of text", max_length=16384)
+]
+
+Hostname = Annotated[
+    str, text(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "lower-case letters, digits and inner hyphens, at most 63")
+]
+UserName = Annotated[
+    str, text(r"^[a-z_][a-z0-9_-]{0,31}$", "a lower-case name of letters, digits, _ and -, at most 32")
+]
+Shell = Annotated[str, text(r"^(/[A-Za-z0-9_][A-Za-z0-9._+-]*)+$", "an absolute path, for example /usr/bin/zsh")]
+Gecos = Annotated[
+    str, text(r"^[^:\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$", "text without a colon and on one line")
+]
+Locale = Annotated[
+    str,
+    text(r"^(C|[a-z]{2,3}(_[A-Z]{2})?)\.UTF-8$", "C.UTF-8 or language_COUNTRY.UTF-8, for example en_GB.UTF-8"),
+]
+TimeZone = Annotated[str, text(r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", "Area/City, for example Europe/Berlin")]
+UnitName = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*"
+        r"\.(service|socket|timer|target|mount|automount|swap|path|slice|scope|device)$",
+        "the name of a systemd unit with its suffix, for example ssh.service",
+    ),
+]
+ImagerName = Annotated[
+    str,
+    text(r"^[a-z0-9]+(-[a-z0-9]+)*$", "a name of hardware as Raspberry Pi Imager writes it, for example pi4-64bit"),
+]
+
+ArchiveName = Annotated[str, text(r"^[a-z0-9][a-z0-9_-]{0,63}$", "lower-case letters, digits, _ and -, at most 64")]
+SystemSuite = Annotated[str, text(r"^[a-z][a-z0-9-]*$", "lower-case letters, digits and hyphens, for example trixie")]
+Suite = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9][A-Za-z0-9._~+-]*(/[A-Za-z0-9][A-Za-z0-9._~+-]*)*$",
+        "the name of a suite of this archive, for example trixie-backports",
+    ),
+]
+Component = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9][A-Za-z0-9.~+-]*(/[A-Za-z0-9][A-Za-z0-9.~+-]*)*$",
+        "the name of a component of this archive, for example main",
+    ),
+]
+GroupName = Annotated[
+    str,
+    text(
+        r"^[a-z0-9][a-z0-9_-]*(@[a-z][a-z0-9-]*)?$",
+        "a lower-case name of letters, digits, _ and -, with @SUITE for one suite only",
+    ),
+]
+PackageName = Annotated[
+    str,
+    text(
+        r"^[a-z0-9][a-z0-9+.-]+(/[a-z0-9-]+)?$",
+        "a Debian package name, with /suite where it comes from another suite",
+    ),
+]
 """A Debian package, optionally with the suite to take it from: linux-image-arm64/trixie-backports."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Fingerprint = Annotated[str, Field(pattern=r"^([0-9A-F]{4} ?){10}$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
+DebianVersion = Annotated[
+    str,
+    text(r"^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$", "a package's version, for example 5:28.5.1-1~debian.13~trixie"),
+]
+
+Sha256 = Annotated[str, text(r"^[0-9a-f]{64}$", "64 hex digits in lower case")]
+Fingerprint = Annotated[
+    str, text(r"^([0-9A-F]{4} ?){10}$", "40 hex digits in upper case, in groups of four if you like")
+]
+Url = Annotated[
+    str,
+    text(
+        r"^https?://[A-Za-z0-9._:\[\]-]+([/?#][!-~]*)?$",
+        "an http:// or https:// address, without user and password",
+        max_length=2048,
+    ),
+]
 """An address without user and password: whatever stands in a recipe is in images and records too."""
-RelativePath = Annotated[str, Field(min_length=1)]
+
+RelativePath = Annotated[str, text(r"^[^\x00-\x1f\x7f]+$", "a path below the board's directory", max_length=4096)]
+"""A file named relative to a directory; whether it stays inside is asked of the directory."""
+TreePath = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9_][A-Za-z0-9._+,@~-]*(/[A-Za-z0-9_][A-Za-z0-9._+,@~-]*)*$",
+        "a relative path without . and .., for example usr/lib/u-boot/qemu_arm/u-boot.bin",
+    ),
+]
+"""A file of an image, from its root or from the directory that its key names."""
+MountPoint = Annotated[
+    str,
+    text(
+        r"^/([a-z0-9_][a-z0-9._-]*(/[a-z0-9_][a-z0-9._-]*)*)?$",
+        "an absolute path of lower-case names, for example /boot/firmware",
+    ),
+]
+MountOptions = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9._=:/@%+-]+(,[A-Za-z0-9._=:/@%+-]+)*$",
+        "mount options with commas and no spaces between, for example defaults,noatime",
+    ),
+]
+PartitionName = Annotated[
+    str, text(r"^[a-z][a-z0-9-]{0,15}$", "at most 16 lower-case letters, digits and hyphens, a letter first")
+]
+Label = Annotated[str, text(r"^[A-Za-z0-9_-]{1,16}$", "at most 16 letters, digits, _ and -")]
+DiskIdEnd = Annotated[str, text(r"^[0-9a-f]{4}$", 'four lower-case hex digits in quotes, for example "de21"')]
+
+KernelWords = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9 \n!#%&()*+,./:;<=>?@^_{|}~\[\]-]*$",
+        "words of a kernel's command line, without quotes, $ and \\, which shells read on the board",
+        max_length=2048,
+    ),
+]
+FileName = Annotated[str, text(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "the name of a file, without a directory")]
+Address = Annotated[str, text(r"^0x[0-9a-f]{1,16}$", 'a lower-case hex number in quotes, for example "0x00208000"')]
+Machine = Annotated[str, text(r"^[a-zA-Z0-9][A-Za-z0-9._-]*$", "the name of a machine of QEMU, for example virt")]
+Cpu = Annotated[
+    str,
+    text(
+        r"^[A-Za-z0-9][A-Za-z0-9._-]*(,[a-z0-9-]+=[A-Za-z0-9._-]+)*$",
+        "a processor of QEMU, with properties if it needs some, for example cortex-a7,cntfrq=24000000",
+    ),
+]
+Console = Annotated[str, text(r"^tty[A-Z]+[0-9]+$", "a serial console of Linux, for example ttyS0")]
+
+SystemPath = Annotated[
+    str, text(r"^/[^\x00-\x1f\x7f]*$", "an absolute path, for example /usr/bin/nano", max_length=4096)
+]
+FstabSource = Annotated[
+    str, text(r"^[^\s\x00-\x1f\x7f]+$", "what stands first in a line of fstab, for example /swapfile")
+]
+Port = Annotated[str, text(r"^(tcp|udp)/[1-9][0-9]{0,4}$", "tcp/ or udp/ and a port, for example tcp/80")]
+Why = Annotated[
+    str, text(r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$", "why this is so, on one line", max_length=500)
+]
+"""For whom reads the recipe and the report."""

@@ -131,12 +131,11 @@ def test_a_directory_whose_name_begins_alike_is_outside(boards: Path) -> None:
     ]
 
 
-def test_a_zero_byte_in_a_file_name(boards: Path) -> None:
-    write_board(boards, "low", 'extends: good\nkernel:\n  debs: [{file: "a\\0b"}]\n')
-    assert _lines(boards, "low") == [
-        "boards/low/board.yaml:3:17: kernel.debs[0].file: found 'a\\x00b', which cannot be followed; allowed: a file or"
-        " a symlink to one"
-    ]
+@pytest.mark.parametrize(("written", "code"), [("\\0", "0000"), ("\\uD800\\uDC00", "D800"), ("\\u202e", "202E")])
+def test_a_character_that_cannot_be_seen(boards: Path, written: str, code: str) -> None:
+    write_board(boards, "low", f'extends: good\nusers:\n  me: {{gecos: "a{written}b"}}\n')
+    said = f"found the character U+{code}, which cannot be seen; leave it out"
+    assert _lines(boards, "low") == [f"boards/low/board.yaml:3:15: {said}"]
 
 
 def test_overlays_ancestors_first(boards: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from builder.recipe.model import Recipe
-from builder.recipe.problems import ALLOWED
 from builder.recipe.schema import recipe_schema, render_schema
+from builder.recipe.values import ALLOWED
 
 BOARDS = Path(__file__).parents[2] / "boards"
 
@@ -78,14 +78,22 @@ def test_a_group_of_a_parent_can_be_taken_away() -> None:
 
 def test_every_pattern_of_the_model_has_words() -> None:
     """A person is told what a pattern means, not the pattern."""
-    model = Recipe.model_json_schema()
-    silent = []
-    for place in (model, *model["$defs"].values()):
-        for key, value in place.get("properties", {}).items():
-            has_pattern = any("pattern" in part for part in _walk(value))
-            if has_pattern and key not in ALLOWED:
-                silent.append(key)
-    assert silent == []
+    schema = Recipe.model_json_schema()
+    patterns = {part["pattern"] for part in _walk(schema) if isinstance(part.get("pattern"), str)}
+    keys = {key for part in _walk(schema) for key in part.get("patternProperties", {})}
+    sizes = {part["pattern"] for part in _walk(schema) if part.get("examples")}
+    assert (patterns | keys) - sizes <= set(ALLOWED)
+    assert len(sizes) == 1, "what is no size is told by load_size"
+
+
+def test_no_text_is_without_a_pattern() -> None:
+    """What a stranger writes reaches files that APT, shells, boot loaders and QEMU read."""
+    schema = Recipe.model_json_schema()
+    texts = [part for part in _walk(schema) if part.get("type") == "string"]
+    assert [part for part in texts if not part.keys() & {"pattern", "enum", "const"}] == []
+    assert len(texts) > 40
+    mappings = [part for part in _walk(schema) if isinstance(part.get("additionalProperties"), dict)]
+    assert [part for part in mappings if "propertyNames" not in part] == []
 
 
 def test_is_json_with_a_last_newline() -> None:
