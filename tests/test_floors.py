@@ -17,6 +17,7 @@ BUILDER = Path(__file__).parent.parent / "builder"
 FLOORS = {
     "errors": 0,
     "log": 0,
+    "quote": 0,
     "text": 0,
     "units": 0,
     "interrupts": 0,

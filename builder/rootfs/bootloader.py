@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from builder import quote
 from builder.errors import RecipeError
 from builder.plan.model import Plan
 from builder.tree import resolve_inside, write_text
@@ -82,12 +83,12 @@ def _configure_raspi(plan: Plan, rootfs: Path) -> None:
         rootfs,
         "/etc/default/raspi-firmware",
         "# Written by Boardwright. After a change: update-initramfs -u\n"
-        f'CONSOLES="{" ".join(consoles)}"\n'
-        f'ROOTPART="{root}"\n'
+        f"CONSOLES={quote.shell(' '.join(consoles))}\n"
+        f"ROOTPART={quote.shell(root)}\n"
         "# A fixed CMA pool keeps the Raspberry Pi 4 from booting; the device tree has a good one for each model.\n"
         "CMA=0\n",
     )
-    write_text(rootfs, "/etc/default/raspi-extra-cmdline", " ".join(others) + "\n")
+    write_text(rootfs, "/etc/default/raspi-extra-cmdline", quote.line(" ".join(others)) + "\n")
     write_text(
         rootfs,
         "/etc/default/raspi-firmware-custom",
@@ -96,7 +97,7 @@ def _configure_raspi(plan: Plan, rootfs: Path) -> None:
 
 
 def _configure_efi(plan: Plan, rootfs: Path) -> None:
-    write_text(rootfs, "/etc/kernel/cmdline", plan.kernel_cmdline + "\n")
+    write_text(rootfs, "/etc/kernel/cmdline", quote.line(plan.kernel_cmdline) + "\n")
     write_text(rootfs, "/etc/kernel/install.conf", "layout=bls\n")
     # The name of the loader entries. Without it the machine-id is taken, which the image does not have yet.
     write_text(rootfs, "/etc/kernel/entry-token", f"{ENTRY}\n")
@@ -125,11 +126,11 @@ def _configure_extlinux(plan: Plan, rootfs: Path) -> None:
     words = plan.kernel_cmdline.split()
     root = next(word for word in words if word.startswith("root="))
     parameters = " ".join(word for word in words if word != root)
-    lines = [f'U_BOOT_ROOT="{root}"', f'U_BOOT_PARAMETERS="{parameters}"', 'U_BOOT_MENU_LABEL="Boardwright"']
+    values = {"U_BOOT_ROOT": root, "U_BOOT_PARAMETERS": parameters, "U_BOOT_MENU_LABEL": "Boardwright"}
     if plan.recipe.boot.device_tree:
-        lines.append(f'U_BOOT_FDT="{plan.recipe.boot.device_tree}"')
-    text = "\n".join(["# Written by Boardwright. After a change: u-boot-update", *lines, ""])
-    write_text(rootfs, "/etc/default/u-boot", text)
+        values["U_BOOT_FDT"] = plan.recipe.boot.device_tree
+    text = "".join(f"{name}={quote.shell(value)}\n" for name, value in values.items())
+    write_text(rootfs, "/etc/default/u-boot", f"# Written by Boardwright. After a change: u-boot-update\n{text}")
 
 
 MACHINE = "Boardwright"
@@ -153,7 +154,7 @@ def _configure_flash_kernel(plan: Plan, rootfs: Path) -> None:
         "Boot-Initrd-Path": f"/boot/firmware/{files['initrd']}",
         "Boot-DTB-Path": f"/boot/firmware/{files['device_tree']}",
     }
-    write_text(rootfs, "/etc/flash-kernel/db", "".join(f"{key}: {value}\n" for key, value in entry.items()))
+    write_text(rootfs, "/etc/flash-kernel/db", quote.deb822(entry))
     write_text(rootfs, "/etc/flash-kernel/machine", f"{MACHINE}\n")
     write_text(rootfs, "/etc/flash-kernel/ignore-efi", "yes\n")  # Of the machine that builds, too.
     options = 'LINUX_KERNEL_CMDLINE=""\nNO_CREATE_DOT_BAK_FILES=true\n'
@@ -161,7 +162,7 @@ def _configure_flash_kernel(plan: Plan, rootfs: Path) -> None:
         rootfs, "/etc/default/flash-kernel", f"# Written by Boardwright. After a change: flash-kernel\n{options}"
     )
     text = script.text
-    for name, value in {**files, "cmdline": plan.kernel_cmdline}.items():
+    for name, value in {**files, "cmdline": quote.line(plan.kernel_cmdline)}.items():
         text = text.replace(f"{{{name}}}", value)
     write_text(rootfs, f"/boot/firmware/{script.file}", text)
 
@@ -179,7 +180,7 @@ def script_files(plan: Plan) -> dict[str, str]:
 
 def _configure_none(plan: Plan, rootfs: Path) -> None:
     """What starts the kernel is elsewhere; whoever makes that needs to know what to tell the kernel."""
-    write_text(rootfs, "/boot/firmware/cmdline.txt", plan.kernel_cmdline + "\n")
+    write_text(rootfs, "/boot/firmware/cmdline.txt", quote.line(plan.kernel_cmdline) + "\n")
 
 
 def _boot_mount(plan: Plan) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from builder import quote
 from builder.plan.model import Plan, Slot
 from builder.rootfs.model import FSTAB_TYPES
 
@@ -16,8 +17,10 @@ def render_fstab(plan: Plan, *, by: Literal["partuuid", "label"] = "partuuid") -
     """
     slots = sorted(plan.disk.slots, key=lambda slot: slot.mount)
     rows = [
-        f"{_name(slot, by)} {slot.mount} {FSTAB_TYPES[slot.filesystem]} {slot.options} 0 "
-        + ("1" if slot.mount == "/" else "2")
+        quote.line(
+            f"{_name(slot, by)} {slot.mount} {FSTAB_TYPES[slot.filesystem]} {slot.options} 0 "
+            + ("1" if slot.mount == "/" else "2")
+        )
         for slot in slots
     ]
     return "\n".join(["# Written by Boardwright; the partitions are found by the ids in the table.", *rows, ""])

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
+from builder import quote
 from builder.errors import RecipeError
 from builder.plan.model import Plan
 from builder.recipe.model import User
@@ -112,16 +112,11 @@ def write_release(plan: Plan, rootfs: Path) -> None:
     text = (
         base.rstrip("\n")
         + f"\nIMAGE_ID=boardwright-{plan.board}\nIMAGE_VERSION={plan.version}\n"
-        + f'BOARDWRIGHT_BOARD={plan.board}\nBOARDWRIGHT_DEVICE="{_quote(plan.recipe.title)}"\n'
+        + f"BOARDWRIGHT_BOARD={plan.board}\nBOARDWRIGHT_DEVICE={quote.shell(plan.recipe.title)}\n"
     )
     (rootfs / "etc/os-release").unlink(missing_ok=True)
     write_text(rootfs, "/etc/os-release", text)
     write_text(rootfs, f"{FIRMWARE}/os-release", text)
-
-
-def _quote(text: str) -> str:
-    """Return a text for between the double quotes of os-release(5): one line, what a shell would read escaped."""
-    return re.sub(r'(["$`\\])', r"\\\1", " ".join(text.split()))
 
 
 def write_first_boot(plan: Plan, rootfs: Path) -> None:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from builder import quote
 from builder.errors import MachineError, TrustError
 from builder.fetch import fetch_key
 from builder.recipe.model import Archive
@@ -52,14 +53,18 @@ def _find_key(name: str, archive: Archive, cache: Path) -> Path:
 
 def render_sources(archives: Mapping[str, Archive], keys: Mapping[str, Path]) -> str:
     """Return deb822 sources, one stanza an archive."""
-    return "\n".join(
-        f"Types: deb\n"
-        f"URIs: {archive.url}\n"
-        f"Suites: {' '.join(archive.suites)}\n"
-        f"Components: {' '.join(archive.components)}\n"
-        f"Signed-By: {keys[name]}\n"
-        for name, archive in archives.items()
-    )
+    return "\n".join(_render_archive(archive, keys[name]) for name, archive in archives.items())
+
+
+def _render_archive(archive: Archive, key: Path) -> str:
+    fields = {
+        "Types": "deb",
+        "URIs": archive.url,
+        "Suites": " ".join(archive.suites),
+        "Components": " ".join(archive.components),
+        "Signed-By": str(key),
+    }
+    return quote.deb822(fields)
 
 
 def install_sources(rootfs: Path, archives: Mapping[str, Archive], keys: Mapping[str, Path], pins: str) -> None:

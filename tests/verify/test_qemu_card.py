@@ -85,6 +85,9 @@ def test_what_the_firmware_would_load_is_taken(image: Path, plan: Plan, tmp_path
         ({"config.txt": "initramfs initrd.img-6.12\n"}, "config.txt of the image has no line with kernel="),
         ({"config.txt": "kernel=vmlinuz-6.12\n"}, "config.txt of the image has no line with initramfs"),
         ({"config.txt": "kernel=gone\ninitramfs initrd.img-6.12\n"}, "the first partition of the image has no gone"),
+        ({"config.txt": "kernel=*\ninitramfs initrd.img-6.12\n"}, r"names the file '\*', which cannot be one"),
+        ({"config.txt": "kernel=a/../../b\ninitramfs initrd.img-6.12\n"}, "which cannot be one"),
+        ({"config.txt": "kernel=..\ninitramfs initrd.img-6.12\n"}, "which cannot be one"),
     ],
 )
 def test_what_is_missing_is_said(changed: dict[str, str], message: str, plan: Plan, tmp_path: Path) -> None:

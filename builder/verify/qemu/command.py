@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from builder import quote
 from builder.errors import MachineError
 from builder.plan.model import Plan
 from builder.recipe.model import Architecture
@@ -42,10 +43,10 @@ UEFI_PACKAGES = {Architecture.AMD64: "ovmf", Architecture.ARM64: "qemu-efi-aarch
 # be flushed is not waited for.
 DISKS: Mapping[str, Callable[[Path], list[str]]] = {
     "virtio": lambda card: [
-        *("-drive", f"file={_quote(card)},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"),
+        *("-drive", f"file={quote.qemu(card)},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"),
         *("-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"),
     ],
-    "sd": lambda card: ["-drive", f"file={_quote(card)},if=sd,format=raw,cache=unsafe"],
+    "sd": lambda card: ["-drive", f"file={quote.qemu(card)},if=sd,format=raw,cache=unsafe"],
 }
 LOADERS = {Architecture.RISCV64: "-kernel"}
 """The option that takes a U-Boot: a virtual RISC-V machine starts it from OpenSBI, others have it as their firmware."""
@@ -124,7 +125,7 @@ def _uefi(plan: Plan, _: Qemu, __: Path, work: Path) -> list[str]:
     shutil.copyfile(variables, own)
     return [
         *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
-        *("-drive", f"if=pflash,format=raw,unit=1,file={_quote(own)}"),
+        *("-drive", f"if=pflash,format=raw,unit=1,file={quote.qemu(own)}"),
     ]
 
 
@@ -162,16 +163,11 @@ def _console(qemu: Qemu, log: Path, *, interactive: bool) -> list[str]:
     number = int(re.sub(r"\D", "", qemu.console) or 0)
     nowhere = ["-serial", "null"] * number
     if interactive:
-        chardev = f"stdio,id=console,mux=on,signal=off,logfile={_quote(log)}"
+        chardev = f"stdio,id=console,mux=on,signal=off,logfile={quote.qemu(log)}"
         return ["-chardev", chardev, *nowhere, "-serial", "chardev:console", "-mon", "chardev=console"]
-    chardev = f"file,id=console,path={_quote(log)},append=on"
+    chardev = f"file,id=console,path={quote.qemu(log)},append=on"
     return ["-chardev", chardev, *nowhere, "-serial", "chardev:console", "-monitor", "none"]
 
 
 def _router(forward: str) -> list[str]:
     return ["-netdev", f"user,id=net,{forward}"]
-
-
-def _quote(path: Path) -> str:
-    """QEMU separates options by commas, and takes a double one as part of a value."""
-    return str(path).replace(",", ",,")

@@ -11,10 +11,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from builder import quote
 from builder.errors import VerifyError
 from builder.plan.model import Plan
 from builder.run import run
 from builder.verify.qemu.card import MTOOLS, find_firmware, find_place
+
+FILE = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
+"""A file that config.txt names; mtools would take * and [ for patterns."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def take_root_file(card: Path, plan: Plan, path: str, directory: Path) -> Path:
     copy = directory / PurePosixPath(path).name
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
     # What fails does not show in the exit code of debugfs.
-    said = run(["debugfs", "-R", f'dump "/{path}" "{copy}"', find_place(card, root).for_debugfs], ok=(0, 1)).stderr
+    command = f"dump {quote.debugfs(f'/{path}')} {quote.debugfs(copy)}"
+    said = run(["debugfs", "-R", command, find_place(card, root).for_debugfs], ok=(0, 1)).stderr
     if not copy.is_file() or not copy.stat().st_size:
         raise VerifyError(f"the root filesystem of the image has no {path}: {said.strip()}")
     return copy
@@ -56,6 +61,8 @@ def _find(config: str, pattern: str, what: str) -> str:
     found = re.findall(pattern, config, re.MULTILINE)
     if not found:
         raise VerifyError(f"config.txt of the image has no line with {what}")
+    if not FILE.fullmatch(found[-1]):
+        raise VerifyError(f"config.txt of the image names the file {found[-1][:80]!r}, which cannot be one")
     return str(found[-1])
 
 
