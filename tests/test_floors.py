@@ -25,6 +25,7 @@ FLOORS = {
     "proxy": 1,
     "tools": 1,
     "run": 1,
+    "inputs": 1,
     "tree": 1,
     "resources": 1,
     "workspace": 1,

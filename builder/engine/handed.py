@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from builder.errors import RecipeError
+from builder.inputs import read_bytes
 from builder.proxy import HERE, find_hosts, is_loopback
 from builder.rootfs.apt_auth import VARIABLE, find_auth
 from builder.shared import Location
@@ -45,7 +46,7 @@ def hand_over(location: Location | None) -> Handed:
     if auth is None:
         return handed
     environment = {**handed.environment, VARIABLE: APT_AUTH}
-    return replace(handed, environment=environment, secrets={**handed.secrets, APT_AUTH: auth.read_bytes()})
+    return replace(handed, environment=environment, secrets={**handed.secrets, APT_AUTH: read_bytes(auth)})
 
 
 def _hand_over_cache(location: Location | None) -> Handed:

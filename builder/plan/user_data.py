@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from builder.inputs import read_bytes
 from builder.plan.cloud_config import Fault, find_faults, load_schema
 from builder.plan.network_config import find_network_faults
 from builder.recipe.problems import check_no_problems
@@ -122,4 +123,4 @@ def _children(node: Node | None) -> Iterator[tuple[str | int, Node, Node]]:
 
 def digest_user_data(file: Path | None) -> str:
     """Return the SHA-256 of the file, or nothing without one."""
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+    return hashlib.sha256(read_bytes(file)).hexdigest() if file else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scala
 USED = ("board.yaml", "customise.sh", "files", "debs", "README.md")
 """What a board's directory may hold, besides files that its recipe names."""
 SYSTEM_KEYRINGS = Path("/usr/share/keyrings")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _KEY_FILES = (("archives", "*", "key", "file"), ("docker", "key", "file"))
 _FILES = (*_KEY_FILES, ("kernel", "debs", "*", "file"), ("blobs", "*", "file"))
 
@@ -129,6 +131,8 @@ def find_overlay(directory: Path, problems: list[Problem]) -> Path | None:
 def _check_overlay(overlay: Path) -> Iterator[Problem]:
     for path in sorted(overlay.rglob("*")):
         where = Position(path, 1, 1)
+        if control := _CONTROL.search(path.name):
+            yield Problem(where, f"found the character U+{ord(control[0]):04X} in its name; rename it")
         if path.is_symlink():
             if _leads_out(path, overlay.resolve()):
                 found = f"found a symlink to {path.readlink()}, outside {overlay}"

@@ -18,6 +18,7 @@ from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.nodes import ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
+from builder.inputs import InputError, read_bytes
 from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, shorten
 from builder.text import find_hidden
 
@@ -39,7 +40,7 @@ _PLAINER_WORDS = {
 
 def load_tree(file: Path, problems: list[Problem]) -> Map | None:
     """Return the mapping that `file` holds; what is wrong goes to `problems`, and None means nothing can be used."""
-    text = read_text(file, problems)
+    text = read_text(file, problems, within=file.parent)
     root = None if text is None else compose(text, file, problems)
     if root is None:
         return None
@@ -54,19 +55,12 @@ def load_tree(file: Path, problems: list[Problem]) -> Map | None:
     return None
 
 
-def read_text(file: Path, problems: list[Problem]) -> str | None:
+def read_text(file: Path, problems: list[Problem], *, within: Path | None = None) -> str | None:
     """Return what a file says in UTF-8; otherwise say why not and where."""
-    if file.is_fifo():
-        words = "found a pipe, which can be read only once; save it to a file first"
-        problems.append(Problem(Position(file, 1, 1), words))
-        return None
     try:
-        data = file.read_bytes()
-    except OSError as error:
-        problems.append(Problem(Position(file, 1, 1), f"cannot be read: {error.strerror}"))
-        return None
-    if len(data) > MAX_BYTES:
-        problems.append(Problem(Position(file, 1, 1), f"found {len(data)} bytes; allowed: at most {MAX_BYTES}"))
+        data = read_bytes(file, limit=MAX_BYTES, within=within)
+    except InputError as error:
+        problems.append(Problem(Position(file, 1, 1), error.problem))
         return None
     try:
         return data.decode()

@@ -10,8 +10,10 @@ from typing import Any, Literal, cast, get_args
 from ruamel.yaml import YAML
 
 from builder.errors import RecipeError
+from builder.inputs import read_text
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Recipe
+from builder.recipe.source import MAX_BYTES
 
 Proof = Literal["planned", "built", "kernel", "booted"]
 """planned: nothing was made; built: made, offline specs green; kernel, booted: its kernel or its whole boot chain was
@@ -27,7 +29,7 @@ def load_status(boards: Path) -> Mapping[str, Proof]:
     path = boards / FILE
     if not path.is_file():
         return {}
-    said = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+    said = YAML(typ="safe").load(read_text(path, limit=MAX_BYTES, within=boards)) or {}
     known = set(list_boards(boards))
     for name, proof in said.items():
         if name not in known:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from builder.text import make_line
+
 Steps = tuple[str | int, ...]
 """Where a value is: keys of mappings and indexes of lists, from the root."""
 
@@ -29,7 +31,7 @@ class Position:
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{make_line(str(self.file))}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Literal
 
 from builder import log
 from builder.errors import ReleaseError, TrustError
+from builder.inputs import InputError
 from builder.release.checksums import sha256_file
 from builder.release.model import SUFFIX, Package, load_package
 from builder.release.papers import PAPERS, REPORTS, check_image
@@ -139,5 +140,5 @@ def _check_paper(
         return [Problem(path.name, "it is missing")]
     try:
         return [Problem(path.name, text) for text in check(path, package)]
-    except UnicodeDecodeError:
-        return [Problem(path.name, "it is no text")]
+    except InputError as error:
+        return [Problem(path.name, error.problem)]

@@ -23,6 +23,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from builder.errors import ReleaseError
+from builder.inputs import read_bytes
 
 SUFFIX = ".package.json"
 RELEASE_NAME = "release.json"
@@ -186,7 +187,7 @@ def load_package(directory: Path) -> Package:
         hint = "make one with `boardwright package IMAGE`"
         raise ReleaseError(f"{directory} holds {len(found)} files *{SUFFIX}; a packaged image has one", hint=hint)
     try:
-        return Package.model_validate_json(found[0].read_bytes())
+        return Package.model_validate_json(read_bytes(found[0], within=directory))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from builder.inputs import read_bytes
 from builder.release.gather import Parcel
 from builder.release.history import Commit
 from builder.release.model import Partition
@@ -158,7 +159,9 @@ def _say(partition: Partition) -> str:
 
 def _read_own(parcel: Parcel) -> str | None:
     names = [file.name for file in parcel.released.package.files if file.role == "packages"]
-    return (parcel.directory / names[0]).read_text(encoding="utf-8", errors="replace") if names else None
+    return (
+        read_bytes(parcel.directory / names[0], within=parcel.directory).decode("utf-8", "replace") if names else None
+    )
 
 
 def _plain(text: str) -> str:

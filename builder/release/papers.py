@@ -12,6 +12,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from builder.errors import ReleaseError, VerifyError
+from builder.inputs import InputError, read_text
 from builder.release.bmap import BmapCheck, read_bmap
 from builder.release.cyclonedx import check_cyclonedx, list_cyclonedx
 from builder.release.model import Package
@@ -49,34 +50,34 @@ def check_image(place: Path, package: Package, name: str) -> Iterator[tuple[Kind
 def _load_check(path: Path) -> BmapCheck | None:
     """Return what compares with a map; None for one that cannot be read, which is said elsewhere."""
     try:
-        return BmapCheck(read_bmap(path.read_text(encoding="utf-8")))
-    except (ReleaseError, OSError, UnicodeDecodeError):
+        return BmapCheck(read_bmap(read_text(path, within=path.parent)))
+    except (ReleaseError, InputError):
         return None
 
 
 def _check_bmap(path: Path, package: Package) -> list[str]:
     try:
-        bmap = read_bmap(path.read_text(encoding="utf-8"))
+        bmap = read_bmap(read_text(path, within=path.parent))
     except ReleaseError as error:
         return [error.message]
     return [] if bmap.image_bytes == package.image_size_bytes else ["it is of an image of another size"]
 
 
 def _check_packages(path: Path, _: Package) -> list[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path, within=path.parent).splitlines()
     return [] if len(lines) > 1 and all(line.count("\t") == 3 for line in lines) else ["it is no list of packages"]
 
 
 def read_rows(path: Path) -> Rows:
     """Return the packages of a list."""
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    rows = [line.split("\t") for line in read_text(path, within=path.parent).splitlines()[1:]]
     return {(row[0], row[1], row[2]) for row in rows if len(row) == 4}
 
 
 def _check_bill(
     path: Path, package: Package, check: Callable[[str], list[str]], read: Callable[[str], tuple[str, Rows]]
 ) -> list[str]:
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, within=path.parent)
     problems = check(text)
     if problems:
         return problems[:SHOWN]
@@ -105,7 +106,7 @@ def _check_cyclonedx(path: Path, package: Package) -> list[str]:
 
 def _check_specs(path: Path, package: Package) -> list[str]:
     try:
-        report = read_report(path.read_text(encoding="utf-8"), path.name)
+        report = read_report(read_text(path, within=path.parent), path.name)
     except VerifyError as error:
         return [error.message]
     problems = [fault] if (fault := find_fault(report, package.image_sha256)) else []
@@ -118,7 +119,7 @@ def _check_specs(path: Path, package: Package) -> list[str]:
 
 def _check_junit(path: Path, package: Package) -> list[str]:
     try:
-        root = fromstring(path.read_text(encoding="utf-8"))
+        root = fromstring(read_text(path, within=path.parent))
     except (ParseError, DefusedXmlException) as error:
         return [f"it cannot be read: {error}"]
     cases = list(root.iter("testcase"))
@@ -130,7 +131,7 @@ def _check_junit(path: Path, package: Package) -> list[str]:
 
 def _check_provenance(path: Path, package: Package) -> list[str]:
     try:
-        statement = read_provenance(path.read_text(encoding="utf-8"))
+        statement = read_provenance(read_text(path, within=path.parent))
     except ReleaseError as error:
         return [error.message]
     images = {file.name: file.sha256 for file in package.files if file.role == "image"}
@@ -141,7 +142,7 @@ def _check_provenance(path: Path, package: Package) -> list[str]:
 
 
 def _check_page(path: Path, package: Package) -> list[str]:
-    return [] if package.image_sha256 in path.read_text(encoding="utf-8") else ["it is of another image"]
+    return [] if package.image_sha256 in read_text(path, within=path.parent) else ["it is of another image"]
 
 
 REPORTS = (".specs.json", ".specs.xml")

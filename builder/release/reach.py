@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from builder import http
 from builder.errors import DownloadError
 from builder.http import bare
+from builder.inputs import InputError, opened, read_bytes
 
 LONGEST = 16 * 1024 * 1024
 """Bytes of a description; more is not read."""
@@ -45,13 +47,12 @@ def find(url: str) -> bytes | None:
     path = local_path(url)
     if path is None:
         return http.persist(url, lambda: _find(url))
-    try:
-        with path.open("rb") as stream:
-            return _checked(url, stream.read(LONGEST + 1))
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.exists():
         return None
-    except OSError as error:
-        raise DownloadError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return read_bytes(path, limit=LONGEST)
+    except InputError as error:
+        raise DownloadError(error.message) from error
 
 
 def _find(url: str) -> bytes | None:
@@ -71,6 +72,14 @@ def _checked(url: str, content: bytes) -> bytes:
 
 
 @contextmanager
+def _local(path: Path) -> Iterator[IO[bytes]]:
+    if not path.is_file():
+        raise DownloadError(f"{path} is not there", hint=HINTS[MISSING])
+    with opened(path) as stream:
+        yield stream
+
+
+@contextmanager
 def open_at(url: str, start: int) -> Iterator[Opened]:
     """Yield a large file from byte `start` on, or from 0 where the server cannot do that.
 
@@ -79,12 +88,9 @@ def open_at(url: str, start: int) -> Iterator[Opened]:
     """
     path = local_path(url)
     if path is not None:
-        try:
-            with path.open("rb") as stream:
-                stream.seek(start)
-                yield Opened(start, iter(lambda: stream.read(http.PIECE), b""))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise DownloadError(f"{path} is not there", hint=HINTS[MISSING]) from None
+        with _local(path) as stream:
+            stream.seek(start)
+            yield Opened(start, iter(lambda: stream.read(http.PIECE), b""))
         return
     headers = dict(http.HEADERS) | ({"Range": f"bytes={start}-"} if start else {})
     with http.opened(url, headers=headers, hints=HINTS, also=frozenset({PARTIAL, BEYOND})) as answer:

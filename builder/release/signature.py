@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from builder.errors import TrustError
+from builder.inputs import InputError, read_bytes, read_text
 
 SUFFIX = ".minisig"
 LONGEST = 8 * 1024
@@ -75,10 +76,10 @@ def load_public_key(given: str) -> PublicKey:
     Raises TrustError when it is none.
     """
     try:
-        text = Path(given).read_bytes()[:LONGEST].decode() if _is_file(given) else given
+        text = read_text(Path(given), limit=LONGEST) if _is_file(given) else given
         lines = [line for line in text.splitlines() if line.strip() and not line.startswith(UNTRUSTED)]
         data = _decode(lines[0]) if len(lines) == 1 else b""
-    except (OSError, UnicodeDecodeError):
+    except InputError:
         data = b""
     if len(data) != 2 + 8 + 32 or not data.startswith(b"Ed"):
         what = given if len(given) < 80 and "\n" not in given else "what was given"
@@ -121,7 +122,7 @@ def check_file_name(comment: Comment, name: str) -> None:
 def find_fault(file: Path, signature: Path, public_key: PublicKey) -> str:
     """Return what is wrong with the signature of a file, or nothing."""
     try:
-        verify_signature(file, signature.read_text(encoding="utf-8", errors="replace"), public_key)
+        verify_signature(file, read_bytes(signature, limit=LONGEST).decode("utf-8", "replace"), public_key)
     except TrustError as error:
         return error.message
     return ""

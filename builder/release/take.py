@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from builder import log
 from builder.errors import RecipeError, ReleaseError, TrustError
 from builder.http import bare
+from builder.inputs import InputError, read_bytes
 from builder.release.compress import Compression, suffix_of
 from builder.release.download import download, unknown_board
 from builder.release.model import SUFFIX, File, Package, Release, Released
@@ -201,7 +202,7 @@ def _packages_in(directory: Path) -> Sequence[Package]:
     found = []
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         try:
-            found.append(Package.model_validate_json(path.read_bytes()))
-        except ValidationError:
+            found.append(Package.model_validate_json(read_bytes(path, within=directory)))
+        except (ValidationError, InputError):
             log.warn(f"{path} describes no image; it is not looked at")
     return found

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.inputs import read_bytes, read_text
 from builder.release import gpg, signature
 from builder.release.checksums import read_sums
 from builder.release.model import SUFFIX, Package
@@ -52,7 +53,7 @@ def check_sums(place: Path, package: Package) -> Iterator[Wrong]:
         yield path.name, "it is missing"
         return
     try:
-        said = read_sums(path.read_text(encoding="utf-8"))
+        said = read_sums(read_text(path, within=path.parent))
     except ValueError as error:
         yield path.name, str(error)
         return
@@ -84,5 +85,5 @@ def check_signatures(place: Path, package: Package, key: PublicKey | None) -> tu
 def _name_signer(signed: Path, suffix: str) -> str:
     if suffix == gpg.SUFFIX:
         return "a key of GnuPG"
-    signer = signature.find_signer(signed.read_text(encoding="utf-8", errors="replace"))
+    signer = signature.find_signer(read_bytes(signed, within=signed.parent).decode("utf-8", "replace"))
     return f"minisign key {signer or 'unknown'}"

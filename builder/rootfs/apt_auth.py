@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 
 from builder.errors import RecipeError
+from builder.inputs import InputError, read_text
+from builder.units import MIB
 
 VARIABLE = "BOARDWRIGHT_APT_AUTH"
 """Names the file."""
@@ -24,13 +26,11 @@ def find_auth() -> Path | None:
     path = Path(named).absolute()
     if any(sign in str(path) for sign in '";\\\n'):
         raise RecipeError(f"{VARIABLE}: the path has a quote, a semicolon or a backslash, which APT cannot read")
-    if not path.is_file():
-        raise RecipeError(f"{VARIABLE}: {path} is no file", hint="its lines: machine HOST login NAME password WORD")
     try:
-        words = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise RecipeError(f"{VARIABLE}: {path} cannot be read: {reason}") from None
+        words = read_text(path, limit=MIB).split()
+    except InputError as error:
+        hint = "its lines: machine HOST login NAME password WORD"
+        raise RecipeError(f"{VARIABLE}: {error.message}", hint=hint) from None
     if not set(WORDS) <= set(words):
         raise RecipeError(
             f"{VARIABLE}: {path} has no line of apt_auth.conf", hint="its lines: machine HOST login NAME password WORD"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from builder import quote
 from builder.errors import RecipeError
+from builder.inputs import read_bytes
 from builder.plan.model import Plan
 from builder.recipe.model import User
 from builder.rootfs.bootloader import Command
@@ -146,7 +147,7 @@ def write_first_boot(plan: Plan, rootfs: Path) -> None:
     )
     if plan.user_data:
         path = write_text(rootfs, f"{FIRMWARE}/user-data", "")
-        path.write_bytes(plan.user_data.read_bytes())  # As it is, ends of lines included.
+        path.write_bytes(read_bytes(plan.user_data))  # As it is, ends of lines included.
 
 
 def _default_user(name: str, user: User) -> dict[str, object]:

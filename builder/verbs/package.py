@@ -13,6 +13,7 @@ import typer
 
 from builder import log
 from builder.errors import RecipeError, VerifyError
+from builder.inputs import read_text
 from builder.options import (
     BOARDS,
     STATE,
@@ -172,7 +173,7 @@ def _read_beside(found: Found, *, unverified: bool) -> dict[str, str]:
             hint=f"a build makes these; the reports come from `boardwright verify {found.path}` too, and --unverified "
             "does without them",
         )
-    return {suffix: path.read_text(encoding="utf-8") for suffix, path in paths.items() if path.is_file()}
+    return {suffix: read_text(path, within=path.parent) for suffix, path in paths.items() if path.is_file()}
 
 
 def _find_report(texts: Mapping[str, str], found: Found, *, unverified: bool) -> SpecReport | None:
@@ -189,7 +190,7 @@ def _find_record(found: Found) -> Record | None:
     if not path.is_file():
         log.warn(f"{path.name} is missing: no digests of packages, archives and tools can be said")
         return None
-    record = read_record(path.read_text(encoding="utf-8"), path.name)
+    record = read_record(read_text(path, within=path.parent), path.name)
     if record.image_sha256 != found.sha256:
         log.warn(
             f"{path.name} is of another image and left out: no digests of packages, archives and tools can be said"

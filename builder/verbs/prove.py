@@ -14,6 +14,7 @@ from builder.engine.boot import opened_seat_in_docker, verify_in_docker
 from builder.engine.connect import Wanted
 from builder.engine.tools import choose_tools, guess_recipe
 from builder.errors import RecipeError
+from builder.inputs import read_text
 from builder.options import (
     BOARDS,
     DIST,
@@ -39,6 +40,7 @@ from builder.options import (
 )
 from builder.rootfs import emulation as emulate
 from builder.session import print_line, print_table, telling
+from builder.units import MIB
 from builder.verbs.wish import make_wish
 from builder.verify.artefact import find_artefact
 from builder.verify.check import Wish, verify_artefact
@@ -148,7 +150,7 @@ def load_key(wanted: str) -> str:
     if not wanted or "\n" in wanted:
         return wanted
     if path.is_file():
-        return path.read_text(encoding="utf-8")
+        return read_text(path, limit=MIB)
     if len(wanted) != MINISIGN_LINE:
         raise RecipeError(
             f"--key: {wanted} is no file, and no public key of minisign", hint="name the file minisign.pub"

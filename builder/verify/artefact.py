@@ -18,6 +18,7 @@ from typing import IO, cast
 
 from builder import log
 from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
+from builder.inputs import InputError, read_bytes
 from builder.recipe.load import list_boards
 from builder.run import run
 from builder.units import MIB
@@ -78,8 +79,8 @@ def _find_board(path: Path, boards: Sequence[str]) -> str:
     A version may hold whatever a name of a board does: boardwright-garden-2-1.0 is of garden or of garden-2.
     """
     try:
-        board = json.loads(path.with_name(f"{name_of(path)}{RECORD}").read_bytes())["board"]
-    except (OSError, ValueError, KeyError, TypeError):
+        board = json.loads(read_bytes(path.with_name(f"{name_of(path)}{RECORD}")))["board"]
+    except (InputError, ValueError, KeyError, TypeError):
         board = None
     if isinstance(board, str):
         return board

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from builder import log
 from builder.errors import RecipeError
+from builder.inputs import read_text
 from builder.plan.model import Plan
 from builder.verify.bench import Reach, Running
 from builder.verify.login import DEFAULT_USER, make_login
@@ -53,5 +54,5 @@ def find_board(url: str, identity: Path | None, plan: Plan) -> Running:
 
 def find_hostname(plan: Plan) -> str:
     """Return the name that user-data gives, else the recipe's."""
-    data = YAML(typ="safe").load(plan.user_data.read_text(encoding="utf-8")) if plan.user_data else None
+    data = YAML(typ="safe").load(read_text(plan.user_data)) if plan.user_data else None
     return str((data or {}).get("hostname") or plan.recipe.hostname)

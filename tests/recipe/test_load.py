@@ -172,6 +172,33 @@ def test_overlays_that_reach_outside(boards: Path) -> None:
     ]
 
 
+def test_a_name_with_a_line_break(boards: Path) -> None:
+    files = write_board(boards, "low", "extends: good\n") / "files"
+    files.mkdir()
+    (files / "a\nb").touch()
+    (files / "-n $(x) ü \u202e").touch()  # odd, and taken as it is
+    assert _lines(boards, "low") == [r"boards/low/files/a\nb:1:1: found the character U+000A in its name; rename it"]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "device"])
+def test_a_recipe_that_is_no_file_of_its_board(boards: Path, tmp_path: Path, kind: str) -> None:
+    directory = write_board(boards, "low", "")
+    (tmp_path / "credentials").write_text("https://token:SECRET@example.org")
+    file = directory / "board.yaml"
+    file.unlink()
+    said = {
+        "link": "a link that leads out of boards/low; allowed: one that stays inside",
+        "device": "a link that leads",
+    }
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(tmp_path / "credentials" if kind == "link" else "/dev/zero")
+    (line,) = _lines(boards, "low")
+    assert line.startswith(f"boards/low/board.yaml:1:1: found {said.get(kind, 'a pipe, which can be read only once')}")
+    assert "SECRET" not in line
+
+
 @pytest.mark.parametrize("kind", ["symlink", "file"])
 def test_overlay_that_is_no_directory(boards: Path, kind: str) -> None:
     files = write_board(boards, "low", "extends: good\n") / "files"

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Files that are not ours, opened one way: regular files only, read to a limit, and not led out of their directory.
+
+A board, a packaged image or a directory of downloads may come from anywhere. A file in it may be a link to a file of
+this machine, a pipe that never ends, a device, or larger than the memory. What a person names on the command line may
+be a link; what a directory brings may only lead to a place inside it (`within`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from builder.errors import RecipeError
+from builder.units import MIB, render_size
+
+TEXT_BYTES = 64 * MIB
+"""More than any description, list or key has."""
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe, which can be read only once; save it to a file first",
+    stat.S_IFDIR: "a directory; allowed: a file",
+    stat.S_IFCHR: "a device; allowed: a file",
+    stat.S_IFBLK: "a device; allowed: a file",
+    stat.S_IFSOCK: "a socket; allowed: a file",
+}
+
+
+class InputError(RecipeError):
+    """A file that cannot be taken. `problem` says why, without its name."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}", hint="look at the file, or name another one")
+        self.problem = problem
+
+
+def read_bytes(path: Path, *, limit: int = TEXT_BYTES, within: Path | None = None) -> bytes:
+    """Return what a file holds, at most `limit` bytes; InputError for anything else."""
+    with opened(path, within=within) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size <= limit:
+            content = stream.read(limit + 1)  # It may grow, and files of the kernel say that they have no size.
+            if len(content) <= limit:
+                return content
+    raise InputError(path, f"found more than {render_size(limit)}, which is the most that is read")
+
+
+def read_text(path: Path, *, limit: int = TEXT_BYTES, within: Path | None = None) -> str:
+    """Return what a file says in UTF-8; InputError for anything else."""
+    content = read_bytes(path, limit=limit, within=within)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            path, f"found the byte 0x{content[error.start]:02x} at {error.start}, which is not UTF-8"
+        ) from None
+
+
+@contextmanager
+def opened(path: Path, *, within: Path | None = None) -> Iterator[IO[bytes]]:
+    """Yield a regular file, open for reading; InputError for anything else.
+
+    within  a directory that the file, all links followed, must be in
+    """
+    real = _resolve(path, within)
+    try:
+        _check_kind(path, real.stat())  # Before it is opened, which some devices take for a command.
+        # What was looked at may be another now. NONBLOCK: a pipe without a writer would be waited for.
+        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        raise InputError(path, _words(error)) from None
+    try:
+        _check_kind(path, os.fstat(descriptor))
+        os.set_blocking(descriptor, True)
+        stream = os.fdopen(descriptor, "rb", closefd=False)
+        yield stream
+    finally:
+        os.close(descriptor)
+
+
+def _check_kind(path: Path, status: os.stat_result) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        raise InputError(path, f"found {_KINDS.get(kind, 'no regular file')}")
+
+
+def _resolve(path: Path, within: Path | None) -> Path:
+    try:
+        real = path.resolve(strict=True)
+        if within is not None and not real.is_relative_to(within.resolve(strict=True)):
+            raise InputError(path, f"found a link that leads out of {within}; allowed: one that stays inside")
+    except OSError as error:
+        raise InputError(path, _words(error)) from None
+    except (RuntimeError, ValueError):  # A loop of links; a zero byte.
+        raise InputError(path, "cannot be followed; allowed: a file, or a link to one") from None
+    return real
+
+
+def _words(error: OSError) -> str:
+    return f"cannot be read: {error.strerror}"

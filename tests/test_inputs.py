@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""Files that are no files, too large, or somewhere else: each ends at once, with a sentence."""
+
+from __future__ import annotations
+
+import ast
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.errors import RecipeError
+from builder.inputs import InputError, opened, read_bytes, read_text
+from builder.units import MIB
+
+BUILDER = Path(__file__).parent.parent / "builder"
+
+
+def make_link_out(path: Path) -> None:
+    (path.parent.parent / "secret").write_text("password")
+    path.symlink_to("../secret")
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as each:
+        each.bind(str(path))
+
+
+def make_large(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 2**40)
+
+
+MADE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a pipe": (os.mkfifo, "found a pipe, which can be read only once; save it to a file first"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "found a device; allowed: a file"),
+    "a directory": (Path.mkdir, "found a directory; allowed: a file"),
+    "a socket": (make_socket, "found a socket; allowed: a file"),
+    "a loop": (lambda path: path.symlink_to(path.name), "cannot be followed; allowed: a file, or a link to one"),
+    "nothing": (lambda _: None, "cannot be read: No such file or directory"),
+    "too large": (make_large, "found more than 1 MiB, which is the most that is read"),
+    "too large by a byte": (
+        lambda path: path.write_bytes(bytes(MIB + 1)),
+        "found more than 1 MiB, which is the most that is read",
+    ),
+    "no UTF-8": (lambda path: path.write_bytes(b"ab\xff"), "found the byte 0xff at 2, which is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
+    make, said = MADE[kind]
+    path = tmp_path / "file"
+    make(path)
+    with pytest.raises(InputError) as caught:
+        read_text(path, limit=MIB)
+    assert (caught.value.problem, caught.value.message) == (said, f"{path}: {said}")
+    assert isinstance(caught.value, RecipeError)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "make",
+    [make_link_out, lambda path: path.symlink_to("/etc/passwd"), lambda path: path.symlink_to("way/../../secret")],
+    ids=["relative", "absolute", "over a directory"],
+)
+def test_a_link_that_leads_out_is_refused(make: Callable[[Path], None], tmp_path: Path) -> None:
+    directory = tmp_path / "board"
+    (directory / "way").mkdir(parents=True)
+    (tmp_path / "secret").write_text("password")
+    make(directory / "file")
+    with pytest.raises(InputError, match="found a link that leads out of"):
+        read_bytes(directory / "file", within=directory)
+
+
+def test_a_link_that_stays_inside_and_one_that_a_person_names_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/file").write_bytes(b"content")
+    (tmp_path / "real/link").symlink_to("file")
+    (tmp_path / "board").symlink_to("real")
+    assert read_bytes(tmp_path / "board/link", within=tmp_path / "board") == b"content"
+    assert read_bytes(tmp_path / "board/link") == b"content"
+
+
+def test_a_file_without_a_size_is_read(tmp_path: Path) -> None:
+    assert read_text(Path("/proc/self/status")).startswith("Name:")
+
+
+def test_a_large_file_is_read_piece_by_piece(tmp_path: Path) -> None:
+    make_large(tmp_path / "file")
+    with opened(tmp_path / "file") as stream:
+        stream.seek(2**39)
+        assert stream.read(4) == bytes(4)
+
+
+OURS = {
+    "code and data of the program": (
+        *("ci/install", "engine/builder_image", "plan/cloud_config", "program", "recipe/check_users"),
+        *("release/catalogue", "release/imager", "release/index", "rootfs/emulation"),
+    ),
+    "the state and the caches, which are as much ours as the program": (
+        *("engine/place", "fetch", "release/digests", "release/earlier", "release/made", "resources", "rootfs/kept"),
+        *("store", "verify/report", "verify/suite", "verify/task", "verify/check", "verify/login"),
+    ),
+    "a tree that is being made, by paths that were resolved inside it": (
+        *("rootfs/archives", "rootfs/delivered", "rootfs/identity", "rootfs/layers", "rootfs/news", "rootfs/supply"),
+        *("rootfs/twins", "image/blobs", "image/ext4"),
+    ),
+    "an image and what is packed with it, piece by piece": (
+        *("engine/pack", "engine/put_image", "image/target", "plan/keys", "release/artefact", "release/bmap"),
+        *("release/bucket", "release/checksums", "release/compress", "release/directory", "release/multipart"),
+        *(
+            "release/reader",
+            "release/signature",
+            "release/unpack",
+            "verify/artefact",
+            "verify/blobs",
+            "verify/containers",
+        ),
+        *("verify/ext4", "verify/filesystems", "verify/plugin", "verify/qemu/kernel", "verify/qemu/machine"),
+    ),
+    "files of the kernel": ("engine/machine", "engine/named", "image/loop"),
+}
+
+
+def find_reading(file: Path) -> bool:
+    """Say whether a module opens files by itself, besides those of the kernel that it names."""
+    return any(map(is_reading, ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
+
+
+def is_reading(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    if ast.unparse(node.func.value).startswith(("Path('/proc", "Path('/sys")):
+        return False
+    modes = [each.value for each in node.args if isinstance(each, ast.Constant)]
+    return node.func.attr in ("read_bytes", "read_text") or (node.func.attr == "open" and modes[:1] == ["rb"])
+
+
+def test_only_these_modules_open_files_by_themselves() -> None:
+    """All others take what they read from builder.inputs."""
+    reading = {
+        path.relative_to(BUILDER).with_suffix("").as_posix() for path in BUILDER.rglob("*.py") if find_reading(path)
+    }
+    assert reading == {module for modules in OURS.values() for module in modules}
