@@ -22,6 +22,7 @@ from typing import IO
 from builder import http, log
 from builder.errors import TrustError, disk_full_as_space_error
 from builder.http import bare
+from builder.inputs import open_unfinished
 from builder.run import run
 
 HINTS = http.HINTS | {
@@ -105,7 +106,7 @@ def _partial(path: Path) -> Iterator[IO[bytes]]:
 
 def _locked(path: Path) -> IO[bytes]:
     while True:
-        stream = path.open("ab+")
+        stream = open_unfinished(path)
         fcntl.flock(stream, fcntl.LOCK_EX)
         if _is_at(stream, path):
             return stream

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ import urllib3
 
 from builder import log
 from builder.errors import DownloadError
+from builder.watch import PIECE_BYTES, PIECE_S, Adapter, Watch
 
 ATTEMPTS = 4
 BACKOFF_S = 1.0
@@ -25,7 +27,8 @@ BACKOFF_S = 1.0
 LONGEST_PAUSE_S = 60.0
 TIMEOUT_S = (10.0, 60.0)
 """To connect, and between two pieces of an answer."""
-PIECE = 256 * 1024
+TOO_SLOW = f"the server sends less than {PIECE_BYTES / PIECE_S / 1024:.0f} KiB a second"
+LOOK = "look whether the address is right"
 PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 HINTS = {
     401: "the server wants credentials",
@@ -74,16 +77,19 @@ def opened(
     headers: Mapping[str, str] = HEADERS,
     hints: Mapping[int, str] = HINTS,
     also: frozenset[int] = frozenset(),
+    timeout_s: tuple[float, float] | None = None,
 ) -> Iterator[requests.Response]:
     """Yield the answer to GET; what breaks while it is read is translated too.
 
-    hints   what to do about a status
-    also    statuses besides 200 that are an answer
+    hints      what to do about a status
+    also       statuses besides 200 that are an answer
+    timeout_s  to connect, and between two pieces; TIMEOUT_S without
 
     Raises PassingError (worth another attempt) and DownloadError.
     """
+    watch = Watch()
     try:
-        with requests.get(url, stream=True, timeout=TIMEOUT_S, headers=dict(headers)) as answer:
+        with watch.started(), _asked(url, headers, timeout_s or TIMEOUT_S, watch) as answer:
             if answer.status_code not in also:
                 _check_status(url, answer, hints)
             yield answer
@@ -93,22 +99,60 @@ def opened(
             hint="is the clock right, and ca-certificates installed? SSL_CERT_FILE names another bundle",
         ) from error
     except (requests.Timeout, requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
-        raise PassingError(_root_reason(error)) from error
+        raise PassingError(TOO_SLOW if watch.expired else _root_reason(error)) from error
     except requests.exceptions.InvalidSchema as error:
         raise DownloadError(f"{bare(url)} leads to something other than http and https, which is refused") from error
     except requests.RequestException as error:
         raise DownloadError(f"{bare(url)} cannot be fetched: {type(error).__name__}") from error
 
 
+@contextmanager
+def _asked(
+    url: str, headers: Mapping[str, str], timeout_s: tuple[float, float], watch: Watch
+) -> Iterator[requests.Response]:
+    with requests.Session() as session:
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, Adapter(watch))
+        with watch.waiting():
+            answer = session.get(url, stream=True, timeout=timeout_s, headers=dict(headers))
+        with answer:
+            yield answer
+
+
 def pieces(answer: requests.Response) -> Iterator[bytes]:
-    """Yield the body as it is: requests would unpack a .tar.gz that a server labels Content-Encoding: gzip."""
-    yield from answer.raw.stream(PIECE, decode_content=False)
+    """Yield the body as it is: requests would unpack a .tar.gz that a server labels Content-Encoding: gzip.
+
+    Raises PassingError for a server that sends less than the lowest rate.
+    """
+    watch: Watch = answer.connection.watch  # type: ignore[attr-defined]  # of _asked
+    stream = answer.raw.stream(PIECE_BYTES, decode_content=False)
+    while True:
+        with watch.waiting():
+            piece = next(stream, None)
+        if watch.expired:  # An answer of unknown length would seem to have ended.
+            raise PassingError(TOO_SLOW)
+        if piece is None:
+            return
+        watch.count(len(piece))
+        yield piece
+
+
+def read_all(url: str, answer: requests.Response, *, limit: int, longest_s: float = 120.0) -> bytes:
+    """Return a whole small body; DownloadError when it is longer than `limit` bytes, or takes longer."""
+    begun, content = time.monotonic(), b""
+    for piece in pieces(answer):
+        content += piece
+        if len(content) > limit:
+            raise DownloadError(f"{bare(url)} is longer than what is read there ({limit} bytes)", hint=LOOK)
+        if time.monotonic() - begun > longest_s:
+            raise DownloadError(f"{bare(url)} is not there after {longest_s:.0f} s", hint=LATER)
+    return content
 
 
 def length_of(answer: requests.Response) -> int:
     """Return the bytes that the server says follow; 0: it does not say."""
     length = answer.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else 0
+    return int(length) if length.isdecimal() and len(length) < 16 else 0
 
 
 def show_progress(url: str, size_bytes: int, received: int = 0) -> Callable[[int], None]:
@@ -131,9 +175,14 @@ def _check_status(url: str, answer: requests.Response, hints: Mapping[int, str])
     status = answer.status_code
     if status in PASSING_STATUS:
         asked = answer.headers.get("Retry-After", "")
-        raise PassingError(f"the server answered {status} {answer.reason}", float(asked) if asked.isdecimal() else 0.0)
+        raise PassingError(f"the server answered {_words(status)}", float(asked[:9]) if asked.isdecimal() else 0.0)
     if status != requests.codes.ok:
-        raise DownloadError(f"{bare(url)}: the server answered {status} {answer.reason}", hint=hints.get(status, ""))
+        raise DownloadError(f"{bare(url)}: the server answered {_words(status)}", hint=hints.get(status, ""))
+
+
+def _words(status: int) -> str:
+    """Return "404 Not Found", in the words of the standard and not of the server."""
+    return f"{status} {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else str(status)
 
 
 def _root_reason(error: BaseException) -> str:

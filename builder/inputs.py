@@ -69,17 +69,39 @@ def opened(path: Path, *, within: Path | None = None) -> Iterator[IO[bytes]]:
     real = _resolve(path, within)
     try:
         _check_kind(path, real.stat())  # Before it is opened, which some devices take for a command.
-        # What was looked at may be another now. NONBLOCK: a pipe without a writer would be waited for.
-        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY)
+        stream = open(real, "rb", opener=_open)  # noqa: SIM115 - Path.open takes no opener
+    except OSError as error:
+        raise InputError(path, _words(error)) from None
+    with stream:
+        _check_kind(path, os.fstat(stream.fileno()))  # What was looked at may be another now.
+        yield stream
+
+
+def open_unfinished(path: Path) -> IO[bytes]:
+    """Open a file that a download goes on with, or make it, to append and to read; InputError for anything else.
+
+    Its name can be foreseen, and its directory may be one that everybody writes to: a link there would be written
+    through.
+    """
+    if path.is_symlink():
+        raise InputError(path, "found a link; remove it")
+    try:
+        if path.exists():
+            _check_kind(path, path.stat())
+        stream = open(path, "ab+", opener=_open)  # noqa: SIM115
     except OSError as error:
         raise InputError(path, _words(error)) from None
     try:
-        _check_kind(path, os.fstat(descriptor))
-        os.set_blocking(descriptor, True)
-        stream = os.fdopen(descriptor, "rb", closefd=False)
-        yield stream
-    finally:
-        os.close(descriptor)
+        _check_kind(path, os.fstat(stream.fileno()))
+    except InputError:
+        stream.close()
+        raise
+    return stream
+
+
+def _open(path: str, flags: int) -> int:
+    """Open what is no link; not waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
 
 
 def _check_kind(path: Path, status: os.stat_result) -> None:

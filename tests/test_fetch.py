@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -24,7 +25,7 @@ from builder import http as module
 from builder import log
 from builder.errors import DownloadError, SpaceError, TrustError
 from builder.fetch import fetch, fetch_key
-from builder.http import bare
+from builder.http import bare, opened, read_all
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -85,6 +86,37 @@ class Handler(BaseHTTPRequestHandler):
     def _stalls(self) -> None:
         self._send(CONTENT[:1000], length=len(CONTENT))
         self.server.release.wait(10)
+
+    def _talks(self) -> None:
+        self.send_response(418, "\x1b]0;owned\x07 ::error::owned")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _drips(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self._drip(b"x")
+
+    def _drips_chunks(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self._drip(b"1\r\nx\r\n")
+
+    def _drips_without_a_length(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self._drip(b"x")
+
+    def _drips_headers(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        self._drip(b"x")
+
+    def _drip(self, piece: bytes) -> None:
+        with contextlib.suppress(OSError):  # The client hangs up.
+            while not self.server.release.wait(0.02):
+                self.wfile.write(piece)
 
     def _slow(self) -> None:
         time.sleep(0.3)
@@ -167,6 +199,33 @@ def test_a_damaged_file_of_the_cache_is_fetched_again(
 @pytest.mark.parametrize("path", ["busy", "cut", "moved", "labelled", "unsized"])
 def test_what_passes_is_overcome(server: Server, tmp_path: Path, path: str) -> None:
     assert fetch(server.url(path), sha256=DIGEST, cache=tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("path", ["drips", "drips_chunks", "drips_without_a_length", "drips_headers"])
+def test_a_server_that_sends_byte_by_byte_is_left(
+    path: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builder.watch.PIECE_S", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(DownloadError, match=r"the server sends less than .* KiB a second, 4 times"):
+        fetch(server.url(path), sha256=DIGEST, cache=tmp_path)
+    assert time.monotonic() - begun < 10
+    assert server.asked[path] == 4
+
+
+def test_a_description_has_its_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.watch.PIECE_BYTES", 1)
+    monkeypatch.setattr("builder.http.PIECE_BYTES", 1)
+    url = server.url("drips")
+    with opened(url) as answer, pytest.raises(DownloadError, match="is not there after 0 s"):
+        read_all(url, answer, limit=1000, longest_s=0.2)
+    with opened(url) as answer, pytest.raises(DownloadError, match=r"longer than what is read there \(3 bytes\)"):
+        read_all(url, answer, limit=3)
+
+
+def test_the_words_of_a_server_are_not_told(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"the server answered 418 I'm a Teapot$"):
+        fetch(server.url("talks"), sha256=DIGEST, cache=tmp_path)
 
 
 def test_the_pause_a_server_asks_for_is_kept(

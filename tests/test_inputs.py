@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import RecipeError
-from builder.inputs import InputError, opened, read_bytes, read_text
+from builder.inputs import InputError, open_unfinished, opened, read_bytes, read_text
 from builder.units import MIB
 
 BUILDER = Path(__file__).parent.parent / "builder"
@@ -93,6 +93,32 @@ def test_a_large_file_is_read_piece_by_piece(tmp_path: Path) -> None:
     with opened(tmp_path / "file") as stream:
         stream.seek(2**39)
         assert stream.read(4) == bytes(4)
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe", "directory"])
+def test_a_download_is_not_written_through_what_stands_there(kind: str, tmp_path: Path) -> None:
+    path, victim = tmp_path / ".file.partial", tmp_path / "victim"
+    if "link" in kind:
+        path.symlink_to(victim)
+        victim.write_text("precious")
+        if "nothing" in kind:
+            victim.unlink()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(InputError, match=r"found a (link; remove it|pipe|directory)"):
+        open_unfinished(path)
+    assert not victim.exists() or victim.read_text() == "precious"
+
+
+def test_a_download_goes_on_with_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "deep.partial"
+    for _ in range(2):
+        with open_unfinished(path) as stream:
+            stream.write(b"piece ")
+            assert stream.name == str(path)
+    assert path.read_bytes() == b"piece piece "
 
 
 OURS = {

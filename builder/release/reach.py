@@ -18,6 +18,7 @@ from builder import http
 from builder.errors import DownloadError
 from builder.http import bare
 from builder.inputs import InputError, opened, read_bytes
+from builder.watch import PIECE_BYTES
 
 LONGEST = 16 * 1024 * 1024
 """Bytes of a description; more is not read."""
@@ -59,16 +60,7 @@ def _find(url: str) -> bytes | None:
     with http.opened(url, hints=HINTS, also=frozenset({MISSING})) as answer:
         if answer.status_code == MISSING:
             return None
-        content = b""
-        for piece in http.pieces(answer):
-            content = _checked(url, content + piece)
-        return content
-
-
-def _checked(url: str, content: bytes) -> bytes:
-    if len(content) > LONGEST:
-        raise DownloadError(f"{bare(url)} is longer than a description can be ({LONGEST} bytes)", hint=HINTS[MISSING])
-    return content
+        return http.read_all(url, answer, limit=LONGEST)
 
 
 @contextmanager
@@ -90,7 +82,7 @@ def open_at(url: str, start: int) -> Iterator[Opened]:
     if path is not None:
         with _local(path) as stream:
             stream.seek(start)
-            yield Opened(start, iter(lambda: stream.read(http.PIECE), b""))
+            yield Opened(start, iter(lambda: stream.read(PIECE_BYTES), b""))
         return
     headers = dict(http.HEADERS) | ({"Range": f"bytes={start}-"} if start else {})
     with http.opened(url, headers=headers, hints=HINTS, also=frozenset({PARTIAL, BEYOND})) as answer:

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-import requests
-
-from builder.http import HEADERS
+from builder import http
+from builder.errors import DownloadError
 from builder.recipe.model import Archive
 
 TIMEOUT_S = (5.0, 10.0)
+LONGEST_S = 20.0
 LARGEST = 4 * 1024 * 1024
 VALID_UNTIL = re.compile(rb"^Valid-Until: (.+)$", re.MULTILINE)
 
@@ -47,17 +47,15 @@ def has_news(urls: Sequence[str], known: Sequence[str]) -> bool:
     try:
         with ThreadPoolExecutor(max_workers=len(urls)) as pool:
             found = list(pool.map(_read, urls))
-    except (requests.RequestException, ValueError):
+    except (http.PassingError, DownloadError, ValueError):
         return True  # apt has words for what is wrong there.
     return sorted(found) != list(known)
 
 
 def _read(url: str) -> str:
     """Return the digest of a signed index that is still valid; ValueError for any other answer."""
-    with requests.get(url, timeout=TIMEOUT_S, headers=HEADERS, stream=True) as answer:
-        if answer.status_code != requests.codes.ok:
-            raise ValueError(url)
-        text = answer.raw.read(LARGEST, decode_content=False)
+    with http.opened(url, timeout_s=TIMEOUT_S) as answer:
+        text = http.read_all(url, answer, limit=LARGEST, longest_s=LONGEST_S)
     limit = VALID_UNTIL.search(text)
     if limit and parsedate_to_datetime(limit[1].decode("ascii")) < datetime.now(tz=UTC):
         raise ValueError(url)
