@@ -201,6 +201,16 @@ FstabSource = Annotated[
     str, text(r"^[^\s\x00-\x1f\x7f]+$", "what stands first in a line of fstab, for example /swapfile")
 ]
 Port = Annotated[str, text(r"^(tcp|udp)/[1-9][0-9]{0,4}$", "tcp/ or udp/ and a port, for example tcp/80")]
+Version = Annotated[
+    str, text(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$", "at most 100 letters, digits and . _ + -, a letter or digit first")
+]
+"""Version of an image, or the tag of a release."""
+PlainName = Annotated[
+    str, text(r"^[A-Za-z0-9][A-Za-z0-9._+~-]*$", "letters, digits and . _ + ~ -, a letter or digit first")
+]
+"""A file that goes out with an image, in one flat place with others."""
+AnyText = Annotated[str, text(r"^[\s\S]*$", "text", max_length=1 << 20)]
+"""Text that may hold anything, and so is only shown, by builder.text."""
 Why = Annotated[
     str, text(r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$", "why this is so, on one line", max_length=500)
 ]

@@ -14,9 +14,10 @@ from typing import Literal
 
 from builder import log
 from builder.errors import ReleaseError, TrustError
-from builder.inputs import InputError
+from builder.inputs import InputError, read_bytes
+from builder.release.asked import find_mismatch
 from builder.release.checksums import sha256_file
-from builder.release.model import SUFFIX, Package, load_package
+from builder.release.model import RELEASE_NAME, SUFFIX, Package, Release, load_package, load_release
 from builder.release.papers import PAPERS, REPORTS, check_image
 from builder.release.trust import PublicKey, check_signatures, check_sums
 
@@ -78,7 +79,7 @@ def check_release(directory: Path, key: str = "") -> Findings:
     if not places:
         raise ReleaseError(f"{directory} has no packaged image", hint="make one with `boardwright package IMAGE`")
     packages: list[Package] = []
-    problems: list[Problem] = []
+    problems: list[Problem] = list(_find_missing_boards(directory))
     signers: dict[str, None] = {}
     for place in places:
         with log.step(f"check {place.name}"):
@@ -88,11 +89,31 @@ def check_release(directory: Path, key: str = "") -> Findings:
                 problems.append(Problem(place.name, error.message))
                 continue
             packages.append(package)
-            problems += check_directory(place, package)
+            problems += [*_find_other(place, package), *check_directory(place, package)]
             found, wrong = check_signatures(place, package, public)
             signers |= dict.fromkeys(found)
             problems += [Problem(file, text, "trust") for file, text in wrong]
     return Findings(tuple(packages), tuple(problems), tuple(signers), public is not None)
+
+
+def _find_missing_boards(directory: Path) -> Iterator[Problem]:
+    """Yield the boards that the release has and its directory has not."""
+    release = _load_release(directory)
+    for board in release.boards if release else ():
+        if not (directory / board).is_dir():
+            yield Problem(directory.name, f"release.json names the board {board}, which is not there")
+
+
+def _find_other(place: Path, package: Package) -> Iterator[Problem]:
+    """Yield what the release says that a packaged image lies in, and its description does not: <tag>/<board>."""
+    release = _load_release(place.parent)
+    if release and (wrong := find_mismatch(package, place.name, release)):
+        yield Problem(place.name, wrong, "trust")
+
+
+def _load_release(directory: Path) -> Release | None:
+    path = directory / RELEASE_NAME
+    return load_release(read_bytes(path, within=directory), path) if path.exists() else None
 
 
 def check_directory(place: Path, package: Package) -> list[Problem]:
@@ -124,8 +145,6 @@ def _check_files(place: Path, package: Package) -> Iterator[Problem]:
         yield Problem(name, "the description does not know it")
     for name, file in said.items():
         path = place / name
-        if not name.startswith(f"{package.name}."):
-            yield Problem(name, f"its name does not start with {package.name}")
         if path.is_symlink() or not path.is_file():
             yield Problem(name, "the description names it, and there is no such file")
         elif path.stat().st_size != file.size_bytes or sha256_file(path) != file.sha256:

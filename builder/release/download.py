@@ -20,9 +20,10 @@ from typing import IO
 from builder import http, log
 from builder.errors import BusyError, RecipeError, TrustError, disk_full_as_space_error
 from builder.http import PassingError, bare
+from builder.inputs import open_unfinished
 from builder.release.checksums import sha256_file
 from builder.release.compress import sync
-from builder.release.model import File, Release, render
+from builder.release.model import RELEASE_NAME, File, Release, render
 from builder.release.reach import find, open_at
 from builder.release.source import BOARD, TAG, GitHub, Source, Tree, open_source
 from builder.units import MIB, render_size
@@ -61,7 +62,7 @@ def download(url: str, file: File, directory: Path) -> Path:
 
 
 def download_release(place: str, into: Path) -> Path:
-    """Download a release, or one board of it, and return its directory INTO/<tag>: release.json, <board>/<file>.
+    """Download a release, or one board of it, and return its directory: INTO/<tag>, or INTO/<tag>/<board>.
 
     place  https://ADDRESS/<tag>, https://ADDRESS/<tag>/<board>, the same as file:// or directory, or
            github:OWNER/REPO@<tag>, github:OWNER/REPO@<tag>/<board>
@@ -75,8 +76,8 @@ def download_release(place: str, into: Path) -> Path:
         for board in boards:
             for file in release.boards[board].files:
                 download(source.address(release.tag, board, file.name), file, directory / board)
-    (directory / "release.json").write_bytes(render(release))
-    return directory
+    _write(directory / RELEASE_NAME, render(release))
+    return directory if len(boards) == len(release.boards) else directory / boards[0]
 
 
 @contextmanager
@@ -93,7 +94,7 @@ def opened_release(place: str, scratch: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory)
+        shutil.rmtree(directory if (directory / RELEASE_NAME).exists() else directory.parent)
 
 
 def _open_release(place: str) -> tuple[Source, Release, list[str]]:
@@ -137,7 +138,7 @@ def unknown_board(board: str, release: Release) -> RecipeError:
 def _partial(path: Path) -> Iterator[IO[bytes]]:
     """Hold an unfinished file for this process alone."""
     busy = BusyError(f"another call is fetching {path}", hint="wait for it, or name another --output")
-    with path.open("ab+") as stream:
+    with open_unfinished(path) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -190,6 +191,14 @@ def _receive(url: str, file: File, came: int, pieces: Iterator[bytes], stream: I
     finally:
         stream.flush()
     return came
+
+
+def _write(path: Path, content: bytes) -> None:
+    aside = path.with_name(f".{path.name}.partial")
+    aside.unlink(missing_ok=True)
+    with open_unfinished(aside) as stream:
+        stream.write(content)
+    _publish(aside, path)
 
 
 def _wrong_digest(url: str, file: File, found: str) -> TrustError:

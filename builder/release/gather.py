@@ -112,9 +112,6 @@ def _load_all(directory: Path, problems: list[str]) -> Iterator[tuple[Path, Pack
 def _find_claims(package: Package, tag: Tag) -> Iterator[str]:
     if bare_version(package.version) != tag.version:
         yield f"its version is {package.version}, that of the tag is {tag.version}"
-    for file in package.files:
-        if not file.name.startswith(package.name):
-            yield f"{file.name}: its name does not begin with {package.name}"
     if not any(file.role == "image" for file in package.files):
         yield "it has no image"
 

@@ -18,16 +18,34 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from builder.errors import ReleaseError
 from builder.inputs import read_bytes
+from builder.recipe.values import (
+    ALLOWED,
+    BoardName,
+    ImagerName,
+    PlainName,
+    Prose,
+    Sha256,
+    Url,
+    Version,
+    Word,
+    text,
+)
 
 SUFFIX = ".package.json"
 RELEASE_NAME = "release.json"
 CHANNEL_NAME = r"^[a-z0-9][a-z0-9-]*$"
+
+Commit = Annotated[str, text(r"^([0-9a-f]{40}|[0-9a-f]{64})?$", "the id of a commit")]
+MountPath = Annotated[str, text(r"^(/[^\x00-\x1f\x7f]*)?$", "a mount point")]
+Notes = Annotated[
+    str, text(r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$", "lines of text", max_length=1 << 20)
+]
 
 Role = Literal["image", "bmap", "packages", "sbom", "report", "provenance", "sums", "signature", "manifest", "other"]
 
@@ -41,10 +59,10 @@ class Frozen(BaseModel):
 class File(Frozen):
     """A file of the directory."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+~-]*$")
+    name: PlainName
     role: Role
     size_bytes: int = Field(ge=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Sha256
 
 
 class Specs(Frozen):
@@ -53,39 +71,39 @@ class Specs(Frozen):
     passed: int = Field(ge=0)
     failed: int = Field(ge=0)
     skipped: int = Field(ge=0)
-    levels: list[str]
-    image_sha256: str
+    levels: list[Word]
+    image_sha256: Sha256
     """Digest of the image file that they were run on, as the report says it."""
 
 
 class Partition(Frozen):
     """A partition of the image, as people are told about it."""
 
-    name: str
-    filesystem: str
+    name: Prose
+    filesystem: Word | Literal[""]
     """Empty: none."""
     size_bytes: int = Field(ge=0)
-    mount: str = ""
+    mount: MountPath = ""
 
 
 class Package(Frozen):
     """A packaged image."""
 
     format: Literal[1] = 1
-    name: str
+    name: PlainName
     """"boardwright-rpi-1.0"."""
-    board: str
-    title: str
-    architecture: str
-    features: list[str]
-    imager: list[str] = []
+    board: BoardName
+    title: Prose
+    architecture: Word
+    features: list[Word]
+    imager: list[ImagerName] = []
     """Names by which Raspberry Pi Imager knows the hardware ("pi4-64bit"); none: it is not listed by hardware."""
-    version: str
+    version: Version
     epoch: int
     """SOURCE_DATE_EPOCH of the build, seconds since 1970."""
     image_size_bytes: int = Field(ge=0)
     """Of the image, not compressed."""
-    image_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    image_sha256: Sha256
     """Of the image, not compressed."""
     specs: Specs | None
     """None: they were not run."""
@@ -93,6 +111,16 @@ class Package(Frozen):
     """In the order of the disk; none: not known."""
     files: list[File]
     """All files of the directory but this description and what signs it."""
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        """So that no file is written, or taken for something else, by a name that its publisher chose."""
+        if self.name != f"boardwright-{self.board}-{self.version}":
+            raise ValueError(f"found the name {self.name!r}; allowed: boardwright-{self.board}-{self.version}")
+        for file in self.files:
+            if not file.name.startswith(f"{self.name}."):
+                raise ValueError(f"found the file {file.name!r}; allowed: names that begin with {self.name}.")
+        return self
 
 
 class Released(Frozen):
@@ -112,40 +140,40 @@ class Release(Frozen):
     """What `release.json` says. Where it lies, the files it names are complete."""
 
     format: Literal[1] = 1
-    tag: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    tag: Version
     """"v1.0"."""
-    version: str
+    version: Version
     """"1.0"."""
     prerelease: bool
     date: datetime
     """When it was released, UTC."""
-    commit: str = ""
+    commit: Commit = ""
     """Of the tag; empty: not known."""
-    previous: str = ""
+    previous: Version | Literal[""] = ""
     """Tag of the release that the notes compare with; empty: this is the first."""
-    notes: str
+    notes: Notes
     """Markdown."""
-    url: str = ""
+    url: Url | Literal[""] = ""
     """Public address of the directory of the releases, no slash at its end: files are at URL/<tag>/<board>/<name>.
     Empty: it is known only to whoever found this file."""
-    boards: dict[str, Released]
+    boards: dict[BoardName, Released]
     """By name of the board."""
 
 
 class Entry(Frozen):
     """A release that a channel has named."""
 
-    tag: str
-    version: str
+    tag: Version
+    version: Version
     date: datetime
-    boards: list[str]
+    boards: list[BoardName]
 
 
 class Channel(Frozen):
     """What `channels/<channel>.json` says."""
 
     format: Literal[1] = 1
-    channel: str = Field(pattern=CHANNEL_NAME)
+    channel: Word
     release: Release
     """The one that it names."""
     history: list[Entry]
@@ -174,10 +202,17 @@ def _load(kind: type[Described], text: bytes, place: object) -> Described:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         hint = "a newer boardwright may have written it"
-        raise ReleaseError(f"{place}: {where}: {first['msg']}", hint=hint) from None
+        raise ReleaseError(f"{place}: {explain(error)}", hint=hint) from None
+
+
+def explain(error: ValidationError) -> str:
+    """Return the first thing that is wrong: where, what was found, what is allowed."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(step)[:60] for step in first["loc"]) or "the file"
+    if first["type"] == "string_pattern_mismatch":
+        return f"{where}: found {str(first['input'])[:60]!r}; allowed: {ALLOWED[first['ctx']['pattern']]}"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def load_package(directory: Path) -> Package:
@@ -189,9 +224,7 @@ def load_package(directory: Path) -> Package:
     try:
         return Package.model_validate_json(read_bytes(found[0], within=directory))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise ReleaseError(f"{found[0]}: {place}: {first['msg']}", hint="package the image again") from None
+        raise ReleaseError(f"{found[0]}: {explain(error)}", hint="package the image again") from None
 
 
 def render_package(package: Package) -> str:

@@ -20,9 +20,10 @@ from builder import log
 from builder.errors import RecipeError, ReleaseError, TrustError
 from builder.http import bare
 from builder.inputs import InputError, read_bytes
+from builder.release.asked import find_mismatch
 from builder.release.compress import Compression, suffix_of
 from builder.release.download import download, unknown_board
-from builder.release.model import SUFFIX, File, Package, Release, Released
+from builder.release.model import SUFFIX, File, Package, Release, Released, explain
 from builder.release.reach import read
 from builder.release.signature import SUFFIX as SIGNATURE
 from builder.release.signature import PublicKey, check_file_name, verify_signature
@@ -122,18 +123,8 @@ class _Check:
         log.note(f"{name} is signed by the key {key.name}")
 
     def _check_it_is_the_same(self, package: Package) -> None:
-        place = f"{self.source.name}, {self.release.tag}"
-        if package.board != self.wanted.board:
-            raise TrustError(f"{place}: what is called {self.wanted.board} is the board {package.board}", hint=TELL)
-        if package.version.removeprefix("v") != self.release.version.removeprefix("v"):
-            said = f"{place}: it is called {self.release.version}, and its description is of {package.version}"
-            raise TrustError(said, hint=TELL)
-        if package != self.released.package:
-            said = f"{place}: what the server says about {package.name} is not what its publisher wrote"
-            raise TrustError(said, hint=TELL)
-        for file in self.released.files:
-            if not file.name.startswith(f"{package.name}."):
-                raise TrustError(f"{place}: {file.name} is no file of {package.name}", hint=TELL)
+        if wrong := find_mismatch(package, self.wanted.board, self.release):
+            raise TrustError(f"{self.source.name}, {self.release.tag}: {wrong}", hint=TELL)
 
     def _file(self, name: str) -> File:
         for file in self.released.files:
@@ -158,9 +149,7 @@ def _load(content: bytes, name: str) -> Package:
     try:
         return Package.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ReleaseError(f"{name}: {where}: {first['msg']}", hint="a newer boardwright may have written it") from None
+        raise ReleaseError(f"{name}: {explain(error)}", hint="a newer boardwright may have written it") from None
 
 
 def choose_image(package: Package, compression: Compression | None) -> File:

@@ -122,7 +122,7 @@ def test_a_file_that_moved_counts_in_both_places(fork: Path) -> None:
 
 
 def test_names_of_files_are_taken_as_they_are(fork: Path) -> None:
-    commit(fork, "boards/rpi5/files/etc/n\u00e4me with\nnewline")
+    commit(fork, 'boards/rpi5/files/etc/n\u00e4me with "quotes"')
     assert names_of(fork, "--base", "HEAD^") == ["rpi5"]
 
 

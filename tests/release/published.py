@@ -83,7 +83,7 @@ class Published:
         files = [_file(description, "manifest")]
         if self.signer:
             files.append(_file(self.signer.sign(description), "signature"))
-        return Released(package=package, signed=files)
+        return Released.model_construct(package=package, signed=files)  # Also what no publisher would write.
 
     def _describe(self, tag: str, board: str, files: list[File]) -> Package:
         version = tag.removeprefix("v")

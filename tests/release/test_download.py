@@ -195,7 +195,7 @@ def test_a_file_that_is_not_there_is_an_error_with_a_hint(
         with pytest.raises(DownloadError, match="is not there"):
             read(f"{place}/nowhere")
         assert find(f"{place}/v1.0/release.json/nowhere") is None
-    with pytest.raises(DownloadError, match="cannot be read"):
+    with pytest.raises(DownloadError, match="found a directory"):
         read(published.tree.as_uri())
 
 
@@ -204,7 +204,7 @@ def test_a_description_without_end_is_not_read(
 ) -> None:
     monkeypatch.setattr("builder.release.reach.LONGEST", 100)
     for place in (server.url, published.tree.as_uri()):
-        with pytest.raises(DownloadError, match="longer than a description"):
+        with pytest.raises(DownloadError, match=r"longer than what is read|more than 100 B"):
             read(f"{place}/v1.0/release.json")
 
 
@@ -233,12 +233,13 @@ def test_one_board_of_a_release_is_downloaded(
     server: Server, published: Published, tmp_path: Path, of: Callable[[Server, Path], str]
 ) -> None:
     made = download_release(f"{of(server, published.tree)}/v1.0/qemu-arm64/", tmp_path / "into")
-    assert sorted(path.name for path in made.iterdir()) == ["qemu-arm64", "release.json"]
+    assert made == tmp_path / "into/v1.0/qemu-arm64"
+    assert names(made.parent) == ["qemu-arm64", "release.json"]
 
 
 def test_a_release_is_there_as_long_as_it_is_looked_at(server: Server, published: Published, tmp_path: Path) -> None:
     with opened_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch") as directory:
-        assert (directory / "rpi" / NAME).is_file()
+        assert (directory / NAME).is_file()
     assert names(tmp_path / "scratch") == []
     with opened_release(str(published.tree / "v1.0/rpi"), tmp_path / "scratch") as directory:
         assert directory == published.tree / "v1.0/rpi"
@@ -254,7 +255,7 @@ def test_a_release_that_broke_off_is_gone_on_with(
         pytest.fail("it is not complete")
     server.behaviour = "good"
     with opened_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch") as directory:
-        assert (directory / "rpi" / NAME).is_file()
+        assert (directory / NAME).is_file()
     assert "bytes=200000-" in server.ranges
 
 

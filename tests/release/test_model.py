@@ -75,13 +75,29 @@ def test_a_directory_without_a_description_is_no_package(tmp_path: Path) -> None
     assert "boardwright package" in caught.value.hint
 
 
+ODD = {"name": "../x", "role": "image", "size_bytes": 1, "sha256": DIGEST}
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
         ({"format": 2}, "format: Input should be 1"),
-        ({"image_sha256": "no"}, "image_sha256: String should match"),
+        ({"image_sha256": "no"}, "image_sha256: found .*; allowed: 64 hex digits"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
-        ({"files": [{"name": "../x", "role": "image", "size_bytes": 1, "sha256": DIGEST}]}, r"files\.0\.name: String"),
+        ({"name": "boardwright-rpi"}, "the file: found the name 'boardwright-rpi'; allowed: boardwright-rpi-1.0"),
+        ({"name": "pytest", "files": []}, "the file: found the name 'pytest'; allowed: boardwright-rpi-1.0"),
+        ({"board": "../../x"}, "board: found '../../x'; allowed: the name of a board"),
+        ({"board": "rpi5"}, "allowed: boardwright-rpi5-1.0"),
+        ({"title": "a\x1b]0;x"}, "title: found .*; allowed: text on one line"),
+        ({"files": [ODD | {"name": "pytest.py"}]}, "found the file 'pytest.py'; allowed: names that begin with boardw"),
+        (
+            {"files": [ODD | {"name": "boardwright-rpi-1.00.img"}]},
+            "allowed: names that begin with boardwright-rpi-1.0.",
+        ),
+        (
+            {"files": [ODD]},
+            r"files\.0\.name: found '\.\./x'; allowed: letters",
+        ),
     ],
 )
 def test_a_wrong_description_is_refused_with_the_place(tmp_path: Path, change: dict[str, object], problem: str) -> None:
@@ -110,5 +126,5 @@ def test_a_wrong_release_is_refused_with_the_place() -> None:
         load_release(b"", "here")
     assert "newer boardwright" in caught.value.hint
     text = render(CHANNEL).replace(b'"stable"', b'"../stable"')
-    with pytest.raises(ReleaseError, match=r"there: channel: String should match"):
+    with pytest.raises(ReleaseError, match=r"there: channel: found '../stable'; allowed: lower-case"):
         load_channel(text, "there")

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.machine
 NAME = "boardwright-rpi-1.0"
 FILES = [f"{NAME}.{suffix}" for suffix in ("SHA256SUMS", "SHA256SUMS.minisig", "bmap", "img.xz")]
 FILES += [f"{NAME}.package.json", f"{NAME}.package.json.minisig"]
+PLANTED = {"name": "boardwright.pub"}
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def describe_again(published: Published, package: Package) -> None:
 
     def change(it: Released) -> Released:
         rest = [file for file in it.signed if file.name != path.name]
-        return Released(package=package, signed=[described, *rest])
+        return Released.model_construct(package=package, signed=[described, *rest])
 
     change_released(published, change)
 
@@ -251,6 +252,15 @@ def test_an_old_image_under_a_new_version_is_refused(get: Callable[..., Taken], 
         get()
 
 
+def test_a_signature_of_another_name_is_refused(get: Callable[..., Taken], published: Published) -> None:
+    def plant(released: Released) -> Released:
+        return released.model_copy(update={"signed": [*released.signed, released.signed[0].model_copy(update=PLANTED)]})
+
+    change_released(published, plant)
+    with pytest.raises(TrustError, match=r"boardwright\.pub is no file of boardwright-rpi-1\.0"):
+        get(key=None)
+
+
 @pytest.mark.parametrize("name", ["../../escaped", "/etc/cron.d/x", "..", ".bashrc", "a/b", "x\n", ""])
 def test_a_name_that_leads_elsewhere_is_refused(
     get: Callable[..., Taken], published: Published, tmp_path: Path, name: str
@@ -268,7 +278,7 @@ def test_a_file_of_another_name_is_refused(get: Callable[..., Taken], published:
     package = package_of(published)
     bad = package.files[0].model_copy(update={"name": "authorized_keys"})
     describe_again(published, package.model_copy(update={"files": [bad, *package.files[1:]]}))
-    with pytest.raises(TrustError, match="authorized_keys is no file of"):
+    with pytest.raises(ReleaseError, match="found the file 'authorized_keys'; allowed: names that begin with"):
         get(key=None)
 
 

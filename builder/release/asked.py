@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""Whether a packaged image is the one that was asked for: a good signature says who wrote a description, not of what.
+
+A server, or whoever may write to a bucket, can answer with another image of the same publisher: of another board, or
+of an older version. What is signed is held against what was asked for and what the release says, in one place for
+those who fetch and those who check.
+"""
+
+from __future__ import annotations
+
+from builder.release.model import SUFFIX, Package, Release
+from builder.release.tag import bare_version
+
+
+def find_mismatch(package: Package, board: str, release: Release) -> str:
+    """Return how a description differs from what was asked for, or nothing.
+
+    package  the description, whose signature is checked elsewhere
+    board    under which name it was found
+    release  what `release.json` beside it says; it is not signed
+    """
+    released = release.boards.get(board)
+    known = f"{package.name}{SUFFIX}"
+    strange = [file.name for file in (released.signed if released else ()) if not file.name.startswith(known)]
+    findings = {
+        f"what is called {board} is the board {package.board}": package.board != board,
+        f"it is called {release.version}, and its description is of {package.version}": (
+            bare_version(package.version) != bare_version(release.version)
+        ),
+        f"its tag is {release.tag}, and its version {release.version}": (
+            bare_version(release.tag) != bare_version(release.version)
+        ),
+        f"release.json does not know the board {board}": released is None,
+        f"what release.json says about {package.name} is not what its publisher wrote": (
+            released is not None and package != released.package
+        ),
+        f"{''.join(strange[:1])} is no file of {package.name}": bool(strange),
+    }
+    return next((words for words, is_so in findings.items() if is_so), "")
