@@ -23,6 +23,7 @@ FLOORS = {
     "interrupts": 0,
     "version": 1,
     "proxy": 1,
+    "own": 1,
     "tools": 1,
     "run": 1,
     "inputs": 1,

@@ -27,6 +27,7 @@ from builder.engine.docker import started
 from builder.engine.listen import Pieces, check_end, follow, listen_to_program
 from builder.engine.transfer import BOARDS, read_file
 from builder.errors import BusyError, RecipeError, ToolError, VerifyError
+from builder.own import MODULE
 from builder.plan.user_data import check_user_data
 from builder.verify.artefact import name_of
 from builder.verify.check import Wish, open_scratch, write_reports
@@ -198,7 +199,7 @@ def _verify_argv(path: Path, wish: Wish) -> tuple[str, ...]:
 
 def _argv(verb: str, path: Path, wish: Wish) -> tuple[str, ...]:
     return (
-        *("python3", "-m", "builder", verb, f"{IMAGES}/{path.name}"),
+        *("python3", *MODULE, "builder", verb, f"{IMAGES}/{path.name}"),
         *("--json", "--engine", "local", "--boards", BOARDS, "--state", STATE),
         *(["--board", wish.board] if wish.board else []),
         *(["--user-data", USER_DATA] if wish.user_data else []),

@@ -31,6 +31,7 @@ from builder.engine.connect import engine_errors, open_engine
 from builder.engine.container import STATE, VOLUME, Job, create, give_back_leftovers, make_job, releasers
 from builder.engine.transfer import BOARDS, put_inputs
 from builder.interrupts import handled
+from builder.own import MODULE
 from builder.workspace import open_journal
 
 STDIN, STDOUT, STDERR = 0, 1, 2
@@ -41,7 +42,7 @@ def open_shell(board: str, *, boards: Path, state: Path, options: tuple[str, ...
 
     Raises MachineError (no Engine) and ToolError (the container could not be started).
     """
-    verb = ("python3", "-m", "builder", "shell", board, "--engine", "local")
+    verb = ("python3", *MODULE, "builder", "shell", board, "--engine", "local")
     argv = (*verb, "--boards", BOARDS, "--state", STATE, *options)
     with open_engine() as api:
         image = make_builder_image(api)

@@ -38,6 +38,7 @@ from builder.engine.put_image import put_image
 from builder.engine.story import Story
 from builder.engine.transfer import BOARDS, put_inputs, put_secrets, read_file
 from builder.errors import BoardwrightError, ToolError
+from builder.own import MODULE
 from builder.release.artefact import Artefact
 from builder.release.digests import Digests
 from builder.release.made import RECORD as ARTEFACTS
@@ -199,7 +200,7 @@ def _bring_records(api: APIClient, name: str, request: Request) -> None:
 def _argv(request: Request) -> tuple[str, ...]:
     sent = (word for option in request.inputs for word in (option, _place(option)))
     return (
-        *("python3", "-m", "builder", request.verb, request.board),
+        *("python3", *MODULE, "builder", request.verb, request.board),
         *("--json", "--engine", "local"),
         *("--boards", BOARDS),
         *("--state", STATE),

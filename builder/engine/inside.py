@@ -13,6 +13,7 @@ from builder.engine.connect import engine_errors
 from builder.engine.container import STATE, VOLUME, make_job, releasers
 from builder.engine.docker import started
 from builder.errors import ToolError
+from builder.own import MODULE
 from builder.workspace import open_journal
 
 
@@ -32,7 +33,7 @@ def ask_inside(
     ok     exit codes that are an answer; any other is a ToolError
     """
     verb, image = argv[0], make_builder_image(api)
-    command = ("python3", "-m", "builder", *argv, "--engine", "local", "--state", STATE, "--json")
+    command = ("python3", *MODULE, "builder", *argv, "--engine", "local", "--state", STATE, "--json")
     with open_journal(state, verb, releasers(api)) as journal:
         job = make_job(image, verb, command, journal.path, volume=volume)
         with started(api, job, {}, journal) as pieces:

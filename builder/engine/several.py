@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -28,6 +27,7 @@ from builder.engine.story import Story
 from builder.errors import BoardwrightError, Interrupted, RecipeError, ToolError
 from builder.interrupts import queued
 from builder.log import Event, Sink
+from builder.own import own_environment, own_module
 from builder.pipeline import Choices
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
@@ -162,7 +162,7 @@ class _Crew:
     def _start(self, board: str) -> None:
         self._rows[board] = self._row_of(board)
         self._stories[board] = Story("the build's process")
-        process = self._stack.enter_context(piped(_argv(board, self._order), env=os.environ))
+        process = self._stack.enter_context(piped(_argv(board, self._order), env={**os.environ, **own_environment()}))
         self._running[board] = process
         threading.Thread(target=_listen, args=(board, process, self._pieces), daemon=True).start()
 
@@ -200,7 +200,7 @@ def _argv(board: str, order: Order) -> list[str]:
     choices, shared = order.choices, order.choices.shared
     mode = "rw" if shared is None or shared.writable else "ro"
     return [
-        *(sys.executable, "-m", "builder", "build", board),
+        *(*own_module("builder"), "build", board),
         *("--json", "--engine", order.engine),
         *("--boards", str(order.boards), "--state", str(choices.state), "--output", str(choices.output)),
         *(("--user-data", str(order.user_data)) if order.user_data else ()),

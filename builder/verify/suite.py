@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import builder
 from builder.errors import MachineError, ToolError, VerifyError, disk_full_as_space_error
+from builder.own import own_environment, own_module
 from builder.run import Result, failure, run, running
 from builder.verify.report import Report, load_verdicts
 from builder.verify.task import Task
@@ -74,7 +73,8 @@ def _prepare(task: Task, only: str) -> list[str | Path]:
     scratch, specs = Path(task.scratch), find_specs()
     task.write(scratch / "task.json")
     return [
-        *(sys.executable, "-m", "pytest", "-c", specs / "pytest.ini", "--rootdir", specs),
+        *own_module("pytest"),
+        *("-c", specs / "pytest.ini", "--rootdir", specs),
         *("--task", scratch / "task.json", "--verdicts", scratch / VERDICTS),
         *(f"--junitxml={scratch / 'results.xml'}", f"--basetemp={scratch / 'pytest'}"),
         *(["-k", only] if only else []),
@@ -86,7 +86,7 @@ def _environment() -> dict[str, str]:
     # pytest's own options and plugins of the caller are for the caller's tests.
     return {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTHONPATH": _python_path(),
+        **own_environment(),
         "PYTEST_ADDOPTS": "",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
@@ -105,9 +105,3 @@ def _make_report(task: Task, only: str, took: float, output: str) -> Report:
     if not found:
         raise VerifyError("no spec was run", hint="the words of --only match no spec; leave it out to run all")
     return Report(task.board, task.version, task.name, task.digest, task.levels, took, found, only=only)
-
-
-def _python_path() -> str:
-    """Let the process find this very package, however it was found here."""
-    here = str(Path(builder.__file__).resolve().parents[1])
-    return os.pathsep.join(dict.fromkeys([here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]))
