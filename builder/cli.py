@@ -157,6 +157,10 @@ def _run() -> int:
     """Run the command line and return its exit code; SpaceError or ToolError where its result cannot be written."""
     if sys.stdout is None:
         raise ToolError("stdout is closed: the result has nowhere to go", hint="send it to a file, or to /dev/null")
+    if "BOARDWRIGHT_PROXIES" in os.environ:  # In a container.
+        from builder.proxy import take_proxies  # noqa: PLC0415 - it takes time to load
+
+        take_proxies()
     try:
         try:
             app()

@@ -8,14 +8,18 @@ lower case first, and programs are given the lower case, which APT needs.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from builder.errors import MachineError
+from builder.inputs import read_text
 
 NAMES = ("http_proxy", "https_proxy", "no_proxy")
 SCHEMES = ("http", "https", "socks5h")
 """What APT takes for a proxy (apt-transport-http(1))."""
+FILE = "BOARDWRIGHT_PROXIES"
 HERE = "host.docker.internal"
 """The machine of the Engine, as a container calls it."""
 
@@ -49,6 +53,27 @@ def check_proxies(*, container: bool = False) -> None:
                 f"{name}: a container cannot reach {host}: there, that is the container itself",
                 hint=f"let the proxy listen on all addresses and name it http://{HERE}:PORT, or use --engine local",
             )
+
+
+def pass_proxies() -> dict[str, str]:
+    """Return the proxies for a container, by both of their names; MachineError for one that it cannot use."""
+    check_proxies(container=True)
+    return {each: value for name, value in find_proxies().items() for each in (name, name.upper())}
+
+
+def take_proxies() -> None:
+    """Take over the proxies of the file that the environment names: how a container is given them.
+
+    What is in a container's own environment can be read by all who may ask the Engine, and proxies have passwords.
+    """
+    file = os.environ.pop(FILE, "")
+    if file:
+        os.environ.update(json.loads(read_text(Path(file))))
+
+
+def has_password() -> bool:
+    """Say whether a proxy is named with a password."""
+    return any(urlsplit(value).password for name, value in find_proxies().items() if name != "no_proxy")
 
 
 def is_loopback(host: str) -> bool:

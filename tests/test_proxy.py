@@ -3,14 +3,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 
-from builder.engine.builder_image import pass_proxies
 from builder.engine.container import Job, _config
 from builder.errors import MachineError
-from builder.proxy import HERE, check_proxies, find_hosts, find_proxies
+from builder.proxy import (
+    FILE,
+    HERE,
+    check_proxies,
+    find_hosts,
+    find_proxies,
+    has_password,
+    pass_proxies,
+    take_proxies,
+)
 from builder.run import run
 
 
@@ -47,6 +57,31 @@ def test_a_container_gets_both_names(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def test_a_container_takes_them_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://user:secret@proxy:3128")
+    (tmp_path / "proxies").write_text(json.dumps(pass_proxies()))
+    monkeypatch.delenv("HTTP_PROXY")
+    monkeypatch.setenv("http_proxy", "")  # so that it is given back after the test
+    monkeypatch.setenv(FILE, str(tmp_path / "proxies"))
+    take_proxies()
+    assert find_proxies() == {"http_proxy": "http://user:secret@proxy:3128"}
+    assert FILE not in os.environ
+    take_proxies()
+
+
+@pytest.mark.parametrize(
+    ("value", "has"), [("http://proxy:1", False), ("http://u@proxy:1", False), ("http://u:p@p", True)]
+)
+def test_a_password_is_noticed(monkeypatch: pytest.MonkeyPatch, value: str, has: bool) -> None:
+    monkeypatch.setenv("https_proxy", value)
+    assert has_password() is has
+
+
+def test_what_the_engine_shows_of_a_container_has_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:secret@proxy:3128")
+    assert "secret" not in str(_config(Job("name", "image", ("true",), {}), {FILE: "/place"}))
+
+
 @pytest.mark.parametrize(
     "value",
     ["proxy:3128", "172.17.0.1:9", "http://", "ftp://proxy", "http://[::1", "http//x", "user:secret@host:1"],
@@ -80,5 +115,5 @@ def test_the_engines_machine_has_a_name_where_a_proxy_is_there(monkeypatch: pyte
     monkeypatch.setenv("HTTPS_PROXY", f"http://{HERE}:3142")
     assert find_hosts() == (f"{HERE}:host-gateway",)
     job = Job("x", "image", ("true",), {}, hosts=(f"{HERE}:host-gateway",))
-    assert _config(job)["HostConfig"]["ExtraHosts"] == [f"{HERE}:host-gateway"]
-    assert os.environ["HTTPS_PROXY"] in dict(each.split("=", 1) for each in _config(job)["Env"]).values()
+    assert _config(job, {})["HostConfig"]["ExtraHosts"] == [f"{HERE}:host-gateway"]
+    assert _config(job, {FILE: "/place"})["Env"] == [f"{FILE}=/place"]

@@ -24,7 +24,7 @@ from builder import log
 from builder.engine.base_image import Base, make_base
 from builder.engine.connect import engine_errors
 from builder.errors import MachineError, ToolError
-from builder.proxy import check_proxies, find_hosts, find_proxies
+from builder.proxy import find_hosts, has_password, pass_proxies
 
 REPOSITORY = "boardwright-builder"
 BOOT_REPOSITORY = "boardwright-boot"
@@ -62,13 +62,6 @@ def _make(api: APIClient, repository: str, stage: str) -> str:
     return name
 
 
-def pass_proxies() -> dict[str, str]:
-    """Return the proxies of this machine for builds and containers, by both of their names; MachineError for one that
-    a container cannot use."""
-    check_proxies(container=True)
-    return {each: value for name, value in find_proxies().items() for each in (name, name.upper())}
-
-
 def _find_inputs(package: Path) -> dict[str, bytes]:
     """Return the files of the context by their path in it."""
     dockerfile = package.parent / "Dockerfile.builder"
@@ -104,6 +97,8 @@ def _context(files: Mapping[str, bytes]) -> io.BytesIO:
 
 
 def _build(api: APIClient, name: str, stage: str, files: Mapping[str, bytes], base: Base) -> None:
+    if has_password():
+        log.warn("while the builder image is made, whoever may ask the Engine can see the password of the proxy")
     with log.step(f"make the {stage} image"):
         said: list[str] = []
         for news in _start_build(api, name, stage, files, base):

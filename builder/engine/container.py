@@ -24,10 +24,11 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from builder import log
-from builder.engine.builder_image import pass_proxies
 from builder.engine.connect import engine_errors
+from builder.engine.transfer import put_secrets
 from builder.interrupts import held_off
-from builder.proxy import find_hosts
+from builder.proxy import FILE, find_hosts, pass_proxies
+from builder.text import dump_json
 from builder.workspace import RELEASERS, Releaser, ResourceKind, find_leftovers, release
 
 VOLUME = os.environ.get("BOARDWRIGHT_VOLUME") or "boardwright-state"
@@ -35,6 +36,8 @@ VOLUME = os.environ.get("BOARDWRIGHT_VOLUME") or "boardwright-state"
 STATE = "/var/lib/boardwright"
 LOOP_CONTROL = "/dev/loop-control"
 
+PROXIES = "/build/inputs/proxies"
+"""Where a container has the proxies, for its root alone."""
 LABEL_BUILD = "boardwright.build"
 LABEL_BOARD = "boardwright.board"
 LABEL_HOST = "boardwright.host"
@@ -81,9 +84,13 @@ def make_job(image: str, board: str, argv: tuple[str, ...], journal: Path, *, vo
 
 def create(api: APIClient, job: Job) -> None:
     """Make the container, not yet running."""
+    proxies = pass_proxies()
+    config = _config(job, {FILE: PROXIES} if proxies else {})
     # The Engine finishes what it was asked: a container that appears after it was looked for would stay.
     with engine_errors(f"creating the container {job.name}"), held_off():
-        api.create_container_from_config(_config(job), job.name)  # type: ignore[no-untyped-call]
+        api.create_container_from_config(config, job.name)  # type: ignore[no-untyped-call]
+    if proxies:
+        put_secrets(api, job.name, {PROXIES: dump_json(proxies).encode()})
 
 
 def is_missing_loop_control(error: APIError) -> bool:
@@ -148,12 +155,12 @@ def _wait_removed(api: APIClient, name: str) -> None:
         return
 
 
-def _config(job: Job) -> dict[str, Any]:
+def _config(job: Job, proxies: Mapping[str, str]) -> dict[str, Any]:
     """The body of the Engine API's ContainerCreate; the SDK's own builder cannot say MaskedPaths."""
     return {
         "Image": job.image,
         "Cmd": list(job.argv),
-        "Env": [f"{name}={value}" for name, value in {**pass_proxies(), **job.environment}.items()],
+        "Env": [f"{name}={value}" for name, value in {**job.environment, **proxies}.items()],
         "Labels": dict(job.labels),
         "StopSignal": job.stop_signal,
         "Tty": job.tty,

@@ -31,7 +31,7 @@ JOB = Job("x", "image", ("sleep", "infinity"), {}, volume="", mounts=False, port
 
 
 def test_a_container_that_boots_has_less_than_any_other() -> None:
-    host = _config(JOB)["HostConfig"]
+    host = _config(JOB, {})["HostConfig"]
     assert host == {
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
@@ -45,7 +45,7 @@ def test_a_container_that_boots_has_less_than_any_other() -> None:
 
 
 def test_a_container_that_builds_is_as_before() -> None:
-    config = _config(Job("x", "image", ("true",), {}))
+    config = _config(Job("x", "image", ("true",), {}), {})
     assert config["HostConfig"]["CapAdd"] == ["SYS_ADMIN"]
     assert [mount["Source"] for mount in config["HostConfig"]["Mounts"]] == [VOLUME]
     assert not config["HostConfig"]["PortBindings"]
