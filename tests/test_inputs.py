@@ -145,7 +145,14 @@ OURS = {
             "verify/blobs",
             "verify/containers",
         ),
-        *("verify/ext4", "verify/filesystems", "verify/plugin", "verify/qemu/kernel", "verify/qemu/machine"),
+        *(
+            "verify/ext4",
+            "verify/filesystems",
+            "verify/place",
+            "verify/plugin",
+            "verify/qemu/kernel",
+            "verify/qemu/machine",
+        ),
     ),
     "files of the kernel": ("engine/machine", "engine/named", "image/loop"),
 }

@@ -15,21 +15,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder import log
-from builder.errors import MachineError, RecipeError, disk_full_as_space_error
+from builder.errors import MachineError, RecipeError, VerifyError, disk_full_as_space_error
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards
-from builder.run import run
+from builder.units import KIB
 from builder.verify.artefact import Found, opened
 from builder.verify.bench import check_reach
-from builder.verify.ext4 import Place, is_ext4, unpack
-from builder.verify.fat import is_fat32
+from builder.verify.ext4 import is_ext4, read_ext4, read_ext4_file
+from builder.verify.fat import is_fat32, read_fat_file
 from builder.verify.partitions import read_whole_table
+from builder.verify.place import Place
 from builder.verify.report import Report, check_report, render_json
 from builder.verify.running import booted, find_board
 from builder.verify.subject import Subject
 from builder.verify.suite import run_specs, running_specs
 from builder.verify.task import Task
+from builder.verify.unpack import unpack
 from builder.workspace import RELEASERS, Workspace, open_journal
+
+CLAIM_BYTES = 64 * KIB
+BOARD_LINE = re.compile(r'^BOARDWRIGHT_BOARD="?(.*?)"?$', re.MULTILINE)
+VERSION_LINE = re.compile(r'^IMAGE_VERSION="?(.*?)"?$', re.MULTILINE)
+CLAIMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+REBUILD = "build it again, or name the recipe with --board if the image is of something else"
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> 
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
     tree.mkdir()
     with log.step("unpack the root filesystem"):
-        unpack(Subject(Path(task.image), plan, tree).place(root), tree)
+        unpack(read_ext4(Subject(Path(task.image), plan, tree).place(root)), tree)
     return tuple(enter(tree, plan.recipe.architecture.value))
 
 
@@ -189,31 +197,24 @@ def make_task(found: Found, wish: Wish, scratch: Path) -> Task:
 
 def read_claim(raw: Path) -> Claim:
     """Return what the image's os-release says, and the time of its newest file; VerifyError for no disk image."""
-    release, epoch = "", 0
+    release, epoch = b"", 0
     for partition in read_whole_table(raw).partitions:
         place = Place(raw, partition.offset_bytes)
         if is_fat32(place):
-            release = release or _read_fat_release(place)
+            release = release or read_fat_file(place, "os-release", limit=CLAIM_BYTES) or b""
         elif is_ext4(place):
-            release = release or _ask(place, "cat /etc/os-release")
-            epoch = epoch or _read_epoch(_ask(place, "stat /usr/lib/clock-epoch"))
-    board = re.search(r'^BOARDWRIGHT_BOARD="?(.*?)"?$', release, re.MULTILINE)
-    version = re.search(r'^IMAGE_VERSION="?(.*?)"?$', release, re.MULTILINE)
-    return Claim(board[1] if board else "", version[1] if version else "", epoch)
+            found = read_ext4_file(place, "/etc/os-release", limit=CLAIM_BYTES)
+            clock = read_ext4_file(place, "/usr/lib/clock-epoch", limit=0)
+            release, epoch = release or (found[0] if found else b""), epoch or (clock[1] if clock else 0)
+    return Claim(_find_value(BOARD_LINE, release), _find_value(VERSION_LINE, release), epoch)
 
 
-def _read_fat_release(place: Place) -> str:
-    argv = ["mtype", "-i", f"{place.image}@@{place.offset_bytes}", "::os-release"]
-    return run(argv, env={"MTOOLSRC": "/dev/null"}, ok=(0, 1)).stdout
-
-
-def _ask(place: Place, command: str) -> str:
-    return run(["debugfs", "-R", command, place.for_debugfs], ok=(0, 1)).stdout
-
-
-def _read_epoch(text: str) -> int:
-    found = re.search(r"^ ?mtime: 0x([0-9a-f]+)", text, re.MULTILINE)
-    return int(found[1], 16) if found else 0
+def _find_value(line: re.Pattern[str], release: bytes) -> str:
+    """Return a value of os-release; VerifyError for one that can be no name of a board and no version."""
+    found = line.search(release.decode("utf-8", "replace"))
+    if found and found[1] and not CLAIMED.fullmatch(found[1]):
+        raise VerifyError(f"the image's os-release has the line {found[0][:80]!r}, which it cannot have", hint=REBUILD)
+    return found[1] if found else ""
 
 
 def write_reports(report: Report, scratch: Path, base: Path) -> tuple[Path, Path]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import VerifyError
-from builder.verify.ext4 import Place, is_ext4, read_ext4
+from builder.verify.ext4 import is_ext4, read_ext4
 from builder.verify.filesystems import read_facts
 from builder.verify.partitions import read_whole_table
+from builder.verify.place import Place
 from builder.verify.tree import Tree
 from builder.verify.unused import Range, find_unused
 

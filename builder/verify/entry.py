@@ -7,11 +7,19 @@ Content is read where it is, from ranges of the image or of a copy; nothing is u
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
+
+from builder.errors import VerifyError
+from builder.units import MIB
+
+LARGEST = 64 * MIB
+"""Of a file that is read as a whole."""
+LARGEST_OF_BOOT = 256 * MIB
+"""Of kernels and initrds."""
 
 Kind = Literal["file", "directory", "symlink", "device", "pipe", "socket"]
 
@@ -47,14 +55,24 @@ class Entry:
     pieces: tuple[Piece, ...] = ()
 
     def read(self, limit: int | None = None) -> bytes:
-        """Return the content, or its first `limit` bytes."""
+        """Return the content, or its first `limit` bytes; VerifyError for more than is read of any file."""
+        largest = LARGEST_OF_BOOT if self.path.startswith("/boot/") else LARGEST
         size = self.size_bytes if limit is None else min(limit, self.size_bytes)
+        if size > largest:
+            raise VerifyError(f"{self.path} has {size} bytes; at most {largest} are read of it")
         content = bytearray(size)
         for piece in self.pieces:
             wanted = min(piece.size_bytes, size - piece.start)
             if wanted > 0:
                 content[piece.start : piece.start + wanted] = _read(piece.source, piece.offset_bytes, wanted)
         return bytes(content)
+
+    def stored(self, most: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (where it lies, content) of what is no hole, at most so many bytes at once."""
+        for piece in self.pieces:
+            end = min(piece.size_bytes, self.size_bytes - piece.start)
+            for at in range(0, end, most):
+                yield piece.start + at, _read(piece.source, piece.offset_bytes + at, min(most, end - at))
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:

@@ -1,17 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""What is on a FAT, copied out by mtools: many kernels cannot mount one. A FAT knows no owners and no modes; they
-are what a mount gives it."""
+"""What is on a FAT32: read from the bytes of the image, because many kernels cannot mount one, and nothing of it is
+copied. A FAT knows no owners and no modes; they are what a mount gives it.
+
+As in builder.verify.ext4, no number is believed: a chain of clusters that comes back to itself, a directory in two
+places and a name that is none are refused (Microsoft, FAT32 File System Specification, fatgen103).
+"""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import calendar
+import struct
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from builder.run import run
+from builder.errors import VerifyError
+from builder.units import MIB, SECTOR
 from builder.verify.entry import Entry, Piece
-from builder.verify.ext4 import Place
+from builder.verify.place import Place
+from builder.verify.walk import LARGEST_DIRECTORY, Walk, damaged
 
 MODE = 0o755
+LARGEST_TABLE = 64 * MIB
+"""Of a FAT with clusters of 32 KiB: 512 GiB."""
+END = 0x0FFFFFF8
+"""From this number on, a cluster is the last of its chain."""
+ATTRIBUTES_LONG, ATTRIBUTE_VOLUME, ATTRIBUTE_DIRECTORY = 0x0F, 0x08, 0x10
+DELETED, LAST = 0xE5, 0x00
 
 
 def is_fat32(place: Place) -> bool:
@@ -19,25 +34,169 @@ def is_fat32(place: Place) -> bool:
     return place.read(82, 5) == b"FAT32"
 
 
-def read_fat(place: Place, mount: str, directory: Path) -> list[Entry]:
-    """Copy everything into the empty `directory`, and return it by its path below `mount`."""
-    mtools = ["-i", f"{place.image}@@{place.offset_bytes}"]
-    environment = {"MTOOLSRC": "/dev/null", "HOME": "/nonexistent"}
-    listing = run(["mdir", *mtools, "-b", "::"], env=environment, ok=(0, 1)).stdout
-    if listing.strip():
-        run(["mcopy", *mtools, "-s", "-m", "-Q", "-n", "::*", directory], env=environment)
-    entries = [Entry(mount, "directory", MODE, 0, 0, 0, 0)]
-    for parent, folders, files in os.walk(directory):
-        entries += [
-            _make(path, f"{mount}/{path.relative_to(directory).as_posix()}")
-            for path in (Path(parent, name) for name in sorted([*folders, *files]))
-        ]
-    return entries
+def read_fat(place: Place, mount: str) -> list[Entry]:
+    """Return everything on a FAT32 by its path below `mount`; VerifyError for a damaged one."""
+    try:
+        return list(_Fat(place).walk(mount))
+    except struct.error as error:
+        raise VerifyError(f"the FAT is damaged: {error}") from None
 
 
-def _make(path: Path, inside: str) -> Entry:
-    status = path.stat()
-    if path.is_dir():
-        return Entry(inside, "directory", MODE, 0, 0, 0, int(status.st_mtime))
-    pieces = (Piece(0, status.st_size, path, 0),)
-    return Entry(inside, "file", MODE, 0, 0, status.st_size, int(status.st_mtime), pieces=pieces)
+def read_fat_file(place: Place, name: str, *, limit: int) -> bytes | None:
+    """Return the first bytes of a file of the root directory; None where it is not."""
+    try:
+        fat = _Fat(place)
+        found = [entry for each, entry in fat.list_root() if each.lower() == name.lower() and entry.kind == "file"]
+    except struct.error as error:
+        raise VerifyError(f"the FAT is damaged: {error}") from None
+    return found[0].read(limit) if found else None
+
+
+@dataclass(frozen=True)
+class _Short:
+    """An entry of a directory as it is stored."""
+
+    name: str
+    is_directory: bool
+    first: int
+    size_bytes: int
+    mtime: int
+
+
+class _Fat:
+    """A FAT that is read."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        raw = place.read(0, SECTOR)
+        sector, per_cluster, reserved, tables = struct.unpack_from("<HBHB", raw, 11)
+        sectors, table_sectors = struct.unpack_from("<II", raw, 32)
+        self._root = struct.unpack_from("<I", raw, 44)[0]
+        is_power = per_cluster and per_cluster & (per_cluster - 1) == 0
+        if sector != SECTOR or not is_power or not 1 <= tables <= 2 or not reserved:
+            raise _damaged("its boot sector does not say how it is laid out")
+        self._cluster_bytes = per_cluster * SECTOR
+        self._data = (reserved + tables * table_sectors) * SECTOR
+        self._clusters = max(0, (sectors * SECTOR - self._data) // self._cluster_bytes)
+        table_bytes = (self._clusters + 2) * 4
+        if table_bytes > min(table_sectors * SECTOR, LARGEST_TABLE):
+            raise _damaged(f"its table has no room for {self._clusters} clusters, or more than is read")
+        content = place.read(reserved * SECTOR, table_bytes)
+        if len(content) != table_bytes:
+            raise _damaged("it ends within its table")
+        self._table = array("I", content)
+
+    def walk(self, mount: str) -> Iterator[Entry]:
+        """Yield every entry, each directory before what is in it."""
+        yield Entry(mount, "directory", MODE, 0, 0, 0, 0)
+        root = _Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)
+        walk = Walk("FAT", self._list, lambda short: short.first if short.is_directory else None, fold=str.lower)
+        for path, short in walk.below(mount, root):
+            yield self._make(short, path)
+
+    def list_root(self) -> Iterator[tuple[str, Entry]]:
+        """Yield names and entries of the root directory."""
+        for name, short in self._list("/", _Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)):
+            yield name, self._make(short, f"/{name}")
+
+    def _make(self, short: _Short, path: str) -> Entry:
+        if short.is_directory:
+            return Entry(path, "directory", MODE, 0, 0, 0, short.mtime)
+        pieces = tuple(self._read_chain(short.first, short.size_bytes, path)) if short.size_bytes else ()
+        return Entry(path, "file", MODE, 0, 0, short.size_bytes, short.mtime, pieces=pieces)
+
+    def _read_chain(self, first: int, size_bytes: int, path: str) -> Iterator[Piece]:
+        """Yield where content lies; clusters that follow each other are one piece."""
+        needed = -(-size_bytes // self._cluster_bytes)
+        start = run = found = 0
+        for cluster in self._follow(first, path, most=needed):
+            if run and cluster == start + run:
+                run += 1
+            else:
+                if run:
+                    yield self._piece(found - run, start, run)
+                start, run = cluster, 1
+            found += 1
+        if found < needed:
+            raise _damaged(f"{path} ends after {found} of {needed} clusters")
+        yield self._piece(found - run, start, run)
+
+    def _piece(self, index: int, cluster: int, count: int) -> Piece:
+        offset = self._place.offset_bytes + self._data + (cluster - 2) * self._cluster_bytes
+        return Piece(index * self._cluster_bytes, count * self._cluster_bytes, self._place.image, offset)
+
+    def _follow(self, first: int, path: str, *, most: int) -> Iterator[int]:
+        """Yield the clusters of a chain, at most as many as are wanted."""
+        cluster = first
+        for _ in range(min(most, self._clusters)):
+            if not 2 <= cluster < self._clusters + 2:
+                raise _damaged(f"{path} leads to the cluster {cluster}, which there is not")
+            yield cluster
+            cluster = self._table[cluster] & 0x0FFFFFFF
+            if cluster >= END:
+                return
+
+    def _list(self, path: str, directory: _Short) -> Iterator[tuple[str, _Short]]:
+        """Yield what is in a directory, in the order of the disk."""
+        most = min(LARGEST_DIRECTORY // self._cluster_bytes, self._clusters)
+        clusters = list(self._follow(directory.first, path, most=most + 1))
+        if len(clusters) > most or len(set(clusters)) != len(clusters):
+            raise _damaged(f"the directory {path} has no end")
+        content = b"".join(self._read_cluster(cluster) for cluster in clusters)
+        for short in _read_entries(content):
+            if short.name not in (".", ".."):
+                yield short.name, short
+
+    def _read_cluster(self, cluster: int) -> bytes:
+        return self._place.read(self._data + (cluster - 2) * self._cluster_bytes, self._cluster_bytes)
+
+
+def _read_entries(content: bytes) -> Iterator[_Short]:
+    """Yield the entries of a directory; those with parts of a long name lie before the one they are for."""
+    long: list[bytes] = []
+    for raw in (content[at : at + 32] for at in range(0, len(content) - 31, 32)):
+        if raw[0] == LAST:
+            return
+        if raw[0] != DELETED and raw[11] & 0x3F == ATTRIBUTES_LONG:
+            long.append(raw[1:11] + raw[14:26] + raw[28:32])
+            continue
+        if raw[0] != DELETED and not raw[11] & ATTRIBUTE_VOLUME:
+            yield _parse(raw, long)
+        long = []
+
+
+def _parse(raw: bytes, long: list[bytes]) -> _Short:
+    high, time, date, low, size = struct.unpack_from("<HHHHI", raw, 20)
+    return _Short(
+        name=_long_name(long) if long else _short_name(raw),
+        is_directory=bool(raw[11] & ATTRIBUTE_DIRECTORY),
+        first=low + (high << 16),
+        size_bytes=size,
+        mtime=_seconds(date, time),
+    )
+
+
+def _long_name(parts: list[bytes]) -> str:
+    """Return the name whose parts lie before a short one, the last part first."""
+    text = b"".join(reversed(parts)).decode("utf-16-le", errors="surrogatepass")
+    return text.partition("\0")[0].rstrip("\uffff")
+
+
+def _short_name(raw: bytes) -> str:
+    stem, suffix = (raw[at:end].decode("cp437").rstrip(" ") for at, end in ((0, 8), (8, 11)))
+    # Windows NT's bits: the name, or its suffix, is written in lower case.
+    stem, suffix = (stem.lower() if raw[12] & 0x08 else stem), (suffix.lower() if raw[12] & 0x10 else suffix)
+    return f"{stem}.{suffix}" if suffix else stem
+
+
+def _seconds(date: int, time: int) -> int:
+    """Return seconds since 1970 of the local time of a FAT, which builds write as UTC."""
+    fields = (1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, (time & 31) * 2)
+    try:
+        return calendar.timegm((*fields, 0, 0, 0))
+    except ValueError:
+        return 0
+
+
+def _damaged(what: str) -> VerifyError:
+    return damaged("FAT", what)

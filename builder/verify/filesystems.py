@@ -12,8 +12,9 @@ from pathlib import Path
 from builder.run import Result, run
 from builder.units import SECTOR
 from builder.verify.artefact import copy_sparse
-from builder.verify.ext4 import Place, is_ext4
+from builder.verify.ext4 import is_ext4
 from builder.verify.fat import is_fat32
+from builder.verify.place import Place
 
 
 @dataclass(frozen=True)

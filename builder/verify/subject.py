@@ -7,7 +7,6 @@ Every property is found when it is first asked for and then kept, because hundre
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, cached_property
@@ -25,11 +24,12 @@ from builder.verify.cloud import Cloud
 from builder.verify.debian import Package, find_changed_files, read_diverted, read_listed, read_packages
 from builder.verify.elf import HEAD_BYTES, is_elf, is_foreign
 from builder.verify.entry import Entry
-from builder.verify.ext4 import Place, read_ext4
+from builder.verify.ext4 import read_ext4
 from builder.verify.fat import read_fat
 from builder.verify.filesystems import Facts, check_filesystem, read_facts
 from builder.verify.kernel import Kernels
 from builder.verify.partitions import Partition, Table, read_table
+from builder.verify.place import Place
 from builder.verify.rights import Rights
 from builder.verify.services import Services
 from builder.verify.tree import File, Tree
@@ -115,10 +115,7 @@ class Subject(Kernels):
 
     def _read_slot(self, slot: Slot) -> list[Entry]:
         if slot.filesystem is Filesystem.FAT32:
-            directory = self._scratch / f"fat-{slot.name}"
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir()
-            return read_fat(self.place(slot), slot.mount, directory)
+            return read_fat(self.place(slot), slot.mount)
         top = slot.mount.rstrip("/")
         entries = read_ext4(self.place(slot))
         return [replace(entry, path=(top + entry.path).rstrip("/")) for entry in entries] if top else entries

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from builder.run import run
 from builder.units import SECTOR
-from builder.verify.ext4 import Place, is_ext4
+from builder.verify.ext4 import is_ext4
 from builder.verify.fat import is_fat32
 from builder.verify.partitions import read_table
+from builder.verify.place import Place
 
 FREE = 0x0FFFFFFF
 """The bits of a FAT32 entry that are its value; zero means free (Microsoft's fatgen103)."""

@@ -13,7 +13,7 @@ from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
 from builder.run import run
 from builder.units import GIB, SECTOR
-from builder.verify.ext4 import Place
+from builder.verify.place import Place
 
 MTOOLS = {"MTOOLSRC": "/dev/null", "HOME": "/nonexistent"}
 SMALLEST = 4 * GIB

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""Where a filesystem lies in an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """A filesystem inside an image file."""
+
+    image: Path
+    offset_bytes: int
+
+    @property
+    def for_debugfs(self) -> str:
+        """The name that debugfs and e2fsck open (libext2fs: options of the io manager follow a `?`)."""
+        return f"{self.image}?offset={self.offset_bytes}"
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return bytes of the filesystem."""
+        with self.image.open("rb") as stream:
+            stream.seek(self.offset_bytes + offset)
+            return stream.read(size)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The way through the directories of a filesystem that is not ours: how far it goes, and which names there can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from builder.errors import VerifyError
+from builder.units import MIB
+
+MOST_ENTRIES = 500_000
+"""A desktop with all that Debian has for it is a tenth of this."""
+DEEPEST = 100
+LARGEST_DIRECTORY = 64 * MIB
+HINT = "copy or fetch the image again, or build it again"
+
+Node = TypeVar("Node")
+
+
+def damaged(filesystem: str, what: str) -> VerifyError:
+    """Return the error for a filesystem ("ext4", "FAT") that cannot be as it is."""
+    return VerifyError(f"the {filesystem} is damaged: {what}", hint=HINT)
+
+
+@dataclass
+class Walk(Generic[Node]):
+    """A way through directories."""
+
+    filesystem: str
+    list: Callable[[str, Node], Iterable[tuple[str, Node]]]
+    """(path, directory): names and what they are, `.` and `..` left out."""
+    identify: Callable[[Node], int | None]
+    """The number of a directory, the same wherever it is found; None for what is none."""
+    fold: Callable[[str], str] = str
+    """What makes two names that count as one the same."""
+    _count: int = field(default=0, init=False)
+    _seen: dict[int | None, str] = field(default_factory=dict, init=False)
+
+    def below(self, path: str, top: Node) -> Iterator[tuple[str, Node]]:
+        """Yield everything below a directory by path, each directory before what is in it; VerifyError for a directory
+        that is in two places, too much, too deep, or a name that none can have."""
+        self._seen[self.identify(top)] = path
+        level = [(path.rstrip("/"), top)]
+        for _ in range(DEEPEST):
+            deeper = []
+            for place, directory in level:
+                for each, node in self._look(place, directory):
+                    yield each, node
+                    if self._is_directory(each, node):
+                        deeper.append((each, node))
+            level = deeper
+        if level:
+            raise damaged(self.filesystem, f"it is more than {DEEPEST} directories deep")
+
+    def _look(self, place: str, directory: Node) -> Iterator[tuple[str, Node]]:
+        names = set[str]()
+        for name, node in self.list(place or "/", directory):
+            folded = self.fold(name)
+            if folded in names or not name or name in (".", "..") or "/" in name or "\0" in name:
+                raise damaged(self.filesystem, f"{place or '/'} has the name {name!r} twice, or it can be none")
+            names.add(folded)
+            self._count += 1
+            if self._count > MOST_ENTRIES:
+                raise damaged(self.filesystem, f"it has more than {MOST_ENTRIES} entries")
+            yield f"{place}/{name}", node
+
+    def _is_directory(self, path: str, node: Node) -> bool:
+        number = self.identify(node)
+        if number is None:
+            return False
+        if number in self._seen:
+            raise damaged(self.filesystem, f"{path} is the directory {self._seen[number] or '/'} again")
+        self._seen[number] = path
+        return True
