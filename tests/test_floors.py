@@ -31,6 +31,7 @@ FLOORS = {
     "resources": 1,
     "workspace": 1,
     "http": 1,
+    "unpacked": 1,
     "watch": 1,
     "fetch": 1,
     "shared": 1,

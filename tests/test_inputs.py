@@ -140,7 +140,7 @@ OURS = {
         *(
             "release/reader",
             "release/signature",
-            "release/unpack",
+            "unpacked",
             "verify/artefact",
             "verify/blobs",
             "verify/containers",

@@ -19,7 +19,7 @@ from builder.release.model import Package
 from builder.release.provenance import read_provenance
 from builder.release.spdx import check_spdx, list_spdx
 from builder.release.specs import find_fault, read_report
-from builder.release.unpack import unpacked
+from builder.unpacked import unpacked
 
 Kind = Literal["trust", "release"]
 Rows = set[tuple[str, str, str]]
@@ -33,7 +33,7 @@ def check_image(place: Path, package: Package, name: str) -> Iterator[tuple[Kind
     checker = _load_check(place / f"{package.name}.bmap") if is_first else None
     digest, size = hashlib.sha256(), 0
     try:
-        for data in unpacked(place / name):
+        for data in unpacked(place / name, limit=package.image_size_bytes, error=ReleaseError):
             digest.update(data)
             size += len(data)
             if checker:

@@ -3,25 +3,22 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import lzma
 import os
 import re
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from builder import log
-from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
+from builder.errors import RecipeError, disk_full_as_space_error
 from builder.inputs import InputError, read_bytes
 from builder.recipe.load import list_boards
-from builder.run import run
 from builder.units import MIB
+from builder.unpacked import unpacked
 
 RECORD = ".build.json"
 """What a build leaves beside its image, with the name of the board (release/record.py)."""
@@ -29,6 +26,7 @@ SUFFIXES = (".img", ".img.zst", ".img.xz", ".img.gz", ".img.zip")
 PIECE = MIB
 GRAIN = 64 * 1024
 """Zeros of this length become a hole."""
+ZEROS = bytes(GRAIN)
 
 
 @dataclass(frozen=True)
@@ -91,19 +89,17 @@ def _find_board(path: Path, boards: Sequence[str]) -> str:
 @contextmanager
 def opened(path: Path, scratch: Path) -> Iterator[Found]:
     """Yield the image with its raw disk: itself, or unpacked below `scratch`; VerifyError when it is damaged."""
-    unpack = next((unpack for suffix, unpack in UNPACKERS.items() if path.name.endswith(suffix)), None)
+    is_packed = path.name.endswith(SUFFIXES[1:])
     with log.step(f"open {path.name}"):
-        if unpack is None:
-            raw = path.resolve()
-        else:
-            raw = scratch / "disk.img"
+        raw = scratch / "disk.img" if is_packed else path.resolve()
+        if is_packed:
             with disk_full_as_space_error(scratch):
-                unpack(path, raw)
+                _unpack(path, raw)
         digest = digest_disk(raw)
     try:
         yield Found(path, raw, digest)
     finally:
-        if unpack is not None:
+        if is_packed:
             raw.unlink(missing_ok=True)
 
 
@@ -113,63 +109,27 @@ def digest_disk(raw: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _unpack_zstd(path: Path, raw: Path) -> None:
-    result = run(["zstd", "--quiet", "--decompress", "--sparse", "--force", path, "-o", raw], ok=range(256))
-    if result.code:
-        raise damaged(path, result.stderr.strip())
-
-
-def _unpack_stream(start: Callable[[Path], IO[bytes]]) -> Callable[[Path, Path], None]:
-    def unpack(path: Path, raw: Path) -> None:
-        try:
-            with start(path) as source, raw.open("wb") as target:
-                copy_sparse(source, target)
-        except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile) as error:
-            raise damaged(path, str(error)) from error
-
-    return unpack
-
-
-def _open_xz(path: Path) -> IO[bytes]:
-    return lzma.open(path)
-
-
-def _open_gzip(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path))
-
-
-def _open_zip(path: Path) -> IO[bytes]:
-    archive = zipfile.ZipFile(path)
-    images = [name for name in archive.namelist() if name.endswith(".img")]
-    if len(images) != 1:
-        raise damaged(path, f"it holds {len(images)} files that end with .img, and should hold one")
-    return archive.open(images[0])
-
-
-UNPACKERS: dict[str, Callable[[Path, Path], None]] = {
-    ".zst": _unpack_zstd,
-    ".xz": _unpack_stream(_open_xz),
-    ".gz": _unpack_stream(_open_gzip),
-    ".zip": _unpack_stream(_open_zip),
-}
-
-
-def damaged(path: Path, reason: str) -> VerifyError:
-    """Return the error for a file that cannot be unpacked."""
-    return VerifyError(
-        f"{path.name} cannot be unpacked: {reason}", hint="compare its checksum; fetch or build it again"
-    )
+def _unpack(path: Path, raw: Path) -> None:
+    with raw.open("wb") as target:
+        for piece in unpacked(path):
+            write_sparse(piece, target)
+        target.truncate(target.tell())
 
 
 def copy_sparse(source: IO[bytes], target: IO[bytes], *, limit: int | None = None) -> None:
     """Copy a stream, or its next `limit` bytes, zeros as holes."""
-    zeros, left = bytes(GRAIN), limit
+    left = limit
     while chunk := source.read(PIECE if left is None else min(PIECE, left)):
         left = None if left is None else left - len(chunk)
-        for start in range(0, len(chunk), GRAIN):
-            grain = chunk[start : start + GRAIN]
-            if grain == zeros:
-                target.seek(GRAIN, os.SEEK_CUR)
-            else:
-                target.write(grain)
+        write_sparse(chunk, target)
     target.truncate(target.tell())
+
+
+def write_sparse(content: bytes, target: IO[bytes]) -> None:
+    """Write, and go over what is zero: it becomes a hole."""
+    for start in range(0, len(content), GRAIN):
+        grain = content[start : start + GRAIN]
+        if grain == ZEROS:
+            target.seek(GRAIN, os.SEEK_CUR)
+        else:
+            target.write(grain)

@@ -10,12 +10,14 @@ import lzma
 import os
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from builder.errors import RecipeError, VerifyError
+from builder.errors import RecipeError, ReleaseError, VerifyError
 from builder.units import MIB
+from builder.unpacked import find_end, unpacked
 from builder.verify.artefact import find_artefact, name_of, opened
 
 
@@ -142,3 +144,43 @@ def test_neither_file_nor_board_is_an_error_that_says_what_to_do(tmp_path: Path)
     with pytest.raises(RecipeError, match="rpi is no file") as caught:
         find_artefact("rpi", tmp_path, tmp_path / "boards")
     assert "boardwright build rpi" in caught.value.hint
+
+
+def with_table(raw: Path, script: str) -> Path:
+    """Write a partition table over the start of a disk."""
+    subprocess.run(["sfdisk", "-q", raw], input=script.encode(), check=True, capture_output=True)
+    return raw
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize("label", ["dos", "gpt"])
+@pytest.mark.parametrize("suffix", PACKED)
+def test_no_more_is_unpacked_than_the_table_says(raw: Path, suffix: str, label: str, tmp_path: Path) -> None:
+    os.truncate(raw, 9 * MIB)
+    with_table(raw, f"label: {label}\nstart=2048, size=4096\n")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with opened(pack(raw, suffix), scratch) as found:
+        assert found.raw.stat().st_size == 9 * MIB
+    os.truncate(raw, 200 * MIB)
+    (raw.parent / f"packed{suffix}").unlink()
+    with pytest.raises(VerifyError, match="which is all that it can hold"), opened(pack(raw, suffix), scratch):
+        pass
+    assert not scratch.exists() or sum(path.stat().st_size for path in scratch.iterdir()) < 80 * MIB
+
+
+def test_a_disk_without_a_table_has_an_end_too(raw: Path) -> None:
+    packed = pack(raw, ".img.gz")
+    with pytest.raises(ReleaseError, match=r"more than 5 MiB come, which is all that it can hold"):
+        list(unpacked(packed, limit=5 * MIB, error=ReleaseError))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda data: data[:300], lambda data: bytes(512) + data[512:], lambda data: data[:446] + bytes(64) + data[510:]],
+)
+def test_a_table_that_is_none_sets_no_end(change: Callable[[bytes], bytes]) -> None:
+    entry = bytes([0, 0, 0, 0, 0x83, 0, 0, 0]) + (2048).to_bytes(4, "little") + (4096).to_bytes(4, "little")
+    head = bytes(446) + entry + bytes(48) + b"\x55\xaa" + bytes(512)
+    assert find_end(head) == 3 * MIB + 64 * MIB
+    assert find_end(change(head)) is None
