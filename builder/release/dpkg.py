@@ -10,9 +10,20 @@ from dataclasses import dataclass
 from debian.deb822 import Packages
 from packageurl import PackageURL
 
+from builder.errors import ReleaseError
 from builder.release.licences import find_licence
 
 INSTALLED = "install ok installed"
+FIELDS = {
+    "Package": r"[a-z0-9][a-z0-9+.-]*",
+    "Version": r"([0-9]+:)?[A-Za-z0-9][A-Za-z0-9.+~-]*",
+    "Architecture": r"[a-z0-9-]+",
+    "Installed-Size": r"[0-9]{0,12}",
+    "Section": r"[!-~]*",
+    "Source": r"([a-z0-9][a-z0-9+.-]*( \([^()\s]+\))?)?",
+    "Homepage": r"[!-~]*",
+}
+"""What each may hold (deb-control(5))."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +69,24 @@ def read_installed(
     digests     (version, SHA-256 of the .deb) by package name, as far as known
     """
     rows = [row for row in Packages.iter_paragraphs(status, use_apt_pkg=False) if row.get("Status") == INSTALLED]
+    for row in rows:
+        _check(row)
     providers = _find_providers(rows)
     licences = {name: find_licence(text) for name, text in copyrights.items()}
     found = [_make(row, providers, licences, digests) for row in rows]
     return tuple(sorted(found, key=lambda each: (each.name, each.architecture, each.version)))
+
+
+def _check(row: Packages) -> None:
+    """Raise ReleaseError for a package that dpkg could not have installed."""
+    name = str(row.get("Package", ""))
+    for field, pattern in FIELDS.items():
+        value = str(row.get(field, ""))
+        if not re.fullmatch(pattern, value):
+            raise ReleaseError(
+                f"dpkg's database of the image: the package {name[:80]!r} has {field}: {value[:80]!r}",
+                hint="the image is damaged, or not made by dpkg",
+            )
 
 
 def _make(
@@ -77,7 +102,7 @@ def _make(
         name=name,
         version=version,
         architecture=row["Architecture"],
-        size_kib=int(row.get("Installed-Size", "0")),
+        size_kib=int(row.get("Installed-Size") or "0"),
         section=row.get("Section", ""),
         source=source,
         source_version=source_version,

@@ -8,20 +8,34 @@ Read here and not unpacked by cpio: that needs root for device nodes, and cannot
 from __future__ import annotations
 
 import bz2
-import gzip
 import lzma
-from collections.abc import Iterator, Mapping
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 from builder.errors import VerifyError
-from builder.run import run
+from builder.run import piped
+from builder.units import MIB
 
 NEWC = (b"070701", b"070702")
 HEADER = 110
 END = "TRAILER!!!"
 ZSTD = b"\x28\xb5\x2f\xfd"
-UNPACKERS = {b"\x1f\x8b": gzip.decompress, b"\xfd7zXZ\x00": lzma.decompress, b"BZh": bz2.decompress}
+LARGEST = 512 * MIB
+"""Unpacked; the largest of Debian's, with all firmware, is a third of it."""
+MOST_MEMBERS = 200_000
+MOST_LAYERS = 3
+NOT_ZERO = re.compile(b"[^\\0]")
+HEX = re.compile(rb"[0-9A-Fa-f]{104}")
+XZ_MEMORY = 256 * MIB
+UNPACKERS: Mapping[bytes, Callable[[], Any]] = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
+    b"\xfd7zXZ\x00": lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY),
+    b"BZh": bz2.BZ2Decompressor,
+}
 
 
 @dataclass(frozen=True)
@@ -39,42 +53,58 @@ Initrd = Mapping[str, Member]
 
 
 def read_initrd(data: bytes) -> Initrd:
-    """Return the members of an initrd; VerifyError where it is neither cpio nor compressed in a known way."""
-    return {member.path: member for member in _members(data)}
+    """Return the members of an initrd; VerifyError where it is damaged, neither cpio nor compressed in a known way, or
+    more than LARGEST unpacked."""
+    return {member.path: member for member in _members(data, layers=MOST_LAYERS)}
 
 
-def _members(data: bytes) -> Iterator[Member]:
+def _members(data: bytes, *, layers: int) -> Iterator[Member]:
     position = 0
     while position < len(data):
         if data[position] == 0:
-            position += 1  # Archives are padded with zeros.
+            position = _skip_zeros(data, position)  # Archives are padded with zeros.
         elif data[position : position + 6] in NEWC:
             for member, end in _archive(data, position):
                 position = end
                 if member:
                     yield member
+        elif layers == 0:
+            raise VerifyError(f"the initrd is compressed more than {MOST_LAYERS} times")
         else:
-            yield from _members(_unpack(data[position:]))
+            yield from _members(_unpack(data[position:]), layers=layers - 1)
             return
+
+
+def _skip_zeros(data: bytes, position: int) -> int:
+    found = NOT_ZERO.search(data, position)
+    return found.start() if found else len(data)
 
 
 def _archive(data: bytes, position: int) -> Iterator[tuple[Member | None, int]]:
     """Yield each member of the archive at `position` and where the next begins; None is its end."""
-    while True:
+    for _ in range(MOST_MEMBERS):
         if data[position : position + 6] not in NEWC:
             raise VerifyError(f"the initrd is damaged: no cpio header at byte {position}")
-        fields = [int(data[position + 6 + 8 * n : position + 14 + 8 * n], 16) for n in range(13)]
+        fields = _read_fields(data, position)
         mode, size, name_size = fields[1], fields[6], fields[11]
         start = position + HEADER
-        name = data[start : start + name_size - 1].decode(errors="surrogateescape")
+        name = data[start : start + max(0, name_size - 1)].decode(errors="surrogateescape")
         content = _align(start + name_size)
         position = _align(content + size)
         if position > len(data) + 3:
-            raise VerifyError(f"the initrd is damaged: it ends within {name}")
+            raise VerifyError(f"the initrd is damaged: it ends within {name[:80]!r}")
         if name == END:
             yield None, position
             return
         yield Member(name.removeprefix("./").lstrip("/"), mode, data[content : content + size]), position
+    raise VerifyError(f"the initrd has more than {MOST_MEMBERS} members")
+
+
+def _read_fields(data: bytes, position: int) -> list[int]:
+    digits = data[position + 6 : position + HEADER]
+    if not HEX.fullmatch(digits):
+        raise VerifyError(f"the initrd is damaged: the cpio header at byte {position} holds {digits[:16]!r}…")
+    return [int(digits[8 * n : 8 * n + 8], 16) for n in range(13)]
 
 
 def _align(position: int) -> int:
@@ -84,19 +114,44 @@ def _align(position: int) -> int:
 def _unpack(data: bytes) -> bytes:
     if data.startswith(ZSTD):
         return _unpack_zstd(data)
-    for magic, unpack in UNPACKERS.items():
+    for magic, make in UNPACKERS.items():
         if data.startswith(magic):
             try:
-                return unpack(data)
-            except (EOFError, OSError, lzma.LZMAError) as error:
+                return _unpack_streams(data, magic, make)
+            except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
                 raise VerifyError(f"the initrd is damaged: {error}") from error
     raise VerifyError(f"the initrd goes on with {data[:6].hex()}, which is no cpio, zstd, gzip, xz or bzip2")
 
 
+def _unpack_streams(data: bytes, magic: bytes, make: Callable[[], Any]) -> bytes:
+    """Unpack compressed streams that follow each other."""
+    found = bytearray()
+    while data.startswith(magic):
+        stream = make()
+        found += stream.decompress(data, LARGEST + 1 - len(found))
+        _check_size(len(found))
+        if not stream.eof:
+            raise EOFError("it ends within its compressed part")
+        data = stream.unused_data
+    return bytes(found)
+
+
 def _unpack_zstd(data: bytes) -> bytes:
-    with TemporaryFile() as target:
-        result = run(["zstd", "--quiet", "--decompress", "--stdout"], stdin=data, stdout=target, ok=range(256))
-        if result.code:
-            raise VerifyError(f"the initrd is damaged: {result.stderr.strip()}")
-        target.seek(0)
-        return target.read()
+    with NamedTemporaryFile() as source:
+        source.write(data)
+        source.flush()
+        with piped(["zstd", "--quiet", "--decompress", "--stdout", "--", source.name], env={}) as process:
+            assert process.stdout is not None  # Both are pipes.
+            assert process.stderr is not None
+            with process.stdout, process.stderr:
+                found = process.stdout.read(LARGEST + 1)
+                _check_size(len(found))
+                said = process.stderr.read().decode(errors="replace").strip()
+            if process.wait():
+                raise VerifyError(f"the initrd is damaged: {said}")
+    return found
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise VerifyError(f"the initrd is more than {LARGEST} bytes unpacked, which is the most that is read")
