@@ -10,7 +10,11 @@ from typing import Any
 
 from builder.errors import VerifyError
 from builder.run import run
+from builder.text import make_line
 from builder.units import SECTOR
+
+READ_S = 30.0
+WHOLE = "name the image of a whole disk, as `boardwright build` makes it"
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,20 @@ def read_whole_table(image: Path) -> Table:
 
 def read_table(image: Path) -> Table:
     """Return the table of an image; VerifyError when it has none."""
-    answer = run(["sfdisk", "--json", image], ok=(0, 1))
+    answer = run(["sfdisk", "--json", "--", image], ok=(0, 1), timeout_s=READ_S)
     if answer.code:
         raise VerifyError(
             f"{image.name} has no partition table that sfdisk can read: {answer.stderr.strip()}",
-            hint="name the image of a whole disk, as `boardwright build` makes it",
+            hint=WHOLE,
         )
-    read = json.loads(answer.stdout)["partitiontable"]
-    kind, identity = ("mbr" if read["label"] == "dos" else "gpt"), str(read["id"]).lower().removeprefix("0x")
-    rows = tuple(_load(kind, identity, row, read["device"]) for row in read.get("partitions", []))
+    try:
+        read = json.loads(answer.stdout)["partitiontable"]
+        kind, identity = ("mbr" if read["label"] == "dos" else "gpt"), str(read["id"]).lower().removeprefix("0x")
+        rows = tuple(_load(kind, identity, row, read["device"]) for row in read.get("partitions", []))
+    except (ValueError, KeyError, TypeError) as error:
+        raise VerifyError(f"{image.name} has a partition table that cannot be one: {error}", hint=WHOLE) from None
+    if wrong := [row for row in rows if row.start_sector < 1 or row.sectors < 1]:
+        raise VerifyError(f"{image.name} has the partition {wrong[0].number} over its table, or of no size", hint=WHOLE)
     return Table(kind, identity, rows)
 
 
@@ -85,5 +94,5 @@ def _load(kind: str, identity: str, row: dict[str, Any], device: str) -> Partiti
         type_code=f"{int(code, 16):02x}" if kind == "mbr" else code,
         bootable=row.get("bootable", False) or "LegacyBIOSBootable" in row.get("attrs", ""),
         partuuid=f"{identity}-{number:02x}" if kind == "mbr" else str(row["uuid"]).lower(),
-        name=row.get("name", ""),
+        name=make_line(row.get("name", "")),
     )
