@@ -152,6 +152,14 @@ def _started(
             _end(process)
 
 
+def wait_for(process: Process, timeout_s: float, name: str) -> int:
+    """Return the exit code of a program that runs beside us; ToolError when it does not end in time."""
+    try:
+        return process.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{name} was still running after {timeout_s:g} s", hint="look at what it works on") from None
+
+
 def _guard() -> list[str]:
     """Words before a command that let it die with us."""
     if not has_tool("setpriv"):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from builder.verify.compare import find_difference
 from builder.verify.subject import Subject
 
 
@@ -21,15 +22,17 @@ def test_the_boot_loader_names_an_initrd_that_is_there(image: Subject) -> None:
 
 
 def test_the_kernel_that_boots_is_the_installed_one(image: Subject) -> None:
-    assert image.started_kernel == image.file(image.kernel_file).content
+    assert find_difference(image.started_kernel, image.file(image.kernel_file).content) == ""
 
 
 def test_the_initrd_that_boots_is_the_installed_one(image: Subject) -> None:
-    assert image.unwrapped(image.boot_entry.initrd) == image.file(f"/boot/initrd.img-{image.kernel}").content
+    installed = image.file(f"/boot/initrd.img-{image.kernel}").content
+    assert find_difference(image.unwrapped(image.boot_entry.initrd), installed) == ""
 
 
 def test_users_find_the_boot_partition_below_boot_firmware(image: Subject) -> None:
-    assert image.file("/boot/firmware/os-release").content == image.file("/etc/os-release").content
+    found, own = image.file("/boot/firmware/os-release").content, image.file("/etc/os-release").content
+    assert find_difference(found, own) == ""
 
 
 @pytest.mark.needs("raspi")
@@ -128,7 +131,7 @@ def test_kernel_upgrades_keep_the_root_partition_of_extlinux(image: Subject) -> 
 @pytest.mark.needs("flash-kernel")
 def test_the_device_tree_is_that_of_the_kernel(image: Subject, device_tree: str) -> None:
     delivered = image.file(image.device_trees[device_tree.rpartition("/")[2]])
-    assert image.on_boot(device_tree) == delivered.content
+    assert find_difference(image.on_boot(device_tree), delivered.content) == ""
 
 
 @pytest.mark.needs("flash-kernel")

@@ -4,6 +4,7 @@
 import pytest
 
 from builder.plan.model import Plan
+from builder.verify.compare import find_difference
 from builder.verify.subject import Subject
 
 
@@ -17,7 +18,8 @@ def test_user_data_is_valid(image: Subject) -> None:
 
 
 def test_user_data_is_that_of_the_build(image: Subject, plan: Plan) -> None:
-    assert plan.user_data is None or image.file("/boot/firmware/user-data").content == plan.user_data.read_bytes()
+    laid = image.file("/boot/firmware/user-data").content
+    assert find_difference(laid, plan.user_data.read_bytes() if plan.user_data else laid) == ""
 
 
 def test_meta_data_names_the_instance(image: Subject) -> None:

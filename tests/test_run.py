@@ -20,7 +20,7 @@ import pytest
 from builder import log
 from builder import run as module
 from builder.errors import MachineError, SpaceError, ToolError
-from builder.run import Result, attach, run, running
+from builder.run import Result, attach, run, running, wait_for
 from builder.tools import DEBIAN_PACKAGES, find_tool
 
 ROOT = Path(__file__).parent.parent
@@ -337,3 +337,14 @@ def test_a_program_beside_us_ends_with_the_block(tmp_path: Path) -> None:
 def test_a_program_beside_us_may_end_by_itself(tmp_path: Path) -> None:
     with running(["sh", "-c", "exit 3"], output=tmp_path / "said") as process:
         assert process.wait(10) == 3
+
+
+def test_a_program_beside_us_has_its_time(tmp_path: Path) -> None:
+    with running(["sh", "-c", "exit 3"], output=tmp_path / "log") as process:
+        assert wait_for(process, 10, "the program") == 3
+    with (
+        running(["sleep", "600"], output=tmp_path / "log") as process,
+        pytest.raises(ToolError, match=r"the program was still running after 0\.1 s"),
+    ):
+        wait_for(process, 0.1, "the program")
+    assert process.returncode is not None

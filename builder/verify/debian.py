@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -73,7 +72,7 @@ def _compare(tree: Tree, path: str, digest: str) -> str:
     entry = tree.find(path)
     if entry is None:
         return f"{path} is missing"
-    if hashlib.md5(entry.read(), usedforsecurity=False).hexdigest() != digest:
+    if entry.hash("md5") != digest:
         return f"{path} is not as its package delivers it"
     return ""
 

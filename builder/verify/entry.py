@@ -6,6 +6,7 @@ Content is read where it is, from ranges of the image or of a copy; nothing is u
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from builder.units import MIB
 
 LARGEST = 64 * MIB
 """Of a file that is read as a whole."""
+LARGEST_HASHED = 1024 * MIB
 LARGEST_OF_BOOT = 256 * MIB
 """Of kernels and initrds."""
 
@@ -66,6 +68,19 @@ class Entry:
             if wanted > 0:
                 content[piece.start : piece.start + wanted] = _read(piece.source, piece.offset_bytes, wanted)
         return bytes(content)
+
+    def hash(self, name: str) -> str:
+        """Return a digest of the content by its name ("md5", "sha256"); VerifyError for more than is hashed of any
+        file."""
+        if self.size_bytes > LARGEST_HASHED:
+            raise VerifyError(f"{self.path} has {self.size_bytes} bytes; at most {LARGEST_HASHED} are hashed of it")
+        state, position = hashlib.new(name, usedforsecurity=False), 0
+        for start, content in self.stored(MIB):
+            state.update(bytes(start - position))
+            state.update(content)
+            position = start + len(content)
+        state.update(bytes(self.size_bytes - position))
+        return state.hexdigest()
 
     def stored(self, most: int) -> Iterator[tuple[int, bytes]]:
         """Yield (where it lies, content) of what is no hole, at most so many bytes at once."""

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.run import Result, run
+from builder.text import make_line
 from builder.units import SECTOR
 from builder.verify.artefact import copy_sparse
 from builder.verify.ext4 import is_ext4
@@ -38,23 +39,30 @@ def read_facts(place: Place) -> Facts:
 
 
 def _read_ext4(place: Place) -> Facts:
-    lines = run(["debugfs", "-R", "stats -h", place.for_debugfs]).stdout
-    said = dict(re.findall(r"^([A-Z][\w ]+): +(.*)$", lines, re.MULTILINE))
-    block = int(said["Block size"])
-    kind = "ext4" if "extent" in said["Filesystem features"] else "ext2 or ext3"
-    label = said["Filesystem volume name"].removeprefix("<none>")
-    free = (int(said["Free blocks"]) - int(said["Reserved block count"])) * block
-    return Facts(kind, said["Filesystem UUID"].lower(), label, int(said["Block count"]) * block, free)
+    """The superblock (Documentation/filesystems/ext4/super.rst)."""
+    raw = place.read(1024, 1024).ljust(1024, b"\0")
+
+    def number(low: int, high: int) -> int:
+        value: int = struct.unpack_from("<I", raw, low)[0]
+        return value + (struct.unpack_from("<I", raw, high)[0] << 32 if has_64bit else 0)
+
+    incompatible = struct.unpack_from("<I", raw, 96)[0]
+    has_64bit = bool(incompatible & 0x80)
+    block = 1024 << min(struct.unpack_from("<I", raw, 24)[0], 6)
+    free = max(0, number(12, 344) - number(8, 340)) * block
+    kind = "ext4" if incompatible & 0x40 else "ext2 or ext3"
+    label = raw[120:136].partition(b"\0")[0].decode(errors="replace")
+    return Facts(kind, str(uuid.UUID(bytes=raw[104:120])), make_line(label), number(4, 336) * block, free)
 
 
 def _read_fat32(place: Place) -> Facts:
     """Microsoft's fatgen103: the boot sector, and the summary of free clusters."""
-    raw = place.read(0, SECTOR)
+    raw = place.read(0, SECTOR).ljust(SECTOR, b"\0")
     cluster_bytes = raw[13] * SECTOR
     sectors, info_sector = struct.unpack_from("<I", raw, 32)[0], struct.unpack_from("<H", raw, 48)[0]
-    free: int = struct.unpack("<I", place.read(info_sector * SECTOR + 488, 4))[0]
+    free: int = struct.unpack("<I", place.read(info_sector * SECTOR + 488, 4).ljust(4, b"\0"))[0]
     volume_id = f"{struct.unpack_from('<I', raw, 67)[0]:08x}"
-    label = raw[71:82].decode("ascii", errors="replace").rstrip()
+    label = make_line(raw[71:82].decode("ascii", errors="replace").rstrip())
     return Facts("fat32", volume_id, label, sectors * SECTOR, free * cluster_bytes)
 
 

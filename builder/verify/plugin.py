@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +18,15 @@ import pytest
 from ruamel.yaml import YAML
 
 from builder.plan.model import Plan
+from builder.units import GIB
 from builder.verify.report import Verdict
 from builder.verify.tables import TABLES, find_traits
 from builder.verify.task import Task, read_task
 
+MEMORY_BYTES = 3 * GIB
+"""Of addresses; the specs of the largest board take 0.3 GiB of memory, an initrd up to 0.5 GiB more."""
+LONGEST = 100_000
+"""Letters of a message; what an image holds can be of any length."""
 LEVELS = ("offline", "chroot", "booted")
 STARTS = ("restarted", "recovered")
 """Fixtures that start the system again, in the order they are used."""
@@ -39,10 +45,19 @@ def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("--task")
     if path is None:
         raise pytest.UsageError("the specs are run by `boardwright verify`; pytest alone needs its --task FILE")
-    config.stash[TASK] = read_task(path)
+    config.stash[TASK] = task = read_task(path)
+    if not task.running:  # Else it starts QEMU again, which takes what its machine has.
+        limit_memory()
     config.stash[PLAN] = config.stash[TASK].make_plan()
     if verdicts := config.getoption("--verdicts"):
         config.pluginmanager.register(Recorder(verdicts))
+
+
+def limit_memory() -> None:
+    """Let a spec fail that wants more memory than any image needs, instead of the machine."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MEMORY_BYTES, most)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, most))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -142,6 +157,6 @@ def make_verdict(report: pytest.TestReport) -> Verdict:
         name=name,
         outcome=report.outcome,
         seconds=report.duration,
-        message=message.removeprefix("AssertionError: "),
-        details=report.longreprtext if report.failed else "",
+        message=message.removeprefix("AssertionError: ")[:LONGEST],
+        details=report.longreprtext[:LONGEST] if report.failed else "",
     )

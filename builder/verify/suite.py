@@ -12,7 +12,7 @@ from pathlib import Path
 import builder
 from builder.errors import MachineError, ToolError, VerifyError, disk_full_as_space_error
 from builder.own import own_environment, own_module
-from builder.run import Result, failure, run, running
+from builder.run import Result, failure, run, running, wait_for
 from builder.verify.report import Report, load_verdicts
 from builder.verify.task import Task
 
@@ -21,6 +21,9 @@ RED = 1
 NOTHING_SELECTED = 5
 ENDS = (0, RED, NOTHING_SELECTED)
 VERDICTS = "verdicts.jsonl"
+
+LONGEST_S = 900.0
+"""For the specs of an image; those of `rpi` take 7 s."""
 
 
 def find_specs() -> Path:
@@ -33,17 +36,19 @@ def find_specs() -> Path:
     raise MachineError(f"the specs are missing: neither {places[0]} nor {places[1]} has them", hint="install again")
 
 
-def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeout_s: float | None = None) -> Report:
+def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeout_s: float = LONGEST_S) -> Report:
     """Run the specs of the task's levels and return the report; results.xml is left in its scratch directory.
 
-    only  pytest's -k: a part of the specs, by words of their names
+    only       pytest's -k: a part of the specs, by words of their names
+    timeout_s  of levels that start no system; what asks a running one has limits of its own
 
     Raises ToolError when the specs could not be run (one of them cannot be imported), VerifyError when none was for
     the image, MachineError without specs.
     """
     begun = time.monotonic()
     argv = _prepare(task, only)
-    result = run(argv, env=_environment(), ok=ENDS, log_file=log_file, timeout_s=timeout_s)
+    longest_s = None if task.running else timeout_s
+    result = run(argv, env=_environment(), ok=ENDS, log_file=log_file, timeout_s=longest_s, name="the specs")
     return _make_report(task, only, time.monotonic() - begun, result.stdout + result.stderr)
 
 
@@ -58,7 +63,7 @@ def running_specs(task: Task, *, log_file: Path) -> Iterator[Callable[[str], Rep
     with running(["env", *_render_environment(), *_prepare(task, "")], output=output) as process:
 
         def finish(digest: str) -> Report:
-            code = process.wait()
+            code = wait_for(process, LONGEST_S, "the specs")
             text = output.read_text(encoding="utf-8", errors="replace")
             with disk_full_as_space_error(log_file), log_file.open("a", encoding="utf-8") as stream:
                 stream.write(text)

@@ -63,7 +63,7 @@ class _Written:
 
     def write_file(self, entry: Entry, parent: int, name: str) -> None:
         """Write a file, or another name of one."""
-        if entry.inode in self._names:
+        if entry.inode and entry.inode in self._names:
             with _parent(self._top, self._names[entry.inode]) as (other, first):
                 os.link(first, name, src_dir_fd=other, dst_dir_fd=parent, follow_symlinks=False)
             return

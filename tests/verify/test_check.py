@@ -16,17 +16,18 @@ import pytest
 from builder.errors import MachineError, RecipeError, ToolError, VerifyError
 from builder.units import MIB
 from builder.verify import suite
+from builder.verify.artefact import opened
 from builder.verify.bench import Reach, Running
-from builder.verify.check import Wish, read_claim, verify_artefact
+from builder.verify.check import Wish, make_task, read_claim, verify_artefact
 from builder.verify.qemu.machine import Machine
-from builder.verify.suite import find_specs
+from builder.verify.suite import find_specs, run_specs
 from builder.verify.task import Task, read_task
 from tests.chain.conftest import boardwright
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.machine
 RUNNING = Running(Reach("pirate", "127.0.0.1", 2222), "x", Machine(("qemu", "-m"), "console.log", 2222, pid=7), "other")
-RELEASE = 'ID=debian\nIMAGE_VERSION=1.0\nBOARDWRIGHT_BOARD={board}\nBOARDWRIGHT_DEVICE="x"\n'
+RELEASE = 'ID=debian\nIMAGE_VERSION={version}\nBOARDWRIGHT_BOARD={board}\nBOARDWRIGHT_DEVICE="x"\n'
 
 
 @pytest.fixture
@@ -34,10 +35,10 @@ def image(tmp_path: Path) -> Path:
     return make_image(tmp_path, "rpi")
 
 
-def make_image(work: Path, board: str) -> Path:
+def make_image(work: Path, board: str, *, version: str = "1.0") -> Path:
     """A disk that says of itself what it is, and holds little else."""
     path, release = work / "card.img", work / "os-release"
-    release.write_text(RELEASE.format(board=board) if board else "ID=debian\n")
+    release.write_text(RELEASE.format(board=board, version=version) if board else "ID=debian\n")
     with path.open("wb") as stream:
         stream.truncate(100 * MIB)
     table = b"label: dos\nlabel-id: 0x12345678\nstart=2048, size=81920, type=c\nstart=83968, type=83\n"
@@ -165,6 +166,33 @@ def test_a_spec_of_ones_own_is_run_and_asks_in_sentences(
     report = verify_artefact(image, wish(only="own_spec"), tmp_path / "state")
     found = {verdict.sentence: verdict.outcome for verdict in report.verdicts}
     assert found == {"it has a (red)": "passed", "it has a (green)": "failed", "mine (1)": "passed"}
+
+
+def test_specs_have_their_time_and_their_memory(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "specs"
+    shutil.copytree(find_specs(), own)
+    (own / "own_spec.py").write_text(
+        "import time\n"
+        "def test_memory(): bytearray(4 << 30)\n"
+        "def test_next(): pass\n"
+        "def test_sleeper(): time.sleep(600)\n"
+    )
+    monkeypatch.setattr(suite, "find_specs", lambda: own)
+    report = verify_artefact(image, wish(only="own_spec and not sleeper"), tmp_path / "state")
+    assert [(verdict.name, verdict.outcome) for verdict in report.verdicts] == [
+        ("test_memory", "failed"),
+        ("test_next", "passed"),
+    ]
+    assert "MemoryError" in report.failures[0].message
+    with opened(image, tmp_path) as found, pytest.raises(ToolError, match="was still running after 5 s"):
+        run_specs(make_task(found, wish(), tmp_path), only="sleeper", timeout_s=5)
+
+
+@pytest.mark.parametrize(("board", "version"), [("../../x", "1.0"), ("rpi", "1 \x1b[2J"), ("rpi", "../1")])
+def test_what_an_image_cannot_be_is_said(tmp_path: Path, board: str, version: str) -> None:
+    with pytest.raises(VerifyError, match="the image's os-release has the line") as caught:
+        read_claim(make_image(tmp_path, board, version=version))
+    assert "--board" in caught.value.hint
 
 
 def test_the_level_chroot_calls_programs_in_the_unpacked_tree(

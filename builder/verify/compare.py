@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Contents of files, compared: a difference is said in a line, however long they are."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+LARGEST_TEXT = 64 << 10
+"""Bytes; longer ones are not compared line by line."""
+SHOWN = 200
+"""Letters of a line that are repeated."""
+
+
+def find_difference(found: bytes, wanted: bytes) -> str:
+    """Return how one content differs from another, or nothing: a line of a text, else the place of a byte."""
+    if found == wanted:
+        return ""
+    if max(len(found), len(wanted)) <= LARGEST_TEXT and (difference := _find_line(found, wanted)):
+        return difference
+    place = next(
+        (at for at in range(0, len(wanted), 4096) if found[at : at + 4096] != wanted[at : at + 4096]), len(wanted)
+    )
+    pairs = zip_longest(found[place : place + 4096], wanted[place : place + 4096])
+    place += next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
+    return f"{len(found)} bytes, wanted {len(wanted)}; they differ from byte {place} on"
+
+
+def _find_line(found: bytes, wanted: bytes) -> str:
+    try:
+        rows = zip_longest(found.decode().splitlines(), wanted.decode().splitlines(), fillvalue="no line")
+    except UnicodeDecodeError:
+        return ""
+    for number, (one, other) in enumerate(rows, 1):
+        if one != other:
+            return f"line {number} is {one[:SHOWN]!r}, wanted {other[:SHOWN]!r}"
+    return ""
