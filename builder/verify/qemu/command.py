@@ -15,6 +15,7 @@ from builder.plan.model import Plan
 from builder.recipe.model import Architecture
 from builder.recipe.qemu import Qemu
 from builder.units import load_size
+from builder.verify.qemu.confine import confine
 from builder.verify.qemu.kernel import take_boot_files, take_root_file
 
 PROGRAMS = {
@@ -81,6 +82,7 @@ def make_command(
         )
     return [
         PROGRAMS[architecture],
+        *confine(),
         *_machine(architecture, qemu),
         *FIRMWARE[qemu.firmware](plan, qemu, card, work),
         *DISKS[qemu.disk](card),
