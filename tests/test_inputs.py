@@ -131,8 +131,8 @@ OURS = {
         *("store", "verify/report", "verify/suite", "verify/task", "verify/check", "verify/login"),
     ),
     "a tree that is being made, by paths that were resolved inside it": (
-        *("rootfs/archives", "rootfs/delivered", "rootfs/identity", "rootfs/layers", "rootfs/news", "rootfs/supply"),
-        *("rootfs/twins", "image/blobs", "image/ext4"),
+        *("rootfs/archives", "rootfs/delivered", "rootfs/identity", "rootfs/layers", "rootfs/news", "rootfs/share"),
+        *("rootfs/supply", "rootfs/twins", "image/blobs", "image/ext4"),
     ),
     "an image and what is packed with it, piece by piece": (
         *("engine/pack", "engine/put_image", "image/target", "plan/keys", "release/artefact", "release/bmap"),

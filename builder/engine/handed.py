@@ -19,10 +19,12 @@ from builder.errors import RecipeError
 from builder.inputs import read_bytes
 from builder.proxy import HERE, find_hosts, is_loopback
 from builder.rootfs.apt_auth import VARIABLE, find_auth
+from builder.rootfs.share import KEY_VARIABLE, find_key
 from builder.shared import Location
 
 CREDENTIALS = "/build/inputs/credentials"
 APT_AUTH = "/build/inputs/apt-auth"
+CACHE_KEY = "/build/inputs/cache-key"
 AMAZON = re.compile(r"https://s3[a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 
 
@@ -42,11 +44,14 @@ def hand_over(location: Location | None) -> Handed:
 
     Raises RecipeError (no credentials to write with, an endpoint that is this machine alone, no such file).
     """
-    handed, auth = _hand_over_cache(location), find_auth()
-    if auth is None:
-        return handed
-    environment = {**handed.environment, VARIABLE: APT_AUTH}
-    return replace(handed, environment=environment, secrets={**handed.secrets, APT_AUTH: read_bytes(auth)})
+    handed, auth, key = _hand_over_cache(location), find_auth(), find_key()
+    files = {(VARIABLE, APT_AUTH): read_bytes(auth) if auth else None, (KEY_VARIABLE, CACHE_KEY): key}
+    given = {names: content for names, content in files.items() if content is not None}
+    return replace(
+        handed,
+        environment={**handed.environment, **dict(given.keys())},
+        secrets={**handed.secrets, **{place: content for (_, place), content in given.items()}},
+    )
 
 
 def _hand_over_cache(location: Location | None) -> Handed:

@@ -26,7 +26,7 @@ from builder.rootfs.kept import Kept, find_intact, find_kept, find_stack
 from builder.rootfs.layers import Site, make_packages, make_system
 from builder.rootfs.origin import Origins, find_change, find_changed_input, find_origins, find_plan_inputs
 from builder.rootfs.resolve import Resolved
-from builder.rootfs.share import send_layer, take_layer
+from builder.rootfs.share import Foreseen, send_layer, take_layer
 from builder.rootfs.sources import collect_keys
 from builder.rootfs.supply import Archived
 from builder.store import Store, locked
@@ -142,6 +142,19 @@ def _fixed_umask() -> Iterator[None]:
         os.umask(before)
 
 
+def _foresee(plan: Plan, step: str, packages: Sequence[Archived], origins: Origins, below: Sequence[Kept]) -> Foreseen:
+    """Return what a layer must be that another machine has made."""
+    steps = list(origins)
+    there = {(package.name, package.version) for layer in below for package in layer.packages}
+    return Foreseen(
+        origins={name: origins[name] for name in steps[: steps.index(step) + 1]},
+        below=tuple(layer.directory.name for layer in below),
+        packages=frozenset(there | {(package.name, package.version) for package in packages}),
+        own=frozenset(package.name for package in packages),
+        others=0 if step == "base" else len(plan.packages.debs),
+    )
+
+
 def _take_or_make(
     site: Site, step: str, packages: Sequence[Archived], origins: Origins, below: Sequence[Kept], *, anew: bool
 ) -> Kept:
@@ -153,7 +166,10 @@ def _take_or_make(
         return make_packages(site, step, packages, origins, below=below, directory=unique)
     with locked(site.layers / f".{name}.lock"):
         directory = site.layers / name
-        layer = find_intact(directory) or take_layer(site.store, directory, site.workspace)
+        layer = find_intact(directory)
+        layer = layer or take_layer(
+            site.store, directory, site.workspace, _foresee(site.plan, step, packages, origins, below)
+        )
         if layer:
             log.note(f"layer {name}: taken")
             return layer

@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from builder import log
+from builder.errors import RecipeError
 from builder.remote import Remote, open_remote
 from builder.rootfs import overlay, share
 from builder.rootfs.kept import Kept, digest_trees, find_kept, write_kept
-from builder.rootfs.share import send_layer, take_layer
+from builder.rootfs.model import Package
+from builder.rootfs.origin import Origin
+from builder.rootfs.share import KEY_VARIABLE, Foreseen, find_key, send_layer, take_layer
 from builder.run import run
 from builder.shared import load_location
 from builder.store import Store
@@ -87,12 +92,17 @@ def send(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, mode
         send_layer(Store(tmp_path / "one/store", remote), layer, workspace)
 
 
-def take(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> tuple[Kept | None, list[str]]:
+PLAIN = Foreseen(origins={}, below=(), packages=frozenset(), own=frozenset())
+
+
+def take(
+    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, foreseen: Foreseen = PLAIN
+) -> tuple[Kept | None, list[str]]:
     """Take the layer on another machine; return it and what was said."""
     story = Story()
     with log.use(story), opened(bucket, "ro") as remote:
         directory = tmp_path / "two/layers" / layer.directory.name
-        return take_layer(Store(tmp_path / "two/store", remote), directory, workspace), story.texts
+        return take_layer(Store(tmp_path / "two/store", remote), directory, workspace, foreseen), story.texts
 
 
 def test_it_comes_out_as_it_went_in(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> None:
@@ -126,6 +136,128 @@ def test_who_only_reads_packs_nothing(
     monkeypatch.setattr(share, "run", None)
     send(bucket, layer, tmp_path, workspace, mode="ro")
     assert list(bucket.list_keys()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"origins": {"base": Origin({"suite": "trixie"}, {})}}, "it was made from something else"),
+        ({"below": ("base-trixie-arm64-0a",)}, "it lies on nothing"),
+        ({"packages": frozenset({("sudo", "1.0")})}, "it does not have sudo 1.0"),
+    ],
+)
+def test_what_is_another_layer_is_not_taken(
+    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, change: dict[str, Any], said: str
+) -> None:
+    send(bucket, layer, tmp_path, workspace)
+    taken, story = take(bucket, layer, tmp_path, workspace, replace(PLAIN, **change))
+    assert taken is None
+    assert any(said in text for text in story), story
+    assert not (tmp_path / "two/layers" / layer.directory.name).exists()
+
+
+SUDO = Package("sudo", "1.0", "arm64", 7)
+NANO = Package("nano", "2.0", "arm64", 7)
+WANTED = replace(PLAIN, packages=frozenset({("sudo", "1.0")}), own=frozenset({"sudo", "none"}))
+STATUS = "Package: {0.name}\nStatus: {1}\nVersion: {0.version}\nArchitecture: arm64\nInstalled-Size: 7\n\n"
+
+
+def make_layer(work: Path, *, recorded: Sequence[Package] = (SUDO,), status: str = "install ok installed") -> Kept:
+    """Make a layer with a program of a package, as dpkg knows it."""
+    aside = work / "one/layers/base-trixie-arm64-0b"
+    info, program = aside / "tree/var/lib/dpkg/info", aside / "tree/usr/bin/sudo"
+    info.mkdir(parents=True)
+    program.parent.mkdir(parents=True)
+    program.write_text("Debian's\n")
+    (info / "sudo.md5sums").write_text(f"{hashlib.md5(program.read_bytes()).hexdigest()}  bin/sudo\n")
+    (info.parent / "status").write_text(STATUS.format(SUDO, status))
+    return record(aside, recorded)
+
+
+def record(aside: Path, packages: Sequence[Package]) -> Kept:
+    write_kept(aside, is_whole=True, below=(), packages=packages, origins={})
+    kept = find_kept(aside)
+    assert kept
+    return kept
+
+
+@pytest.mark.parametrize("spoil", ["", "change", "remove", "link"])
+def test_files_of_packages_are_compared(bucket: Bucket, tmp_path: Path, workspace: Workspace, spoil: str) -> None:
+    made = make_layer(tmp_path)
+    program = made.directory / "tree/usr/bin/sudo"
+    if spoil:
+        program.unlink()
+    if spoil == "change":
+        program.write_text("not Debian's\n")
+    elif spoil == "link":
+        program.symlink_to("/bin/true")
+    send(bucket, record(made.directory, [SUDO]), tmp_path, workspace)
+    taken, story = take(bucket, made, tmp_path, workspace, WANTED)
+    assert (taken is None) is bool(spoil)
+    assert any("/usr/bin/sudo is not that of sudo" in text for text in story) is bool(spoil)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "status", "others", "said"),
+    [
+        ([SUDO, NANO], "install ok installed", 0, "it has nano 2.0, which it was not to have"),
+        ([SUDO, NANO], "install ok installed", 1, "its record has other packages than its list of packages"),
+        ([SUDO], "deinstall ok config-files", 0, "its record has other packages than its list of packages"),
+        ([SUDO], "install ok half-installed", 0, "its list of packages cannot be read: packages left half installed"),
+        ([SUDO], "what is this", 0, "its list of packages cannot be read: dpkg-query"),
+    ],
+)
+def test_a_layer_has_the_packages_that_are_foreseen_and_no_other(
+    bucket: Bucket,
+    tmp_path: Path,
+    workspace: Workspace,
+    recorded: Sequence[Package],
+    status: str,
+    others: int,
+    said: str,
+) -> None:
+    made = make_layer(tmp_path, recorded=recorded, status=status)
+    send(bucket, made, tmp_path, workspace)
+    taken, story = take(bucket, made, tmp_path, workspace, replace(WANTED, others=others))
+    assert taken is None
+    assert any(said in text for text in story), story
+
+
+KEY = "a key of thirty-two bytes or more"
+
+
+@pytest.mark.parametrize(
+    ("sender", "taker", "is_taken"),
+    [(KEY, KEY, True), ("", KEY, False), (KEY[::-1], KEY, False), (KEY, "", True), ("", "", True)],
+)
+def test_with_a_key_only_what_is_signed_is_taken(
+    bucket: Bucket,
+    layer: Kept,
+    tmp_path: Path,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    sender: str,
+    taker: str,
+    is_taken: bool,
+) -> None:
+    def use(key: str) -> None:
+        (tmp_path / "key").write_text(f"{key}\n")
+        monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "key") if key else "")
+
+    use(sender)
+    send(bucket, layer, tmp_path, workspace)
+    use(taker)
+    taken, story = take(bucket, layer, tmp_path, workspace)
+    assert (taken is not None) is is_taken
+    assert is_taken or any("is not signed with the key" in text for text in story)
+
+
+def test_a_short_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("short\n")
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "key"))
+    with pytest.raises(RecipeError, match="has 5 bytes; allowed: at least 32") as caught:
+        find_key()
+    assert "openssl rand" in caught.value.hint
 
 
 def test_what_is_not_there_is_a_miss(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> None:
