@@ -8,6 +8,10 @@ those who fetch and those who check.
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
+from builder import log
 from builder.release.model import SUFFIX, Package, Release
 from builder.release.tag import bare_version
 
@@ -37,3 +41,14 @@ def find_mismatch(package: Package, board: str, release: Release) -> str:
         f"{''.join(strange[:1])} is no file of {package.name}": bool(strange),
     }
     return next((words for words, is_so in findings.items() if is_so), "")
+
+
+def warn_of_age(package: Package) -> None:
+    """Warn of an image that its publisher wanted to have replaced by now: a server may be keeping the newer one back,
+    and an old signature stays a good one."""
+    if 0 < package.valid_until < time.time():
+        until = datetime.fromtimestamp(package.valid_until, tz=UTC)
+        log.warn(
+            f"{package.name} was to be replaced by a newer one until {until:%Y-%m-%d}: the server may be keeping"
+            " that back, or there is none; look where its publisher announces them"
+        )

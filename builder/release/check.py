@@ -15,7 +15,7 @@ from typing import Literal
 from builder import log
 from builder.errors import ReleaseError, TrustError
 from builder.inputs import InputError, read_bytes
-from builder.release.asked import find_mismatch
+from builder.release.asked import find_mismatch, warn_of_age
 from builder.release.checksums import sha256_file
 from builder.release.model import RELEASE_NAME, SUFFIX, Package, Release, load_package, load_release
 from builder.release.papers import PAPERS, REPORTS, check_image
@@ -89,6 +89,7 @@ def check_release(directory: Path, key: str = "") -> Findings:
                 problems.append(Problem(place.name, error.message))
                 continue
             packages.append(package)
+            warn_of_age(package)
             problems += [*_find_other(place, package), *check_directory(place, package)]
             found, wrong = check_signatures(place, package, public)
             signers |= dict.fromkeys(found)

@@ -36,6 +36,7 @@ from builder.recipe.values import (
     Word,
     text,
 )
+from builder.text import make_line
 
 SUFFIX = ".package.json"
 RELEASE_NAME = "release.json"
@@ -101,6 +102,9 @@ class Package(Frozen):
     version: Version
     epoch: int
     """SOURCE_DATE_EPOCH of the build, seconds since 1970."""
+    valid_until: int = Field(0, ge=0)
+    """When a newer one will have taken its place, seconds since 1970; 0: nobody said. Who fetches it later is warned:
+    a server may be keeping the newer one back."""
     image_size_bytes: int = Field(ge=0)
     """Of the image, not compressed."""
     image_sha256: Sha256
@@ -209,7 +213,7 @@ def _load(kind: type[Described], text: bytes, place: object) -> Described:
 def explain(error: ValidationError) -> str:
     """Return the first thing that is wrong: where, what was found, what is allowed."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(step)[:60] for step in first["loc"]) or "the file"
+    where = ".".join(make_line(str(step)[:60]) for step in first["loc"]) or "the file"
     if first["type"] == "string_pattern_mismatch":
         return f"{where}: found {str(first['input'])[:60]!r}; allowed: {ALLOWED[first['ctx']['pattern']]}"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"

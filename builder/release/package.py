@@ -66,6 +66,10 @@ class Hardware:
     imager: tuple[str, ...]
 
 
+VALID_DAYS = 365
+DAY_S = 86400
+
+
 @dataclass(frozen=True)
 class Goods:
     """An image and all that is known of it."""
@@ -85,6 +89,8 @@ class Goods:
     """Ranges of the image that no filesystem uses."""
     record: Record | None
     commit: Commit | None
+    valid_days: int = VALID_DAYS
+    """After how many days from its build a newer image will have taken its place; 0: not said."""
 
 
 def make_package(
@@ -193,6 +199,7 @@ def describe(goods: Goods, directory: Path) -> Package:
         imager=list(hardware.imager),
         version=bill.version,
         epoch=bill.epoch,
+        valid_until=bill.epoch + goods.valid_days * DAY_S if goods.valid_days else 0,
         image_size_bytes=goods.image.stat().st_size,
         image_sha256=bill.image_sha256,
         specs=goods.report.summarise() if goods.report else None,

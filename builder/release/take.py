@@ -20,7 +20,7 @@ from builder import log
 from builder.errors import RecipeError, ReleaseError, TrustError
 from builder.http import bare
 from builder.inputs import InputError, read_bytes
-from builder.release.asked import find_mismatch
+from builder.release.asked import find_mismatch, warn_of_age
 from builder.release.compress import Compression, suffix_of
 from builder.release.download import download, unknown_board
 from builder.release.model import SUFFIX, File, Package, Release, Released, explain
@@ -105,6 +105,7 @@ class _Check:
             log.warn("without a key nobody vouches for this image but the server it comes from; give one with --key")
         package = _load(content, file.name)
         self._check_it_is_the_same(package)
+        warn_of_age(package)
         return package
 
     def signed(self) -> list[File]:

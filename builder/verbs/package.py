@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,7 @@ from builder.release.compress import Compression
 from builder.release.dpkg import read_installed
 from builder.release.keys import Signers, find_key
 from builder.release.model import Package
-from builder.release.package import Goods, Hardware, make_package
+from builder.release.package import VALID_DAYS, Goods, Hardware, make_package
 from builder.release.provenance import Commit
 from builder.release.record import SUFFIX, Record, is_of_plan, read_record
 from builder.release.specs import SpecReport, find_fault, read_report
@@ -68,6 +69,14 @@ Unverified = Annotated[
     bool,
     typer.Option("--unverified", help="Package an image whose specs were not run or are red; the package says so."),
 ]
+ValidDays = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=36500,
+        help="Days after its build in which a newer image will come: who fetches it later is warned. 0: not said.",
+    ),
+]
 REPORTS = (".specs.json", ".specs.xml")
 BESIDE = (".packages", *REPORTS)
 """What a build or `verify` leaves beside an image and a package cannot be without."""
@@ -79,6 +88,7 @@ def package(
     compress: Compressions = "xz",
     supplier: Supplier = "",
     unverified: Unverified = False,
+    valid_days: ValidDays = VALID_DAYS,
     minisign_key_fd: MinisignFd = None,
     gpg_key_fd: GpgFd = None,
     dist: Dist = DIST,
@@ -102,7 +112,7 @@ def package(
                 scratch = held.enter_context(open_scratch(state.resolve(), "package"))
                 journal = held.enter_context(open_journal(state.resolve(), "package", RELEASERS))
                 found = held.enter_context(opened(path, scratch))
-                goods = collect(found, boards, supplier, unverified=unverified)
+                goods = replace(collect(found, boards, supplier, unverified=unverified), valid_days=valid_days)
                 made = make_package(
                     goods, output.resolve(), compressions=compressions, signers=signers, journal=journal
                 )

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from builder.errors import ReleaseError
 from builder.release.addresses import Addresses
 from builder.release.catalogue import make_catalogue
 from builder.release.index import SITE, Site, make_cards
@@ -244,15 +243,6 @@ def luminance(colour: str) -> float:
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-@pytest.mark.parametrize("name", ["../../etc/cron.d/x", "", ".hidden", "a b", "a/b"])
-def test_a_name_that_would_be_a_path_is_refused(place: Place, name: str) -> None:
-    with pytest.raises(ReleaseError, match="can be no name of a file"):
-        make_catalogue([change(place.releases[1], name=name)], [], Addresses(BASE))
-    boards = place.releases[1].model_copy(update={"boards": {name: place.releases[1].boards["rpi"]}})
-    with pytest.raises(ReleaseError, match="can be no name of a file"):
-        make_catalogue([], [channel_of(boards)], Addresses(BASE))
 
 
 def test_a_board_without_tests_or_images_is_shown_without_them(place: Place) -> None:

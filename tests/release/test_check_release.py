@@ -203,7 +203,7 @@ WAYS: dict[str, tuple[Way, str]] = {
         write(".report.html", b"<html>"), "html: it is of another image"
     ),
     "the page is no text": (
-        write(".report.html", b"\xff\xfe"), "it is no text"
+        write(".report.html", b"\xff\xfe"), "found the byte 0xff at 0, which is not UTF-8"
     ),
     "the provenance is of another file": (
         edit(".provenance.json", lambda data: data["subject"].pop()), r"provenance\.json: its subjects are not"
@@ -225,7 +225,7 @@ WAYS: dict[str, tuple[Way, str]] = {
         edit(".package.json", lambda data: data.update(image_sha256="00" * 32)), "is not that of the description"
     ),
     "the description has another name": (
-        edit(".package.json", lambda data: data.update(name="boardwright-rpi-2.0")), "its name does not start with"
+        edit(".package.json", lambda data: data.update(name="boardwright-rpi-2.0")), "found the name .boardwright-rpi-2"
     ),
     "the description has no image": (
         edit(".package.json", lambda data: data.update(files=[f for f in data["files"] if f["role"] != "image"])),

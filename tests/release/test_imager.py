@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from builder.errors import ReleaseError
+from builder.plan.first_boot import FIRMWARE
 from builder.plan.user_data import check_user_data
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Filesystem
@@ -27,7 +28,6 @@ from builder.release.imager import (
 )
 from builder.release.listed import Listed, sort_releases
 from builder.release.model import Release
-from builder.rootfs.identity import FIRMWARE
 from tests.release.published import Published, digest, image_of
 
 ROOT = Path(__file__).parents[2]

@@ -55,6 +55,7 @@ def test_everything_is_there_and_described(made: Made) -> None:
     }
     assert package.imager == ["pi3-64bit", "pi4-64bit", "pi5-64bit"]
     assert package.image_sha256 == sha256_file(made.work / "raw.img")
+    assert package.valid_until == package.epoch + 365 * 86400
     assert package.specs is not None
     assert (package.specs.passed, package.specs.failed, package.specs.skipped) == (2, 0, 1)
     assert [path.name for path in made.directory.parent.iterdir()] == [NAME]
@@ -136,6 +137,14 @@ def test_two_calls_make_the_same_bytes_and_without_a_key_it_is_said(made: Made, 
     for path in (dist.parent / "out" / NAME).iterdir():
         if path.suffix != ".json" or "package" not in path.name:
             assert path.read_bytes() == (made.directory / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("days", [0, 30])
+def test_the_day_until_which_it_is_the_newest_is_described(days: int, small: Made, tmp_path: Path) -> None:
+    made = small.call("-o", tmp_path, "--compress", "gz", "--valid-days", str(days))
+    assert made.returncode == 0, made.stderr
+    package = load_package(tmp_path / NAME)
+    assert package.valid_until == (package.epoch + days * 86400 if days else 0)
 
 
 def test_an_image_that_is_not_proved_is_refused_and_nothing_is_left(dist: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from builder.errors import DownloadError, RecipeError, ReleaseError, TrustError
+from builder.release.check import check_release
 from builder.release.model import Channel, File, Package, Release, Released, load_channel, render, render_package
 from builder.release.signature import PublicKey, load_public_key
 from builder.release.source import open_source
@@ -101,6 +103,22 @@ def test_without_a_key_it_is_said_that_nobody_vouches(
 ) -> None:
     assert get(key=None).key == ""
     assert "warning: without a key nobody vouches" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("days", "is_warned"), [(-1, True), (1, False), (None, False)])
+def test_an_image_past_its_date_is_warned_of(
+    days: int | None,
+    is_warned: bool,
+    get: Callable[..., Taken],
+    published: Published,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    until = int(time.time()) + days * 86400 if days else 0
+    describe_again(published, package_of(published).model_copy(update={"valid_until": until}))
+    get(key=None)
+    assert ("was to be replaced by a newer one until" in capsys.readouterr().err) is is_warned
+    check_release(published.tree / "v1.0")
+    assert ("was to be replaced by a newer one until" in capsys.readouterr().err) is is_warned
 
 
 def test_a_second_call_fetches_nothing_large(get: Callable[..., Taken], server: Server) -> None:
