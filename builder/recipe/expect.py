@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from builder.recipe.values import Frozen, FstabSource, PackageName, Port, SystemPath, UserName, Why
+from builder.recipe.values import AccessName, Frozen, FstabSource, PackageName, Port, SystemPath, UserName, Why
 
 
 class Expect(Frozen):
@@ -33,6 +33,9 @@ class Expect(Frozen):
     """Files where a system that has never run has none, such as below /var/lib/docker."""
     programs: dict[SystemPath, Why] = {}
     """Programs in the path that are of no package; those below /usr/local need no line."""
+    access: dict[AccessName, Why] = {}
+    """Files that decide who gets in (of ssh, sudo, PAM, cloud-init, consoles; units that start a shell), and words of
+    the kernel's command line that do, such as init=/usr/sbin/overlay."""
     listening: dict[Port, Why] = {}
     """Ports, such as tcp/80, that are open to the network on the running system."""
 

@@ -197,6 +197,10 @@ Console = Annotated[str, text(r"^tty[A-Z]+[0-9]+$", "a serial console of Linux, 
 SystemPath = Annotated[
     str, text(r"^/[^\x00-\x1f\x7f]*$", "an absolute path, for example /usr/bin/nano", max_length=4096)
 ]
+AccessName = Annotated[
+    str,
+    text(r"^(/[^\x00-\x1f\x7f]*|[!-.0-~][!-~]*)$", "an absolute path, or a word of the command line", max_length=4096),
+]
 FstabSource = Annotated[
     str, text(r"^[^\s\x00-\x1f\x7f]+$", "what stands first in a line of fstab, for example /swapfile")
 ]

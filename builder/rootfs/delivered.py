@@ -7,6 +7,7 @@ the packages are installed, and nothing else is. Files of the board, its users a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from builder.access import is_link_in, is_way_in
 from builder.errors import RecipeError
 from builder.rootfs.model import CAPABILITY, DELIVERED, HELD
 from builder.run import run
@@ -24,12 +26,12 @@ SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device"
 
 def find_delivered(tree: Path) -> dict[str, Any]:
     """Return what a tree of packages alone has, by kind: set-id files and files with capabilities, writable places,
-    links that lead nowhere, special files, login shells.
+    links that lead nowhere, special files, login shells, files that decide who gets in.
 
     Owners are names of the tree's own users and groups, where it has one.
     """
     users, groups = _read_names(tree, "/etc/passwd"), _read_names(tree, "/etc/group")
-    found: dict[str, Any] = {kind: {} for kind in ("setid", "capabilities", "writable", "links", "special")}
+    found: dict[str, Any] = {kind: {} for kind in ("setid", "capabilities", "writable", "links", "special", "access")}
     for path, place in _walk(tree):
         state = os.lstat(path)
         owner = f"{users.get(state.st_uid, state.st_uid)}:{groups.get(state.st_gid, state.st_gid)}"
@@ -51,17 +53,31 @@ def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: st
     """Yield the kinds that a path is of, each with what matters of it."""
     kind, mode = stat.S_IFMT(state.st_mode), f"{stat.S_IMODE(state.st_mode):04o}"
     if kind == stat.S_IFLNK:
-        if not _leads_somewhere(tree, place):
-            yield "links", str(Path(path).readlink())
+        yield from _measure_link(tree, path, place)
         return
     if state.st_mode & stat.S_IWOTH:
         yield "writable", mode
     if kind in SPECIAL:
         yield "special", SPECIAL[kind]
-    if kind != stat.S_IFREG:
-        return
-    if state.st_mode & (stat.S_ISUID | stat.S_ISGID):
-        yield "setid", f"{mode} {owner}"
+    if kind == stat.S_IFREG:
+        yield from _measure_file(
+            path, place, f"{mode} {owner}" if state.st_mode & (stat.S_ISUID | stat.S_ISGID) else ""
+        )
+
+
+def _measure_link(tree: Path, path: str, place: str) -> Iterator[tuple[str, str]]:
+    target = str(Path(path).readlink())
+    if not _leads_somewhere(tree, place):
+        yield "links", target
+    if is_link_in(place, target):
+        yield "access", f"-> {target}"
+
+
+def _measure_file(path: str, place: str, setid: str) -> Iterator[tuple[str, str]]:
+    if is_way_in(place, Path(path).read_bytes):
+        yield "access", hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    if setid:
+        yield "setid", setid
     if value := _read_capability(path):
         yield "capabilities", value
 

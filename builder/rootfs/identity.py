@@ -6,7 +6,6 @@ Files are written from outside; programs of the image run only where they own th
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -14,18 +13,17 @@ from pathlib import Path
 from builder import quote
 from builder.errors import RecipeError
 from builder.inputs import read_bytes
+from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.model import Plan
-from builder.recipe.model import User
 from builder.rootfs.bootloader import Command
+from builder.rootfs.model import CLOUD_DISTRO
 from builder.tree import resolve_inside, write_text
 
-FIRMWARE = "/boot/firmware"
 """Where users, cloud-init and the documentation find the FAT partition, whatever its mount point is."""
 LOCALE_GEN = "/usr/sbin/locale-gen"
 UNIT_PLACES = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 """Where systemd reads units of the system (systemd.unit(5)), but those that it makes while it runs."""
 LOCALE_GEN_SCRIPT = Path(__file__).with_name("locale-gen.sh")
-CLOUD_DISTRO = "/usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py"
 CLOUD_DISTRO_SOURCE = Path(__file__).with_name("cloud_distro.py")
 
 
@@ -122,43 +120,13 @@ def write_release(plan: Plan, rootfs: Path) -> None:
 
 def write_first_boot(plan: Plan, rootfs: Path) -> None:
     """Point cloud-init at the FAT partition, name its default user, and lay the user's own user-data there."""
-    name, user = next(iter(plan.recipe.users.items()), (None, User()))
-    config: dict[str, object] = {
-        "datasource": {"NoCloud": {"seedfrom": f"file://{FIRMWARE}/"}},
-        "preserve_hostname": False,
-        "manage_etc_hosts": True,
-    }
-    system: dict[str, object] = {}
-    if (rootfs / CLOUD_DISTRO.lstrip("/")).parent.is_dir():
+    has_distro = (rootfs / CLOUD_DISTRO.lstrip("/")).parent.is_dir()
+    if has_distro:
         write_text(rootfs, CLOUD_DISTRO, CLOUD_DISTRO_SOURCE.read_text(encoding="utf-8"))
-        system["distro"] = "boardwright"
-    if name:
-        system["default_user"] = _default_user(name, user)
-    else:
-        config["users"] = []  # Else cloud-init makes the one of its own package.
-    if system:
-        config["system_info"] = system
-    write_text(
-        rootfs,
-        "/etc/cloud/cloud.cfg.d/90_boardwright.cfg",
-        # ds-identify reads this list with a line-based parser: it must be one line of its own.
-        "# Written by Boardwright. YAML; JSON is a part of it.\n"
-        "datasource_list: [NoCloud]\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in config.items()),
-    )
+    write_text(rootfs, CLOUD_CONFIG, render_cloud_config(plan, has_distro=has_distro))
     if plan.user_data:
         path = write_text(rootfs, f"{FIRMWARE}/user-data", "")
         path.write_bytes(read_bytes(plan.user_data))  # As it is, ends of lines included.
-
-
-def _default_user(name: str, user: User) -> dict[str, object]:
-    return {
-        "name": name,
-        "gecos": user.gecos,
-        "groups": list(user.groups),
-        "shell": user.shell,
-        "lock_passwd": True,
-        **({"sudo": ["ALL=(ALL) NOPASSWD:ALL"]} if user.sudo == "nopasswd" else {}),
-    }
 
 
 def write_locale_gen(rootfs: Path) -> None:
@@ -169,9 +137,8 @@ def write_locale_gen(rootfs: Path) -> None:
 
 def write_sudoers(plan: Plan, rootfs: Path) -> None:
     """Let users do without a password where the recipe says so; with one, Debian's sudo group already does."""
-    for name, user in plan.recipe.users.items():
-        if user.sudo == "nopasswd":
-            write_text(rootfs, f"/etc/sudoers.d/boardwright-{name}", f"{name} ALL=(ALL) NOPASSWD:ALL\n", mode=0o440)
+    for path, text in render_sudoers(plan).items():
+        write_text(rootfs, path, text, mode=0o440)
 
 
 def identity_commands(plan: Plan, rootfs: Path) -> list[Command]:

@@ -17,6 +17,8 @@ HELD = "hold ok installed"
 """What dpkg says of a package that upgrades leave alone (apt-mark hold)."""
 FSTAB_TYPES = {Filesystem.FAT32: "vfat", Filesystem.EXT4: "ext4"}
 """What fstab calls the filesystems of a recipe."""
+CLOUD_DISTRO = "/usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py"
+"""What the build adds to cloud-init."""
 CAPABILITY = "security.capability"
 """The extended attribute that holds the capabilities of a file (capabilities(7))."""
 

@@ -7,15 +7,19 @@ into the image), with dpkg-statoverride, and with `expect` of the recipe. A new 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from builder.access import KERNEL_WORDS, is_link_in, is_way_in, may_lead_in
+from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.model import Plan
+from builder.plan.user_data import digest_user_data
 from builder.recipe.expect import Expected
-from builder.rootfs.model import CAPABILITY, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
+from builder.rootfs.model import CAPABILITY, CLOUD_DISTRO, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
 from builder.tree import merge_into_usr
 from builder.verify.accounts import User
 from builder.verify.boot import Mount
@@ -27,6 +31,7 @@ NO_LOGIN = frozenset(
     {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync", "/usr/bin/sync"}
 )
 """Shells that let nobody in; `sync` is that of a user of Debian's."""
+USER_DATA = f"{FIRMWARE}/user-data"
 SPECIAL = ("device", "pipe", "socket")
 ALWAYS_WRITABLE = ("/tmp", "/var/tmp")  # noqa: S108 - of the image
 
@@ -48,6 +53,8 @@ class System(Protocol):
     def fstab(self) -> Mapping[str, Mount]: ...
     @property
     def unlisted_programs(self) -> list[str]: ...
+    @property
+    def cmdline(self) -> list[str]: ...
 
 
 class Rights:
@@ -125,7 +132,8 @@ class Rights:
         owner = self._find_package(name) if name.startswith("/") else ""
         facts = [what, f"of the package {owner}" if owner else "", f"which brings {delivered}" if delivered else ""]
         line = f"expect: {{{kind}: {{{json.dumps(name)}: WHY}}}}"
-        return f"{_show(name)} ({', '.join(filter(None, facts))}); to allow it: {line}"
+        own = "--user-data FILE, if it is yours, or " if name == USER_DATA else ""
+        return f"{_show(name)} ({', '.join(filter(None, facts))}); to allow it: {own}{line}"
 
     @cached_property
     def owners(self) -> Mapping[str, str]:
@@ -204,6 +212,41 @@ def _overridden(image: System) -> dict[str, str]:
     return {path: f"{mode:04o} {row[0]}:{row[1]}" for path, (mode, row) in modes.items() if mode & 0o6000}
 
 
+def _find_access(image: System) -> dict[str, str]:
+    files = (each for each in image.tree.of_kind("file") if is_way_in(each.path, each.read))
+    links = (each for each in image.tree.of_kind("symlink") if _is_link_in(image.tree, each))
+    words = {word: "of the kernel's command line" for word in image.cmdline if KERNEL_WORDS.fullmatch(word)}
+    return {
+        **{each.path: each.hash("sha256") for each in files},
+        **{each.path: f"-> {each.target}" for each in links},
+        **words,
+    }
+
+
+def _is_link_in(tree: Tree, link: Entry) -> bool:
+    if is_link_in(link.path, link.target):
+        return True
+    file = tree.find(link.path)
+    if file is None or file.kind != "file" or not may_lead_in(link.path, file.path):
+        return False
+    return is_way_in(link.path, file.read)
+
+
+def _written(image: System) -> dict[str, str]:
+    """Files that the build writes itself, as it would have written them."""
+    plan = image.plan
+    has_distro = image.tree.find(CLOUD_DISTRO) is not None
+    texts = {CLOUD_CONFIG: render_cloud_config(plan, has_distro=has_distro), **render_sudoers(plan)}
+    files = {path: _digest(text.encode()) for path, text in texts.items()}
+    laid = image.tree.find(USER_DATA)
+    user_data = {laid.path: digest_user_data(plan.user_data)} if plan.user_data and laid else {}
+    return files | user_data
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of thing: how it is found, and what is always right."""
@@ -225,4 +268,5 @@ KINDS: Mapping[str, Kind] = {
         _find_mounts, lambda image: {each.mount: FSTAB_TYPES[each.filesystem] for each in image.plan.disk.slots}
     ),
     "programs": Kind(_find_programs),
+    "access": Kind(_find_access, _written),
 }

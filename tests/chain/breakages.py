@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from tests.chain.mutants import Mutant, tool
 
 DELIVERED = "packages_spec.py::test_every_file_of_a_package_is_as_delivered"
+ACCESS = "access_spec.py::test_nothing_of_elsewhere_says_who_gets_in"
+USER_DATA = "first_boot_spec.py::test_user_data_is_that_of_the_build"
 AMD64 = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, 62) + bytes(44)
 """The head of a program for the wrong processor."""
 
@@ -209,6 +211,15 @@ def let_root_in_by_password(mutant: Mutant) -> None:
     mutant.put("/etc/ssh/sshd_config.d/root.conf", "PermitRootLogin yes\n")
 
 
+def start_a_shell_instead(mutant: Mutant) -> None:
+    mutant.edit_boot("cmdline.txt", "rootwait", "rootwait init=/bin/sh")
+
+
+def log_root_in_at_a_console(mutant: Mutant) -> None:
+    text = "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root %I\n"
+    mutant.put("/etc/systemd/system/getty@tty1.service", text)
+
+
 def give_a_partition_another_type(mutant: Mutant) -> None:
     tool("sfdisk", "--no-reread", "--no-tell-kernel", "--part-type", mutant.disk, "1", "83")
 
@@ -248,7 +259,7 @@ BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
     },
     forget_a_console: {"fstab_spec.py::test_the_command_line_has_what_the_recipe_asks_for[net.ifnames=0]"},
     name_another_partition_in_fstab: {"fstab_spec.py::test_fstab_finds_a_slot_by_the_id_in_the_table[boot]"},
-    leave_a_host_key: {"traces_spec.py::test_a_trace_is_not_there[/etc/ssh/ssh_host_*]"},
+    leave_a_host_key: {"traces_spec.py::test_a_trace_is_not_there[/etc/ssh/ssh_host_*]", ACCESS},
     leave_an_empty_password: {"users_spec.py::test_nobody_has_a_password"},
     ask_for_no_password: {"users_spec.py::test_every_password_is_in_shadow"},
     cut_the_firmware_short: {"boot_spec.py::test_the_firmware_is_that_of_its_package"},
@@ -264,8 +275,12 @@ BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
         "traces_spec.py::test_a_trace_is_not_there[/usr/bin/qemu-*]",
         "packages_spec.py::test_programs_in_the_path_are_of_a_package",
     },
-    give_user_data_a_wrong_type: {"first_boot_spec.py::test_user_data_is_valid"},
-    forget_the_first_line_of_user_data: {"first_boot_spec.py::test_user_data_starts_as_cloud_init_wants_it"},
+    give_user_data_a_wrong_type: {"first_boot_spec.py::test_user_data_is_valid", USER_DATA},
+    forget_the_first_line_of_user_data: {
+        "first_boot_spec.py::test_user_data_starts_as_cloud_init_wants_it",
+        USER_DATA,
+        ACCESS,
+    },
     misspell_the_network: {"first_boot_spec.py::test_network_config_is_valid"},
     lose_the_instance_id: {"first_boot_spec.py::test_meta_data_names_the_instance"},
     keep_the_machine_id: {"traces_spec.py::test_the_machine_id_is_made_at_first_boot"},
@@ -293,7 +308,9 @@ BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
     take_a_user_out_of_a_group: {"users_spec.py::test_a_user_is_in_a_group_of_the_recipe[pirate-docker]"},
     give_the_host_another_name: {"system_spec.py::test_the_host_has_the_name_of_the_recipe"},
     trust_an_archive_blindly: {"packages_spec.py::test_apt_trusts_nothing_without_a_signature"},
-    let_root_in_by_password: {"system_spec.py::test_ssh_does_not_let_root_in_by_password"},
+    let_root_in_by_password: {"system_spec.py::test_ssh_does_not_let_root_in_by_password", ACCESS},
+    start_a_shell_instead: {ACCESS},
+    log_root_in_at_a_console: {ACCESS},
     give_a_partition_another_type: {"disk_spec.py::test_a_slot_has_the_planned_type[boot]"},
     lose_the_boot_flag: {"disk_spec.py::test_a_slot_is_bootable_if_planned[boot]"},
     damage_the_root_filesystem: {"disk_spec.py::test_fsck_finds_a_filesystem_clean[root]"},

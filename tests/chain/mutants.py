@@ -167,6 +167,7 @@ class Mutant:
             version=self.plan.version,
             epoch=self.plan.epoch,
             boards=str(self.plan.directories[-1].parent),
+            user_data=str(self.plan.user_data),
             image=str(self.disk),
             name=self.disk.name,
             packages=str(self.listing),

@@ -56,12 +56,16 @@ def _red_or_raise(found: Red | Exception) -> Red:
 
 @pytest.fixture(scope="module")
 def verified(
-    rpi: Built, rpi_disk: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    rpi: Built,
+    rpi_disk: Path,
+    user_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Verified]:
     """What the specs find of the selected breakages; only those are made."""
     mutants = SimpleQueue[Mutant]()
     for _ in range(COPIES):
-        mutants.put(make_mutant(rpi_disk, tmp_path_factory.mktemp("mutant")))
+        mutants.put(make_mutant(rpi_disk, user_data, tmp_path_factory.mktemp("mutant")))
 
     def verify(group: Group) -> Report:
         mutant = mutants.get()
@@ -90,9 +94,10 @@ def find_selected(items: Sequence[pytest.Item]) -> list[Group]:
     return [part for part in parts if part]
 
 
-def make_mutant(good: Path, directory: Path) -> Mutant:
+def make_mutant(good: Path, user_data: Path, directory: Path) -> Mutant:
     tool("cp", "--sparse=always", good, directory / "disk.img")
-    plan = make_plan(load_board(ROOT / "boards", "rpi"), version=VERSION, epoch=int(EPOCH))
+    board = load_board(ROOT / "boards", "rpi")
+    plan = make_plan(board, version=VERSION, epoch=int(EPOCH), user_data=user_data)
     return Mutant(good, directory / "disk.img", directory / "disk.packages", directory, plan)
 
 

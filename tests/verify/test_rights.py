@@ -15,6 +15,7 @@ import pytest
 
 from builder.plan.model import Plan
 from builder.recipe.expect import Expect, Expected
+from builder.recipe.model import User
 from builder.rootfs.delivered import add_packages, find_configured, find_delivered, write_delivered
 from builder.rootfs.model import CAPABILITY, DELIVERED
 from builder.verify.accounts import read_users
@@ -55,14 +56,15 @@ class Image:
 
     def __init__(self, tree: Tree, *expected: Expected, slots: Sequence[SimpleNamespace]) -> None:
         self.tree = tree
-        users = {"pi": SimpleNamespace(shell="/bin/zsh")}
+        users = {"pi": User(shell="/bin/zsh", sudo="nopasswd")}
         recipe, disk = SimpleNamespace(users=users), SimpleNamespace(slots=slots)
-        self.plan = cast("Plan", SimpleNamespace(recipe=recipe, disk=disk, expected=expected))
+        self.plan = cast("Plan", SimpleNamespace(recipe=recipe, disk=disk, expected=expected, user_data=None))
         self.packages = read_packages(tree.file("/var/lib/dpkg/status").content_string)
         self.listed = read_listed(tree)
         self.users = read_users(tree.file("/etc/passwd").content_string)
         self.fstab = read_fstab(tree.file("/etc/fstab").lines)
         self.unlisted_programs = [each.path for each in tree.glob("/usr/bin/*") if each.path == "/usr/bin/new"]
+        self.cmdline = tree.file("/boot/cmdline.txt").content_string.split()
 
 
 Change = Callable[[dict[str, Entry]], object]
@@ -95,6 +97,7 @@ def make_image(
 
 
 ADDED: dict[str, tuple[str, Change, dict[str, str]]] = {
+    "access": ("/etc/ssh/sshd_config.d/x.conf", put("/etc/ssh/sshd_config.d/x.conf"), {}),
     "setid": ("/usr/bin/tool", put("/usr/bin/tool", mode=0o2755, gid=42), {}),
     "capabilities": ("/usr/bin/tool", put("/usr/bin/tool", xattrs={CAPABILITY: b"\1"}), {}),
     "writable": ("/usr/bin/tool", put("/usr/bin/tool", mode=0o666), {}),
@@ -250,6 +253,7 @@ def test_a_tree_of_packages_is_measured(tmp_path: Path) -> None:
         "writable": {"/srv/open": "1777"},
         "links": {"/etc/mtab": "../proc/self/mounts", "/etc/round": "round"},
         "special": {"/run/pipe": "pipe"},
+        "access": {},
         "shells": {"root": "/bin/bash"},
     }
     write_delivered(tmp_path, found)

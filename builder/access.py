@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""What of a system decides who gets in: files of ssh, PAM, sudo, cloud-init, consoles and what systemd starts for them,
+and words of the kernel's command line.
+
+The build writes down which of the files packages have brought, and the specs find those that came from elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+PLACES = re.compile(
+    r"/(etc|usr/etc|usr/lib|usr/share|usr/local/(etc|lib|share))"
+    r"/(ssh|dropbear|pam\.d|security|sudoers\.d|polkit-1|doas\.d|userdb|credstore(\.encrypted)?)(/.+)?"
+    r"|/etc/cloud(/.+)?"
+    r"|/etc/(sudoers|doas\.conf|pam\.conf|nsswitch\.conf|inittab|securetty|hosts\.equiv|shosts\.equiv|krb5\.keytab)"
+    r"|/etc/(ld\.so\.preload|rc\.local|inetd\.conf|xinetd\.conf|xinetd\.d(/.+)?)"
+    r"|/etc/default/(ssh|dropbear|getty.*|telnetd|inetutils-.*)"
+    r"|/(.+/)?(\.ssh(/.+)?|\.rhosts|\.shosts|\.k5login)"
+    r"|/(etc|run|usr/lib|usr/local/lib)/systemd/(system|user)-(environment-)?generators(/.+)?"
+    r"|/var/lib/(cloud|extrausers|AccountsService)(/.+)?"
+)
+"""Files and links of these names let somebody in, or say how. A directory is one of them where it is a link."""
+UNITS = re.compile(r"/(etc|run|usr/lib|usr/local/lib)/systemd/(system|user)/.+\.(service|socket|conf)")
+OF_UNITS = re.compile(
+    rb"sshd|agetty|mingetty|autologin|sulogin|\blogin\b|dropbear|telnetd|rshd|rlogind|rexecd|ttyd|shellinabox"
+    rb"|\bn(et)?cat\b|\bnc\b|\bsocat\b|Accept\s*=\s*(1|y|t|on)|StandardInput\s*=\s*(tty|socket)|Credential\w*\s*="
+    rb"|/bin/(ba|da|z|k)?sh\s*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What a unit says that gives somebody a shell."""
+RULES = re.compile(r"/(etc|run|usr/lib|usr/local/lib)/(sysusers|tmpfiles)\.d/.+\.conf")
+OF_RULES = re.compile(
+    rb"authorized_keys|\.ssh|/ssh/|sudoers|shadow|passwd|pam\.d|polkit|credstore|generators|/systemd/system"
+    rb"|^\s*u!?\s+\S+\s+[\"']?0\b|/bin/(ba|da|z|k)?sh\s*$",
+    re.MULTILINE,
+)
+"""What systemd-sysusers and systemd-tmpfiles are told that lets somebody in at the next start."""
+SEEDS = re.compile(r"/boot/((firmware|efi)/)?(user|meta|vendor)-data")
+CLOUD_CONFIG = "#cloud-config"
+OF_SEEDS = frozenset(
+    [
+        *("password", "passwd", "hashed_passwd", "plain_text_passwd", "chpasswd", "lock_passwd", "hash_passwd"),
+        *("user", "users", "ssh_pwauth", "ssh_keys", "ssh_authorized_keys", "authorized_keys", "ssh_import_id"),
+        *("public_keys", "disable_root", "sudo", "doas", "system_info", "snap", "autoinstall"),
+        *("runcmd", "bootcmd", "write_files", "phone_home", "ansible", "chef", "puppet", "salt_minion"),
+        *("user_data", "vendor_data", "vendor_data2", "seedfrom", "merge_how", "cloud_init_modules"),
+    ]
+)
+"""Keys of cloud-init's files that let somebody in, or run what does."""
+LARGEST_SEED = 1 << 20
+SHELL_UNITS = re.compile(r"(.*/)?(debug-shell|console-shell|rescue|emergency)\.(service|target)")
+"""Units that give root a shell."""
+KERNEL_WORDS = re.compile(
+    r"(rd)?init=.*|-?[1sSb]|single|(rd\.)?(rescue|emergency)|rd\.(break|shell)(=.*)?|break(=.*)?"
+    r"|(rd\.)?systemd\.(debug[-_]shell|default[-_]debug[-_]tty|unit|wants|run.*|setenv|(set|import)[-_]credential.*)(=.*)?"
+    r"|SYSTEMD_SULOGIN_FORCE=.*|(ci\.)?ds=.*|cc:.*|(cloud-config-)?url=.*"
+)
+"""Words of a command line that end in a shell without a password, or let others say what cloud-init does."""
+
+
+def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
+    """Say whether a file decides who gets in.
+
+    path  in the system, /usr merged
+    read  gives its content, of which some need a look
+    """
+    if PLACES.fullmatch(path):
+        return True
+    if UNITS.fullmatch(path):
+        return OF_UNITS.search(_join_lines(read())) is not None
+    if RULES.fullmatch(path):
+        return OF_RULES.search(read()) is not None
+    return SEEDS.fullmatch(path) is not None and lets_in(read(), is_meta=path.endswith("meta-data"))
+
+
+def is_link_in(path: str, target: str) -> bool:
+    """Say whether a link decides who gets in, by its place or by what it starts.
+
+    path    in the system, /usr merged
+    target  as the link has it
+    """
+    return PLACES.fullmatch(path) is not None or ("/systemd/" in path and SHELL_UNITS.fullmatch(target) is not None)
+
+
+def may_lead_in(path: str, leads_to: str) -> bool:
+    """Say whether a link may bring a way in from elsewhere: it has the name of one, and its file lies outside of those
+    places, where no look at the names of files would find it."""
+    return any(kind.fullmatch(path) and not kind.fullmatch(leads_to) for kind in (UNITS, RULES, SEEDS))
+
+
+def _join_lines(unit: bytes) -> bytes:
+    """Put lines of a unit that go on in the next into one, as systemd does."""
+    return re.sub(rb"\\\n", b" ", unit)
+
+
+def lets_in(seed: bytes, *, is_meta: bool = False) -> bool:
+    """Say whether a file of cloud-init lets somebody in. What cannot be looked into may do so: a script, an archive."""
+    if not seed.strip():
+        return False
+    try:
+        text = seed.decode()
+        if len(seed) > LARGEST_SEED or not (is_meta or text.partition("\n")[0].rstrip() == CLOUD_CONFIG):
+            return True
+        return any(key in OF_SEEDS for key in _find_keys(YAML(typ="safe", pure=True).load(text)))
+    except (UnicodeDecodeError, YAMLError, ValueError, RecursionError):
+        return True
+
+
+def _find_keys(value: Any) -> Iterator[str]:
+    """Yield all keys, however deep, as cloud-init takes them: with "_" for "-"."""
+    waiting, seen = [value], set[int]()
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:  # YAML's aliases can make a value hold itself.
+            continue
+        seen.add(id(each))
+        if isinstance(each, dict):
+            yield from (str(key).replace("-", "_") for key in each)
+            waiting.extend(each.values())
+        elif isinstance(each, list | tuple):
+            waiting.extend(each)
