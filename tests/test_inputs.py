@@ -128,7 +128,7 @@ OURS = {
     ),
     "the state and the caches, which are as much ours as the program": (
         *("engine/place", "fetch", "release/digests", "release/earlier", "release/made", "resources", "rootfs/kept"),
-        *("store", "verify/report", "verify/suite", "verify/task", "verify/check", "verify/login"),
+        *("store", "verify/report", "verify/suite", "verify/task", "verify/check", "verify/login", "verify/passwords"),
     ),
     "a tree that is being made, by paths that were resolved inside it": (
         *("rootfs/archives", "rootfs/delivered", "rootfs/identity", "rootfs/layers", "rootfs/news", "rootfs/share"),

@@ -19,6 +19,7 @@ LONGEST_FUNCTION = 40
 STARTERS = {
     "builder/run.py": "the only starter of processes",
     "builder/rootfs/enter.py": "a script that imports nothing of ours; only a fork enters a new namespace",
+    "builder/verify/try_console.py": "runs on the system that is asked, and imports nothing of ours",
 }
 """Files that may start processes, and why."""
 STARTING = {

@@ -22,7 +22,7 @@ PACKAGES = {
             "zip",
             "gpg",
         ),
-        *("gpg", "bmap-tools", "gnupg", "minisign"),
+        *("bmap-tools", "gnupg", "minisign", "dropbear-bin", "openssh-client"),
         *("gcc", "libc6-dev", "gdisk", "parted", "qemu-user-static", "arch-test", "libcap2-bin", "attr", "cpio"),
     ),
     "engine": ("mmdebstrap",),

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""Nobody gets into the running system by a password that everybody tries."""
+
+from pathlib import Path
+
+import pytest
+
+from builder.verify.bench import Bench
+from builder.verify.passwords import find_open_at_console, find_open_by_ssh
+
+pytestmark = [pytest.mark.level("booted"), pytest.mark.needs("machine", "users", "without-password")]
+
+
+def test_ssh_takes_no_common_password(bench: Bench, user: str, tmp_path: Path) -> None:
+    assert find_open_by_ssh(bench, user, tmp_path) == []
+
+
+def test_ssh_takes_no_common_password_of_root(bench: Bench, tmp_path: Path) -> None:
+    assert find_open_by_ssh(bench, "root", tmp_path) == []
+
+
+@pytest.mark.needs("package:sudo")
+def test_a_console_takes_no_common_password(bench: Bench, user: str) -> None:
+    assert find_open_at_console(bench, user) == []
