@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -144,9 +145,16 @@ def test_inputs_are_copied_and_private(request_of: RequestOf, heard: Heard, tmp_
     assert outcome.data["environment"]["BOARDWRIGHT_BUILDER_IMAGE"].startswith("sha256:")
 
 
-def test_proxies_are_passed_on(request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_are_passed_on_in_a_file(request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:SECRET@proxy.example.org:3128")
     monkeypatch.setenv("no_proxy", "example.org")
-    assert run_in_docker(request_of("inputs")).data["environment"]["no_proxy"] == "example.org"
+    data = run_in_docker(request_of("inputs")).data
+    mode, owner, text = data["seen"][data["environment"]["BOARDWRIGHT_PROXIES"]]
+    assert (mode, owner) == ("0o600", 0)
+    proxies = json.loads(text)
+    assert proxies["no_proxy"] == proxies["NO_PROXY"] == "example.org"
+    assert proxies["http_proxy"] == "http://user:SECRET@proxy.example.org:3128"
+    assert "SECRET" not in json.dumps(data["environment"])
 
 
 def test_an_input_that_is_not_there_is_named(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
