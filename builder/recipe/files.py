@@ -17,12 +17,16 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from builder.recipe.places import find_owner
-from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, Steps, render_path
+from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, Steps, render_path, shorten
 
 USED = ("board.yaml", "customise.sh", "files", "debs", "README.md")
 """What a board's directory may hold, besides files that its recipe names."""
 SYSTEM_KEYRINGS = Path("/usr/share/keyrings")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LONGEST_PATH = 1024
+"""Characters of a path below files/: Linux takes 4096 with all that stands before it."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NO_UTF8 = re.compile(r"[\ud800-\udfff]")
+"""How Python writes a byte of a name that is not UTF-8."""
 _KEY_FILES = (("archives", "*", "key", "file"), ("docker", "key", "file"))
 _FILES = (*_KEY_FILES, ("kernel", "debs", "*", "file"), ("blobs", "*", "file"))
 
@@ -129,10 +133,15 @@ def find_overlay(directory: Path, problems: list[Problem]) -> Path | None:
 
 
 def _check_overlay(overlay: Path) -> Iterator[Problem]:
-    for path in sorted(overlay.rglob("*")):
+    paths, problems = _list_overlay(overlay)
+    yield from problems
+    for path in paths:
         where = Position(path, 1, 1)
         if control := _CONTROL.search(path.name):
             yield Problem(where, f"found the character U+{ord(control[0]):04X} in its name; rename it")
+        if odd := _NO_UTF8.search(path.name):
+            found = f"found the byte 0x{ord(odd[0]) & 0xFF:02x} in its name, which is not UTF-8"
+            yield Problem(where, f"{found}; rename it")
         if path.is_symlink():
             if _leads_out(path, overlay.resolve()):
                 found = f"found a symlink to {path.readlink()}, outside {overlay}"
@@ -142,6 +151,24 @@ def _check_overlay(overlay: Path) -> Iterator[Problem]:
         place = path.relative_to(overlay).as_posix()
         if (path.is_symlink() or not path.is_dir()) and path.name != ".gitkeep" and (instead := find_owner(place)):
             yield Problem(where, f"found /{place}, which the build writes itself; use {instead}")
+
+
+def _list_overlay(overlay: Path) -> tuple[list[Path], list[Problem]]:
+    """Return all that an overlay holds in order, and what of it cannot be listed."""
+    paths: list[Path] = []
+    problems: list[Problem] = []
+
+    def refuse(error: OSError) -> None:
+        problems.append(Problem(Position(Path(error.filename), 1, 1), f"cannot be read: {error.strerror}"))
+
+    for directory, below, files in os.walk(overlay, onerror=refuse):
+        here = Path(directory)
+        paths += [here / name for name in (*below, *files)]
+        if len(directory) - len(str(overlay)) > LONGEST_PATH:
+            below.clear()  # The system refuses longer ones, and no message could show them.
+            found = f"found a path of more than {LONGEST_PATH} characters, {shorten(here.parts[-1])} the last of it"
+            problems.append(Problem(Position(overlay, 1, 1), f"{found}; allowed: {LONGEST_PATH}"))
+    return sorted(path for path in paths if len(str(path)) - len(str(overlay)) <= LONGEST_PATH), problems
 
 
 def _leads_out(link: Path, root: Path) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -178,6 +179,43 @@ def test_a_name_with_a_line_break(boards: Path) -> None:
     (files / "a\nb").touch()
     (files / "-n $(x) ü \u202e").touch()  # odd, and taken as it is
     assert _lines(boards, "low") == [r"boards/low/files/a\nb:1:1: found the character U+000A in its name; rename it"]
+
+
+def test_directories_deeper_than_a_path_can_be(boards: Path) -> None:
+    files = write_board(boards, "low", "extends: good\n") / "files"
+    files.mkdir()
+    here = os.open(files, os.O_RDONLY)
+    for _ in range(100):
+        os.mkdir("d" * 50, dir_fd=here)
+        above, here = here, os.open("d" * 50, os.O_RDONLY, dir_fd=here)
+        os.close(above)
+    os.close(here)
+    assert _lines(boards, "low") == [
+        f"boards/low/files:1:1: found a path of more than 1024 characters, {'d' * 50} the last of it; allowed: 1024"
+    ]
+
+
+def test_a_directory_that_cannot_be_listed(boards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = write_board(boards, "low", "extends: good\n") / "files"
+    (files / "etc").mkdir(parents=True)
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("files/etc"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert _lines(boards, "low") == ["boards/low/files/etc:1:1: cannot be read: Permission denied"]
+
+
+def test_a_name_that_is_not_utf_8(boards: Path) -> None:
+    files = write_board(boards, "low", "extends: good\n") / "files"
+    files.mkdir()
+    (files / os.fsdecode(b"\xff")).touch()
+    assert _lines(boards, "low") == [
+        r"boards/low/files/\udcff:1:1: found the byte 0xff in its name, which is not UTF-8; rename it"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "device"])
