@@ -27,6 +27,7 @@ from typing import IO, Literal
 
 from builder import log
 from builder.errors import BoardwrightError, BusyError, MachineError, SpaceError, disk_full_as_space_error
+from builder.holder import read_holder, write_holder
 from builder.interrupts import held_off
 from builder.resources import RELEASERS, Releaser, ResourceKind, is_mounted, loop_devices
 
@@ -281,17 +282,11 @@ def _locked(path: Path, board: str, *, wait: bool) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            stream.seek(0)
-            holder = f"process {stream.read().strip() or '?'}"
+            holder = f"board {board} is being built by {read_holder(stream)}"
             if not wait:
-                raise BusyError(
-                    f"board {board} is being built by {holder}",
-                    hint="wait for it, or build without --no-wait",
-                ) from None
-            log.note(f"waiting for {holder}, which builds board {board} now")
+                raise BusyError(holder, hint="wait for it, or build without --no-wait") from None
+            log.note(f"{holder}; waiting for its end")
             fcntl.flock(stream, fcntl.LOCK_EX)
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
+        write_holder(stream)
         yield
         stream.truncate(0)

@@ -256,7 +256,7 @@ def test_the_same_board_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     thread = threading.Thread(target=second)
     with open_workspace(tmp_path, "x"):
         thread.start()
-        wait_until(lambda: "waiting for process" in capsys.readouterr().err, "the second does not say that it waits")
+        wait_until(lambda: "; waiting for its end" in capsys.readouterr().err, "the second does not say that it waits")
         order.append("first out")
     thread.join(10)
     assert order == ["first out", "second in"]

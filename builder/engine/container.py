@@ -26,6 +26,7 @@ from docker.errors import APIError, NotFound
 from builder import log
 from builder.engine.connect import engine_errors
 from builder.engine.transfer import put_secrets
+from builder.holder import CONTAINER
 from builder.interrupts import held_off
 from builder.proxy import FILE, find_hosts, pass_proxies
 from builder.text import dump_json
@@ -160,7 +161,7 @@ def _config(job: Job, proxies: Mapping[str, str]) -> dict[str, Any]:
     return {
         "Image": job.image,
         "Cmd": list(job.argv),
-        "Env": [f"{name}={value}" for name, value in {**job.environment, **proxies}.items()],
+        "Env": [f"{name}={value}" for name, value in {**_holder(job), **job.environment, **proxies}.items()],
         "Labels": dict(job.labels),
         "StopSignal": job.stop_signal,
         "Tty": job.tty,
@@ -180,6 +181,11 @@ def _config(job: Job, proxies: Mapping[str, str]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _holder(job: Job) -> dict[str, str]:
+    """Return what a build inside tells others that want to build the same board."""
+    return {CONTAINER: f"container {job.name}, started on {platform.node()}"}
 
 
 def _mounting(job: Job) -> dict[str, Any]:
