@@ -99,7 +99,7 @@ def opened(
             hint="is the clock right, and ca-certificates installed? SSL_CERT_FILE names another bundle",
         ) from error
     except (requests.Timeout, requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
-        raise PassingError(TOO_SLOW if watch.expired else _root_reason(error)) from error
+        raise PassingError(TOO_SLOW if watch.expired else root_reason(error)) from error
     except requests.exceptions.InvalidSchema as error:
         raise DownloadError(f"{bare(url)} leads to something other than http and https, which is refused") from error
     except requests.RequestException as error:
@@ -185,7 +185,7 @@ def _words(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else str(status)
 
 
-def _root_reason(error: BaseException) -> str:
+def root_reason(error: BaseException) -> str:
     """Return the system's own words ("Connection refused"); what libraries say holds the whole URL."""
     seen: BaseException | None = error
     while seen is not None:

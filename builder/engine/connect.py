@@ -23,6 +23,7 @@ from docker.errors import APIError, DockerException
 from builder.engine.admission import render_admission
 from builder.engine.named import NamedEngineError, find_named
 from builder.errors import BoardwrightError, MachineError, SpaceError, ToolError
+from builder.http import root_reason
 
 Wanted = Literal["auto", "docker", "local"]
 Chosen = Literal["docker", "local"]
@@ -87,7 +88,7 @@ def engine_errors(doing: str) -> Iterator[None]:
         raise _explain(doing, str(error.explanation or error)) from error
     except (DockerException, requests.RequestException) as error:
         raise MachineError(
-            f"the Docker Engine stopped answering while {doing}: {error}",
+            f"the Docker Engine stopped answering while {doing}: {_reason(error)}",
             hint="see whether `docker version` answers, then build again; `boardwright doctor` shows what is left",
         ) from error
 
@@ -149,12 +150,15 @@ def _is_socket(path: Path) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause in words: the SDK wraps it in three layers of its own."""
+    """Return the innermost cause in words: the SDK wraps it in three layers of its own."""
     text = str(error)
     for known in (DENIED, "Connection refused", "No such file", "timed out", "Name or service not known"):
         if known.lower() in text.lower():
             return known.lower()
-    return text
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, requests.RequestException):
+        cause = cause.__cause__ or cause.__context__
+    return root_reason(cause).lower() if cause else text
 
 
 def _check_local() -> None:

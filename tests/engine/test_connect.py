@@ -10,11 +10,14 @@ import os
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import requests
+from docker import APIClient
 from docker.errors import APIError, DockerException
 
 from builder.engine import connect
@@ -264,3 +267,42 @@ def test_a_socket_in_another_users_directory_is_none(refusing: Path, monkeypatch
 def test_what_the_sdk_raises_is_explained(raised: Exception, kind: type[Exception]) -> None:
     with pytest.raises(kind), engine_errors("testing"):
         raise raised
+
+
+def test_an_engine_that_was_killed(nothing_named: Path, tmp_path: Path) -> None:
+    """What the SDK says is ('Connection aborted.', ConnectionRefusedError(111, 'Connection refused'))."""
+    place = tmp_path / "engine.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(place))
+    with closing(APIClient(base_url=f"unix://{place}", version="1.41")) as api:
+        with pytest.raises(MachineError) as caught, engine_errors("waiting for the build"):
+            api.wait("x")
+        assert (
+            caught.value.message
+            == "the Docker Engine stopped answering while waiting for the build: connection refused"
+        )
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [(b"", "the connection broke"), (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "broke")]
+)
+def test_an_engine_that_ends_while_it_answers(tmp_path: Path, answer: bytes, words: str) -> None:
+    place = tmp_path / "engine.sock"
+    with socket.socket(socket.AF_UNIX) as listening, closing(APIClient(f"unix://{place}", version="1.41")) as api:
+        listening.bind(str(place))
+        listening.listen()
+
+        def serve() -> None:
+            asked, _ = listening.accept()
+            with asked:
+                asked.recv(65536)
+                asked.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(MachineError) as caught, engine_errors("looking"):
+            api.containers()
+        thread.join()
+    assert caught.value.message.startswith("the Docker Engine stopped answering while looking: ")
+    assert words in caught.value.message
+    assert "(" not in caught.value.message
