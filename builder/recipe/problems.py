@@ -35,12 +35,16 @@ _TYPES = {
 """pydantic's names of type errors."""
 
 
+SHOWN = 100
+"""Mistakes that are told at once: a file may have thousands."""
 SCHEMA_HINT = "`boardwright schema` prints what a board file may say"
 
 
 def check_no_problems(problems: Iterable[Problem], *, hint: str = SCHEMA_HINT) -> None:
     """Raise one RecipeError that says all of them, in the order of the files' lines."""
     lines = [str(problem) for problem in sorted(set(problems), key=lambda problem: (problem.at, problem.text))]
+    if len(lines) > SHOWN:
+        lines[SHOWN:] = [f"and {len(lines) - SHOWN} more"]
     if lines:
         raise RecipeError("\n".join(lines), hint=hint)
 

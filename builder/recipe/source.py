@@ -19,12 +19,14 @@ from ruamel.yaml.nodes import ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from builder.inputs import InputError, read_bytes
-from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, shorten
+from builder.recipe.tree import MAX_SHOWN, Entry, List, Map, Node, Position, Problem, Scalar, shorten
 from builder.text import find_hidden
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000
 MAX_DEPTH = 20
+MAX_NUMBER = 40
+"""Characters of a number."""
 
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = (_TAG + "str", _TAG + "timestamp")
@@ -103,7 +105,8 @@ def _syntax_problem(error: MarkedYAMLError, file: Path) -> Problem:
     mark = (error.context_mark if is_open else None) or error.problem_mark
     words = _PLAINER_WORDS.get(error.problem)
     where = Position(file, mark.line + 1, mark.column + 1)
-    return Problem(where, words or f"not YAML: {error.problem}" + (f" {error.context}" if error.context else ""))
+    said = shorten(error.problem, 2 * MAX_SHOWN)  # It repeats an alias or a tag, which may be long.
+    return Problem(where, words or f"not YAML: {said}" + (f" {error.context}" if error.context else ""))
 
 
 def describe(node: Node) -> str:
@@ -138,7 +141,7 @@ class _Reader:
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         if node.tag not in _COLLECTION_TAGS:
-            self._refuse(node, f"found the tag {node.tag}; a recipe has none")
+            self._refuse(node, f"found the tag {shorten(str(node.tag))}; a recipe has none")
         if isinstance(node, SequenceNode):
             items = (self.read(item, depth=depth + 1) for item in node.value)
             return List(self._at(node), tuple(item for item in items if item is not None))
@@ -171,10 +174,12 @@ class _Reader:
         key = self._scalar(node) if isinstance(node, ScalarNode) else None
         if key is None or not isinstance(key.value, str):
             found = describe(key) if key else "a list or mapping"
-            self._refuse(node, f"found {found} as a key; allowed: text" + (f', "{key.text}"' if key else ""))
+            self._refuse(node, f"found {found} as a key; allowed: text" + (f', "{shorten(key.text)}"' if key else ""))
             return None
         if key.value in entries:
-            self._refuse(node, f"found the key {key.value!r} again; the first is on line {entries[key.value].at.line}")
+            self._refuse(
+                node, f"found the key {shorten(key.value)!r} again; the first is on line {entries[key.value].at.line}"
+            )
             return None
         return key.value
 
@@ -182,17 +187,21 @@ class _Reader:
         if node.tag in _VALUE_TAGS:
             return Scalar(self._at(node), self._value(node), node.value)
         if node.tag not in _TEXT_TAGS:  # a date stays the text it was written as
-            self._refuse(node, f"found the tag {node.tag}; a recipe has none")
+            self._refuse(node, f"found the tag {shorten(str(node.tag))}; a recipe has none")
         if hidden := find_hidden(node.value):
             self._refuse(node, f"found the character U+{ord(hidden):04X}, which cannot be seen; leave it out")
             return Scalar(self._at(node), "".join(char for char in node.value if not find_hidden(char)), node.value)
         return Scalar(self._at(node), node.value, node.value)
 
     def _value(self, node: ScalarNode) -> str | int | float | bool | None:
+        if len(node.value) > MAX_NUMBER:  # Python writes no number of more than 4300 digits, and reads hex ones.
+            found = f"found {shorten(node.value)!r}, a number of {len(node.value)} characters"
+            self._refuse(node, f"{found}; allowed: {MAX_NUMBER}")
+            return 0
         try:
             value: int | float | bool | None = self.scalars.constructor.construct_object(node)
         except (ValueError, KeyError):  # `!!int many`: the tag promises what the text does not keep
-            self._refuse(node, f"found {node.value!r} with the tag {node.tag}, which it does not fit")
+            self._refuse(node, f"found {shorten(node.value)!r} with the tag {node.tag}, which it does not fit")
             return str(node.value)
         return value
 

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from ruamel.yaml import YAML
-
-from builder.errors import RecipeError
-from builder.inputs import read_text
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Recipe
-from builder.recipe.source import MAX_BYTES
+from builder.recipe.problems import check_no_problems
+from builder.recipe.source import describe, load_tree
+from builder.recipe.tree import Problem, Scalar, plain_value, shorten
 
 Proof = Literal["planned", "built", "kernel", "booted"]
 """planned: nothing was made; built: made, offline specs green; kernel, booted: its kernel or its whole boot chain was
@@ -29,15 +27,17 @@ def load_status(boards: Path) -> Mapping[str, Proof]:
     path = boards / FILE
     if not path.is_file():
         return {}
-    said = YAML(typ="safe").load(read_text(path, limit=MAX_BYTES, within=boards)) or {}
+    problems: list[Problem] = []
+    tree = load_tree(path, problems)
     known = set(list_boards(boards))
-    for name, proof in said.items():
+    for name, entry in tree.entries.items() if tree else ():
         if name not in known:
-            raise RecipeError(f"{path}: found {name!r}, which is no board", hint="take the line out")
-        if proof not in get_args(Proof):
+            problems.append(Problem(entry.at, f"found {shorten(name)!r}, which is no board; take the line out"))
+        elif not isinstance(entry.node, Scalar) or entry.node.value not in get_args(Proof):
             allowed = ", ".join(get_args(Proof))
-            raise RecipeError(f"{path}: found {proof!r} for {name}; allowed: {allowed}")
-    return cast("Mapping[str, Proof]", said)
+            problems.append(Problem(entry.node.at, f"found {describe(entry.node)} for {name}; allowed: {allowed}"))
+    check_no_problems(problems, hint=f"{FILE} says how far each board was taken")
+    return cast("Mapping[str, Proof]", plain_value(tree) if tree else {})
 
 
 def list_made(boards: Path) -> list[str]:

@@ -20,6 +20,8 @@ Steps = tuple[str | int, ...]
 
 MAX_SHOWN = 60
 """Characters of a text that a message repeats."""
+LONGEST_LINE = 2000
+"""Characters of a message: more than the longest list of what is allowed has."""
 
 
 @dataclass(frozen=True, order=True)
@@ -42,7 +44,7 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.at}: {self.text}"
+        return f"{self.at}: {shorten(self.text, LONGEST_LINE)}"
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,9 @@ def render_path(path: Steps) -> str:
     return text.removeprefix(".") or "the recipe"
 
 
-def shorten(text: str) -> str:
+def shorten(text: str, longest: int = MAX_SHOWN) -> str:
     """Return text as a sentence can hold it."""
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "…"
+    return text if len(text) <= longest else text[: longest - 3] + "…"
 
 
 def suggest(word: str, options: Iterable[str]) -> str:

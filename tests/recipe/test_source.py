@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from builder.errors import RecipeError
+from builder.recipe.problems import check_no_problems
 from builder.recipe.source import MAX_BYTES, load_tree
-from builder.recipe.tree import Problem, plain_value
+from builder.recipe.tree import Position, Problem, plain_value
 
 
 def _load(tmp_path: Path, data: bytes) -> tuple[object, list[str]]:
@@ -70,3 +72,36 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
     problems: list[Problem] = []
     assert load_tree(tmp_path / "board.yaml", problems) is None
     assert [problem.text for problem in problems] == ["cannot be read: No such file or directory"]
+
+
+LONG = "a" * 100_000
+NINES = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"a: {NINES}\n", f"1:4: found '{'9' * 57}…', a number of 5000 characters; allowed: 40"),
+        (f"a: 0x{NINES}\n", f"1:4: found '0x{'9' * 55}…', a number of 5002 characters; allowed: 40"),
+        (f"a: 1.{NINES}\n", f"1:4: found '1.{'9' * 55}…', a number of 5002 characters; allowed: 40"),
+        (f"a: !!int x{NINES}\n", f"1:4: found 'x{'9' * 56}…', a number of 5001 characters; allowed: 40"),
+        (f"{NINES[:900]}: 1\n", f"1:1: found '{'9' * 57}…', a number of 900 characters; allowed: 40"),
+        (f"a: !{LONG} b\n", f"1:4: found the tag !{'a' * 56}…; a recipe has none"),
+        (f"a: *{LONG}\n", f"1:4: not YAML: found undefined alias '{'a' * 94}…"),
+        (f"{LONG[:900]}: 1\n{LONG[:900]}: 2\n", f"2:1: found the key '{'a' * 57}…' again; the first is on line 1"),
+    ],
+)
+def test_a_message_repeats_no_long_text(tmp_path: Path, text: str, said: str) -> None:
+    assert said in _load(tmp_path, text.encode())[1]
+
+
+def test_a_message_is_of_limited_length(tmp_path: Path) -> None:
+    problem = Problem(Position(tmp_path / "board.yaml", 1, 1), f"found {LONG!r}")
+    assert len(str(problem)) < len(str(tmp_path)) + 2100
+
+
+def test_thousands_of_mistakes_are_counted() -> None:
+    problems = [Problem(Position(Path("board.yaml"), line, 1), "wrong") for line in range(1, 9001)]
+    with pytest.raises(RecipeError) as caught:
+        check_no_problems(problems)
+    assert caught.value.message.splitlines()[-2:] == ["board.yaml:100:1: wrong", "and 8900 more"]
