@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from builder.inputs import read_bytes
 from builder.plan.cloud_config import Fault, find_faults, load_schema
+from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.network_config import find_network_faults
 from builder.recipe.problems import check_no_problems
 from builder.recipe.source import compose, read_text
@@ -92,10 +92,10 @@ def _load(text: str, file: Path) -> tuple[list[Problem], Any, Node | None]:
         problems.append(Problem(where, "found no mapping; allowed: `key: value` lines"))
     if problems or root is None:
         return problems, None, root
-    yaml = YAML(typ="safe", pure=True)
-    yaml.version = (1, 1)  # As PyYAML, which cloud-init uses, reads it: `no` is false, 0644 a number.
     try:
-        return problems, yaml.load(text), root
+        return problems, load_cloud_yaml(text, root), root
+    except ValueFault as fault:
+        return [Problem(_find_position(root, fault.path, file), fault.words)], None, root
     except MarkedYAMLError as error:
         where = Position(file, error.problem_mark.line + 1, error.problem_mark.column + 1)
         return [Problem(where, "not YAML 1.1, which cloud-init reads")], None, root

@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from builder.errors import VerifyError
 from builder.plan.cloud_config import Fault, find_faults
+from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.network_config import find_network_faults
 from builder.verify.tree import Tree
 
@@ -25,9 +26,11 @@ class Cloud:
 
     def load(self, path: str) -> Any:
         """Return the YAML of a file; nothing but a mapping is of use to cloud-init."""
-        yaml = YAML(typ="safe", pure=True)
-        yaml.version = (1, 1)  # As PyYAML, which cloud-init uses, reads it.
-        content = yaml.load(self._tree.file(path).content_string)
+        try:
+            content = load_cloud_yaml(self._tree.file(path).content_string)
+        except (YAMLError, ValueFault) as error:
+            words = str(error).splitlines()
+            raise VerifyError(f"{path} of the image cannot be read: {words[0] if words else 'no YAML'}") from None
         return content if isinstance(content, dict) else {}
 
     @property
@@ -50,7 +53,7 @@ class Cloud:
     def _find_faults(self, path: str, find: Callable[[dict[str, Any]], list[Fault]]) -> list[str]:
         try:
             content = self.load(path)
-        except YAMLError as error:
-            return [str(error)]
+        except VerifyError as error:
+            return [error.message]
         faults = (each for each in find(content) if each.is_grave)
         return [f"{'.'.join(map(str, each.path)) or 'file'}: {each.text}" for each in faults]

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ruamel.yaml import YAML
-
 from builder import log
 from builder.errors import RecipeError
 from builder.inputs import read_text
+from builder.plan.cloud_yaml import load_cloud_yaml
 from builder.plan.model import Plan
 from builder.verify.bench import Reach, Running
 from builder.verify.login import DEFAULT_USER, make_login
@@ -54,5 +53,5 @@ def find_board(url: str, identity: Path | None, plan: Plan) -> Running:
 
 def find_hostname(plan: Plan) -> str:
     """Return the name that user-data gives, else the recipe's."""
-    data = YAML(typ="safe").load(read_text(plan.user_data)) if plan.user_data else None
+    data = load_cloud_yaml(read_text(plan.user_data)) if plan.user_data else None  # It was checked for the plan.
     return str((data or {}).get("hostname") or plan.recipe.hostname)

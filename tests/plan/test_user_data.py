@@ -35,6 +35,17 @@ def test_changes_the_rootfs_key_and_is_shown_by_digest_only(boards: Path, tmp_pa
     assert str(tmp_path) not in shown
 
 
+BOMB = "\n".join(
+    [
+        "#cloud-config",
+        "a0: &a0 [x, x, x, x, x, x, x, x, x, x]",
+        *(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 9)),
+        "packages: *a8",
+    ]
+)
+"""A schema would look at a thousand million packages."""
+
+
 @pytest.mark.parametrize(
     ("data", "lines"),
     [
@@ -51,6 +62,11 @@ def test_changes_the_rootfs_key_and_is_shown_by_digest_only(boards: Path, tmp_pa
         (b"#cloud-config\npassword: [secret\n", ["2:11: not YAML: expected …"]),
         (b"#cloud-config\npassword: *se'cret\n", ["2:11: not YAML: found undefined alias …"]),
         (b"#cloud-config\npassword:\n\tsecret\n", ["3:1: found a tab; indent with spaces"]),
+        (b"#cloud-config\npassword: " + b"9" * 5000, ["2:1: found a number or a date that cannot be one; quote it"]),
+        (b"#cloud-config\na:\n- b: 2026-99-99\n", ["3:3: found a number or a date that cannot be one; quote it"]),
+        (b"#cloud-config\na: ['9', 0x" + b"9" * 50 + b"]", ["2:10: found a number of more than 40 digits; quote it"]),
+        (b"#cloud-config\na: &a\n- *a\n", ["2:4: found an alias inside what it stands for; write it without"]),
+        (BOMB.encode(), ["1:1: aliases make this more than 20000 values; write it without"]),
         (b"#cloud-config\npassword: secr\xe9t\n", ["2:15: found the byte 0xe9, which is not UTF-8; save as UTF-8"]),
     ],
 )

@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from builder.errors import VerifyError
 from builder.plan.model import BlobPlan
 from builder.verify.accounts import read_groups, read_shadow, read_users
 from builder.verify.blobs import differing_bytes, written_ranges
@@ -165,6 +166,13 @@ def test_cloud_init_files_are_judged_by_the_images_own_schema(tmp_path: Path) ->
     assert cloud.find_user_data_faults("/new") == []
     assert cloud.find_user_data_faults("/bad") == ["hostname: found a list; allowed: text"]
     assert cloud.find_user_data_faults("/torn")
+
+
+@pytest.mark.parametrize("text", ["a: [\n", f"a: {'9' * 5000}\n", "a: &a [*a]\n", "a: 2026-99-99\n", "a: \0\n"])
+def test_a_file_of_cloud_init_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    cloud = Cloud(make_tree(tmp_path, {"/x": text}))
+    with pytest.raises(VerifyError, match="/x of the image cannot be read: "):
+        cloud.load("/x")
 
 
 @pytest.mark.parametrize("top", ["network:\n  ", ""])
