@@ -19,7 +19,7 @@ import urllib3
 
 from builder import log
 from builder.errors import DownloadError
-from builder.watch import PIECE_BYTES, PIECE_S, Adapter, Watch
+from builder.watch import PIECE_BYTES, PIECE_S, Watch, watched
 
 ATTEMPTS = 4
 BACKOFF_S = 1.0
@@ -110,9 +110,7 @@ def opened(
 def _asked(
     url: str, headers: Mapping[str, str], timeout_s: tuple[float, float], watch: Watch
 ) -> Iterator[requests.Response]:
-    with requests.Session() as session:
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, Adapter(watch))
+    with watched(watch) as session:
         with watch.waiting():
             answer = session.get(url, stream=True, timeout=timeout_s, headers=dict(headers))
         with answer:
@@ -124,7 +122,7 @@ def pieces(answer: requests.Response) -> Iterator[bytes]:
 
     Raises PassingError for a server that sends less than the lowest rate.
     """
-    watch: Watch = answer.connection.watch  # type: ignore[attr-defined]  # of _asked
+    watch: Watch = answer.connection.watch  # type: ignore[attr-defined]  # of `watched`
     stream = answer.raw.stream(PIECE_BYTES, decode_content=False)
     while True:
         with watch.waiting():
@@ -175,12 +173,14 @@ def _check_status(url: str, answer: requests.Response, hints: Mapping[int, str])
     status = answer.status_code
     if status in PASSING_STATUS:
         asked = answer.headers.get("Retry-After", "")
-        raise PassingError(f"the server answered {_words(status)}", float(asked[:9]) if asked.isdecimal() else 0.0)
+        raise PassingError(
+            f"the server answered {status_words(status)}", float(asked[:9]) if asked.isdecimal() else 0.0
+        )
     if status != requests.codes.ok:
-        raise DownloadError(f"{bare(url)}: the server answered {_words(status)}", hint=hints.get(status, ""))
+        raise DownloadError(f"{bare(url)}: the server answered {status_words(status)}", hint=hints.get(status, ""))
 
 
-def _words(status: int) -> str:
+def status_words(status: int) -> str:
     """Return "404 Not Found", in the words of the standard and not of the server."""
     return f"{status} {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else str(status)
 

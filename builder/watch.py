@@ -40,18 +40,20 @@ class Watch:
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count the time of the block."""
-        self._since = since = time.monotonic()
+        self._since = time.monotonic()
         try:
             yield
         finally:
-            self._since = None
+            since, self._since = self._since, None
             self._waited_s += time.monotonic() - since
 
-    def count(self, received_bytes: int) -> None:
-        """Take note of what has come; when it is a piece, the time begins anew."""
-        self._bytes += received_bytes
+    def count(self, moved_bytes: int) -> None:
+        """Take note of what has come, or was sent; when it is a piece, the time begins anew."""
+        self._bytes += moved_bytes
         if self._bytes >= PIECE_BYTES:
             self._waited_s, self._bytes = 0.0, 0
+            if self._since is not None:  # A body is sent while its answer is waited for.
+                self._since = time.monotonic()
 
     @contextmanager
     def started(self) -> Iterator[None]:
@@ -99,3 +101,12 @@ class Adapter(HTTPAdapter):
         pool.ConnectionCls = Watched
         found: HTTPConnectionPool = pool
         return found
+
+
+@contextmanager
+def watched(watch: Watch) -> Iterator[requests.Session]:
+    """Yield a session for one request, whose connections the watch knows."""
+    with requests.Session() as session:
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, Adapter(watch))
+        yield session

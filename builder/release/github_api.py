@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,10 +22,13 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from builder import __version__
+from builder import __version__, http
 from builder.errors import DownloadError, RecipeError, ReleaseError
 from builder.release.patience import PassingError, Patience, persist
 from builder.release.reader import Reader
+from builder.text import make_line
+from builder.units import GIB, MIB
+from builder.watch import Watch, watched
 
 VERSION = "2022-11-28"
 """Of the API; GitHub keeps a version for two years after the next."""
@@ -33,7 +37,13 @@ TIMEOUT_S = (10.0, 60.0)
 """To connect, and between two pieces of an answer."""
 SECONDARY_S = 60.0
 """The least to wait for a secondary limit that names no time."""
-PIECE = 256 * 1024
+ANSWER_BYTES = 64 * MIB
+"""More than any answer of the API has, and any text of ours."""
+ASSET_BYTES = 2 * GIB
+"""GitHub takes no larger one."""
+LONGEST_WORDS = 500
+MOST_PAGES = 100
+"""GitHub lists no more than 10,000 releases."""
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
 MAY_WRITE = "the token needs to write `contents` of this repository (in a workflow: permissions: contents: write)"
 
@@ -89,17 +99,34 @@ def _is_here(host: str) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What GitHub has answered, whole."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    more: str = ""
+    """The query of the next page of a list."""
+
+    @property
+    def is_success(self) -> bool:
+        """Say whether GitHub did what it was asked for."""
+        return self.status < 400
+
+    def number(self, header: str) -> float:
+        """Return what a header says; 0 where it says no number."""
+        said = self.headers.get(header, "")
+        return float(said) if said.isdecimal() and len(said) < 16 else 0.0
+
+
 class Api:
     """GitHub, asked with patience. Paths begin with a slash; a full address is taken as it is."""
 
     def __init__(self, server: Server, patience: Patience) -> None:
         self.server = server
         self.patience = patience
-        self._session = requests.Session()
-        self._session.headers.update(
-            {"User-Agent": f"boardwright/{__version__}", "X-GitHub-Api-Version": VERSION, "Accept": JSON}
-        )
-        self._session.auth = self._sign  # A function: else requests would take what ~/.netrc says instead.
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self.server.token}"
@@ -108,35 +135,37 @@ class Api:
     def get(self, path: str, **params: str) -> Any:
         """Return what is at a path; None where nothing is."""
         answer = persist(self.patience, self._name(path), partial(self.once, "GET", path, params=params, absent=True))
-        return None if answer.status_code == requests.codes.not_found else self.load(answer)
+        return None if answer.status == requests.codes.not_found else self.load(answer)
 
     def pages(self, path: str) -> Iterator[Any]:
         """Yield every entry of a list."""
         url = f"{path}?per_page=100"
-        while url:
+        for _ in range(MOST_PAGES):
             answer = persist(self.patience, self._name(path), partial(self.once, "GET", url))
             yield from self.load(answer)
-            more = urlsplit(
-                answer.links.get("next", {}).get("url", "")
-            ).query  # The rest of it could be of another server.
-            url = more and f"{path}?{more}"
+            if not answer.more:
+                return
+            url = f"{path}?{answer.more}"
+        raise DownloadError(f"{self._name(path)}: the list has no end", hint=f"is {self.server.api} a GitHub?")
 
     def read(self, path: str, limit: int) -> bytes:
-        """Return the bytes of an asset; ReleaseError for more than `limit`."""
-        act = partial(self.once, "GET", path, headers={"Accept": BYTES})
-        content = persist(self.patience, self._name(path), act).content
-        if len(content) > limit:
-            raise ReleaseError(f"{self._name(path)} has {len(content)} bytes", hint="look what it is")
-        return content
+        """Return the bytes of an asset; DownloadError for more than `limit`."""
+        act = partial(self.once, "GET", path, headers={"Accept": BYTES}, limit=limit)
+        return persist(self.patience, self._name(path), act).content
 
     def digest(self, path: str) -> str:
         """Return the SHA-256 of an asset, by downloading it."""
 
         def act() -> str:
-            found = hashlib.sha256()
-            with _passing(), self.once("GET", path, headers={"Accept": BYTES}, stream=True) as answer:
-                for piece in answer.raw.stream(PIECE, decode_content=False):
+            found, size = hashlib.sha256(), 0
+            with self._asked("GET", path, headers={"Accept": BYTES}) as answer:
+                if not answer.ok:
+                    raise self._judge(self._read(answer, ANSWER_BYTES), path)
+                for piece in http.pieces(answer):
                     found.update(piece)
+                    size += len(piece)
+                    if size > ASSET_BYTES:
+                        raise DownloadError(f"{self._name(path)} has no end", hint=http.LOOK)
             return found.hexdigest()
 
         return persist(self.patience, self._name(path), act)
@@ -145,7 +174,7 @@ class Api:
         """Change or delete what is at a path; the second time it is asked for does the same as the first."""
         act = partial(self.once, method, path, json=json, absent=method == "DELETE")
         answer = persist(self.patience, self._name(path), act)
-        return self.load(answer) if answer.content and answer.ok else None
+        return self.load(answer) if answer.content and answer.is_success else None
 
     def upload(self, url: str, name: str, body: Reader) -> Any:
         """Send a file and return the asset. Asked once: what became of it is for the caller to find out."""
@@ -154,34 +183,60 @@ class Api:
         headers = {"Content-Type": BYTES}  # The only type that GitHub's description of its API knows here.
         return self.load(self.once("POST", url, params={"name": name}, data=body, headers=headers))
 
-    def load(self, answer: requests.Response) -> Any:
+    def load(self, answer: Answer) -> Any:
         """Return what an answer says; DownloadError when it is no JSON."""
         try:
-            return answer.json()
-        except requests.JSONDecodeError as error:
+            return json.loads(answer.content)
+        except (ValueError, RecursionError) as error:
             hint = f"is {self.server.api} the API of a GitHub? GITHUB_API_URL names it"
             raise DownloadError(f"{self._name(answer.url)}: the answer is no JSON", hint=hint) from error
 
-    def once(self, method: str, path: str, *, absent: bool = False, **more: Any) -> requests.Response:
+    def once(self, method: str, path: str, *, absent: bool = False, limit: int = ANSWER_BYTES, **more: Any) -> Answer:
         """Ask once. Raises PassingError, TakenError, and ReleaseError for what a repetition does not change.
 
         absent  whether 404 is an answer
+        limit   bytes of an answer, of which DownloadError is raised for more
         """
-        url = path if "://" in path else self.server.api + path
-        with _passing():
-            answer = self._session.request(method, url, timeout=TIMEOUT_S, **more)
-        if answer.ok or (absent and answer.status_code == requests.codes.not_found):
+        with self._asked(method, path, **more) as response:
+            answer = self._read(response, limit if response.ok else ANSWER_BYTES)
+        if answer.is_success or (absent and answer.status == requests.codes.not_found):
             return answer
         raise self._judge(answer, path)
 
-    def _judge(self, answer: requests.Response, path: str) -> Exception:
+    @contextmanager
+    def _asked(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> Iterator[requests.Response]:
+        """Yield an answer of which the headers are there."""
+        url = path if "://" in path else self.server.api + path
+        watch = Watch()
+        common = {"User-Agent": f"boardwright/{__version__}", "X-GitHub-Api-Version": VERSION, "Accept": JSON}
+        common |= {"Accept-Encoding": "identity"}  # Unpacked, an answer could be of any size.
+        with _passing(watch), watch.started(), watched(watch) as session:
+            session.auth = self._sign  # A function: else requests would take what ~/.netrc says instead.
+            if isinstance(body := more.get("data"), Reader):
+                body.on_read = watch.count  # Sending may take its time.
+            with watch.waiting():
+                answer = session.request(
+                    method, url, timeout=TIMEOUT_S, stream=True, headers={**common, **(headers or {})}, **more
+                )
+            with answer:
+                yield answer
+
+    def _read(self, response: requests.Response, limit: int) -> Answer:
+        content = http.read_all(response.url, response, limit=limit)
+        # The rest of the next page's address could be of another server.
+        more = urlsplit(response.links.get("next", {}).get("url", "")).query
+        return Answer(response.url, response.status_code, response.headers, content, more)
+
+    def _judge(self, answer: Answer, path: str) -> Exception:
         """Return what an answer that is no success means."""
-        status = answer.status_code
+        status = answer.status
         said = self._words(answer)
         if status in (403, 429) and (pause_s := self._limit(answer, said)):
             return PassingError("the limit of requests is used up", pause_s)
         if status in (408, 429) or status >= 500:
-            return PassingError(f"the server answered {status} {answer.reason}", _number(answer, "Retry-After"))
+            return PassingError(f"the server answered {http.status_words(status)}", answer.number("Retry-After"))
         if status == requests.codes.unprocessable and "already_exists" in said:
             return TakenError(said)
         hints = {
@@ -191,27 +246,30 @@ class Api:
         }
         return ReleaseError(f"{self._name(path)}: GitHub answered {status}: {said}", hint=hints.get(status, ""))
 
-    def _limit(self, answer: requests.Response, said: str) -> float:
+    def _limit(self, answer: Answer, said: str) -> float:
         """Return how long to wait for a limit of requests, in seconds; 0 where the answer is of none."""
-        if asked := _number(answer, "Retry-After"):
+        if asked := answer.number("Retry-After"):
             return asked
         if answer.headers.get("X-RateLimit-Remaining") == "0":
-            return max(1.0, _number(answer, "X-RateLimit-Reset") - self.patience.now() + 1)
+            return max(1.0, answer.number("X-RateLimit-Reset") - self.patience.now() + 1)
         return SECONDARY_S if "rate limit" in said.lower() else 0.0
 
-    def _words(self, answer: requests.Response) -> str:
+    def _words(self, answer: Answer) -> str:
         """Return what GitHub says is wrong, in one line."""
+        plain = http.status_words(answer.status).partition(" ")[2]
         try:
-            said = answer.json()
-        except requests.JSONDecodeError:
+            said = json.loads(answer.content)
+        except (ValueError, RecursionError):
             said = None
         if not isinstance(said, dict):
-            return str(answer.reason)
-        errors = [each for each in said.get("errors") or () if isinstance(each, dict)]
+            return plain
+        listed = said.get("errors")
+        errors = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
         details = ", ".join(
             " ".join(str(each[key]) for key in ("field", "code", "message") if key in each) for each in errors
         )
-        return self.server.scrub(f"{said.get('message', answer.reason)}{details and ': '}{details}")[:500]
+        words = self.server.scrub(f"{said.get('message', plain)}{details and ': '}{details}")
+        return make_line(words[:LONGEST_WORDS])
 
     def _name(self, path: str) -> str:
         """Return how messages call a place: without host and query."""
@@ -219,21 +277,18 @@ class Api:
 
 
 @contextmanager
-def _passing() -> Iterator[None]:
+def _passing(watch: Watch) -> Iterator[None]:
     """Turn broken connections into PassingError, and what is no use to repeat into DownloadError."""
     try:
         yield
+    except http.PassingError as error:  # Less than the lowest rate.
+        raise PassingError(str(error)) from error
     except requests.exceptions.SSLError as error:
         hint = "is the clock right, and ca-certificates installed? SSL_CERT_FILE names another bundle"
         raise DownloadError("GitHub's certificate was refused", hint=hint) from error
     except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-        raise PassingError("the server is silent") from error
+        raise PassingError(http.TOO_SLOW if watch.expired else "the server is silent") from error
     except (*BROKEN, urllib3.exceptions.HTTPError) as error:
-        raise PassingError("the connection broke") from error
+        raise PassingError(http.TOO_SLOW if watch.expired else "the connection broke") from error
     except requests.RequestException as error:
         raise DownloadError(f"GitHub cannot be asked: {type(error).__name__}") from error
-
-
-def _number(answer: requests.Response, header: str) -> float:
-    said = answer.headers.get(header, "")
-    return float(said) if said.isdecimal() else 0.0

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""A GitHub that is slow, endless or wrong: by GITHUB_API_URL it is any server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from builder import http, watch
+from builder.errors import DownloadError, ReleaseError
+from builder.release import github_api
+from builder.release.github_api import Api, Server
+from builder.release.patience import PassingError, Patience
+from builder.release.reader import opened
+
+Behave = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def asked(behave: Behave) -> Iterator[Api]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            behave(self)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield Api(Server(f"http://127.0.0.1:{server.server_port}", token="t0ken"), Patience(attempts=1))
+        finally:
+            server.shutdown()
+
+
+def answer(handler: BaseHTTPRequestHandler, content: bytes, *, status: int = 200, **headers: str) -> None:
+    handler.send_response(status, "what the server calls it")
+    for name, value in {"Content-Length": str(len(content)), **headers}.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(200):
+        try:
+            handler.wfile.write(b" ")
+        except OSError:
+            return
+        threading.Event().wait(0.05)
+
+
+def drip_headers(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(200):
+        try:
+            handler.wfile.write(b"x")
+        except OSError:
+            return
+        threading.Event().wait(0.05)
+
+
+@pytest.mark.parametrize("behave", [drip, drip_headers])
+@pytest.mark.parametrize("ask", ["get", "digest"])
+def test_a_slow_answer_is_left(monkeypatch: pytest.MonkeyPatch, behave: Behave, ask: str) -> None:
+    monkeypatch.setattr(watch, "PIECE_S", 0.5)
+    with asked(behave) as api, pytest.raises(DownloadError, match="the server sends less than"):
+        getattr(api, ask)("/x")
+
+
+def test_a_slow_upload_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent counts, however long it takes, until the answer is waited for."""
+    monkeypatch.setattr(watch, "PIECE_S", 0.6)
+    monkeypatch.setattr(watch, "PIECE_BYTES", 1024 * 1024)
+    size = 20 * 1024 * 1024
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        handler.connection.setsockopt(1, 8, 64 * 1024)  # SO_RCVBUF: what was sent was nearly received.
+        for _ in range(20):
+            handler.rfile.read(size // 20)
+            threading.Event().wait(0.1)
+        answer(handler, b'{"name": "x"}')
+
+    with asked(behave) as api, opened(bytes(size), "x") as body:
+        assert api.upload(f"{api.server.api}/up", "x", body) == {"name": "x"}
+
+
+@pytest.mark.parametrize("name", ["ANSWER_BYTES", "ASSET_BYTES"])
+def test_an_endless_answer_is_left(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(github_api, name, 1000)
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            while True:
+                handler.wfile.write(b"x" * 1000)
+        except OSError:
+            return
+
+    asset = name == "ASSET_BYTES"
+    with asked(behave) as api, pytest.raises(DownloadError, match="has no end" if asset else "is longer than"):
+        api.digest("/x") if asset else api.read("/x", github_api.ANSWER_BYTES)
+
+
+def test_a_list_that_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(github_api, "MOST_PAGES", 3)
+    link = '<https://elsewhere.example/y?page=2>; rel="next"'
+    with (
+        asked(lambda handler: answer(handler, b"[1]", Link=link)) as api,
+        pytest.raises(DownloadError, match="github x: the list has no end"),
+    ):
+        list(api.pages("/repos/x"))
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"<html>", b"\xff", b"9" * 5000])
+def test_an_answer_that_cannot_be_read(content: bytes) -> None:
+    with asked(lambda handler: answer(handler, content)) as api, pytest.raises(DownloadError, match="is no JSON"):
+        api.get("/repos/x")
+
+
+def test_a_packed_answer_is_not_unpacked() -> None:
+    """It could be of any size, and was not asked for."""
+    headers: list[str | None] = []
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        headers.append(handler.headers["Accept-Encoding"])
+        answer(handler, b"\x1f\x8b", **{"Content-Encoding": "gzip"})
+
+    with asked(behave) as api, pytest.raises(DownloadError, match="is no JSON"):
+        api.get("/repos/x")
+    assert headers == ["identity"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"message": "a\\n::error::b t0ken"}', r"GitHub answered 400: a\n::error::b ***"),
+        (b'{"message": "x", "errors": 7}', "GitHub answered 400: x"),
+        (b"[" * 100_000, "GitHub answered 400: Bad Request"),
+    ],
+)
+def test_words_of_the_server_are_one_line(content: bytes, words: str) -> None:
+    with asked(lambda handler: answer(handler, content, status=400)) as api, pytest.raises(ReleaseError) as caught:
+        api.get("/repos/x")
+    assert caught.value.message == f"github x: {words}"
+
+
+def test_the_reason_phrase_of_the_server_is_not_repeated() -> None:
+    with (
+        asked(lambda handler: answer(handler, b"", status=502)) as api,
+        pytest.raises(PassingError, match=f"the server answered {http.status_words(502)}"),
+    ):
+        api.once("GET", "/x")
