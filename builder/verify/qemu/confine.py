@@ -14,6 +14,7 @@ from pathlib import Path
 
 SANDBOX = "on,obsolete=deny,elevateprivileges={elevate},spawn=deny,resourcecontrol=deny"
 USER = "nobody"
+STATUS = Path("/proc/self/status")
 SETGID, SETUID = 6, 7
 """Numbers of capabilities (linux/capability.h)."""
 
@@ -30,7 +31,7 @@ def may_change_user() -> bool:
     """Say whether this process is root with the right to take another user, and there is one to take."""
     if os.geteuid() != 0:
         return False
-    status = Path("/proc/self/status").read_text(encoding="ascii")
+    status = STATUS.read_text(encoding="ascii")
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     rights = int(found[1], 16) if found else 0
     try:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""What QEMU may do of what an image could make it do."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from builder.run import run
+from builder.verify.qemu import command, confine
+from builder.verify.qemu.command import make_command
+from tests.verify.qemu import plan_of
+
+ALL = "000001ffffffffff"
+CONTAINER = "00000000a80425fb"
+"""What Docker leaves to root: CHOWN … SETGID, SETUID … of capabilities(7)."""
+Become = Callable[[int, str], None]
+
+
+@pytest.fixture
+def become(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Become:
+    """Be another user, with the rights of a line of /proc/self/status."""
+
+    def become(user: int, rights: str) -> None:
+        status = tmp_path / "status"
+        status.write_text(f"Name:\tx\nCapPrm:\t{ALL}\nCapEff:\t{rights}\nCapBnd:\t{ALL}\n")
+        monkeypatch.setattr(os, "geteuid", lambda: user)
+        monkeypatch.setattr(confine, "STATUS", status)
+
+    return become
+
+
+def make_options(tmp_path: Path, board: str = "qemu-arm64", *, interactive: bool = False) -> dict[str, str]:
+    argv = make_command(
+        plan_of(board), tmp_path / "card", work=tmp_path, console=tmp_path / "log", ssh_port=1, interactive=interactive
+    )
+    return dict(pairwise(argv))
+
+
+@pytest.fixture(autouse=True)
+def _no_firmware(monkeypatch: pytest.MonkeyPatch) -> None:
+    for firmware in command.FIRMWARE:
+        monkeypatch.setitem(command.FIRMWARE, firmware, lambda *_: [])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+@pytest.mark.parametrize("board", ["qemu-amd64", "qemu-arm64", "rpi", "orangepi-pc", "qemu-riscv64"])
+def test_every_machine_runs_in_a_sandbox(tmp_path: Path, become: Become, board: str, interactive: bool) -> None:
+    become(1000, "0" * 16)
+    options = make_options(tmp_path, board, interactive=interactive)
+    assert options["-sandbox"] == "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+    assert "-runas" not in options
+
+
+@pytest.mark.parametrize("rights", [ALL, CONTAINER])
+def test_root_takes_another_user(tmp_path: Path, become: Become, rights: str) -> None:
+    become(0, rights)
+    options = make_options(tmp_path)
+    assert options["-runas"] == "nobody"
+    assert options["-sandbox"] == "on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny"
+
+
+@pytest.mark.parametrize(
+    ("user", "rights"),
+    [
+        (0, "0" * 16),  # a container that has none
+        (0, "0000000000000040"),  # SETGID alone
+        (0, "0000000000000080"),  # SETUID alone
+        (0, ""),  # no line that can be read
+        (1000, ALL),
+    ],
+)
+def test_who_may_not_take_another_user_does_not_try(tmp_path: Path, become: Become, user: int, rights: str) -> None:
+    """QEMU would not start."""
+    become(user, rights)
+    options = make_options(tmp_path)
+    assert "-runas" not in options
+    assert "elevateprivileges=deny" in options["-sandbox"]
+
+
+def test_a_machine_without_that_user(tmp_path: Path, become: Become, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> object:
+        raise KeyError(name)
+
+    become(0, ALL)
+    monkeypatch.setattr(pwd, "getpwnam", refuse)
+    assert "-runas" not in make_options(tmp_path)
+
+
+@pytest.mark.boot
+def test_qemu_knows_these_options(tmp_path: Path) -> None:
+    """It stops at once, at the first command of its monitor."""
+    options = [*confine.confine(), "-machine", "none", "-display", "none", "-S", "-monitor", "stdio"]
+    said = run(["qemu-system-x86_64", *options], stdin=b"info status\nquit\n", timeout_s=30)
+    assert "VM status: paused" in said.stdout
