@@ -33,11 +33,3 @@ def deb822(fields: dict[str, str]) -> str:
 def qemu(path: Path | str) -> str:
     """Return a value of an option list of QEMU, where a comma ends a value and two are one (qemu(1), -drive)."""
     return str(path).replace(",", ",,")
-
-
-def debugfs(path: Path | str) -> str:
-    """Return an argument of a command of debugfs: in quotes, where a quote is written twice.
-
-    Its parser, libss, knows no other escape (e2fsprogs, lib/ss/parse.c).
-    """
-    return '"' + line(str(path)).replace('"', '""') + '"'

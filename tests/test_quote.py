@@ -33,7 +33,7 @@ def test_a_value_of_deb822_stays_in_its_field(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\nTrusted: yes", "\n", "a\n", "a\rb", "a\x0bb", "a\u2028b", "a\0b", "a\x85b"])
-@pytest.mark.parametrize("function", [quote.line, quote.shell, quote.debugfs, lambda text: quote.deb822({"a": text})])
+@pytest.mark.parametrize("function", [quote.line, quote.shell, lambda text: quote.deb822({"a": text})])
 def test_what_is_more_than_a_line_is_refused(text: str, function: Callable[[str], str]) -> None:
     with pytest.raises(BoardwrightError, match="where one line is needed"):
         function(text)
@@ -41,14 +41,3 @@ def test_what_is_more_than_a_line_is_refused(text: str, function: Callable[[str]
 
 def test_a_comma_is_part_of_a_value_of_qemu() -> None:
     assert quote.qemu(Path("/a,readonly=on/b")) == "/a,,readonly=on/b"
-
-
-@pytest.mark.machine
-def test_debugfs_reads_a_name_back(tmp_path: Path) -> None:
-    image, name = tmp_path / "fs", 'a "quoted" name\\ $x'
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree" / name).write_text("content")
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tmp_path / "tree", image, "8M"], check=True)
-    command = f"dump {quote.debugfs(name)} {quote.debugfs(tmp_path / name)}"
-    subprocess.run(["debugfs", "-R", command, image], check=True, capture_output=True)
-    assert (tmp_path / name).read_text() == "content"

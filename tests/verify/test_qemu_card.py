@@ -11,9 +11,10 @@ import pytest
 
 from builder.errors import MachineError, ToolError, VerifyError
 from builder.plan.model import Plan
+from builder.run import run
 from builder.units import GIB, MIB
 from builder.verify.qemu.card import find_firmware, find_size, make_card
-from builder.verify.qemu.kernel import take_boot_files
+from builder.verify.qemu.kernel import take_boot_files, take_root_file
 from tests.verify.qemu import FILES, make_fat_image, plan_of, read_fat
 
 pytestmark = pytest.mark.machine
@@ -88,9 +89,50 @@ def test_what_the_firmware_would_load_is_taken(image: Path, plan: Plan, tmp_path
         ({"config.txt": "kernel=*\ninitramfs initrd.img-6.12\n"}, r"names the file '\*', which cannot be one"),
         ({"config.txt": "kernel=a/../../b\ninitramfs initrd.img-6.12\n"}, "which cannot be one"),
         ({"config.txt": "kernel=..\ninitramfs initrd.img-6.12\n"}, "which cannot be one"),
+        ({"cmdline.txt": "quiet\0rw\n"}, r"cmdline\.txt of the image has the character U\+0000"),
+        ({"cmdline.txt": "quiet " * 1000}, r"cmdline\.txt of the image has 5999 characters"),
     ],
 )
 def test_what_is_missing_is_said(changed: dict[str, str], message: str, plan: Plan, tmp_path: Path) -> None:
     image = make_fat_image(tmp_path / "disk.img", plan, FILES | changed)
     with pytest.raises(VerifyError, match=message):
         take_boot_files(image, plan, tmp_path)
+
+
+def test_a_damaged_card_gets_no_user_data(image: Path, plan: Plan, tmp_path: Path) -> None:
+    start = plan.disk.slots[0].start_sector * 512
+    with image.open("r+b") as stream:
+        stream.seek(start + 14)
+        table = start + int.from_bytes(stream.read(2), "little") * 512
+        stream.seek(table + 8)
+        stream.write((2).to_bytes(4, "little"))  # The root directory's cluster is followed by itself.
+    mine = tmp_path / "mine"
+    mine.write_text("#cloud-config\n")
+    with pytest.raises(VerifyError, match="the FAT is damaged"):
+        make_card(image, plan, tmp_path, user_data=mine)
+
+
+UBOOT = "usr/lib/u-boot/x/uboot.elf"
+
+
+@pytest.mark.parametrize(
+    ("size", "message"), [(3, ""), (0, f"has no {UBOOT}"), (None, f"has no {UBOOT}"), (1 << 40, "more than 64 MiB at")]
+)
+def test_a_boot_loader_is_taken_from_the_root(tmp_path: Path, size: int | None, message: str) -> None:
+    """As large as a hole may be, it would have filled the disk."""
+    plan = plan_of("qemu-riscv64")
+    root = next(slot for slot in plan.disk.slots if slot.mount == "/")
+    (tmp_path / "tree" / UBOOT).parent.mkdir(parents=True)
+    if size is not None:
+        with (tmp_path / "tree" / UBOOT).open("wb") as stream:
+            stream.truncate(size)
+    disk = tmp_path / "disk.img"
+    with disk.open("wb") as stream:
+        stream.truncate(root.start_sector * 512 + 64 * MIB)
+    offset = f"-Eoffset={root.start_sector * 512}"
+    run(["mke2fs", "-q", "-F", "-t", "ext4", offset, "-d", tmp_path / "tree", disk, "64M"])
+    if message:
+        with pytest.raises(VerifyError, match=message):
+            take_root_file(disk, plan, UBOOT, tmp_path)
+    else:
+        assert take_root_file(disk, plan, UBOOT, tmp_path).read_bytes() == bytes(3)

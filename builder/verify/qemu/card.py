@@ -13,6 +13,7 @@ from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
 from builder.run import run
 from builder.units import GIB, SECTOR
+from builder.verify.fat import read_fat
 from builder.verify.place import Place
 
 MTOOLS = {"MTOOLSRC": "/dev/null", "HOME": "/nonexistent"}
@@ -38,8 +39,9 @@ def find_size(image_bytes: int) -> int:
 
 def put_user_data(card: Path, plan: Plan, file: Path, *, name: str = "user-data") -> None:
     """Lay a user's user-data, or another file of cloud-init's, over the image's own, as a person edits a card."""
-    offset = find_place(card, find_firmware(plan)).offset_bytes
-    run(["mcopy", "-n", "-o", "-i", f"{card}@@{offset}", file, f"::/{name}"], env=MTOOLS)
+    place = find_place(card, find_firmware(plan))
+    read_fat(place, "/")  # A damaged one is not written to: mtools takes it all the same.
+    run(["mcopy", "-n", "-o", "-i", f"{card}@@{place.offset_bytes}", file, f"::/{name}"], env=MTOOLS)
 
 
 def find_firmware(plan: Plan) -> Slot:

@@ -8,17 +8,25 @@ A virtual machine has no ROM that reads a card, so its U-Boot is taken out too.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from builder import quote
 from builder.errors import VerifyError
 from builder.plan.model import Plan
-from builder.run import run
-from builder.verify.qemu.card import MTOOLS, find_firmware, find_place
+from builder.text import find_hidden
+from builder.units import render_size
+from builder.verify.entry import LARGEST, Entry
+from builder.verify.ext4 import read_ext4_file
+from builder.verify.fat import read_fat
+from builder.verify.qemu.card import find_firmware, find_place
 
 FILE = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
-"""A file that config.txt names; mtools would take * and [ for patterns."""
+"""A file that config.txt names."""
+BOOT = "/boot"
+TEXT_BYTES = 64 * 1024
+LONGEST_CMDLINE = 4096
+"""Characters; Linux takes 2048 to 4096 (COMMAND_LINE_SIZE)."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +40,21 @@ class BootFiles:
 
 
 def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
-    """Copy the files of a card that its firmware would load; VerifyError when one is missing."""
-    config = _take(card, plan, "config.txt", directory).read_text(encoding="utf-8", errors="replace")
-    cmdline = _take(card, plan, "cmdline.txt", directory).read_text(encoding="utf-8", errors="replace")
+    """Copy the files of a card that its firmware would load; VerifyError when one is missing or cannot be one."""
+    mount = f"{BOOT}/firmware"
+    entries = read_fat(find_place(card, find_firmware(plan)), mount)
+    files = {entry.path.removeprefix(f"{mount}/").lower(): entry for entry in entries if entry.kind == "file"}
+    config = _read(files, "config.txt", TEXT_BYTES).decode(errors="replace")
+    cmdline = _read(files, "cmdline.txt", TEXT_BYTES).decode(errors="replace").strip()
+    if len(cmdline) > LONGEST_CMDLINE or (hidden := find_hidden(cmdline)):
+        what = f"{len(cmdline)} characters" if len(cmdline) > LONGEST_CMDLINE else f"the character U+{ord(hidden):04X}"
+        raise VerifyError(f"cmdline.txt of the image has {what}, which no kernel's command line has")
     tree = plan.recipe.qemu.device_tree if plan.recipe.qemu else None
     return BootFiles(
-        kernel=_take(card, plan, _find(config, r"^kernel=(\S+)", "kernel="), directory),
-        initrd=_take(card, plan, _find(config, r"^initramfs[ =](\S+)", "initramfs"), directory),
-        device_tree=_take(card, plan, tree, directory) if tree else None,
-        cmdline=cmdline.strip(),
+        kernel=_take(files, _find(config, r"^kernel=(\S+)", "kernel="), directory),
+        initrd=_take(files, _find(config, r"^initramfs[ =](\S+)", "initramfs"), directory),
+        device_tree=_take(files, tree, directory) if tree else None,
+        cmdline=cmdline,
     )
 
 
@@ -48,11 +62,11 @@ def take_root_file(card: Path, plan: Plan, path: str, directory: Path) -> Path:
     """Copy a file of a card's root filesystem; VerifyError when it is missing."""
     copy = directory / PurePosixPath(path).name
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
-    # What fails does not show in the exit code of debugfs.
-    command = f"dump {quote.debugfs(f'/{path}')} {quote.debugfs(copy)}"
-    said = run(["debugfs", "-R", command, find_place(card, root).for_debugfs], ok=(0, 1)).stderr
-    if not copy.is_file() or not copy.stat().st_size:
-        raise VerifyError(f"the root filesystem of the image has no {path}: {said.strip()}")
+    found = read_ext4_file(find_place(card, root), path, limit=LARGEST)
+    if not found or not found[0] or len(found[0]) == LARGEST:
+        what = f"more than {render_size(LARGEST)} at" if found and found[0] else "no"
+        raise VerifyError(f"the root filesystem of the image has {what} {path}")
+    copy.write_bytes(found[0])
     return copy
 
 
@@ -66,10 +80,14 @@ def _find(config: str, pattern: str, what: str) -> str:
     return str(found[-1])
 
 
-def _take(card: Path, plan: Plan, name: str, directory: Path) -> Path:
-    offset = find_place(card, find_firmware(plan)).offset_bytes
+def _read(files: Mapping[str, Entry], name: str, limit: int | None = None) -> bytes:
+    entry = files.get(name.lower())
+    if entry is None:
+        raise VerifyError(f"the first partition of the image has no {name}")
+    return entry.read(limit)
+
+
+def _take(files: Mapping[str, Entry], name: str, directory: Path) -> Path:
     copy = directory / PurePosixPath(name).name
-    result = run(["mcopy", "-n", "-o", "-i", f"{card}@@{offset}", f"::{name}", copy], env=MTOOLS, ok=(0, 1))
-    if result.code:
-        raise VerifyError(f"the first partition of the image has no {name}: {result.stderr.strip()}")
+    copy.write_bytes(_read(files, name))
     return copy
