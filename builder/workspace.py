@@ -17,7 +17,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,9 +25,10 @@ from pathlib import Path
 from typing import IO, Literal
 
 from builder import log
-from builder.errors import BoardwrightError, BusyError, MachineError, SpaceError, disk_full_as_space_error
+from builder.errors import BoardwrightError, BusyError, SpaceError, disk_full_as_space_error
 from builder.holder import read_holder, write_holder
 from builder.interrupts import held_off
+from builder.ours import FORMS, check_no_link, check_writable, of_ours
 from builder.resources import RELEASERS, Releaser, ResourceKind, is_mounted, loop_devices
 
 __all__ = [
@@ -159,36 +159,17 @@ def open_workspace(
     builds that are gone are given back first; the one that was waited for may be among them.
     """
     known = releasers or RELEASERS
-    _check_writable(state)
+    left = releasers or of_ours(RELEASERS)
+    check_writable(state)
     with disk_full_as_space_error(state), _locked(state / "locks" / board, board, wait=wait):
-        _give_back_leftovers(state, known)
+        _give_back_leftovers(state, left)
         with open_journal(state, board, known) as journal:
             workspace = Workspace(state / "rooms" / board, journal)
+            check_no_link(workspace.room)
             workspace.room.mkdir(parents=True, exist_ok=True)
             with journal.holding("directory", workspace.scratch):
                 workspace.scratch.mkdir()
                 yield workspace
-
-
-def _check_writable(state: Path) -> None:
-    """Raise MachineError where `state` holds what another user made, root as a rule, and this one may not change."""
-    nearest = next(each for each in (state, *state.parents) if os.path.lexists(each))
-    parts = [nearest]
-    with suppress(OSError):
-        parts += [each for each in state.iterdir() if each.is_dir()]
-    for part in parts:
-        if not os.access(part, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise MachineError(
-                f"{part} may not be written to: it belongs to {_find_owner(part)}",
-                hint=f"sudo chown -R {os.geteuid()} {shlex.quote(str(state))}, or name another directory with --state",
-            )
-
-
-def _find_owner(path: Path) -> str:
-    try:
-        return path.owner()
-    except (KeyError, OSError):
-        return "another user"
 
 
 def _give_back_leftovers(state: Path, known: Mapping[ResourceKind, Releaser]) -> None:
@@ -203,7 +184,7 @@ def _give_back_leftovers(state: Path, known: Mapping[ResourceKind, Releaser]) ->
 @contextmanager
 def open_journal(state: Path, name: str, releasers: Mapping[ResourceKind, Releaser]) -> Iterator[Journal]:
     """Start a journal; its file goes away when everything was given back. MachineError where this user may not."""
-    _check_writable(state)
+    check_writable(state)
     directory = state / "journals"
     directory.mkdir(parents=True, exist_ok=True)
     path, stream = _make_journal(directory, name)
@@ -265,12 +246,12 @@ def _still_held(stream: IO[str]) -> tuple[Held, ...]:
     for text in stream:
         try:
             entry = json.loads(text)
-        except ValueError:
+            event, resource = entry["event"], Held(entry["kind"], str(entry["name"]))
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue  # Killed while writing this line: what it announces was not taken yet.
-        resource = Held(entry["kind"], entry["name"])
-        if entry["event"] == "hold":
+        if event == "hold" and resource.kind in FORMS:
             held.append(resource)
-        else:
+        elif resource in held:
             held.remove(resource)
     return tuple(reversed(held))
 
@@ -278,6 +259,7 @@ def _still_held(stream: IO[str]) -> tuple[Held, ...]:
 @contextmanager
 def _locked(path: Path, board: str, *, wait: bool) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
+    check_no_link(path)  # What it leads to would be emptied.
     with path.open("a+", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -30,6 +30,7 @@ FLOORS = {
     "inputs": 1,
     "tree": 1,
     "resources": 1,
+    "ours": 1,
     "holder": 1,
     "workspace": 1,
     "http": 1,

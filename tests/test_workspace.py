@@ -282,7 +282,7 @@ with open_workspace(Path(sys.argv[1]), "x") as space:
 
 
 def test_what_a_killed_build_left_is_found_and_given_back(tmp_path: Path) -> None:
-    held = tmp_path / "held"
+    held = tmp_path / "scratch-0123abcd"
     argv = [sys.executable, "-c", VICTIM, str(tmp_path), str(held)]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout

@@ -28,6 +28,7 @@ from builder.engine.connect import engine_errors
 from builder.engine.transfer import put_secrets
 from builder.holder import CONTAINER
 from builder.interrupts import held_off
+from builder.ours import of_ours
 from builder.proxy import FILE, find_hosts, pass_proxies
 from builder.text import dump_json
 from builder.workspace import RELEASERS, Releaser, ResourceKind, find_leftovers, release
@@ -108,7 +109,7 @@ def give_back_leftovers(api: APIClient, state: Path) -> None:
     """Give back what builds of this machine that are gone left behind."""
     for leftovers in find_leftovers(state):
         log.note(f"giving back what an interrupted build left ({len(leftovers.held)} things)")
-        release(leftovers, releasers(api))
+        release(leftovers, of_ours(releasers(api)))
 
 
 def find_orphans(api: APIClient, state: Path) -> list[str]:

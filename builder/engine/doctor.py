@@ -33,6 +33,7 @@ from builder.engine.machine import (
     release_stray_loops,
 )
 from builder.errors import BoardwrightError, MachineError
+from builder.ours import of_ours
 from builder.text import SafeConsole, TextTable, dump_json
 from builder.workspace import RELEASERS, find_leftovers, release
 
@@ -73,7 +74,7 @@ def give_back(state: Path, *, engine: Wanted = "auto", volume: str = VOLUME) -> 
             log.note(f"containers are not looked for: {error.message}")
     for leftovers in find_leftovers(state):
         if all(held.kind in RELEASERS for held in leftovers.held):
-            release(leftovers, RELEASERS)
+            release(leftovers, of_ours(RELEASERS))
     release_stray_loops(state)
 
 

@@ -291,11 +291,11 @@ def loop() -> None:
     emit("result", "done", kind=kind.strip())
 
 
-def attach() -> str:
+def attach(image: str = "/var/lib/boardwright/stub.img") -> str:
     from builder.image.loop import _free_device
 
     path = _free_device()
-    subprocess.run(["losetup", str(path), "/var/lib/boardwright/stub.img"], check=True)
+    subprocess.run(["losetup", str(path), image], check=True)
     return str(path)
 
 
@@ -303,9 +303,11 @@ def hold() -> None:
     from builder.workspace import RELEASERS, open_journal
 
     state = pathlib.Path("/var/lib/boardwright")
-    (state / "stub.img").write_bytes(bytes(MIB))
-    with open_journal(state, "stub", RELEASERS) as journal, journal.holding("loop", state / "stub.img"):
-        emit("note", f"attached {attach()}")
+    image = state / "scratch-00000000/stub.img"
+    image.parent.mkdir(exist_ok=True)
+    image.write_bytes(bytes(MIB))
+    with open_journal(state, "stub", RELEASERS) as journal, journal.holding("loop", image):
+        emit("note", f"attached {attach(str(image))}")
         time.sleep(120)
 
 

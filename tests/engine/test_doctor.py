@@ -28,7 +28,7 @@ def _leave(state: Path, kind: str, name: str) -> None:
 
 
 def test_leftovers_are_listed_and_given_back(tmp_path: Path, heard: Heard) -> None:
-    scratch = tmp_path / "scratch"
+    scratch = tmp_path / "scratch-0123abcd"
     scratch.mkdir()
     _leave(tmp_path, "directory", str(scratch))
     assert [f.text for f in examine_leftovers(tmp_path)] == [f"directory {scratch}"]
@@ -97,7 +97,7 @@ def test_too_little_room_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_report_is_a_table_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _leave(tmp_path, "directory", str(tmp_path / "gone"))
+    _leave(tmp_path, "directory", str(tmp_path / "scratch-0123abcd"))
     assert not run_doctor(tmp_path, engine="local", json=True)
     assert {"area", "ok", "text", "fix"} == set(json.loads(capsys.readouterr().out)[0])
     run_doctor(tmp_path, engine="local", fix=True)

@@ -41,9 +41,11 @@ def asked(behave: Behave) -> Iterator[Api]:
             server.shutdown()
 
 
-def answer(handler: BaseHTTPRequestHandler, content: bytes, *, status: int = 200, **headers: str) -> None:
+def answer(
+    handler: BaseHTTPRequestHandler, content: bytes, *, status: int = 200, header: tuple[str, str] = ("X", "x")
+) -> None:
     handler.send_response(status, "what the server calls it")
-    for name, value in {"Content-Length": str(len(content)), **headers}.items():
+    for name, value in (("Content-Length", str(len(content))), header):
         handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(content)
@@ -117,7 +119,7 @@ def test_a_list_that_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(github_api, "MOST_PAGES", 3)
     link = '<https://elsewhere.example/y?page=2>; rel="next"'
     with (
-        asked(lambda handler: answer(handler, b"[1]", Link=link)) as api,
+        asked(lambda handler: answer(handler, b"[1]", header=("Link", link))) as api,
         pytest.raises(DownloadError, match="github x: the list has no end"),
     ):
         list(api.pages("/repos/x"))
@@ -135,7 +137,7 @@ def test_a_packed_answer_is_not_unpacked() -> None:
 
     def behave(handler: BaseHTTPRequestHandler) -> None:
         headers.append(handler.headers["Accept-Encoding"])
-        answer(handler, b"\x1f\x8b", **{"Content-Encoding": "gzip"})
+        answer(handler, b"\x1f\x8b", header=("Content-Encoding", "gzip"))
 
     with asked(behave) as api, pytest.raises(DownloadError, match="is no JSON"):
         api.get("/repos/x")

@@ -45,7 +45,7 @@ def make_options(tmp_path: Path, board: str = "qemu-arm64", *, interactive: bool
 @pytest.fixture(autouse=True)
 def _no_firmware(monkeypatch: pytest.MonkeyPatch) -> None:
     for firmware in command.FIRMWARE:
-        monkeypatch.setitem(command.FIRMWARE, firmware, lambda *_: [])  # type: ignore[arg-type]
+        monkeypatch.setitem(command.FIRMWARE, firmware, lambda *_: [])
 
 
 @pytest.mark.parametrize("interactive", [True, False])

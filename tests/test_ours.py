@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""A journal that a stranger wrote gives nothing back but what a build can have held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.engine.container import make_job
+from builder.engine.doctor import give_back
+from builder.errors import MachineError
+from builder.ours import FORMS, of_ours
+from builder.verify.check import open_scratch
+from builder.workspace import find_leftovers, open_workspace
+
+HELD = {
+    "directory": [
+        "/s/rooms/rpi/scratch-0123abcd",
+        "/s/scratch/verify-17-0123abcd",
+        "/d/.partial-boardwright-rpi-0123abcd",
+        "/d/.boardwright-rpi-1.0.partial",
+        "/d/.boardwright-rpi-1.0.package.partial",
+    ],
+    "mount": ["/s/rooms/rpi/scratch-0123abcd/base-merged"],
+    "loop": ["/s/rooms/rpi/scratch-0123abcd/x.img", "/d/.boardwright-rpi-1.0.partial/boardwright-rpi-1.0.img"],
+    "container": ["boardwright-rpi-0123abcd"],
+}
+HOSTILE = {
+    "directory": [
+        "/",
+        "/home",
+        "home",
+        "",
+        "/s/rooms/rpi",
+        "/s/scratch-0123abcd/..",
+        "/s/scratch-0123abcd/x",
+        "/s/x\n",
+    ],
+    "mount": ["/", "/home", "/s/scratch-0123abcd", "/s/scratch-0123abcd/../../home", "/s/scratch-0123abcd/.."],
+    "loop": ["/var/lib/snapd/snaps/core.snap", "/s/scratch-0123abcd/../../x.img"],
+    "container": ["postgres", "boardwright", "boardwright-x", "-f", "a/boardwright-rpi-0123abcd", "2f1a"],
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in HELD.items() for name in names])
+def test_what_a_build_holds_is_given_back(kind: str, name: str) -> None:
+    given: list[str] = []
+    of_ours(dict.fromkeys(FORMS, given.append))[kind](name)  # type: ignore[index]
+    assert given == [name]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in HOSTILE.items() for name in names])
+def test_anything_else_is_not(kind: str, name: str) -> None:
+    given: list[str] = []
+    with pytest.raises(MachineError, match="which no build holds; it is left as it is"):
+        of_ours(dict.fromkeys(FORMS, given.append))[kind](name)  # type: ignore[index]
+    assert given == []
+
+
+def test_a_link_that_is_called_as_ours(tmp_path: Path) -> None:
+    (tmp_path / "scratch-0123abcd").mkdir()
+    link = tmp_path / "scratch-0123abcd/merged"
+    link.symlink_to("/home")
+    with pytest.raises(MachineError, match="which no build holds"):
+        of_ours({"mount": lambda _: None})["mount"](str(link))
+
+
+def test_the_names_that_are_given_have_these_forms(tmp_path: Path) -> None:
+    with open_workspace(tmp_path, "rpi") as workspace, open_scratch(tmp_path, "verify") as scratch:
+        assert FORMS["directory"].fullmatch(str(workspace.scratch))
+        assert FORMS["directory"].fullmatch(str(scratch))
+    assert FORMS["container"].fullmatch(make_job("image", "rpi", (), tmp_path).name)
+
+
+def build(state: Path) -> None:
+    with open_workspace(state, "rpi"):
+        raise AssertionError("it began")
+
+
+def fix(state: Path) -> None:
+    give_back(state, engine="local")
+
+
+@pytest.mark.parametrize("use", [build, fix])
+def test_a_state_directory_of_a_stranger(tmp_path: Path, use: Callable[[Path], None]) -> None:
+    victim, journals = tmp_path / "victim", tmp_path / "work/journals"
+    victim.mkdir()
+    journals.mkdir(parents=True)
+    held = {"event": "hold", "kind": "directory", "name": str(victim)}
+    (journals / "x-1-00000000.jsonl").write_text(json.dumps(held) + "\n")
+    with pytest.raises(MachineError, match=f"names the directory {victim}, which no build holds") as caught:
+        use(tmp_path / "work")
+    assert "--state" in caught.value.hint
+    assert victim.is_dir()
+    assert len(find_leftovers(tmp_path / "work")) == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "1", "{}", '{"event": "hold", "kind": "disk", "name": "/"}', "[" * 100_000])
+def test_a_line_that_is_none_of_a_journal(tmp_path: Path, text: str) -> None:
+    (tmp_path / "journals").mkdir()
+    (tmp_path / "journals/x.jsonl").write_text(text + '\n{"event": "free", "kind": "loop", "name": "/x"}\n')
+    (found,) = find_leftovers(tmp_path)
+    assert found.held == ()
+
+
+def test_a_lock_that_is_a_link(tmp_path: Path) -> None:
+    """What it leads to would be emptied."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "work/locks").mkdir(parents=True)
+    (tmp_path / "work/locks/rpi").symlink_to(victim)
+    with pytest.raises(MachineError, match="work/locks/rpi is a link"):
+        build(tmp_path / "work")
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["locks", "journals", "rooms", "cache"])
+def test_a_part_that_is_a_link(tmp_path: Path, name: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MachineError, match=f"work/{name} is a link") as caught:
+        build(tmp_path / "work")
+    assert "--state" in caught.value.hint
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_room_that_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "work/rooms").mkdir(parents=True)
+    (tmp_path / "work/rooms/rpi").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MachineError, match="work/rooms/rpi is a link"):
+        build(tmp_path / "work")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
