@@ -67,8 +67,20 @@ def check_writable(state: Path) -> None:
 def check_no_link(path: Path) -> None:
     """Raise MachineError for a part of the state directory that leads elsewhere: a repository may have brought it."""
     if path.is_symlink():
-        hint = "remove it, or name another directory with --state"
+        hint = "remove it, or name another directory with --state or --output"
         raise MachineError(f"{path} is a link, which would be written through", hint=hint)
+
+
+def write_anew(path: Path, content: bytes) -> None:
+    """Write a file of the state directory, its directory included; MachineError where that is a link.
+
+    A link in the file's own place goes away, and what it leads to stays.
+    """
+    check_no_link(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with path.open("xb") as stream:
+        stream.write(content)
 
 
 def _find_owner(path: Path) -> str:

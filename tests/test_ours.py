@@ -12,7 +12,7 @@ import pytest
 from builder.engine.container import make_job
 from builder.engine.doctor import give_back
 from builder.errors import MachineError
-from builder.ours import FORMS, of_ours
+from builder.ours import FORMS, of_ours, write_anew
 from builder.verify.check import open_scratch
 from builder.workspace import find_leftovers, open_workspace
 
@@ -134,4 +134,22 @@ def test_a_room_that_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "work/rooms/rpi").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(MachineError, match="work/rooms/rpi is a link"):
         build(tmp_path / "work")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_file_that_is_a_link_is_written_anew(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    link = tmp_path / "logs/rpi.log"
+    link.parent.mkdir()
+    link.symlink_to(victim)
+    write_anew(link, b"said")
+    assert (victim.read_text(), link.read_text(), link.is_symlink()) == ("precious", "said", False)
+
+
+def test_a_file_of_a_directory_that_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "rpi").symlink_to("elsewhere")
+    with pytest.raises(MachineError, match="rpi is a link"):
+        write_anew(tmp_path / "rpi/record.json", b"")
     assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -38,6 +38,7 @@ from builder.engine.put_image import put_image
 from builder.engine.story import Story
 from builder.engine.transfer import BOARDS, put_inputs, put_secrets, read_file
 from builder.errors import BoardwrightError, ToolError
+from builder.ours import write_anew
 from builder.own import MODULE
 from builder.release.artefact import Artefact
 from builder.release.digests import Digests
@@ -181,9 +182,8 @@ def _bring_log(api: APIClient, name: str, request: Request, error: BoardwrightEr
     if inside not in error.hint:
         return
     here = request.state / "logs" / f"{request.board}.log"
-    here.parent.mkdir(parents=True, exist_ok=True)
     with suppress(BoardwrightError):  # The build's own error matters more than a log that cannot be had.
-        here.write_bytes(read_file(api, name, inside))
+        write_anew(here, read_file(api, name, inside))
         error.hint = error.hint.replace(inside, str(here))
 
 
@@ -193,8 +193,7 @@ def _bring_records(api: APIClient, name: str, request: Request) -> None:
     for place in (f"rootfs/{ROOTFS}", ARTEFACTS) if request.verb == "build" else ():
         with suppress(BoardwrightError, OSError):  # Nothing hangs on it but what `plan` can say.
             content = read_file(api, name, f"{room}/{place}")
-            here.mkdir(parents=True, exist_ok=True)
-            (here / Path(place).name).write_bytes(content)
+            write_anew(here / Path(place).name, content)
 
 
 def _argv(request: Request) -> tuple[str, ...]:

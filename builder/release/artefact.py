@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from builder.errors import BusyError, disk_full_as_space_error
+from builder.ours import check_no_link
 from builder.release.checksums import render_sum, sha256_file
 from builder.release.compress import Compression, compress, suffix_of, sync
 from builder.release.earlier import remove_earlier
@@ -146,14 +147,25 @@ def render_packages(packages: Sequence[PackageRow]) -> str:
 @contextmanager
 def partial_directory(path: Path, journal: Journal | None) -> Iterator[Path]:
     """Hold a directory; a lock on it keeps a second build of the same name (another state directory) out."""
+    check_no_link(path)
     path.mkdir(exist_ok=True)  # Not yet in the journal: until it is locked, it may be the other build's to remove.
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         _lock(descriptor, path)
+        _empty(path)
         with journal.holding("directory", path) if journal else _removed_at_the_end(path):
             yield path
     finally:
         os.close(descriptor)
+
+
+def _empty(path: Path) -> None:
+    """Remove what a directory of this name holds already: a link in it would be written through."""
+    for each in path.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
 
 
 def _lock(descriptor: int, path: Path) -> None:

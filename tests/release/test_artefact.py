@@ -23,7 +23,7 @@ from typing import get_args
 import pytest
 
 from builder import log
-from builder.errors import BusyError, SpaceError, ToolError
+from builder.errors import BusyError, MachineError, SpaceError, ToolError
 from builder.release import compress as compress_module
 from builder.release.artefact import Artefact, finish_artefact, make_artefact, open_partial, render_packages
 from builder.release.checksums import sha256_file
@@ -242,6 +242,28 @@ def test_two_builds_of_one_name_do_not_mix(image: Path, output: Path) -> None:
     os.close(other)
     make(image, output)
     assert not partial.exists()
+
+
+def test_nothing_is_written_through_a_link_that_lies_there(image: Path, output: Path, tmp_path: Path) -> None:
+    """A repository may bring its own dist/."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    partial = output / ".boardwright-x-1.partial"
+    (partial / "directory").mkdir(parents=True)
+    (partial / "boardwright-x-1.packages").symlink_to(victim)
+    (output / "boardwright-x-1.packages").symlink_to(victim)
+    make(image, output)
+    assert victim.read_text() == "precious"
+    assert not (output / "boardwright-x-1.packages").is_symlink()
+
+
+def test_a_directory_of_unfinished_artefacts_that_is_a_link(image: Path, output: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    output.mkdir(exist_ok=True)
+    (output / ".boardwright-x-1.partial").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MachineError, match=r"\.boardwright-x-1\.partial is a link"):
+        make(image, output)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_directory_that_vanishes_before_it_is_locked_is_busy(
