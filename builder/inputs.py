@@ -99,6 +99,13 @@ def open_unfinished(path: Path) -> IO[bytes]:
     return stream
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file of a name that can be foreseen, in the place of what stands there: no link is written through."""
+    path.unlink(missing_ok=True)
+    with path.open("xb") as stream:
+        stream.write(content)
+
+
 def _open(path: str, flags: int) -> int:
     """Open what is no link; not waiting for the other end of a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, 0o666)

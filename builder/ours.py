@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from builder.errors import MachineError
+from builder.inputs import write_new
 from builder.resources import Releaser, ResourceKind
 
 _SCRATCH = r"/scratch-[0-9a-f]{8}"
@@ -78,9 +79,7 @@ def write_anew(path: Path, content: bytes) -> None:
     """
     check_no_link(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    with path.open("xb") as stream:
-        stream.write(content)
+    write_new(path, content)
 
 
 def _find_owner(path: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import RecipeError
-from builder.inputs import InputError, open_unfinished, opened, read_bytes, read_text
+from builder.inputs import InputError, open_unfinished, opened, read_bytes, read_text, write_new
 from builder.units import MIB
 
 BUILDER = Path(__file__).parent.parent / "builder"
@@ -121,6 +121,14 @@ def test_a_download_goes_on_with_what_is_there(tmp_path: Path) -> None:
     assert path.read_bytes() == b"piece piece "
 
 
+def test_a_new_file_is_not_written_through_a_link(tmp_path: Path) -> None:
+    path, victim = tmp_path / "new", tmp_path / "victim"
+    victim.write_text("precious")
+    path.symlink_to(victim)
+    write_new(path, b"new")
+    assert (path.read_text(), path.is_symlink(), victim.read_text()) == ("new", False, "precious")
+
+
 OURS = {
     "code and data of the program": (
         *("ci/install", "engine/builder_image", "plan/cloud_config", "program", "recipe/check_users"),
@@ -150,11 +158,10 @@ OURS = {
             "verify/filesystems",
             "verify/place",
             "verify/plugin",
-            "verify/qemu/kernel",
             "verify/qemu/machine",
         ),
     ),
-    "files of the kernel": ("engine/machine", "engine/named", "image/loop"),
+    "files of the kernel": ("engine/machine", "engine/named", "image/loop", "verify/qemu/confine"),
 }
 
 

@@ -7,6 +7,7 @@ A template is the file itself, with `%{name}` where it depends on the repository
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import string
 from contextlib import suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from builder.ci.repository import Repository, relative
 from builder.errors import RecipeError
+from builder.inputs import InputError, read_text, write_new
 
 BRANCH = "main"
 MOVE = "move what is there out of the way"
@@ -91,18 +93,16 @@ def render(name: str, repository: Repository, boards: list[str], *, branch: str 
     return Wanted(repository.top / provider.path, text)
 
 
-def compare(wanted: Wanted) -> str:
+def compare(wanted: Wanted, repository: Repository) -> str:
     """Return what has to change in the file that is there, as a unified diff; nothing when it is current.
 
     The commits that actions are pinned to are the repository's own affair: there are programs that keep them new.
     A file that is missing differs in every line. Raises RecipeError when it cannot be read.
     """
     try:
-        found = wanted.path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        found = ""
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{wanted.path} cannot be read: {error}", hint=MOVE) from error
+        found = read_text(wanted.path, within=repository.top) if os.path.lexists(wanted.path) else ""
+    except InputError as error:
+        raise RecipeError(f"{wanted.path} cannot be read: {error.problem}", hint=MOVE) from error
     if _PIN.sub("", found) == _PIN.sub("", wanted.text):
         return ""
     lines = difflib.unified_diff(found.splitlines(), wanted.text.splitlines(), "found", "wanted", lineterm="")
@@ -116,7 +116,7 @@ def write(wanted: Wanted, repository: Repository) -> None:
     aside = wanted.path.with_name(f".{wanted.path.name}.new")
     try:
         aside.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(wanted.text, encoding="utf-8")
+        write_new(aside, wanted.text.encode())
         aside.replace(wanted.path)
     except OSError as error:
         raise RecipeError(f"{wanted.path} cannot be written: {error.strerror}", hint=MOVE) from error

@@ -12,6 +12,7 @@ import json
 import os
 from pathlib import Path
 
+from builder.inputs import write_new
 from builder.release.checksums import sha256_file
 
 FILE = "digests.json"
@@ -47,7 +48,7 @@ class Digests:
         aside = self._file.with_name(f".{FILE}.{os.getpid()}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_text(json.dumps(self._entries), encoding="utf-8")
+            write_new(aside, json.dumps(self._entries).encode())
             aside.replace(self._file)
         except OSError:  # A full disk, a directory of root's: the digest is found again next time.
             aside.unlink(missing_ok=True)

@@ -89,6 +89,7 @@ class Directory:
         path = self._path / key
         partial = path.parent / f".{path.name}{PARTIAL}"
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # A link there would be written through.
         try:
             with disk_full_as_space_error(path):
                 yield partial

@@ -63,7 +63,7 @@ def install(
     with telling(json=False):
         repository = load_repository(directory, boards)
         wanted = render(provider.value, repository, list_made(repository.boards), branch=branch)
-        difference = compare(wanted)
+        difference = compare(wanted, repository)
         if not difference:
             log.note(f"{wanted.path} is current")
         elif check or (wanted.path.exists() and not force):

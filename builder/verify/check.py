@@ -16,6 +16,7 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import MachineError, RecipeError, VerifyError, disk_full_as_space_error
+from builder.inputs import write_new
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards
 from builder.units import KIB
@@ -230,7 +231,7 @@ def _replace(path: Path, data: bytes) -> None:
     """Write a file aside and rename it: its final name never holds half of it."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        aside.write_bytes(data)
+        write_new(aside, data)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

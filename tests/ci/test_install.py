@@ -138,6 +138,21 @@ def test_a_link_out_of_the_repository_is_not_followed(fork: Path, tmp_path: Path
     assert not any((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.parametrize("words", [(), ("--check",), ("--force",)])
+def test_what_a_link_leads_to_is_neither_shown_nor_changed(fork: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A repository of a stranger may have one to a file with credentials."""
+    secret = tmp_path / "credentials"
+    secret.write_text("https://joe:hunter2@example.org\n")
+    for name in (".travis.yml", "..travis.yml.new"):
+        (fork / name).symlink_to(secret)
+    done = call("ci", "install", "--provider", "travis", *words, cwd=fork)
+    check_error(done, 3, "found a link that leads out of")
+    assert "hunter2" not in done.stderr + done.stdout
+    (fork / ".travis.yml").unlink()
+    call("ci", "install", "--provider", "travis", cwd=fork)
+    assert secret.read_text() == "https://joe:hunter2@example.org\n"
+
+
 def test_what_is_in_the_way_is_said(fork: Path) -> None:
     (fork / ".travis.yml").mkdir()
     check_error(call("ci", "install", "--provider", "travis", cwd=fork), 3, "cannot be read")

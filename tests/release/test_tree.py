@@ -16,7 +16,7 @@ from builder.errors import ReleaseError, SpaceError, TrustError
 from builder.release import directory as directories
 from builder.release.channels import make_wish
 from builder.release.deliver import Delivered, Order, deliver, foresee
-from builder.release.directory import Directory
+from builder.release.directory import PARTIAL, Directory
 from builder.release.model import Channel, Release, load_channel, load_release
 from builder.release.tag import load_tag
 from builder.release.tree import ATTEMPTS, Tree, find_before
@@ -126,6 +126,15 @@ def test_what_a_broken_run_left_is_replaced(site: Site) -> None:
     _, (done,) = site.release()
     assert [step.name for step in done.steps if step.what == "replace"] == ["rpi/boardwright-rpi-1.0.img.xz"]
     assert not list(site.public.rglob("*.partial"))
+
+
+def test_a_link_for_an_unfinished_file_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "site").mkdir()
+    (tmp_path / f"site/.release.json{PARTIAL}").symlink_to(tmp_path / "victim")
+    Directory(tmp_path / "site").write("release.json", b"{}", mark=None, lasting=True)
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert (tmp_path / "site/release.json").read_bytes() == b"{}"
 
 
 def test_without_doing_it_one_is_told_what_would_be_done(site: Site) -> None:
