@@ -27,7 +27,7 @@ def text(pattern: str, words: str, *, max_length: int = 255) -> Any:
 
 
 class Frozen(BaseModel):
-    """Base of all recipe types: no unknown keys, no silent conversion, no change after loading."""
+    """Base of all that files say: no unknown keys, no silent conversion, no change after loading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 

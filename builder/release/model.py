@@ -16,17 +16,18 @@ of the releases of a place; its file says which, and which it named before.
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import model_validator
 
 from builder.errors import ReleaseError
 from builder.inputs import read_bytes
+from builder.recipe.described import load_described
+from builder.recipe.facts import ByteCount, Count, Moment, When
 from builder.recipe.values import (
-    ALLOWED,
     BoardName,
+    Frozen,
     ImagerName,
     PlainName,
     Prose,
@@ -36,7 +37,6 @@ from builder.recipe.values import (
     Word,
     text,
 )
-from builder.text import make_line
 
 SUFFIX = ".package.json"
 RELEASE_NAME = "release.json"
@@ -51,27 +51,21 @@ Notes = Annotated[
 Role = Literal["image", "bmap", "packages", "sbom", "report", "provenance", "sums", "signature", "manifest", "other"]
 
 
-class Frozen(BaseModel):
-    """A value that does not change, with no key that is not known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class File(Frozen):
     """A file of the directory."""
 
     name: PlainName
     role: Role
-    size_bytes: int = Field(ge=0)
+    size_bytes: ByteCount
     sha256: Sha256
 
 
 class Specs(Frozen):
     """What the specs said, and of what."""
 
-    passed: int = Field(ge=0)
-    failed: int = Field(ge=0)
-    skipped: int = Field(ge=0)
+    passed: Count
+    failed: Count
+    skipped: Count
     levels: list[Word]
     image_sha256: Sha256
     """Digest of the image file that they were run on, as the report says it."""
@@ -83,7 +77,7 @@ class Partition(Frozen):
     name: Prose
     filesystem: Word | Literal[""]
     """Empty: none."""
-    size_bytes: int = Field(ge=0)
+    size_bytes: ByteCount
     mount: MountPath = ""
 
 
@@ -100,12 +94,12 @@ class Package(Frozen):
     imager: list[ImagerName] = []
     """Names by which Raspberry Pi Imager knows the hardware ("pi4-64bit"); none: it is not listed by hardware."""
     version: Version
-    epoch: int
+    epoch: Moment
     """SOURCE_DATE_EPOCH of the build, seconds since 1970."""
-    valid_until: int = Field(0, ge=0)
+    valid_until: Moment = 0
     """When a newer one will have taken its place, seconds since 1970; 0: nobody said. Who fetches it later is warned:
     a server may be keeping the newer one back."""
-    image_size_bytes: int = Field(ge=0)
+    image_size_bytes: ByteCount
     """Of the image, not compressed."""
     image_sha256: Sha256
     """Of the image, not compressed."""
@@ -149,7 +143,7 @@ class Release(Frozen):
     version: Version
     """"1.0"."""
     prerelease: bool
-    date: datetime
+    date: When
     """When it was released, UTC."""
     commit: Commit = ""
     """Of the tag; empty: not known."""
@@ -169,7 +163,7 @@ class Entry(Frozen):
 
     tag: Version
     version: Version
-    date: datetime
+    date: When
     boards: list[BoardName]
 
 
@@ -184,39 +178,22 @@ class Channel(Frozen):
     """Every release that went into it, the one it names included; the last that went in is first."""
 
 
-Described = TypeVar("Described", Release, Channel)
+NEWER = "a newer boardwright may have written it"
 
 
 def load_release(text: bytes, place: object) -> Release:
     """Return what a `release.json` says; ReleaseError, which names `place`, when it is none."""
-    return _load(Release, text, place)
+    return load_described(Release, text, place, error=ReleaseError, hint=NEWER)
 
 
 def load_channel(text: bytes, place: object) -> Channel:
     """Return what a `channels/<channel>.json` says; ReleaseError, which names `place`, when it is none."""
-    return _load(Channel, text, place)
+    return load_described(Channel, text, place, error=ReleaseError, hint=NEWER)
 
 
 def render(described: Release | Channel) -> bytes:
     """Return the bytes of `release.json` or `channels/<channel>.json`."""
     return (described.model_dump_json(indent=1) + "\n").encode()
-
-
-def _load(kind: type[Described], text: bytes, place: object) -> Described:
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        hint = "a newer boardwright may have written it"
-        raise ReleaseError(f"{place}: {explain(error)}", hint=hint) from None
-
-
-def explain(error: ValidationError) -> str:
-    """Return the first thing that is wrong: where, what was found, what is allowed."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(make_line(str(step)[:60]) for step in first["loc"]) or "the file"
-    if first["type"] == "string_pattern_mismatch":
-        return f"{where}: found {str(first['input'])[:60]!r}; allowed: {ALLOWED[first['ctx']['pattern']]}"
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def load_package(directory: Path) -> Package:
@@ -225,10 +202,8 @@ def load_package(directory: Path) -> Package:
     if len(found) != 1:
         hint = "make one with `boardwright package IMAGE`"
         raise ReleaseError(f"{directory} holds {len(found)} files *{SUFFIX}; a packaged image has one", hint=hint)
-    try:
-        return Package.model_validate_json(read_bytes(found[0], within=directory))
-    except ValidationError as error:
-        raise ReleaseError(f"{found[0]}: {explain(error)}", hint="package the image again") from None
+    content = read_bytes(found[0], within=directory)
+    return load_described(Package, content, found[0], error=ReleaseError, hint="package the image again")
 
 
 def render_package(package: Package) -> str:

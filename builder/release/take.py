@@ -20,10 +20,11 @@ from builder import log
 from builder.errors import RecipeError, ReleaseError, TrustError
 from builder.http import bare
 from builder.inputs import InputError, read_bytes
+from builder.recipe.described import load_described
 from builder.release.asked import find_mismatch, warn_of_age
 from builder.release.compress import Compression, suffix_of
 from builder.release.download import download, unknown_board
-from builder.release.model import SUFFIX, File, Package, Release, Released, explain
+from builder.release.model import NEWER, SUFFIX, File, Package, Release, Released
 from builder.release.reach import read
 from builder.release.signature import SUFFIX as SIGNATURE
 from builder.release.signature import PublicKey, check_file_name, verify_signature
@@ -103,7 +104,7 @@ class _Check:
             self._check_signature(self.wanted.key, file.name, content)
         else:
             log.warn("without a key nobody vouches for this image but the server it comes from; give one with --key")
-        package = _load(content, file.name)
+        package = load_described(Package, content, file.name, error=ReleaseError, hint=NEWER)
         self._check_it_is_the_same(package)
         warn_of_age(package)
         return package
@@ -144,13 +145,6 @@ class _Check:
         if found != file.sha256:
             raise TrustError(f"{bare(address)} has sha256 {found}, wanted is {file.sha256}", hint=TELL)
         return content
-
-
-def _load(content: bytes, name: str) -> Package:
-    try:
-        return Package.model_validate_json(content)
-    except ValidationError as error:
-        raise ReleaseError(f"{name}: {explain(error)}", hint="a newer boardwright may have written it") from None
 
 
 def choose_image(package: Package, compression: Compression | None) -> File:

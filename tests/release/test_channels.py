@@ -53,7 +53,7 @@ def test_a_pre_release_is_not_stable() -> None:
         make_wish(load_tag("v1.0-rc1"), ["stable"], back=False)
 
 
-@pytest.mark.parametrize("name", ["../x", "Stable", "", "a/b", "a b"])
+@pytest.mark.parametrize("name", ["../x", "Stable", "", "a/b", "a b", "beta\n"])
 def test_what_is_no_name_is_no_channel(name: str) -> None:
     with pytest.raises(RecipeError, match="is no name"):
         make_wish(load_tag("v1.0"), [name], back=False)

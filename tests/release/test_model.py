@@ -82,6 +82,9 @@ ODD = {"name": "../x", "role": "image", "size_bytes": 1, "sha256": DIGEST}
     ("change", "problem"),
     [
         ({"format": 2}, "format: Input should be 1"),
+        ({"epoch": 10**20}, "epoch: Input should be less than or equal to 253402300799"),
+        ({"image_size_bytes": 10**400}, "image_size_bytes: Input should be less than"),
+        ({"image_size_bytes": "5"}, "image_size_bytes: Input should be a valid integer"),
         ({"image_sha256": "no"}, "image_sha256: found .*; allowed: 64 hex digits"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
         ({"name": "boardwright-rpi"}, "the file: found the name 'boardwright-rpi'; allowed: boardwright-rpi-1.0"),
@@ -128,3 +131,16 @@ def test_a_wrong_release_is_refused_with_the_place() -> None:
     text = render(CHANNEL).replace(b'"stable"', b'"../stable"')
     with pytest.raises(ReleaseError, match=r"there: channel: found '../stable'; allowed: lower-case"):
         load_channel(text, "there")
+
+
+@pytest.mark.parametrize("date", ["2026-11-24T19:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_that_cannot_be_compared_is_refused(date: str) -> None:
+    text = render(CHANNEL).replace(b"2026-11-24T19:00:00Z", date.encode())
+    with pytest.raises(ReleaseError, match=r"there: release\.date: Input should "):
+        load_channel(text, "there")
+
+
+def test_a_hostile_place_is_said_on_one_line() -> None:
+    with pytest.raises(ReleaseError) as caught:
+        load_release(b"{}", "a\n\x1b[2J")
+    assert caught.value.message == r"a\n\x1b[2J: tag: Field required"

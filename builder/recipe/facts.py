@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""The small values of files that builds and releases leave: packages as dpkg has them, sizes, times, ids.
+
+They are like those of recipes (builder/recipe/values.py), and as wide as what writes them: dpkg takes names and
+versions that no recipe may ask for.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from builder.recipe.values import text
+
+DebName = Annotated[str, text(r"^[A-Za-z0-9][A-Za-z0-9+._-]*$", "the name of a package, as dpkg takes it")]
+DebVersion = Annotated[str, text(r"^[A-Za-z0-9.+:~-]+$", "the version of a package, as dpkg takes it")]
+DebArchitecture = Annotated[str, text(r"^[A-Za-z0-9-]+$", "the architecture of a package, as dpkg takes it")]
+DebFile = Annotated[str, text(r"^[A-Za-z0-9][A-Za-z0-9+._~%-]*\.deb$", "the name of a .deb, without a directory")]
+DebDigest = Annotated[
+    str, text(r"^[A-Za-z0-9.+:~-]+ [0-9a-f]{64}$", "the version of a package, a space and 64 hex digits in lower case")
+]
+"""A package as its archive has it."""
+
+InputName = Annotated[
+    str, text(r"^[a-z][a-z0-9_. +-]*$", "the name of an input: lower-case letters, digits, spaces and _ . + -")
+]
+InputValue = Annotated[str, text(r"^[ -~]*$", "a digest, a version or a word, in ASCII")]
+"""What an input was: what matters is whether it is the same."""
+ToolName = Annotated[str, text(r"^(tool )?[a-z0-9][a-z0-9+.-]*$", "the name of a package of Debian")]
+ToolVersion = Annotated[str, text(r"^[A-Za-z0-9.+:~-]*$", "the version of a package, or nothing")]
+LayerName = Annotated[
+    str, text(r"^[A-Za-z0-9][A-Za-z0-9.+~_-]*$", "the name of a layer: letters, digits and . + ~ _ -")
+]
+ImageId = Annotated[
+    str, text(r"^((sha256:)?[0-9a-f]{64})?$", "the id of a container image: sha256: and 64 hex digits in lower case")
+]
+Algorithm = Annotated[str, text(r"^[A-Za-z][A-Za-z0-9_]{0,31}$", "the name of a digest, for example sha256")]
+HexDigest = Annotated[str, text(r"^[0-9a-f]*$", "hex digits in lower case")]
+Uri = Annotated[
+    str,
+    text(
+        r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{0,2048}$",
+        "an address on one line, at most 2048 letters",
+        max_length=2048,
+    ),
+]
+"""An address of any kind: pkg:deb/…, git+https://…, unix:///…"""
+MachinePath = Annotated[str, text(r"^/[^\x00]*$", "an absolute path of this machine", max_length=4096)]
+"""A path of our own, which may hold whatever a directory of the user is called."""
+
+ByteCount = Annotated[int, Field(ge=0, le=1 << 60)]
+Count = Annotated[int, Field(ge=0, le=1 << 40)]
+Moment = Annotated[int, Field(ge=0, le=253_402_300_799)]
+"""Seconds since 1970, until the end of the year 9999, which is the last that Python's dates know."""
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+"""How long something took."""
+When = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(9999, 12, 30, tzinfo=UTC))]
+"""A time with its zone; without one, two times cannot be compared."""
