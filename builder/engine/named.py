@@ -18,9 +18,12 @@ from typing import Any, TypeVar
 from docker.errors import DockerException
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from builder.errors import MachineError
+from builder.recipe.described import load_described
+from builder.recipe.facts import Uri
+from builder.recipe.values import Frozen, Prose
 
 CONTEXTS = "docker context ls shows those that there are"
 
@@ -39,23 +42,21 @@ class NamedEngineError(MachineError):
     """The Engine that was named cannot be used."""
 
 
-class _File(BaseModel):
+class _File(Frozen, extra="ignore"):
     """A file of the docker command, of which a part is of interest."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class _Config(_File):
-    current: str = Field("", alias="currentContext")
+    current: Prose = Field("", alias="currentContext")
 
 
 class _Endpoint(_File):
-    host: str = Field("", alias="Host")
+    host: Uri = Field("", alias="Host")
     skip_tls_verify: bool = Field(False, alias="SkipTLSVerify")
 
 
 class _Meta(_File):
-    endpoints: dict[str, _Endpoint] = Field({}, alias="Endpoints")
+    endpoints: dict[Prose, _Endpoint] = Field({}, alias="Endpoints")
 
 
 _F = TypeVar("_F", bound=_File)
@@ -118,13 +119,11 @@ def _name(by: str, arguments: dict[str, Any]) -> Named:
 
 def _read(path: Path, kind: type[_F]) -> _F | None:
     try:
-        return kind.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise NamedEngineError(f"{path} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raise NamedEngineError(
-            f"{path} is no file of docker's: {error.errors()[0]['msg']}",
-            hint="mend it, or name another directory with DOCKER_CONFIG",
-        ) from error
+    place = f"{path} is no file of docker's"
+    hint = "mend it, or name another directory with DOCKER_CONFIG"
+    return load_described(kind, content, place, error=NamedEngineError, hint=hint)

@@ -16,7 +16,7 @@ from builder.inputs import InputError, read_text
 from builder.release.bmap import BmapCheck, read_bmap
 from builder.release.cyclonedx import check_cyclonedx, list_cyclonedx
 from builder.release.model import Package
-from builder.release.provenance import read_provenance
+from builder.release.provenance import Parameters, read_provenance
 from builder.release.spdx import check_spdx, list_spdx
 from builder.release.specs import find_fault, read_report
 from builder.unpacked import unpacked
@@ -136,7 +136,7 @@ def _check_provenance(path: Path, package: Package) -> list[str]:
         return [error.message]
     images = {file.name: file.sha256 for file in package.files if file.role == "image"}
     wanted = {f"{package.name}.img": package.image_sha256, **images}
-    asked = {"board": package.board, "version": package.version, "epoch": package.epoch}
+    asked = Parameters(board=package.board, version=package.version, epoch=package.epoch)
     problems = [] if statement.digests == wanted else ["its subjects are not the images of the description"]
     return problems + ([] if statement.parameters == asked else ["it is of another board, version or time"])
 

@@ -8,17 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from builder.errors import ReleaseError
+from builder.recipe.described import load_described
+from builder.recipe.facts import Algorithm, HexDigest, Moment, ToolName, ToolVersion, Uri
+from builder.recipe.values import (
+    ArchiveName,
+    BoardName,
+    Component,
+    Frozen,
+    Prose,
+    Sha256,
+    Suite,
+    Url,
+    Version,
+    Word,
+)
 from builder.release.bill import Bill
 from builder.release.record import Record
 
-STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://slsa.dev/provenance/v1"
+StatementType = Literal["https://in-toto.io/Statement/v1"]
+PredicateType = Literal["https://slsa.dev/provenance/v1"]
+STATEMENT: StatementType = "https://in-toto.io/Statement/v1"
+PREDICATE: PredicateType = "https://slsa.dev/provenance/v1"
 HOME = "https://github.com/boardwright/boardwright"
+LONGEST = 2000
+"""Letters of an address that is named; git takes any as a remote."""
 BuildType = Literal["https://github.com/boardwright/boardwright/blob/main/docs/releasing.md#provenance"]
 BUILD_TYPE: BuildType = "https://github.com/boardwright/boardwright/blob/main/docs/releasing.md#provenance"
 
@@ -32,53 +50,81 @@ class Commit:
     id: str
 
 
-class Resource(BaseModel):
+class Resource(Frozen):
     """Something with a digest, or at least a name or an address."""
 
-    model_config = ConfigDict(frozen=True)
-
-    name: str = ""
-    uri: str = ""
-    digest: dict[str, str] = {}
+    name: Prose = ""
+    uri: Uri = ""
+    digest: dict[Algorithm, HexDigest] = {}
 
 
-class BuildDefinition(BaseModel):
+class ArchiveUse(Frozen):
+    """A package archive that was used."""
+
+    url: Url
+    suites: list[Suite]
+    components: list[Component]
+
+
+class Parameters(Frozen):
+    """What was asked for."""
+
+    board: BoardName
+    version: Version
+    epoch: Moment
+
+
+class Decisions(Frozen):
+    """What the build decided by itself."""
+
+    suite: Suite
+    archives: dict[ArchiveName, ArchiveUse] = {}
+    steps: dict[Word, Sha256] = {}
+
+
+class BuildDefinition(Frozen):
     """What was asked for, and what it was made from."""
 
     buildType: BuildType  # noqa: N815
-    externalParameters: dict[str, Any]  # noqa: N815 - the names are those of the format
-    internalParameters: dict[str, Any] = {}  # noqa: N815
+    externalParameters: Parameters  # noqa: N815 - the names are those of the format
+    internalParameters: Decisions  # noqa: N815
     resolvedDependencies: list[Resource] = []  # noqa: N815
 
 
-class Builder(BaseModel):
+class Builder(Frozen):
     """Who made it."""
 
-    id: str
-    version: dict[str, str] = {}
+    id: Url
+    version: dict[ToolName, ToolVersion] = {}
     builderDependencies: list[Resource] = []  # noqa: N815
 
 
-class RunDetails(BaseModel):
+class Metadata(Frozen):
+    """Which build it was."""
+
+    invocationId: Uri  # noqa: N815
+
+
+class RunDetails(Frozen):
     """How it was made."""
 
     builder: Builder
-    metadata: dict[str, str] = {}
+    metadata: Metadata | None = None
 
 
-class Predicate(BaseModel):
+class Predicate(Frozen):
     """SLSA provenance."""
 
     buildDefinition: BuildDefinition  # noqa: N815
     runDetails: RunDetails  # noqa: N815
 
 
-class Statement(BaseModel):
+class Statement(Frozen):
     """A statement about files."""
 
-    type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
+    type: StatementType = Field(alias="_type")
     subject: list[Resource] = Field(min_length=1)
-    predicateType: Literal["https://slsa.dev/provenance/v1"]  # noqa: N815
+    predicateType: PredicateType  # noqa: N815
     predicate: Predicate
 
     @property
@@ -87,7 +133,7 @@ class Statement(BaseModel):
         return {each.name: each.digest.get("sha256", "") for each in self.subject}
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> Parameters:
         """What was asked for."""
         return self.predicate.buildDefinition.externalParameters
 
@@ -103,8 +149,8 @@ def render_provenance(
     """
     definition = BuildDefinition(
         buildType=BUILD_TYPE,
-        externalParameters={"board": board, "version": bill.version, "epoch": bill.epoch},
-        internalParameters=_describe_build(record) if record else {"suite": bill.suite},
+        externalParameters=Parameters(board=board, version=bill.version, epoch=bill.epoch),
+        internalParameters=_describe_build(record) if record else Decisions(suite=bill.suite),
         resolvedDependencies=[*_find_commit(commit), *_list_packages(bill), *_list_downloads(record)],
     )
     statement = Statement(
@@ -116,9 +162,11 @@ def render_provenance(
     return statement.model_dump_json(indent=1, by_alias=True, exclude_unset=True) + "\n"
 
 
-def _describe_build(record: Record) -> dict[str, Any]:
-    archives = {each.name: each.model_dump(exclude={"name"}) for each in record.archives}
-    return {"suite": record.suite, "archives": archives, "steps": record.steps}
+def _describe_build(record: Record) -> Decisions:
+    archives = {
+        each.name: ArchiveUse(url=each.url, suites=each.suites, components=each.components) for each in record.archives
+    }
+    return Decisions(suite=record.suite, archives=archives, steps=record.steps)
 
 
 def _describe_run(bill: Bill, record: Record | None) -> RunDetails:
@@ -134,14 +182,14 @@ def _describe_run(bill: Bill, record: Record | None) -> RunDetails:
             },
             builderDependencies=[Resource(name="builder image", digest={"sha256": image})] if image else [],
         ),
-        metadata={"invocationId": bill.make_uuid("build").urn},
+        metadata=Metadata(invocationId=bill.make_uuid("build").urn),
     )
 
 
 def _find_commit(commit: Commit | None) -> list[Resource]:
     if commit is None:
         return []
-    uri = {"uri": f"git+{commit.url}"} if commit.url else {}
+    uri = {"uri": f"git+{commit.url}"} if commit.url.isprintable() and 0 < len(commit.url) < LONGEST else {}
     return [Resource(name="recipe", digest={"gitCommit": commit.id}, **uri)]
 
 
@@ -161,11 +209,6 @@ def _list_downloads(record: Record | None) -> Sequence[Resource]:
     return [Resource(uri=each.url, digest={"sha256": each.sha256}) for each in rows]
 
 
-def read_provenance(text: str) -> Statement:
+def read_provenance(text: str | bytes) -> Statement:
     """Return a statement; ReleaseError when it is none of ours."""
-    try:
-        return Statement.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise ReleaseError(f"the provenance: {place}: {first['msg']}", hint="package the image again") from None
+    return load_described(Statement, text, "the provenance", error=ReleaseError, hint="package the image again")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Literal
 
 from builder import __version__
 from builder.errors import ReleaseError
 from builder.plan.model import Plan
 from builder.program import find_versions
+from builder.recipe.described import load_described
+from builder.recipe.facts import DebName, DebVersion, ImageId, InputName, InputValue, Moment, ToolName, ToolVersion
+from builder.recipe.values import ArchiveName, BoardName, Component, Frozen, Sha256, Suite, Url, Version, Word
 
 SUFFIX = ".build.json"
 TOOLS = ("mmdebstrap", "apt", "dpkg", "e2fsprogs", "mtools", "dosfstools", "fdisk")
@@ -23,57 +25,51 @@ BUILDER_IMAGE = "BOARDWRIGHT_BUILDER_IMAGE"
 """Where a build in a container is told the id of the image that it runs in."""
 
 
-class Frozen(BaseModel):
-    """A value that does not change, with no key that is not known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class Archive(Frozen):
     """A package archive that was used."""
 
-    name: str
-    url: str
-    suites: list[str]
-    components: list[str]
+    name: ArchiveName
+    url: Url
+    suites: list[Suite]
+    components: list[Component]
 
 
 class Deb(Frozen):
     """A package as its archive had it."""
 
-    name: str
-    version: str
-    sha256: str
+    name: DebName
+    version: DebVersion
+    sha256: Sha256
 
 
 class Download(Frozen):
     """Something else that was fetched."""
 
-    url: str
-    sha256: str
+    url: Url
+    sha256: Sha256
 
 
 class Record(Frozen):
     """The materials of a build."""
 
-    format: int = 1
-    board: str
-    version: str
-    epoch: int
-    suite: str
-    image_sha256: str
-    steps: dict[str, str]
+    format: Literal[1] = 1
+    board: BoardName
+    version: Version
+    epoch: Moment
+    suite: Suite
+    image_sha256: Sha256
+    steps: dict[Word, Sha256]
     """Key of each step of the plan, which is a hash of all that decides its product."""
-    inputs: dict[str, dict[str, str]]
+    inputs: dict[Word, dict[InputName, InputValue]]
     """Digest of each input of each step."""
     archives: list[Archive]
     packages: list[Deb]
     """Those that came from archives; none where that was not written down."""
     downloads: list[Download]
-    program: str
+    program: Version
     """Version of Boardwright."""
-    tools: dict[str, str]
-    builder_image: str
+    tools: dict[ToolName, ToolVersion]
+    builder_image: ImageId
     """Id of the container image it ran in; empty for a build on the machine itself."""
 
 
@@ -111,14 +107,9 @@ def render_record(record: Record) -> str:
     return record.model_dump_json(indent=1) + "\n"
 
 
-def read_record(text: str, name: str) -> Record:
+def read_record(text: str | bytes, name: str) -> Record:
     """Return the record in a file called `name`; ReleaseError when it is none."""
-    try:
-        return Record.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise ReleaseError(f"{name}: {place}: {first['msg']}", hint="build the image again") from None
+    return load_described(Record, text, name, error=ReleaseError, hint="build the image again")
 
 
 def is_of_plan(record: Record, plan: Plan) -> bool:

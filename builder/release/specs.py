@@ -6,25 +6,28 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from builder.errors import VerifyError
+from builder.recipe.described import load_described
+from builder.recipe.facts import Seconds
+from builder.recipe.values import AnyText, BoardName, Frozen, Prose, Sha256, Version, Word
 from builder.release.model import Specs
+from builder.text import make_line
 
 OFFLINE = "offline"
 """The level that every image must have passed; booting it comes on top."""
 
+SHOWN = 200
+"""Letters of a text of any length that an error repeats."""
 
-class Verdict(BaseModel):
+
+class Verdict(Frozen, extra="ignore"):
     """What one spec found."""
 
-    model_config = ConfigDict(frozen=True)
-
-    file: str
-    name: str
+    file: Prose
+    name: AnyText
     outcome: Literal["passed", "failed", "skipped"]
-    seconds: float
-    message: str = ""
+    seconds: Seconds
+    message: AnyText = ""
 
     @property
     def sentence(self) -> str:
@@ -33,20 +36,18 @@ class Verdict(BaseModel):
         return name.removeprefix("test_").replace("_", " ") + (f" ({parameter.rstrip(']')})" if bracket else "")
 
 
-class SpecReport(BaseModel):
+class SpecReport(Frozen, extra="ignore"):
     """A run of the specs."""
 
-    model_config = ConfigDict(frozen=True)
-
     format: Literal[1]
-    board: str
-    version: str
-    digest: str
+    board: BoardName
+    version: Version
+    digest: Sha256
     """SHA-256 of the uncompressed image that they were run on."""
-    levels: tuple[str, ...]
-    only: str = ""
+    levels: tuple[Word, ...]
+    only: AnyText = ""
     """Words that chose a part of the specs; all were run where it is empty."""
-    seconds: float
+    seconds: Seconds
     verdicts: tuple[Verdict, ...]
 
     @property
@@ -66,14 +67,9 @@ class SpecReport(BaseModel):
         )
 
 
-def read_report(text: str, name: str) -> SpecReport:
+def read_report(text: str | bytes, name: str) -> SpecReport:
     """Return the report in a file called `name`; VerifyError when it is none."""
-    try:
-        return SpecReport.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise VerifyError(f"{name}: {place}: {first['msg']}", hint="run the specs: boardwright verify IMAGE") from None
+    return load_described(SpecReport, text, name, error=VerifyError, hint="run the specs: boardwright verify IMAGE")
 
 
 def find_fault(report: SpecReport, image_sha256: str) -> str:
@@ -83,8 +79,8 @@ def find_fault(report: SpecReport, image_sha256: str) -> str:
     if OFFLINE not in report.levels:
         return f"of the specs only the levels {', '.join(report.levels)} were run; {OFFLINE} is missing"
     if report.only:
-        return f"only a part of the specs was run ({report.only!r})"
+        return f"only a part of the specs was run ({report.only[:SHOWN]!r})"
     if report.failures:
         first = report.failures[0]
-        return f"{len(report.failures)} specs are red, the first in {first.file}: {first.sentence}"
+        return f"{len(report.failures)} specs are red, the first in {first.file}: {make_line(first.sentence[:SHOWN])}"
     return "" if report.verdicts else "no spec was run"

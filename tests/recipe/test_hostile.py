@@ -20,6 +20,7 @@ from builder.plan.show import render_json
 from builder.recipe.load import Board, load_board
 from builder.recipe.model import Recipe
 from tests.recipe.boards import GOOD
+from tests.support.hostile import HOSTILE, TEXT, Steps, change, read
 
 MORE = r"""
 extends: null
@@ -44,58 +45,6 @@ RECIPE["boot"]["config"] = {"memory": "gpu_mem=16"}
 RECIPE["archives"]["debian"] |= {"components": ["main"], "pin": 500}
 RECIPE["table"]["partitions"][0] |= {"start": "4MiB", "options": "defaults"}
 del RECIPE["extends"]
-
-Steps = tuple[str | int, ...]
-HOSTILE = (
-    *(
-        "\nTrusted: yes",
-        "a\nb",
-        "\n",
-        "a b",
-        ' "',
-        "'",
-        "$(reboot)",
-        "`reboot`",
-        "${x}",
-        "\\",
-        ";reboot",
-        "a,dumpdtb=/x",
-    ),
-    *(
-        "..",
-        ".",
-        "/",
-        "../../../x",
-        "/../x",
-        "/a/../b",
-        "-x",
-        "--help",
-        "~",
-        "a:b",
-        "a,b",
-        "a=b",
-        "#",
-        "%s",
-        "{cmdline}",
-    ),
-    *(
-        "\x00",
-        "\x1b[2J",
-        "\r",
-        "\x7f",
-        "\x85",
-        "\u2028",
-        "\u202e",
-        "\ud800",
-        "\udcff",
-        "\ufeff",
-        "é",
-        "…",
-        "x" * 5000,
-        "9" * 5000,
-    ),
-)
-TEXT = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=20))
 
 
 def find_texts(value: Any, path: Steps = ()) -> Iterator[tuple[Steps, bool]]:
@@ -128,27 +77,6 @@ OPEN = (
 )
 """Mappings whose keys are a person's."""
 PLACES = list(find_texts(RECIPE))
-
-
-def change(value: Any, path: Steps, text: str, *, is_key: bool) -> Any:
-    """Return a copy with another text at a place."""
-    if not path:
-        return text
-    step, *rest = path
-    if isinstance(value, list):
-        return [
-            change(part, tuple(rest), text, is_key=is_key) if index == step else part
-            for index, part in enumerate(value)
-        ]
-    if is_key and not rest:
-        return {(text if key == step else key): part for key, part in value.items()}
-    return {key: change(part, tuple(rest), text, is_key=is_key) if key == step else part for key, part in value.items()}
-
-
-def read(value: Any, path: Steps) -> Any:
-    for step in path:
-        value = value[step]
-    return value
 
 
 def test_the_recipe_has_every_text_and_is_good(tmp_path: Path) -> None:

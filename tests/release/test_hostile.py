@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Hostile text in every place of what is released: refused in one line with the place, or taken as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from builder.errors import BoardwrightError, ReleaseError
+from builder.plan.make import make_plan
+from builder.recipe.described import load_described
+from builder.recipe.load import load_board
+from builder.release.bill import Bill
+from builder.release.model import Package, load_channel, load_release, render, render_package
+from builder.release.provenance import Commit, read_provenance, render_provenance
+from builder.release.record import make_record, read_record, render_record
+from builder.release.specs import find_fault, read_report
+from tests.conftest import ROOT
+from tests.release.card import BOARD, EPOCH, VERSION
+from tests.release.goods import DEBS, make_report
+from tests.release.test_model import CHANNEL, DIGEST, PACKAGE, RELEASE
+from tests.support.hostile import HOSTILE, TEXT, WRONG, Steps, change, check_message, find_places, put, read
+
+PLAN = make_plan(load_board(ROOT / "boards", BOARD), version=VERSION, epoch=EPOCH, user_data=None)
+RECORD = make_record(PLAN, DIGEST, DEBS).model_copy(update={"builder_image": f"sha256:{DIGEST}"})
+BILL = Bill(f"boardwright-{BOARD}-{VERSION}", "A board", VERSION, "trixie", EPOCH, DIGEST, "", ())
+PROVENANCE = render_provenance(
+    BILL, BOARD, {f"{BILL.name}.img": DIGEST}, RECORD, Commit("git@example.org:me/my boards", "ab" * 20)
+)
+
+
+def load_package_text(content: bytes) -> BaseModel:
+    return load_described(Package, content, "here", error=ReleaseError, hint="look")
+
+
+READERS: dict[str, tuple[Any, Callable[[bytes], BaseModel]]] = {
+    "package": (json.loads(render_package(PACKAGE)), load_package_text),
+    "release": (json.loads(render(RELEASE)), lambda content: load_release(content, "here")),
+    "channel": (json.loads(render(CHANNEL)), lambda content: load_channel(content, "here")),
+    "record": (json.loads(render_record(RECORD)), lambda content: read_record(content, "here")),
+    "provenance": (json.loads(PROVENANCE), read_provenance),
+    "specs": (make_report(DIGEST, only="disk"), lambda content: read_report(content, "here")),
+}
+PLACES = [(name, *place) for name, (document, _) in READERS.items() for place in find_places(document)]
+Place = tuple[str, Steps, bool]
+
+
+def load(name: str, content: bytes) -> BaseModel | None:
+    """Return what a reader makes of a document; None where it refuses that in a proper way."""
+    try:
+        return READERS[name][1](content)
+    except BoardwrightError as error:
+        refusal = error
+    check_message(refusal.message)
+    assert "should match" not in refusal.message
+    assert refusal.hint
+    return None
+
+
+def check_text(place: Place, text: str) -> None:
+    """Assert that a text is refused, or is in the result as it was written."""
+    name, path, is_key = place
+    document = READERS[name][0]
+    if not is_key and not isinstance(read(document, path), str):
+        return
+    found = load(name, json.dumps(change(document, path, text, is_key=is_key)).encode())
+    if found is not None and not is_key:
+        result = json.loads(found.model_dump_json(by_alias=True))
+        assert is_unread(place) or path[-1] == "date" or read(result, path) == text
+
+
+def is_unread(place: Place) -> bool:
+    """Say whether a value is one that nothing of ours looks at."""
+    name, path, _ = place
+    return name == "specs" and path[-1] in ("image", "passed", "details")
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_documents_are_good(name: str) -> None:
+    document, load = READERS[name]
+    assert load(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_hostile_text_in_each_place(place: Place) -> None:
+    for text in HOSTILE[PLACES.index(place) % 3 :: 3]:
+        check_text(place, text)
+
+
+@given(place=st.sampled_from(PLACES), text=TEXT)
+@settings(max_examples=300, deadline=None)
+def test_any_text_in_any_place(place: Place, text: str) -> None:
+    check_text(place, text)
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
+def test_what_is_of_a_wrong_kind_is_refused(name: str, wrong: bytes) -> None:
+    """In every place, by turns; and in the place of the whole."""
+    assert load(name, wrong) is None
+    paths = [path for each, path, is_key in PLACES if each == name and not is_key]
+    for path in paths[WRONG.index(wrong) % 4 :: 4]:
+        load(name, put(READERS[name][0], path, wrong))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_missing_is_said_with_its_place(name: str) -> None:
+    document = READERS[name][0]
+    for key in document:
+        load(name, json.dumps({other: part for other, part in document.items() if other != key}).encode())
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\x1b[2J", "\u202e", "x" * 9000])
+def test_what_a_report_says_of_a_red_spec_is_on_one_line(text: str) -> None:
+    red = {"file": "a_spec.py", "name": f"test_{text}[{text}]", "outcome": "failed", "seconds": 1}
+    check_message(find_fault(read_report(json.dumps(make_report(DIGEST, verdicts=[red])), "x"), DIGEST))
+    check_message(find_fault(read_report(json.dumps(make_report(DIGEST, only=text)), "x"), DIGEST))
+
+
+@pytest.mark.parametrize("url", ["a\nb", "\x1b[2J", "x" * 9000, ""])
+def test_a_remote_that_is_no_address_is_left_out(url: str) -> None:
+    statement = read_provenance(render_provenance(BILL, BOARD, {"x.img": DIGEST}, None, Commit(url, "ab" * 20)))
+    assert statement.predicate.buildDefinition.resolvedDependencies[0].uri == ""

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Hostile text, numbers and nesting, and how they are put into each place of a document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import strategies as st
+
+from builder.text import find_hidden
+
+Steps = tuple[str | int, ...]
+HOSTILE = (
+    *(
+        "\nTrusted: yes",
+        "a\nb",
+        "\n",
+        "a b",
+        ' "',
+        "'",
+        "$(reboot)",
+        "`reboot`",
+        "${x}",
+        "\\",
+        ";reboot",
+        "a,dumpdtb=/x",
+    ),
+    *(
+        "..",
+        ".",
+        "/",
+        "../../../x",
+        "/../x",
+        "/a/../b",
+        "-x",
+        "--help",
+        "~",
+        "a:b",
+        "a,b",
+        "a=b",
+        "#",
+        "%s",
+        "{cmdline}",
+    ),
+    *(
+        "\x00",
+        "\x1b[2J",
+        "\r",
+        "\x7f",
+        "\x85",
+        "\u2028",
+        "\u202e",
+        "\ud800",
+        "\udcff",
+        "\ufeff",
+        "é",
+        "…",
+        "x" * 5000,
+        "9" * 5000,
+    ),
+)
+TEXT = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=20))
+
+
+WRONG = (
+    *(
+        b"null",
+        b"true",
+        b"0",
+        b"-1",
+        b"1.5",
+        b"1e999",
+        b"-1e999",
+        b"NaN",
+        b"Infinity",
+        b"9" * 5000,
+        b"9" * 400,
+        b"1e400",
+    ),
+    *(b'""', b'"x"', b"[]", b"{}", b"[null]", b"[[]]", b'{"": ""}', b'{"a": {"a": []}}', b'"\\ud800"', b'"\\u0000"'),
+    *(b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000, b'[{"":' * 500 + b"1" + b"}]" * 500),
+    *(b"", b"}", b"\xff", b"\xef\xbb\xbf", b"// x", b"'x'"),
+)
+"""JSON of a wrong kind, without an end or of no kind at all."""
+_MARK = "@@ here @@"
+
+
+def find_places(value: Any, path: Steps = ()) -> Iterator[tuple[Steps, bool]]:
+    """Yield the path of each value below a document, then of each key, with whether it is a key."""
+    if path:
+        yield path, False
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield (*path, key), True
+            yield from find_places(part, (*path, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from find_places(part, (*path, index))
+
+
+def put(document: Any, path: Steps, wrong: bytes) -> bytes:
+    """Return the bytes of a document with something else, which need not be JSON, at a place."""
+    text = json.dumps(change(document, path, _MARK, is_key=False)).encode()
+    return text.replace(json.dumps(_MARK).encode(), wrong)
+
+
+def check_message(message: str) -> None:
+    """Assert that an error is short, and that all of it can be seen on one line."""
+    assert message
+    assert find_hidden(message) == ""
+    assert "\n" not in message
+    assert "\t" not in message
+    assert len(message) < 1000
+    message.encode()
+
+
+def change(value: Any, path: Steps, text: str, *, is_key: bool) -> Any:
+    """Return a copy with another text at a place."""
+    if not path:
+        return text
+    step, *rest = path
+    if isinstance(value, list):
+        return [
+            change(part, tuple(rest), text, is_key=is_key) if index == step else part
+            for index, part in enumerate(value)
+        ]
+    if is_key and not rest:
+        return {(text if key == step else key): part for key, part in value.items()}
+    return {key: change(part, tuple(rest), text, is_key=is_key) if key == step else part for key, part in value.items()}
+
+
+def read(value: Any, path: Steps) -> Any:
+    for step in path:
+        value = value[step]
+    return value
