@@ -28,9 +28,10 @@ from builder.rootfs.explain import explain
 from builder.rootfs.indexes import LIST, NAME, read_indexes
 from builder.rootfs.news import digest_releases, find_releases, has_news
 from builder.rootfs.pins import render_pins
+from builder.rootfs.records import load_answer
 from builder.rootfs.resolve import APT_OPTIONS, Resolved, simulate
 from builder.rootfs.sources import render_sources
-from builder.rootfs.supply import Archived, find_supply, read_supply
+from builder.rootfs.supply import Archived, find_supply
 from builder.run import run
 from builder.store import Store, locked
 from builder.units import render_size
@@ -146,17 +147,14 @@ class Archives:
     def _read_answer(self) -> Resolved | None:
         """Return what was found before, if no archive has had news since."""
         try:
-            said = json.loads(self._answer_file().read_text(encoding="utf-8"))
-            base, packages = (tuple(Archived(**row) for row in said[name]) for name in ("base", "packages"))
-            resolved = Resolved(base, packages, read_supply(said["supply"]))
-            releases, self._pins = said["releases"], str(said["pins"])
+            answer = load_answer(self._answer_file().read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):  # Cut short by a crash of the machine.
+        if answer is None or digest_releases(self._root / "var/lib/apt/lists") != answer.releases:
             return None
-        if digest_releases(self._root / "var/lib/apt/lists") != releases:
-            return None
-        return None if has_news(find_releases(self._plan.recipe.archives), releases) else resolved
+        self._pins = answer.pins
+        is_old = has_news(find_releases(self._plan.recipe.archives), answer.releases)
+        return None if is_old else answer.resolved
 
     def _write_answer(self, resolved: Resolved) -> None:
         releases = digest_releases(self._root / "var/lib/apt/lists")

@@ -21,14 +21,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 from builder import log
 from builder.errors import MachineError
 from builder.rootfs.model import Package, Rootfs
-from builder.rootfs.origin import Origin, Origins
+from builder.rootfs.origin import Origins
 from builder.rootfs.overlay import Layer, opened
-from builder.rootfs.supply import UNKNOWN, Supply, read_supply
+from builder.rootfs.records import load_tree_record
+from builder.rootfs.supply import UNKNOWN, Supply
 from builder.workspace import Workspace
 
 RECORD = "made.json"
@@ -97,21 +97,21 @@ def find_kept(directory: Path) -> Kept | None:
 def read_kept(file: Path) -> Kept | None:
     """Return what a record says of the directory it is in; None when it is not there or cannot be read."""
     try:
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return Kept(
-            file.parent,
-            bool(record["is_whole"]),
-            tuple(record["below"]),
-            tuple(record["mounts"]),
-            tuple(Package(*row) for row in record["packages"]),
-            {step: Origin(**origin) for step, origin in record["origins"].items()},
-            str(record["digest"]),
-            read_supply(record["supply"]),
-        )
+        record = load_tree_record(file.read_bytes())
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError):  # Cut short by a crash of the machine.
+    if record is None:
         return None
+    return Kept(
+        file.parent,
+        record.is_whole,
+        record.below,
+        record.mounts,
+        record.installed,
+        record.made_from,
+        record.digest,
+        record.supply.supply,
+    )
 
 
 def find_intact(directory: Path) -> Kept | None:

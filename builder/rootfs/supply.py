@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from builder.plan.packages import name_of
 from builder.recipe.model import Archive
@@ -55,11 +54,6 @@ class Supply:
 
 
 UNKNOWN = Supply()
-
-
-def read_supply(record: Mapping[str, Any]) -> Supply:
-    """Return what a record in JSON says; KeyError or TypeError where it is another."""
-    return Supply(dict(record["archives"]), tuple(record["overriding"]))
 
 
 def find_supply(

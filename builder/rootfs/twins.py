@@ -29,6 +29,7 @@ from pathlib import Path
 from builder.program import digest_code
 from builder.rootfs.news import digest_releases, has_news
 from builder.rootfs.pairs import Sources, find_paired, find_versions, make_apt
+from builder.rootfs.records import load_twins
 from builder.run import run
 
 CODE = ("rootfs/twins.py", "rootfs/pairs.py")
@@ -109,19 +110,21 @@ def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache
         (scratch / "tree").rename(tree)
         shutil.rmtree(scratch)
     os.utime(tree)  # The time of its last use, for the cache's size limit.
-    answer.write_text(json.dumps([_digest(sources), digest_releases(root / "var/lib/apt/lists"), tree.name]))
+    releases = digest_releases(root / "var/lib/apt/lists")
+    answer.write_text(json.dumps({"sources": _digest(sources), "releases": releases, "tree": tree.name}))
     return tree
 
 
 def _find_current(answer: Path, sources: Sources, root: Path, cache: Path) -> Path | None:
     """Return the tree that was found before, if it is there and the archive has had no news since."""
     try:
-        digest, releases, name = json.loads(answer.read_text())
-    except (FileNotFoundError, ValueError):  # ValueError: cut short by a crash of the machine.
+        record = load_twins(answer.read_bytes())
+    except FileNotFoundError:
         return None
-    tree = cache / str(name)
-    same = digest == _digest(sources) and releases == digest_releases(root / "var/lib/apt/lists")
-    if not same or not tree.is_dir() or has_news(sources.releases, releases):
+    if record is None or record.sources != _digest(sources):
+        return None
+    tree, lists = cache / record.tree, root / "var/lib/apt/lists"
+    if record.releases != digest_releases(lists) or not tree.is_dir() or has_news(sources.releases, record.releases):
         return None
     os.utime(tree)
     return tree

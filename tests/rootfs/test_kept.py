@@ -37,7 +37,7 @@ def test_names(mount: str, name: str) -> None:
 
 
 def test_what_is_written_is_found(tmp_path: Path) -> None:
-    origins = {"system": Origin({"hostname": "0a"}, {"bash": "5.2-1+b1 0b"})}
+    origins = {"system": Origin({"hostname": "0a"}, {"bash": f"5.2-1+b1 {'0b' * 32}"})}
     layer = write(tmp_path / "layer")
     kept = write(tmp_path / "rootfs", below=[layer], origins=origins)
     digest = digest_trees(tmp_path / "rootfs")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_inputs_have_names_and_digests(plan: Plan) -> None:
 
 
 def _origins(version: str = "1.0", *, deb: str = "1", board: str = "rpi") -> Origins:
-    archived = Archived("tool", deb, "arm64", "tool.deb", 1, f"sha256 of {deb}")
+    archived = Archived("tool", deb, "arm64", "tool.deb", 1, sha256(deb.encode()).hexdigest())
     return find_origins(_plan(version, board), Resolved((archived,), (archived,)), emulation="auto")
 
 

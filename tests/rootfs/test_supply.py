@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from builder.recipe.model import Archive, Key
 from builder.rootfs.indexes import Index
-from builder.rootfs.supply import Archived, Supply, find_supply, read_supply
+from builder.rootfs.records import SupplyRecord
+from builder.rootfs.supply import Archived, Supply, find_supply
 
 URL = "http://deb.example/debian"
 PACKAGES = {
@@ -64,6 +68,6 @@ def test_an_archive_that_is_to_win_is_not(tmp_path: Path, pin: int | None, asked
 
 def test_a_record_says_the_same() -> None:
     supply = Supply({"tool": "backports"}, ("tool",))
-    assert read_supply({"archives": {"tool": "backports"}, "overriding": ["tool"]}) == supply
-    with pytest.raises(KeyError):
-        read_supply({})
+    assert SupplyRecord.model_validate_json(json.dumps(asdict(supply))).supply == supply
+    with pytest.raises(ValidationError, match="other is of no archive"):
+        SupplyRecord(archives={"tool": "backports"}, overriding=("other",))

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Hostile text in every place of what the rootfs stage has written down: no record, or the text as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builder.recipe.values import Frozen
+from builder.rootfs.kept import RECORD, find_kept, write_kept
+from builder.rootfs.model import Package
+from builder.rootfs.origin import Origin
+from builder.rootfs.records import load_answer, load_tree_record, load_twins
+from builder.rootfs.resolve import Resolved
+from builder.rootfs.supply import Archived, Supply
+from tests.support.hostile import HOSTILE, TEXT, WRONG, Steps, change, find_places, put, read
+
+DIGEST = "ab" * 32
+ARCHIVED = Archived("tool", "1:2.0~rc1+b1", "arm64", "tool_1%3a2.0~rc1+b1_arm64.deb", 5, DIGEST)
+SUPPLY = Supply({"tool": "backports"}, ("tool",))
+TREE = {
+    "is_whole": False,
+    "below": ["base-trixie-arm64-0a1b"],
+    "mounts": ["/boot/firmware"],
+    "packages": [["tool", "1:2.0~rc1+b1", "arm64", 5]],
+    "origins": {"system": {"inputs": {"recipe.boot": "0a", "tool apt": ""}, "packages": {"tool": f"1:2.0 {DIGEST}"}}},
+    "digest": DIGEST,
+    "supply": asdict(SUPPLY),
+}
+ANSWER = {"releases": [DIGEST], "pins": "Package: *\nPin: x\n", **asdict(Resolved((ARCHIVED,), (ARCHIVED,), SUPPLY))}
+TWINS = {"sources": DIGEST, "releases": [DIGEST], "tree": "trixie-amd64-for-arm64-0a1b"}
+READERS: dict[str, tuple[Any, Callable[[bytes], Frozen | None]]] = {
+    "tree": (TREE, load_tree_record),
+    "answer": (json.loads(json.dumps(ANSWER)), load_answer),
+    "twins": (TWINS, load_twins),
+}
+Place = tuple[str, Steps, bool]
+PLACES: list[Place] = [(name, *place) for name, (document, _) in READERS.items() for place in find_places(document)]
+
+
+def check_text(place: Place, text: str) -> None:
+    name, path, is_key = place
+    document, load = READERS[name]
+    if not is_key and not isinstance(read(document, path), str):
+        return
+    found = load(json.dumps(change(document, path, text, is_key=is_key)).encode())
+    if found is not None and not is_key:
+        assert read(found.model_dump(mode="json"), path) == text
+        assert path[0] == "pins" or "\n" not in text
+        assert not {"below", "mounts", "tree", "file"} & set(path) or ".." not in Path(text).parts
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_records_are_good(name: str) -> None:
+    document, load = READERS[name]
+    assert load(json.dumps(document).encode())
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = load_answer(json.dumps(ANSWER).encode())
+    assert record
+    assert record.resolved == Resolved((ARCHIVED,), (ARCHIVED,), SUPPLY)
+    origins = {"base": Origin({"suite": "0a"}, {"tool": f"1.0 {DIGEST}"})}
+    packages = (Package("tool", "1.0", "all", 1),)
+    write_kept(tmp_path, is_whole=True, below=(), packages=packages, origins=origins, supply=SUPPLY)
+    kept = find_kept(tmp_path)
+    assert kept
+    assert (kept.packages, kept.origins, kept.supply) == (packages, origins, SUPPLY)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_hostile_text_in_each_place(place: Place) -> None:
+    for text in HOSTILE:
+        check_text(place, text)
+
+
+@given(place=st.sampled_from(PLACES), text=TEXT)
+@settings(max_examples=200, deadline=None)
+def test_any_text_in_any_place(place: Place, text: str) -> None:
+    check_text(place, text)
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
+def test_what_is_of_a_wrong_kind_is_none(name: str, wrong: bytes) -> None:
+    document, load = READERS[name]
+    assert load(wrong) is None
+    for each, path, is_key in PLACES:
+        if each == name and not is_key:
+            load(put(document, path, wrong))
+
+
+@pytest.mark.parametrize("below", ["../x", "/etc", ".", ".hidden", "a/b", ""])
+def test_a_layer_that_is_elsewhere_is_none(tmp_path: Path, below: str) -> None:
+    (tmp_path / RECORD).write_text(json.dumps(TREE | {"below": [below]}))
+    assert find_kept(tmp_path) is None
