@@ -8,12 +8,14 @@ be a link; what a directory brings may only lead to a place inside it (`within`)
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from builder.errors import RecipeError
 from builder.units import MIB, render_size
@@ -58,6 +60,23 @@ def read_text(path: Path, *, limit: int = TEXT_BYTES, within: Path | None = None
         raise InputError(
             path, f"found the byte 0x{content[error.start]:02x} at {error.start}, which is not UTF-8"
         ) from None
+
+
+def load_json(content: str | bytes) -> Any:
+    """Return what JSON says; ValueError for what is none, is nested too deep, or holds a number that has no end.
+
+    Its texts may hold anything, also the half of a character, as names of files may.
+    """
+    try:
+        return json.loads(content, parse_constant=_load_number, parse_float=_load_number)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _load_number(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is no number of JSON")
+    return number
 
 
 @contextmanager

@@ -8,15 +8,16 @@ lower case first, and programs are given the lower case, which APT needs.
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from builder.errors import MachineError
-from builder.inputs import read_text
+from builder.inputs import load_json, read_text
 
 NAMES = ("http_proxy", "https_proxy", "no_proxy")
+PASSED = tuple(each for name in NAMES for each in (name, name.upper()))
+"""Both names of each: all that a container is given."""
 SCHEMES = ("http", "https", "socks5h")
 """What APT takes for a proxy (apt-transport-http(1))."""
 FILE = "BOARDWRIGHT_PROXIES"
@@ -67,8 +68,21 @@ def take_proxies() -> None:
     What is in a container's own environment can be read by all who may ask the Engine, and proxies have passwords.
     """
     file = os.environ.pop(FILE, "")
-    if file:
-        os.environ.update(json.loads(read_text(Path(file))))
+    if not file:
+        return
+    try:
+        proxies = load_json(read_text(Path(file)))
+    except ValueError as error:
+        raise _no_proxies(file, str(error)) from None
+    if not isinstance(proxies, dict) or not all(
+        isinstance(each, str) and "\0" not in each for each in proxies.values()
+    ):
+        raise _no_proxies(file, "found something else than texts by name")
+    os.environ.update({name: proxies[name] for name in PASSED if name in proxies})
+
+
+def _no_proxies(file: str, problem: str) -> MachineError:
+    return MachineError(f"{FILE}: {file} has no proxies: {problem}", hint="this is a bug; please report it")
 
 
 def has_password() -> bool:

@@ -6,12 +6,10 @@
     STORE/parts/                        files on their way in
     STORE/locks/<2 digits>              held while an object comes or goes
 
-An object comes by a rename, so a kill leaves all of it or none; what it leaves in parts/ has no living owner (the
-kernel dropped its lock) and goes at the next `tidy`. An object is hashed before every use, and a damaged one is
-dropped, never handed out. The time of its last use is its mtime.
+Objects are added by rename, so a killed process never leaves a partial one; its unlocked file in parts/ is removed by
+`tidy`. An object is hashed before every use; a damaged one is dropped. The time of its last use is its mtime.
 
-A store may have another behind it (builder/remote.py): what is missing here is looked for there and hashed on its way
-in, and what is new here is sent there.
+A store may have another behind it (builder/remote.py): what is missing is looked for there, what is new is sent there.
 """
 
 from __future__ import annotations
@@ -29,11 +27,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from builder import log
 from builder.errors import TrustError, disk_full_as_space_error
+from builder.inputs import load_json
 
 if TYPE_CHECKING:
     from builder.remote import Remote
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 PIECE = 1024 * 1024
 AT_ONCE = 8  # objects that come from the other store
 SHA256 = re.compile(r"[0-9a-f]{64}")
+FACT = re.compile(r"[ -~]{0,255}")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Ref:
 
     name: str
     sha256: str
-    facts: Mapping[str, Any]
+    facts: Mapping[str, str]
 
 
 class Store:
@@ -104,7 +104,7 @@ class Store:
     def place(self, sha256: str, target: Path) -> bool:
         """Give an object the name `target` too (a link where possible, else a copy); False without an intact one.
 
-        Who gets a link must not write into the file: it would damage the object, which the next use finds out.
+        Do not write to a linked file: it is the object itself. Damage is detected at the next use.
         """
         return self._place(sha256, target) or (self._bring(sha256) and self._place(sha256, target))
 
@@ -154,7 +154,7 @@ class Store:
                     shutil.copyfile(path, target)
         return True
 
-    def set_ref(self, name: str, sha256: str, facts: Mapping[str, Any]) -> None:
+    def set_ref(self, name: str, sha256: str, facts: Mapping[str, str]) -> None:
         """Let `name` stand for an object from now on."""
         content = json.dumps({"sha256": sha256, "facts": facts}, sort_keys=True).encode()
         self._write_ref(name, content)
@@ -284,9 +284,9 @@ def _read_ref(path: Path) -> Ref | None:
 def _load_ref(name: str, content: bytes) -> Ref | None:
     """Return what is written under a name; None where it cannot be read, or the digest is none but, say, a path."""
     try:
-        said = json.loads(content)
-        digest, facts = said["sha256"], dict(said["facts"])
-        return Ref(name, digest, facts) if SHA256.fullmatch(digest) else None
+        digest, facts = (row := load_json(content))["sha256"], dict(row["facts"])
+        is_sound = all(FACT.fullmatch(text) for pair in facts.items() for text in pair)
+        return Ref(name, digest, facts) if SHA256.fullmatch(digest) and is_sound else None
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -15,20 +15,19 @@ what a dead one left never touches what a living one has.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import IO, Literal
 
 from builder import log
 from builder.errors import BoardwrightError, BusyError, SpaceError, disk_full_as_space_error
 from builder.holder import read_holder, write_holder
 from builder.interrupts import held_off
-from builder.ours import FORMS, check_no_link, check_writable, of_ours
+from builder.journal import Event, Held, read_held, render_line
+from builder.ours import check_no_link, check_writable, of_ours
 from builder.resources import RELEASERS, Releaser, ResourceKind, is_mounted, loop_devices
 
 __all__ = [
@@ -46,15 +45,6 @@ __all__ = [
     "open_workspace",
     "release",
 ]
-
-
-@dataclass(frozen=True)
-class Held:
-    """A resource: a loop device by its backing file, a mount by its target, a directory by its path, a container
-    by its name."""
-
-    kind: ResourceKind
-    name: str
 
 
 @dataclass(frozen=True)
@@ -107,9 +97,9 @@ class Journal:
             with suppress(SpaceError):  # The disk is full: after a crash now it would be given back once more.
                 self._write("free", held)
 
-    def _write(self, event: Literal["hold", "free"], held: Held) -> None:
+    def _write(self, event: Event, held: Held) -> None:
         """Append a line and have it on the disk; on a full disk, SpaceError and no part of the line."""
-        rest = json.dumps({"event": event, "kind": held.kind, "name": held.name}).encode() + b"\n"
+        rest = render_line(event, held)
         end = self._stream.tell()
         try:
             with disk_full_as_space_error(self.path):
@@ -215,9 +205,9 @@ def find_leftovers(state: Path) -> list[Leftovers]:
     found = []
     for path in sorted((state / "journals").glob("*.jsonl")):
         try:
-            with path.open(encoding="utf-8") as stream:
+            with path.open(encoding="utf-8", errors="replace") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found.append(Leftovers(path, _still_held(stream)))
+                found.append(Leftovers(path, read_held(stream)))
         except (FileNotFoundError, BlockingIOError):
             continue  # Its build came to an end between listing and opening, or still runs.
     return found
@@ -239,21 +229,6 @@ def release(leftovers: Leftovers, releasers: Mapping[ResourceKind, Releaser]) ->
         for held in leftovers.held:
             releasers[held.kind](held.name)
         leftovers.journal.unlink()
-
-
-def _still_held(stream: IO[str]) -> tuple[Held, ...]:
-    held: list[Held] = []
-    for text in stream:
-        try:
-            entry = json.loads(text)
-            event, resource = entry["event"], Held(entry["kind"], str(entry["name"]))
-        except (ValueError, TypeError, KeyError, RecursionError):
-            continue  # Killed while writing this line: what it announces was not taken yet.
-        if event == "hold" and resource.kind in FORMS:
-            held.append(resource)
-        elif resource in held:
-            held.remove(resource)
-    return tuple(reversed(held))
 
 
 @contextmanager

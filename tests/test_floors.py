@@ -32,6 +32,7 @@ FLOORS = {
     "resources": 1,
     "ours": 1,
     "holder": 1,
+    "journal": 1,
     "workspace": 1,
     "http": 1,
     "unpacked": 1,

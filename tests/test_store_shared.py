@@ -79,12 +79,12 @@ def write(path: Path, content: bytes = CONTENT) -> Path:
 
 def test_what_one_machine_made_another_has(machine: Machine, runs: ExitStack, tmp_path: Path, heard: Heard) -> None:
     one = machine("one")
-    one.set_ref("layer/base", one.take(write(tmp_path / "source")), {"packages": 3})
+    one.set_ref("layer/base", one.take(write(tmp_path / "source")), {"packages": "3"})
     runs.close()
     two = machine("two")
     ref = two.find_ref("layer/base")
     assert ref
-    assert (ref.sha256, ref.facts) == (DIGEST, {"packages": 3})
+    assert (ref.sha256, ref.facts) == (DIGEST, {"packages": "3"})
     assert not two.has(DIGEST)
     assert two.place(DIGEST, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == CONTENT

@@ -12,8 +12,9 @@ import json
 import os
 from pathlib import Path
 
-from builder.inputs import write_new
+from builder.inputs import load_json, write_new
 from builder.release.checksums import sha256_file
+from builder.store import SHA256
 
 FILE = "digests.json"
 """Name of the file in a state directory. Losing it, or an entry to another process, costs time only."""
@@ -44,7 +45,7 @@ class Digests:
     def note(self, path: Path, sha256: str) -> None:
         """Keep the digest of a file that was hashed just now."""
         self._entries[str(path.resolve())] = [sha256, *_read_facts(path)]
-        self._entries = {name: entry for name, entry in self._entries.items() if Path(name).exists()}
+        self._entries = {name: entry for name, entry in self._entries.items() if _exists(name)}
         aside = self._file.with_name(f".{FILE}.{os.getpid()}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -56,10 +57,22 @@ class Digests:
 
 def _load(file: Path) -> dict[str, list[str | int]]:
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-        return {str(path): list(entry) for path, entry in entries.items() if len(entry) == 6}
-    except (OSError, ValueError, TypeError, AttributeError):
+        entries = load_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
+    return {path: entry for path, entry in entries.items() if _is_entry(entry)} if isinstance(entries, dict) else {}
+
+
+def _exists(name: str) -> bool:
+    return os.path.exists(name)  # noqa: PTH110 - Path.exists raises for a name that is too long
+
+
+def _is_entry(entry: object) -> bool:
+    """Say whether something is a digest and the facts of its file."""
+    if not isinstance(entry, list) or len(entry) != 6:
+        return False
+    digest, *facts = entry
+    return isinstance(digest, str) and bool(SHA256.fullmatch(digest)) and all(type(each) is int for each in facts)
 
 
 def _read_facts(path: Path) -> Facts:

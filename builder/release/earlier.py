@@ -7,13 +7,13 @@ directory, in whatever compression, are of the same disk, or a report would lie 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
 from builder import log
+from builder.inputs import load_json
 from builder.release.compress import Compression, suffix_of
 from builder.release.record import SUFFIX as RECORD
 
@@ -68,6 +68,6 @@ def _read_sum(path: Path) -> str:
 def _read_disk(record: Path) -> str:
     """Return the digest of the disk that a record describes, or "" where there is none."""
     try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["image_sha256"])
+        return str(load_json(record.read_text(encoding="utf-8"))["image_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

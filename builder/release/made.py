@@ -8,8 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from builder.plan.model import Plan
 from builder.program import digest_code, find_versions
+from builder.recipe.facts import ByteCount, InputName, InputValue
+from builder.recipe.values import Frozen, PlainName, Sha256
 from builder.release.artefact import Artefact, Compression
 from builder.release.checksums import sha256_file
 
@@ -21,6 +25,21 @@ CODE = (
     *("verify", "pipeline.py", "run.py", "../specs", "../specs/data"),
 )
 """The part of our own code that decides it, and whether it is handed out."""
+
+
+class _File(Frozen):
+    """An artefact, in a directory that is known elsewhere."""
+
+    path: PlainName
+    size_bytes: ByteCount
+    sha256: Sha256
+
+
+class _Made(Frozen):
+    """The artefacts of a build."""
+
+    inputs: dict[InputName, InputValue]
+    files: tuple[_File, ...]
 
 
 def find_artefact_inputs(plan: Plan, compression: Compression, *, verified: bool) -> dict[str, str]:
@@ -45,14 +64,11 @@ def find_made(
     record: Path, inputs: Mapping[str, str], output: Path, have: Collection[str]
 ) -> tuple[Artefact, ...] | None:
     """Return the artefacts that were made from the same, if all of them are in `output`, or their digests in `have`."""
-    try:
-        said = json.loads(record.read_text(encoding="utf-8"))
-        files = [Artefact(output / row["path"], row["size_bytes"], row["sha256"]) for row in said["files"]]
-        is_same = said["inputs"] == inputs and bool(inputs["rootfs"])
-    except FileNotFoundError:
+    made = _read(record)
+    if made is None:
         return None
-    except (ValueError, KeyError, TypeError):  # Cut short by a crash of the machine.
-        return None
+    files = [Artefact(output / row.path, row.size_bytes, row.sha256) for row in made.files]
+    is_same = made.inputs == inputs and bool(inputs["rootfs"])
     if not is_same or not all(file.sha256 in have or is_present(file) for file in files):
         return None
     return tuple(files)
@@ -60,14 +76,22 @@ def find_made(
 
 def find_changed_step(record: Path, plan: Plan, step: str) -> str:
     """Return what keeps the last build's product of a step from being that of the plan, as far as the plan can say."""
-    try:
-        inputs = json.loads(record.read_text(encoding="utf-8"))["inputs"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    made = _read(record)
+    if made is None:
         return "the record of the last build"
+    inputs = made.inputs
     if inputs.get("program") != digest_code(*CODE):
         return "program"
     key = next(each.key for each in plan.steps if each.name == step)
     return "" if inputs.get(f"step {step}") == key else f"the {step}"
+
+
+def _read(record: Path) -> _Made | None:
+    """Return what a record says; None where it is not there or does not, such as one that a crash has cut short."""
+    try:
+        return _Made.model_validate_json(record.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def is_present(artefact: Artefact) -> bool:

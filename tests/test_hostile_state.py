@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""Hostile text in what the state directory and the shared cache hold: passed over, or taken as it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builder.errors import BoardwrightError
+from builder.inputs import load_json
+from builder.journal import Held, load_line, read_held, render_line
+from builder.proxy import FILE, take_proxies
+from builder.release.artefact import Artefact
+from builder.release.digests import FILE as DIGESTS
+from builder.release.digests import Digests
+from builder.release.earlier import remove_earlier
+from builder.release.made import find_changed_step, find_made, write_made
+from builder.store import Store
+from builder.workspace import find_leftovers
+from tests.support.hostile import HOSTILE, TEXT, WRONG, Steps, change, check_message, find_places, put, read
+
+DIGEST = "ab" * 32
+REF = {"sha256": DIGEST, "facts": {"name": "tool", "mac": DIGEST}}
+LINE = {"event": "hold", "kind": "mount", "name": "/srv/x"}
+MADE = {"inputs": {"rootfs": "0a"}, "files": [{"path": "x.img", "size_bytes": 1, "sha256": DIGEST}]}
+KNOWN = {"/x.img": [DIGEST, 1, 2, 3, 4, 5]}
+RECORD = {"image_sha256": DIGEST}
+Place = tuple[str, Steps, bool]
+SLOW = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read_ref(content: bytes, directory: Path) -> Any:
+    path = directory / "refs" / f"{quote('deb/x', safe='')}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    ref = Store(directory).find_ref("deb/x")
+    assert path.exists() == (ref is not None)
+    return {"sha256": ref.sha256, "facts": dict(ref.facts)} if ref else None
+
+
+def read_line(content: bytes, directory: Path) -> Any:
+    line = load_line(content.decode(errors="replace"))
+    return {"event": line[0], **asdict(line[1])} if line else None
+
+
+def read_made(content: bytes, directory: Path) -> Any:
+    (directory / "record").write_bytes(content)
+    found = find_made(directory / "record", {"rootfs": "0a"}, directory, [DIGEST])
+    if found is None:
+        return None
+    assert all(file.path.parent == directory for file in found)
+    return {"inputs": {"rootfs": "0a"}, "files": [asdict(file) | {"path": file.path.name} for file in found]}
+
+
+def read_digests(content: bytes, directory: Path) -> Any:
+    (directory / DIGESTS).write_bytes(content)
+    (directory / "file").touch()
+    digests = Digests(directory)
+    digests.note(directory / "file", DIGEST)  # Looks at all names, and writes the rest again.
+    json.loads((directory / DIGESTS).read_bytes())
+
+
+def read_record(content: bytes, directory: Path) -> Any:
+    (directory / "x.build.json").write_bytes(content)
+    (directory / "arriving").mkdir(exist_ok=True)
+    (directory / "arriving/x.build.json").write_bytes(content)
+    remove_earlier(directory, ["x.img", "x.build.json"], directory / "arriving")
+
+
+READERS: dict[str, tuple[Any, Callable[[bytes, Path], Any]]] = {
+    "ref": (REF, read_ref),
+    "journal": (LINE, read_line),
+    "made": (MADE, read_made),
+    "digests": (KNOWN, read_digests),
+    "record": (RECORD, read_record),
+}
+PLACES: list[Place] = [(name, *place) for name, (document, _) in READERS.items() for place in find_places(document)]
+
+
+def check_text(place: Place, text: str, directory: Path) -> None:
+    name, path, is_key = place
+    document, load = READERS[name]
+    if is_key or isinstance(read(document, path), str):
+        changed = change(document, path, text, is_key=is_key)
+        assert load(json.dumps(changed).encode(), directory) in (None, changed)
+
+
+@pytest.mark.parametrize("name", ["ref", "journal", "made"])
+def test_the_documents_are_good(name: str, tmp_path: Path) -> None:
+    document, load = READERS[name]
+    assert load(json.dumps(document).encode(), tmp_path) == document
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_hostile_text_in_each_place(place: Place, tmp_path: Path) -> None:
+    for text in HOSTILE:
+        check_text(place, text, tmp_path)
+
+
+@given(place=st.sampled_from(PLACES), text=TEXT)
+@SLOW
+def test_any_text_in_any_place(place: Place, text: str, tmp_path: Path) -> None:
+    check_text(place, text, tmp_path)
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
+def test_what_is_of_a_wrong_kind_is_passed_over(name: str, wrong: bytes, tmp_path: Path) -> None:
+    document, load = READERS[name]
+    assert load(wrong, tmp_path) is None
+    for each, path, is_key in PLACES:
+        if each == name and not is_key:
+            load(put(document, path, wrong), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "/", "//", ".", "..", "/srv/../..", "../x", "a\0b"])
+def test_a_journal_gives_back_one_thing_a_line(name: str) -> None:
+    assert read_held([render_line("hold", Held("directory", name)).decode()]) == ()
+
+
+def test_a_name_that_is_no_text_is_given_back_as_it_is(tmp_path: Path) -> None:
+    """A directory of the user may be called anything."""
+    held = Held("directory", os.fsdecode(b"/srv/\xff\n\x1b"))
+    (tmp_path / "journals").mkdir()
+    (tmp_path / "journals/x.jsonl").write_bytes(render_line("hold", held))
+    (left,) = find_leftovers(tmp_path)
+    assert left.held == (held,)
+
+
+def test_a_journal_of_bytes_that_are_no_text_is_read(tmp_path: Path) -> None:
+    (tmp_path / "journals").mkdir()
+    line = render_line("hold", Held("mount", "/srv/x"))
+    free = render_line("free", Held("mount", "/srv/y"))  # What was held before is a damaged line.
+    (tmp_path / "journals/x.jsonl").write_bytes(b"\xff\xfe\n" + line + free + b"\x00" * 100)
+    (left,) = find_leftovers(tmp_path)
+    assert left.held == (Held("mount", "/srv/x"),)
+
+
+def test_a_step_of_a_record_that_is_none_is_said(tmp_path: Path) -> None:
+    (tmp_path / "record").write_text('{"inputs": [], "files": []}')
+    plan: Any = None  # Nothing of it is asked for.
+    assert find_changed_step(tmp_path / "record", plan, "image") == "the record of the last build"
+
+
+def test_an_artefact_is_never_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "x.img").touch()
+    write_made(tmp_path / "record", {"rootfs": "0a"}, [Artefact(tmp_path / "x.img", 0, DIGEST)])
+    text = (tmp_path / "record").read_text()
+    for name in ("../x.img", str(tmp_path / "x.img"), ".", ""):
+        (tmp_path / "record").write_text(text.replace('"x.img"', json.dumps(name)))
+        assert find_made(tmp_path / "record", {"rootfs": "0a"}, tmp_path / "dist", [DIGEST]) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [*WRONG, b'{"http_proxy": 1}', b'{"http_proxy": "a\\u0000"}'], ids=lambda each: repr(each[:12])
+)
+def test_proxies_that_are_none_are_said(wrong: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "proxies").write_bytes(wrong)
+    monkeypatch.setenv(FILE, str(tmp_path / "proxies"))
+    before = dict(os.environ)
+    try:
+        take_proxies()
+    except BoardwrightError as error:
+        refusal = error.message
+    else:
+        refusal = "nothing"
+    check_message(refusal)
+    assert dict(os.environ) == {name: value for name, value in before.items() if name != FILE}
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
+def test_json_is_read_or_a_value_error(wrong: bytes) -> None:
+    try:
+        found = load_json(wrong)
+    except ValueError:
+        return
+    json.dump(found, io.StringIO(), allow_nan=False)
