@@ -8,7 +8,6 @@ with apt-get, where this process may. BOARDWRIGHT_BASE names another image, whic
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from docker import APIClient
 from docker.errors import ImageNotFound
 
 from builder import log
+from builder.engine.answers import load_news
 from builder.engine.apt import install_packages, may_install
 from builder.engine.connect import engine_errors
 from builder.errors import DownloadError, MachineError, ToolError
@@ -126,12 +126,12 @@ def _allow_silence(response: requests.Response, answer_s: float) -> float:
 
 def _follow_pull(response: requests.Response) -> str:
     if not response.ok:
-        return str(response.json().get("message", response.reason))
-    for text in response.iter_lines():
-        news = json.loads(text)
-        if "error" in news:
-            return str(news["error"])
-        log.line(f"{news.get('status', '')} {news.get('progress', '')}".strip())
+        return load_news(response.content).message or response.reason
+    for line in response.iter_lines():
+        news = load_news(line)
+        if news.error:
+            return news.error
+        log.line(f"{news.status or ''} {news.progress or ''}".strip())
     return ""
 
 

@@ -8,17 +8,17 @@ only, no device and no privileges. It is removed at the end, whichever it is.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from docker import APIClient
 from pydantic import TypeAdapter, ValidationError
 
 from builder import log
+from builder.engine.answers import MachineRow, load_machine
 from builder.engine.builder_image import make_boot_image, make_builder_image
 from builder.engine.connect import engine_errors, open_engine
 from builder.engine.console import run_attached
@@ -29,6 +29,7 @@ from builder.engine.transfer import BOARDS, read_file
 from builder.errors import BusyError, RecipeError, ToolError, VerifyError
 from builder.own import MODULE
 from builder.plan.user_data import check_user_data
+from builder.recipe.described import explain
 from builder.verify.artefact import name_of
 from builder.verify.check import Wish, open_scratch, write_reports
 from builder.verify.qemu.command import LOOPBACK
@@ -116,8 +117,8 @@ def opened_seat_in_docker(path: Path, wish: Wish, state: Path, *, ssh_port: int 
         port, host = _find_port(api, job.name), find_host(api)
         if host:
             log.note(f"the machine runs on {host}; port {port} is open there on 127.0.0.1 alone")
-        ssh = render_ssh(port, str(made["user"]), key, jump=host)
-        yield ContainerSeat(api, job.name, tuple(map(str, made["argv"])), ssh)
+        ssh = render_ssh(port, made.user, key, jump=host)
+        yield ContainerSeat(api, job.name, tuple(made.argv), ssh)
 
 
 def make_key(directory: Path) -> Path:
@@ -141,7 +142,7 @@ def find_host(api: APIClient) -> str:
     return "" if is_here else host
 
 
-def _prepare(api: APIClient, job: Job, path: Path, wish: Wish) -> Mapping[str, Any]:
+def _prepare(api: APIClient, job: Job, path: Path, wish: Wish) -> MachineRow:
     """Let the program in the container make the machine, and return how it is started."""
     argv = (*_argv("boot", path, wish), "--prepare", MACHINE, "--ssh-port", str(QEMU_PORT))
     with listen_to_program(api, job.name, argv) as (pieces, find_code):
@@ -149,7 +150,7 @@ def _prepare(api: APIClient, job: Job, path: Path, wish: Wish) -> Mapping[str, A
     code = find_code()
     if code or story.result is None:
         raise story.failure(code, killed="")
-    return story.result
+    return load_machine(story.result)
 
 
 def _finish(api: APIClient, name: str, pieces: Pieces) -> Report:
@@ -164,7 +165,7 @@ def _finish(api: APIClient, name: str, pieces: Pieces) -> Report:
         return TypeAdapter(Report).validate_python(story.result)
     except ValidationError as error:
         raise ToolError(
-            f"the report of the container is none: {error}", hint="this is a bug; please report it"
+            f"the report of the container is none: {explain(error)}", hint="this is a bug; please report it"
         ) from error
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from builder.cache import find_items, shrink
+from builder.engine.answers import load_items
 from builder.engine.connect import Wanted, choose_engine, open_engine
 from builder.engine.container import VOLUME
 from builder.engine.inside import ask_inside, has_volume
-from builder.errors import ToolError
 from builder.text import TextTable
 from builder.units import render_size
 
@@ -42,11 +41,8 @@ def run_cache(
         if not has_volume(api, volume):
             return []
         limit = ("--max-size", str(limit_bytes)) if verb == "gc" else ()
-        said = ask_inside(api, state, ("cache", verb, *limit), volume=volume)
-    try:
-        return [Line(**line) for line in json.loads(said)]
-    except (ValueError, TypeError) as error:
-        raise ToolError(f"the cache in the container said what is no list: {said[:200]}") from error
+        answer = ask_inside(api, state, ("cache", verb, *limit), volume=volume)
+    return [Line(item.kind, item.name, item.size, item.used) for item in load_items(answer)]
 
 
 def render_lines(lines: Sequence[Line], *, total: str) -> TextTable:

@@ -8,7 +8,6 @@ below it. The volume of the Engine is looked at by this same program, in a conta
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from docker import APIClient
 from rich.text import Text
 
 from builder import log
+from builder.engine.answers import load_findings
 from builder.engine.builder_image import REPOSITORY
 from builder.engine.connect import Wanted, engine_errors, find_local_obstacle, open_engine
 from builder.engine.container import VOLUME, find_orphans, give_back_leftovers, remove
@@ -120,10 +120,10 @@ def _examine_inside(api: APIClient, state: Path, volume: str) -> list[Finding]:
     if not has_volume(api, volume) or not api.images(name=REPOSITORY):
         return orphans  # Nothing was ever built here; making the builder image for a look would take minutes.
     try:
-        said = json.loads(_ask_inside(api, state, volume, fix=False))
-        inside = [Finding(**entry) for entry in said]
-    except (BoardwrightError, ValueError, TypeError) as error:
-        return [*orphans, Finding("volume", False, f"{volume} cannot be looked at: {error}", "build once, try again")]
+        inside = load_findings(_ask_inside(api, state, volume, fix=False))
+    except BoardwrightError as error:
+        problem = f"{volume} cannot be looked at: {error.message}"
+        return [*orphans, Finding("volume", False, problem, "build once, try again")]
     return [*orphans, *(_in_volume(finding, volume) for finding in inside if finding.area in IN_VOLUME)]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import re
+import reprlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ REQUEST = Path("/build/hand-out")
 """File in a container that tells its build how the artefacts leave it: PACKS, or nothing for as files."""
 PACKS = b"packs"
 SHA256 = re.compile(r"[0-9a-f]{64}")
+LARGEST_BYTES = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class HandOut:
         is none."""
         (image,) = read_announced(row)
         if self._image:
-            raise ToolError(f"the build in the container announced {image.path.name} too; expected one image")
+            raise ToolError(f"the build announced {image.path.name} too; expected one image")
         self._image = image
         if self._digests.find(self._output / image.path.name) == image.sha256:
             return
@@ -168,13 +170,14 @@ def read_announced(rows: Any) -> list[Artefact]:
         except (TypeError, ValueError, KeyError, OverflowError):
             raise _wrong_row(row) from None
         name = artefact.path.name
-        if name in ("", "..") or "\0" in name or artefact.size_bytes < 0 or not SHA256.fullmatch(artefact.sha256):
+        is_name = name not in ("", "..") and name.isprintable()
+        if not is_name or not 0 <= artefact.size_bytes < LARGEST_BYTES or not SHA256.fullmatch(artefact.sha256):
             raise _wrong_row(row)
         artefacts.append(artefact)
     if len({artefact.path.name for artefact in artefacts}) != len(artefacts):
-        raise ToolError("the build in the container announced two files of one name; expected different names")
+        raise ToolError("the build announced two files of one name; expected different names")
     return artefacts
 
 
 def _wrong_row(row: object) -> ToolError:
-    return ToolError(f"the build in the container announced {row!r}; expected path, size and sha256 of a file")
+    return ToolError(f"the build announced {reprlib.repr(row)}; expected path, size and sha256 of a file")

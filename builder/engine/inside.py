@@ -43,4 +43,4 @@ def ask_inside(
             code = int(api.wait(job.name)["StatusCode"])
     if code not in ok:
         raise ToolError(f"the {verb} in the container ended with exit code {code}: {story.decode(errors='replace')}")
-    return said.decode()
+    return said.decode(errors="replace")

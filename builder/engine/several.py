@@ -21,6 +21,7 @@ from typing import IO
 from builder import log
 from builder.engine.builder_image import make_builder_image
 from builder.engine.connect import Wanted, choose_engine, engine_errors, open_engine
+from builder.engine.hand_out import read_announced
 from builder.engine.local import install_tools
 from builder.engine.place import render_options
 from builder.engine.story import Story
@@ -193,7 +194,7 @@ def _find_artefacts(story: Story, code: int) -> tuple[Artefact, ...]:
         raise story.failure(code, killed=f"was killed by {signal.Signals(-code).name}" if code < 0 else "")
     if story.result is None:
         raise ToolError("the build's process ended without a result", hint="this is a bug; please report it")
-    return tuple(Artefact(Path(a["path"]), int(a["size"]), str(a["sha256"])) for a in story.result["artefacts"])
+    return tuple(read_announced(story.result.get("artefacts")))
 
 
 def _argv(board: str, order: Order) -> list[str]:

@@ -8,16 +8,19 @@ error, which is raised again as the class it was there. A finished image that wa
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast, get_args
 
 from builder import log
 from builder.errors import KINDS, BoardwrightError, ToolError
-from builder.log import Event
+from builder.inputs import load_json
+from builder.log import Event, Kind
 
 LAST_LINES = 15
+NUMBERS = ("seconds", "fraction")
+LARGEST = 1e9
+"""No step takes as many seconds."""
 
 
 class Story:
@@ -91,7 +94,14 @@ def _load_event(text: str) -> Event | None:
     if not text.startswith('{"kind"'):
         return None
     try:
-        data = json.loads(text)
-        return Event(data["kind"], str(data["text"]), dict(data["data"]))
+        row = load_json(text)
+        event = Event(row["kind"], row["text"], dict(row["data"]))
     except (ValueError, KeyError, TypeError):
         return None  # A tool's own JSON: a line like any other.
+    numbers = [event.data[name] for name in NUMBERS if name in event.data]
+    is_sound = event.kind in get_args(Kind) and isinstance(event.text, str) and all(map(_is_number, numbers))
+    return event if is_sound else None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= cast(float, value) <= LARGEST

@@ -29,6 +29,7 @@ from builder.errors import BoardwrightError, Interrupted, MachineError, SpaceErr
 from builder.pipeline import Choices
 from builder.plan.model import Plan
 from builder.release.artefact import Artefact
+from tests.support.hostile import check_message
 
 DATA = os.urandom(3 * GRAIN)
 CONTENTS = {
@@ -376,13 +377,18 @@ ROW = {"path": "/build/dist/x", "size": 1, "sha256": "0" * 64}
         [ROW | {"size": -1}],
         [ROW | {"size": "many"}],
         [ROW | {"size": float("inf")}],
+        [ROW | {"size": 10**400}],
+        [ROW | {"path": "/build/a\nb"}],
+        [ROW | {"path": "/build/\u202ea"}],
+        [ROW | {"path": ["x" * 5000] * 50}],
         [ROW | {"sha256": "0" * 63}],
         [ROW, ROW],
     ],
 )
 def test_what_a_container_announces_is_checked(rows: object) -> None:
-    with pytest.raises(BoardwrightError, match="in the container announced"):
+    with pytest.raises(BoardwrightError, match="the build announced") as caught:
         read_announced(rows)
+    check_message(caught.value.message)
 
 
 def test_what_a_container_announces_is_read() -> None:
