@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from builder import log
@@ -20,6 +19,7 @@ from builder.release.channels import STABLE
 from builder.release.checksums import sha256_bytes
 from builder.release.github_api import Api, TakenError
 from builder.release.github_assets import Assets
+from builder.release.github_model import Found, Ref, Repository
 from builder.release.model import RELEASE_NAME, File, Release, load_release, render
 from builder.release.patience import PassingError, persist
 from builder.release.publisher import Previous, Shipment, Step, What, Wish
@@ -45,10 +45,10 @@ class GitHub:
     tag_object: str = ""
     """What the tag is in the checkout here (SHA of the commit, or of the tag if it has a message); empty: not known."""
     _shipment: Shipment | None = field(default=None, init=False)
-    _releases: list[Any] = field(default_factory=list, init=False)
-    _found: Any = field(default=None, init=False)
+    _releases: list[Found] = field(default_factory=list, init=False)
+    _found: Found | None = field(default=None, init=False)
     """The release of the tag, draft or public; None: there is none."""
-    _twins: list[Any] = field(default_factory=list, init=False)
+    _twins: list[Found] = field(default_factory=list, init=False)
     """Drafts of ours of the same tag, made by two runs at once."""
     _assets: Assets | None = field(default=None, init=False)
 
@@ -73,7 +73,7 @@ class GitHub:
 
     def find_previous(self, wish: Wish) -> Previous | None:
         assert self._shipment
-        public = {each["tag_name"]: each for each in self._releases if not each["draft"]}
+        public = {each.tag_name: each for each in self._releases if not each.draft}
         tag = find_before(self._shipment.tag, list(public))
         if not tag:
             return None
@@ -106,51 +106,52 @@ class GitHub:
             self._assets.check(files)
 
     def publish(self, release: Release, wish: Wish) -> str:
-        body = self._found.get("body") or ""
+        assert self._found
+        body = self._found.body or ""
         if not self._is_public or MARK not in body or wish.back:
             is_latest = STABLE in wish.channels and (wish.back or not self._is_behind(release))
             wanted = {
                 "tag_name": release.tag,
-                "name": self._found.get("name") or release.tag,
+                "name": self._found.name or release.tag,
                 "body": _join(body, release.notes),
                 "prerelease": release.prerelease,
                 "draft": False,
                 "make_latest": "true" if is_latest else "false",
             }
-            self._found = self.api.change("PATCH", self._path(f"releases/{self._found['id']}"), wanted)
-        return str(self._found["html_url"])
+            self._found = self.api.change(self._path(f"releases/{self._found.id}"), wanted, Found)
+        return self._found.html_url
 
     def point(self, release: Release, wish: Wish) -> None:
         """Do nothing: GitHub's only channel, its latest release, is named with the publishing."""
 
     @property
     def _is_public(self) -> bool:
-        return self._found is not None and not self._found["draft"]
+        return self._found is not None and not self._found.draft
 
     def _check_repository(self, tag: str) -> None:
         """Make sure that the repository is there and has the tag: publishing would else make one, of the newest."""
-        found = self.api.get(f"/repos/{self.repository}")
+        found = self.api.get(f"/repos/{self.repository}", Repository)
         if found is None:
             raise ReleaseError(
                 f"there is no repository {self.repository} at {self.api.server.web}, or the token may not see it",
                 hint="look at the name, and what GITHUB_TOKEN may do",
             )
-        self.repository = found["full_name"]  # It may have been renamed, and a redirect loses what is sent.
-        ref = self.api.get(self._path(f"git/ref/{quote(f'tags/{tag}', safe='')}"))
+        self.repository = found.full_name  # It may have been renamed, and a redirect loses what is sent.
+        ref = self.api.get(self._path(f"git/ref/{quote(f'tags/{tag}', safe='')}"), Ref)
         if ref is None:
             raise ReleaseError(f"{self.name} has no tag {tag}", hint=f"git push origin {tag}")
-        if self.tag_object and ref["object"]["sha"] != self.tag_object:
-            there, here = ref["object"]["sha"][:12], self.tag_object[:12]
+        if self.tag_object and ref.object.sha != self.tag_object:
+            there, here = ref.object.sha[:12], self.tag_object[:12]
             hint = f"git fetch --tags --force, or git push origin {tag}"
             raise ReleaseError(f"the tag {tag} is {there} at {self.name} and {here} here", hint=hint)
 
     def _find(self, tag: str) -> None:
         """Find the release of a tag: the public one, else the oldest draft, which two runs at once both take."""
-        self._releases = list(self.api.pages(self._path("releases")))
-        ours = [each for each in self._releases if each["tag_name"] == tag]
-        ours.sort(key=lambda each: (each["draft"], each["id"]))
+        self._releases = list(self.api.pages(self._path("releases"), Found))
+        ours = [each for each in self._releases if each.tag_name == tag]
+        ours.sort(key=lambda each: (each.draft, each.id))
         self._found = ours[0] if ours else None
-        self._twins = [each for each in ours[1:] if each["draft"] and MARK in (each.get("body") or "")]
+        self._twins = [each for each in ours[1:] if each.draft and MARK in (each.body or "")]
         self._assets = Assets(self.api, self.repository, self._found)
 
     def _decide(self, file: File) -> What:
@@ -159,7 +160,7 @@ class GitHub:
         if self._assets.has(file):
             return "there"
         is_taken = file.name in self._assets.all
-        if self._is_public and (is_taken or self._found.get("immutable")):
+        if self._is_public and (is_taken or (self._found and self._found.immutable)):
             raise self._differs(file.name, "is another file there" if is_taken else "is not there")
         return "replace" if is_taken else "send"
 
@@ -176,7 +177,7 @@ class GitHub:
             "prerelease": release.prerelease,
         }
         try:
-            made = self.api.load(self.api.once("POST", self._path("releases"), json=wanted))
+            made = self.api.load(self.api.once("POST", self._path("releases"), json=wanted), Found)
         except TakenError as error:
             raise PassingError("somebody else has just made this release") from error
         self._find(release.tag)  # Another run may have done the same.
@@ -190,8 +191,8 @@ class GitHub:
             log.note(f"{name} is of another build and removed from the draft")
             self._assets.delete(name)
         for twin in self._twins:
-            log.note(f"{self.name}: a second draft of {twin['tag_name']} is removed")
-            self.api.change("DELETE", self._path(f"releases/{twin['id']}"))
+            log.note(f"{self.name}: a second draft of {twin.tag_name} is removed")
+            self.api.delete(self._path(f"releases/{twin.id}"))
 
     def _find_stale(self) -> list[str]:
         """Return the names of assets that look like ours and are not of this build."""
@@ -204,15 +205,16 @@ class GitHub:
     def _is_behind(self, release: Release) -> bool:
         """Say whether a newer release is public there."""
         own = find_tag(release.tag)
-        tags = [find_tag(each["tag_name"]) for each in self._releases if not each["draft"]]
+        tags = [find_tag(each.tag_name) for each in self._releases if not each.draft]
         return any(own and tag and not tag.prerelease and tag.order > own.order for tag in tags)
 
     def _path(self, place: str) -> str:
         return f"/repos/{self.repository}/{place}"
 
     def _differs(self, name: str, how: str) -> ReleaseError:
+        assert self._found
         return ReleaseError(
-            f"{self._found['tag_name']} is public at {self.name} already, and {name} {how}",
+            f"{self._found.tag_name} is public at {self.name} already, and {name} {how}",
             hint="a tag that is released does not change: release another, such as v1.0.1 after v1.0",
         )
 

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from pydantic import TypeAdapter, ValidationError
 
 from builder import __version__, http
 from builder.errors import DownloadError, RecipeError, ReleaseError
+from builder.inputs import load_json
+from builder.recipe.described import Described, explain
+from builder.release.github_model import Asset, Refusal
 from builder.release.patience import PassingError, Patience, persist
 from builder.release.reader import Reader
 from builder.text import make_line
@@ -41,11 +44,16 @@ ANSWER_BYTES = 64 * MIB
 """More than any answer of the API has, and any text of ours."""
 ASSET_BYTES = 2 * GIB
 """GitHub takes no larger one."""
+LARGEST_S = 1e11
+"""More seconds than any date has that can be written."""
 LONGEST_WORDS = 500
 MOST_PAGES = 100
 """GitHub lists no more than 10,000 releases."""
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
 MAY_WRITE = "the token needs to write `contents` of this repository (in a workflow: permissions: contents: write)"
+
+
+Content = TypeVar("Content")
 
 
 class TakenError(Exception):
@@ -118,7 +126,7 @@ class Answer:
     def number(self, header: str) -> float:
         """Return what a header says; 0 where it says no number."""
         said = self.headers.get(header, "")
-        return float(said) if said.isdecimal() and len(said) < 16 else 0.0
+        return min(float(said), LARGEST_S) if said.isdecimal() else 0.0
 
 
 class Api:
@@ -132,17 +140,17 @@ class Api:
         request.headers["Authorization"] = f"Bearer {self.server.token}"
         return request
 
-    def get(self, path: str, **params: str) -> Any:
+    def get(self, path: str, kind: type[Described]) -> Described | None:
         """Return what is at a path; None where nothing is."""
-        answer = persist(self.patience, self._name(path), partial(self.once, "GET", path, params=params, absent=True))
-        return None if answer.status == requests.codes.not_found else self.load(answer)
+        answer = persist(self.patience, self._name(path), partial(self.once, "GET", path, absent=True))
+        return None if answer.status == requests.codes.not_found else self.load(answer, kind)
 
-    def pages(self, path: str) -> Iterator[Any]:
+    def pages(self, path: str, kind: type[Described]) -> Iterator[Described]:
         """Yield every entry of a list."""
         url = f"{path}?per_page=100"
         for _ in range(MOST_PAGES):
             answer = persist(self.patience, self._name(path), partial(self.once, "GET", url))
-            yield from self.load(answer)
+            yield from self._validate(answer, TypeAdapter(list[kind]))  # type: ignore[valid-type]
             if not answer.more:
                 return
             url = f"{path}?{answer.more}"
@@ -170,26 +178,34 @@ class Api:
 
         return persist(self.patience, self._name(path), act)
 
-    def change(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> Any:
-        """Change or delete what is at a path; the second time it is asked for does the same as the first."""
-        act = partial(self.once, method, path, json=json, absent=method == "DELETE")
-        answer = persist(self.patience, self._name(path), act)
-        return self.load(answer) if answer.content and answer.is_success else None
+    def delete(self, path: str) -> None:
+        """Delete what is at a path, if it is still there."""
+        persist(self.patience, self._name(path), partial(self.once, "DELETE", path, absent=True))
 
-    def upload(self, url: str, name: str, body: Reader) -> Any:
+    def change(self, path: str, json: Mapping[str, Any], kind: type[Described]) -> Described:
+        """Change what is at a path, and return it; the second time it is asked for does the same as the first."""
+        return self.load(persist(self.patience, self._name(path), partial(self.once, "PATCH", path, json=json)), kind)
+
+    def upload(self, url: str, name: str, body: Reader) -> Asset:
         """Send a file and return the asset. Asked once: what became of it is for the caller to find out."""
         if urlsplit(url).scheme != urlsplit(self.server.api).scheme:
             raise ReleaseError(f"GitHub wants uploads at {url}, which is not as safe as {self.server.api}")
         headers = {"Content-Type": BYTES}  # The only type that GitHub's description of its API knows here.
-        return self.load(self.once("POST", url, params={"name": name}, data=body, headers=headers))
+        return self.load(self.once("POST", url, params={"name": name}, data=body, headers=headers), Asset)
 
-    def load(self, answer: Answer) -> Any:
-        """Return what an answer says; DownloadError when it is no JSON."""
+    def load(self, answer: Answer, kind: type[Described]) -> Described:
+        """Return what an answer says; DownloadError when it is no JSON, or of another kind."""
+        return self._validate(answer, TypeAdapter(kind))
+
+    def _validate(self, answer: Answer, kind: TypeAdapter[Content]) -> Content:
         try:
-            return json.loads(answer.content)
-        except (ValueError, RecursionError) as error:
-            hint = f"is {self.server.api} the API of a GitHub? GITHUB_API_URL names it"
-            raise DownloadError(f"{self._name(answer.url)}: the answer is no JSON", hint=hint) from error
+            return kind.validate_python(load_json(answer.content))
+        except ValidationError as error:
+            problem = self.server.scrub(explain(error))
+        except ValueError:
+            problem = "the answer is no JSON"
+        hint = f"is {self.server.api} the API of a GitHub? GITHUB_API_URL names it"
+        raise DownloadError(f"{self._name(answer.url)}: {problem}", hint=hint)
 
     def once(self, method: str, path: str, *, absent: bool = False, limit: int = ANSWER_BYTES, **more: Any) -> Answer:
         """Ask once. Raises PassingError, TakenError, and ReleaseError for what a repetition does not change.
@@ -258,18 +274,10 @@ class Api:
         """Return what GitHub says is wrong, in one line."""
         plain = http.status_words(answer.status).partition(" ")[2]
         try:
-            said = json.loads(answer.content)
-        except (ValueError, RecursionError):
-            said = None
-        if not isinstance(said, dict):
-            return plain
-        listed = said.get("errors")
-        errors = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-        details = ", ".join(
-            " ".join(str(each[key]) for key in ("field", "code", "message") if key in each) for each in errors
-        )
-        words = self.server.scrub(f"{said.get('message', plain)}{details and ': '}{details}")
-        return make_line(words[:LONGEST_WORDS])
+            words = Refusal.model_validate(load_json(answer.content)).words
+        except ValueError:
+            words = ""
+        return make_line(self.server.scrub(words or plain)[:LONGEST_WORDS])
 
     def _name(self, path: str) -> str:
         """Return how messages call a place: without host and query."""

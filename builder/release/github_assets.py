@@ -9,14 +9,14 @@ does not say it (GitHub Enterprise before 3.17), the asset is read back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from builder.errors import ReleaseError, TrustError
 from builder.release.checksums import sha256_bytes
 from builder.release.github_api import Api, TakenError
+from builder.release.github_model import Asset, Found
 from builder.release.model import File
 from builder.release.patience import PassingError, persist
 from builder.release.reader import opened
@@ -24,14 +24,11 @@ from builder.release.reader import opened
 TEXT_BYTES = 16 * 1024 * 1024
 """No list of packages and no release.json is longer."""
 
-Asset = Mapping[str, Any]
-"""As the API describes it."""
-
 
 class Assets:
     """What a release holds, as GitHub said when it was last asked. Without a release: nothing."""
 
-    def __init__(self, api: Api, repository: str, release: Mapping[str, Any] | None) -> None:
+    def __init__(self, api: Api, repository: str, release: Found | None) -> None:
         self._api = api
         self._path = f"/repos/{repository}/releases"
         self._name = f"github:{repository}"
@@ -44,8 +41,8 @@ class Assets:
     def refresh(self) -> None:
         """Ask again."""
         if self._release:
-            found = self._api.pages(f"{self._path}/{self._release['id']}/assets")
-            self.all = {asset["name"]: asset for asset in found}
+            found = self._api.pages(f"{self._path}/{self._release.id}/assets", Asset)
+            self.all = {asset.name: asset for asset in found}
 
     def has(self, file: File) -> bool:
         """Say whether a file is there, whole."""
@@ -58,14 +55,13 @@ class Assets:
 
     def delete(self, name: str) -> None:
         """Remove an asset."""
-        self._api.change("DELETE", f"{self._path}/assets/{self.all.pop(name)['id']}")
+        self._api.delete(f"{self._path}/assets/{self.all.pop(name).id}")
 
     def read(self, name: str) -> bytes:
         """Return the content of a small asset; TrustError when it has not the digest that GitHub says."""
         asset = self.all[name]
-        content = self._api.read(f"{self._path}/assets/{asset['id']}", TEXT_BYTES)
-        said = str(asset.get("digest") or "")
-        if said and said != f"sha256:{sha256_bytes(content)}":
+        content = self._api.read(f"{self._path}/assets/{asset.id}", TEXT_BYTES)
+        if asset.digest and asset.digest != f"sha256:{sha256_bytes(content)}":
             raise TrustError(f"{self._name} {name} has not the digest that GitHub says", hint="try again")
         return content
 
@@ -82,7 +78,7 @@ class Assets:
         if file.name in self.all:
             self.delete(file.name)
         assert self._release
-        url = re.sub(r"\{.*\}$", "", self._release["upload_url"])
+        url = re.sub(r"\{.*\}$", "", self._release.upload_url)
         try:
             with opened(source, file.name) as body:
                 asset = self._api.upload(url, file.name, body)
@@ -92,21 +88,21 @@ class Assets:
         except TakenError as error:
             self.refresh()
             raise PassingError("there is a file of that name already") from error
-        self.all[asset["name"]] = asset
-        if asset["name"] != file.name:
-            self.delete(asset["name"])
+        self.all[asset.name] = asset
+        if asset.name != file.name:
+            self.delete(asset.name)
             hint = "GitHub takes letters, digits, dots, dashes and underscores"
-            raise ReleaseError(f"{self._name} calls {file.name} {asset['name']}", hint=hint)
+            raise ReleaseError(f"{self._name} calls {file.name} {asset.name}", hint=hint)
         if not self._is_whole(asset, file):
             raise PassingError("it is not there as it was sent", kind=TrustError)
 
     def _is_whole(self, asset: Asset, file: File) -> bool:
-        if asset["state"] != "uploaded" or asset["size"] != file.size_bytes:
+        if asset.state != "uploaded" or asset.size != file.size_bytes:
             return False
-        said = str(asset.get("digest") or "").lower()
-        return (said.removeprefix("sha256:") if said.startswith("sha256:") else self._read_back(asset)) == file.sha256
+        algorithm, _, digest = (asset.digest or "").lower().partition(":")
+        return (digest if algorithm == "sha256" else self._read_back(asset)) == file.sha256
 
     def _read_back(self, asset: Asset) -> str:
-        if asset["id"] not in self._digests:
-            self._digests[asset["id"]] = self._api.digest(f"{self._path}/assets/{asset['id']}")
-        return self._digests[asset["id"]]
+        if asset.id not in self._digests:
+            self._digests[asset.id] = self._api.digest(f"{self._path}/assets/{asset.id}")
+        return self._digests[asset.id]

@@ -11,15 +11,18 @@ is not trusted: builder/release/take.py holds it against what was signed.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
+from pydantic import TypeAdapter, ValidationError
+
 from builder.errors import DownloadError, RecipeError, ReleaseError, TrustError
+from builder.recipe.described import explain
+from builder.release.github_model import Listed
 from builder.release.model import CHANNEL_NAME, Release, load_channel, load_release
 from builder.release.reach import find, read
 
@@ -151,10 +154,9 @@ class GitHub:
         api = (os.environ.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/")
         place = f"{api}/repos/{self.owner}/{self.repository}/releases?per_page=30"
         for each in _load_list(read(place), self.name):
-            names = {asset.get("name") for asset in each.get("assets", [])}
-            tag = str(each.get("tag_name"))
-            if "release.json" in names and not each.get("draft") and re.fullmatch(TAG, tag):
-                return tag
+            names = {asset.name for asset in each.assets}
+            if "release.json" in names and not each.draft and re.fullmatch(TAG, each.tag_name):
+                return each.tag_name
         raise DownloadError(f"{self.name} has no release with a release.json", hint="look at its page of releases")
 
 
@@ -171,11 +173,9 @@ def _load(content: bytes, place: str, tag: str = "") -> Release:
     return release
 
 
-def _load_list(content: bytes, place: str) -> list[dict[str, Any]]:
+def _load_list(content: bytes, place: str) -> list[Listed]:
     try:
-        found = json.loads(content)
-    except ValueError:
-        found = None
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise ReleaseError(f"{place}: what its list of releases holds is no list of releases", hint="try again later")
-    return found
+        return TypeAdapter(list[Listed]).validate_json(content)
+    except ValidationError as error:
+        problem = f"what its list of releases holds is no list of releases: {explain(error)}"
+        raise ReleaseError(f"{place}: {problem}", hint="try again later") from None
