@@ -23,6 +23,9 @@ from builder.units import MIB, render_size
 TEXT_BYTES = 64 * MIB
 """More than any description, list or key has."""
 
+DEEPEST = 64
+"""How deep JSON may be nested: more than any of its formats is."""
+
 _KINDS = {
     stat.S_IFIFO: "a pipe, which can be read only once; save it to a file first",
     stat.S_IFDIR: "a directory; allowed: a file",
@@ -67,10 +70,25 @@ def load_json(content: str | bytes) -> Any:
 
     Its texts may hold anything, also the half of a character, as names of files may.
     """
+    problem = ValueError(f"it is nested deeper than {DEEPEST} times")
     try:
-        return json.loads(content, parse_constant=_load_number, parse_float=_load_number)
+        value = json.loads(content, parse_constant=_load_number, parse_float=_load_number)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise problem from None
+    if _is_deep(value):
+        raise problem
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Say whether a value is nested so deep that who walks through it may not come back."""
+    parts = [value]
+    for _ in range(DEEPEST):
+        inside = [each.values() if isinstance(each, dict) else each for each in parts if isinstance(each, dict | list)]
+        parts = [part for each in inside for part in each]
+        if not parts:
+            return False
+    return True
 
 
 def _load_number(text: str) -> float:

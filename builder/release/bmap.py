@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from builder.errors import ReleaseError
 from builder.units import MIB, align_up
 
 BLOCK = 4096
+NUMBER = re.compile(r"[0-9]{1,18}")
 NO_CHECKSUM = "0" * 64
 """Stands for the map's own digest while that is made (bmaptool's BmapCopy.py, _verify_bmap_checksum)."""
 PIECE = MIB
@@ -153,10 +155,12 @@ def read_bmap(text: str) -> Bmap:
         root = fromstring(text)
         said = {child.tag: (child.text or "").strip() for child in root}
         ranges = tuple(_load_range(each.text or "", each.get("chksum", "")) for each in root.iter("Range"))
-        bmap = Bmap(int(said["ImageSize"]), ranges)
+        bmap = Bmap(_load_number(said["ImageSize"]), ranges)
         checksum = said["BmapFileChecksum"]
     except (ParseError, DefusedXmlException, KeyError, ValueError) as error:
-        raise ReleaseError(f"the block map cannot be read: {error!r}", hint="package the image again") from None
+        raise ReleaseError(
+            f"the block map cannot be read: {str(error)[:100]!r}", hint="package the image again"
+        ) from None
     if hashlib.sha256(text.replace(checksum, NO_CHECKSUM, 1).encode()).hexdigest() != checksum:
         raise ReleaseError("the block map is not what its own checksum says", hint="package the image again")
     said_of_itself = (said.get("BlockSize"), said.get("BlocksCount"), said.get("MappedBlocksCount"))
@@ -167,7 +171,13 @@ def read_bmap(text: str) -> Bmap:
 
 def _load_range(text: str, sha256: str) -> Mapped:
     first, _, last = text.strip().partition("-")
-    return Mapped(int(first), int(last or first), sha256)
+    return Mapped(_load_number(first), _load_number(last or first), sha256)
+
+
+def _load_number(text: str) -> int:
+    if not NUMBER.fullmatch(text):
+        raise ValueError(f"{text[:20]!r} is no number")
+    return int(text)
 
 
 def _is_in_order(bmap: Bmap) -> bool:

@@ -20,9 +20,12 @@ from builder.release.checksums import sha256_file
 from builder.release.model import RELEASE_NAME, SUFFIX, Package, Release, load_package, load_release
 from builder.release.papers import PAPERS, REPORTS, check_image
 from builder.release.trust import PublicKey, check_signatures, check_sums
+from builder.text import make_line
 
 SHOWN = 20
 """Problems that an error names."""
+LONGEST = 300
+Kind = Literal["trust", "release"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,16 @@ class Problem:
     place: str
     """A file or a directory."""
     text: str
-    kind: Literal["trust", "release"] = "release"
+    kind: Kind = "release"
     """trust: a digest or signature is wrong; release: something is missing or contradicts the rest."""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.text}"
+        return f"{make_line(self.place)}: {make_line(self.text)}"
+
+    @classmethod
+    def of(cls, place: str, text: str, kind: Kind = "release") -> Problem:
+        """Return a problem; of a text that a package may have made as long as it likes, the start."""
+        return cls(place, text if len(text) <= LONGEST else f"{text[:LONGEST]}…", kind)
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ def check_directory(place: Path, package: Package) -> list[Problem]:
     """Return what is wrong with one directory, its signatures aside."""
     problems = list(_check_files(place, package))
     present = {file.name for file in package.files if (place / file.name).is_file()}
-    problems += [Problem(file, text, "trust") for file, text in check_sums(place, package)]
+    problems += [Problem.of(file, text, "trust") for file, text in check_sums(place, package)]
     for file in package.files:
         if file.role == "image" and file.name in present:
             problems += [Problem(file.name, text, kind) for kind, text in check_image(place, package, file.name)]
@@ -159,6 +167,6 @@ def _check_paper(
     if path.name not in {file.name for file in package.files} or not path.is_file():
         return [Problem(path.name, "it is missing")]
     try:
-        return [Problem(path.name, text) for text in check(path, package)]
+        return [Problem.of(path.name, text) for text in check(path, package)]
     except InputError as error:
         return [Problem(path.name, error.problem)]

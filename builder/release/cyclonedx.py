@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +19,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from builder import __version__
+from builder.inputs import load_json
 from builder.release.bill import Bill
 from builder.release.dpkg import Installed
 
@@ -89,6 +89,7 @@ def _make_properties(package: Installed) -> Iterator[Property]:
 def check_cyclonedx(text: str) -> list[str]:
     """Return what the schema of CycloneDX 1.6 finds wrong with a document."""
     try:
+        load_json(text)
         wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text, all_errors=True)
     except ValueError as error:
         return [f"cannot be read: {error}"]
@@ -97,7 +98,7 @@ def check_cyclonedx(text: str) -> list[str]:
 
 def list_cyclonedx(text: str) -> tuple[str, set[tuple[str, str, str]]]:
     """Return the digest of the image that a valid document is of, and (name, version, architecture) of its parts."""
-    said: dict[str, Any] = json.loads(text)
+    said: dict[str, Any] = load_json(text)
     return said["metadata"]["component"]["hashes"][0]["content"], {
         (each["name"], each["version"], re.sub(r".*[?&]arch=([^&]+).*", r"\1", each["purl"]))
         for each in said["components"]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from typing import Any
 
@@ -30,6 +29,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 from spdx_tools.spdx.writer.json.json_writer import write_document_to_stream
 
 from builder import __version__
+from builder.inputs import load_json
 from builder.release.bill import Bill
 from builder.release.dpkg import Installed
 
@@ -120,7 +120,7 @@ def _make_actor(maintainer: str) -> Actor | SpdxNoAssertion:
 def check_spdx(text: str) -> list[str]:
     """Return what the SPDX project's validator finds wrong with a document."""
     try:
-        document = JsonLikeDictParser().parse(json.loads(text))  # type: ignore[no-untyped-call]
+        document = JsonLikeDictParser().parse(load_json(text))  # type: ignore[no-untyped-call]
     except (ValueError, SPDXParsingError, AttributeError, TypeError, KeyError) as error:
         return [f"cannot be read: {'; '.join(map(str, error.args))}"]
     return [message.validation_message for message in validate_full_spdx_document(document, "SPDX-2.3")]
@@ -128,7 +128,7 @@ def check_spdx(text: str) -> list[str]:
 
 def list_spdx(text: str) -> tuple[str, set[tuple[str, str, str]]]:
     """Return the digest of the image that a valid document is of, and (name, version, architecture) of its packages."""
-    said: dict[str, Any] = json.loads(text)
+    said: dict[str, Any] = load_json(text)
     image = next(each for each in said["packages"] if each["SPDXID"] == IMAGE)
     others = [each for each in said["packages"] if each["SPDXID"] != IMAGE]
     return image["checksums"][0]["checksumValue"], {
