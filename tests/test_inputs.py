@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import RecipeError
-from builder.inputs import InputError, open_unfinished, opened, read_bytes, read_text, write_new
+from builder.inputs import InputError, load_json, open_unfinished, opened, read_bytes, read_text, write_new
 from builder.units import MIB
 
 BUILDER = Path(__file__).parent.parent / "builder"
@@ -177,6 +178,61 @@ def is_reading(node: ast.AST) -> bool:
         return False
     modes = [each.value for each in node.args if isinstance(each, ast.Constant)]
     return node.func.attr in ("read_bytes", "read_text") or (node.func.attr == "open" and modes[:1] == ["rb"])
+
+
+PARSING = {
+    "inputs": "the place where it is done",
+    "plan/cloud_config": "data of the program",
+    "release/imager": "data of the program",
+    "image/table": "what sfdisk says of an image that is being made",
+    "verify/passwords": "what our own program says",
+    "verify/report": "what our own process of specs has written",
+    "verify/cloud": "in the process of specs, where whatever is raised is a red spec",
+    "verify/containers": "likewise",
+    "verify/partitions": "likewise",
+    "verify/rights": "likewise",
+    "verify/system": "likewise",
+}
+"""Modules that read JSON by themselves, and why they may."""
+
+
+def test_json_is_read_in_one_place() -> None:
+    """json.loads lets pass NaN and what is nested deep, which later is a traceback."""
+    found = {
+        path.relative_to(BUILDER).with_suffix("").as_posix()
+        for path in BUILDER.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("json.load", "json.loads", "json.JSONDecoder")
+    }
+    assert found == set(PARSING)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[" * 100_000, "nested deeper than 64 times"),
+        ("[" * 65 + "]" * 65, "nested deeper than 64 times"),
+        ('{"a":' * 65 + "1" + "}" * 65, "nested deeper than 64 times"),
+        ("NaN", "NaN is no number of JSON"),
+        ("[-Infinity]", "-Infinity is no number of JSON"),
+        ("1e999", "1e999 is no number of JSON"),
+        ("9" * 5000, "digits"),
+        ("", "Expecting value"),
+        (b"\xff", "decode"),
+    ],
+    ids=lambda each: repr(each[:12]),
+)
+def test_json_that_has_no_end_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        load_json(text)
+
+
+@pytest.mark.parametrize(
+    "value", [None, 1, -1.5, 10**400, "\ud800\x00", [[{"a": [1e308]}]], json.loads("[" * 63 + "]" * 63)]
+)
+def test_json_is_read(value: object) -> None:
+    assert load_json(json.dumps(value)) == value
+    assert load_json(json.dumps(value).encode()) == value
 
 
 def test_only_these_modules_open_files_by_themselves() -> None:

@@ -51,8 +51,6 @@ MOST_PAGES = 100
 """GitHub lists no more than 10,000 releases."""
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
 MAY_WRITE = "the token needs to write `contents` of this repository (in a workflow: permissions: contents: write)"
-
-
 Content = TypeVar("Content")
 
 

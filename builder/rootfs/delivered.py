@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from builder.access import is_link_in, is_way_in
-from builder.errors import RecipeError
+from builder.errors import MachineError, RecipeError
+from builder.inputs import load_json, read_bytes
 from builder.rootfs.model import CAPABILITY, DELIVERED, HELD
 from builder.run import run
 from builder.tree import merge_into_usr, resolve_inside, write_text
 
+KINDS = ("setid", "capabilities", "writable", "links", "special", "access")
 SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
@@ -31,7 +33,7 @@ def find_delivered(tree: Path) -> dict[str, Any]:
     Owners are names of the tree's own users and groups, where it has one.
     """
     users, groups = _read_names(tree, "/etc/passwd"), _read_names(tree, "/etc/group")
-    found: dict[str, Any] = {kind: {} for kind in ("setid", "capabilities", "writable", "links", "special", "access")}
+    found: dict[str, Any] = {kind: {} for kind in KINDS}
     for path, place in _walk(tree):
         state = os.lstat(path)
         owner = f"{users.get(state.st_uid, state.st_uid)}:{groups.get(state.st_gid, state.st_gid)}"
@@ -114,9 +116,20 @@ def find_configured(tree: Path) -> dict[str, Any]:
 
 
 def read_delivered(tree: Path) -> dict[str, Any]:
-    """Return what write_delivered has written into a tree."""
-    delivered: dict[str, Any] = json.loads((tree / DELIVERED.lstrip("/")).read_text(encoding="utf-8"))
-    return {kind: rows for kind, rows in delivered.items() if kind != "format"}
+    """Return what write_delivered has written into a tree; MachineError where another has, as in a layer of others."""
+    path = tree / DELIVERED.lstrip("/")
+    try:
+        delivered = load_json(read_bytes(path, within=tree))
+        rows = {kind: dict(delivered[kind]) for kind in (*KINDS, "shells")}
+    except (ValueError, KeyError, TypeError):
+        rows = {}
+    texts = [text for each in rows.values() for pair in each.items() for text in pair]
+    if not rows or not all(isinstance(text, str) for text in texts):
+        raise MachineError(
+            f"{path} does not say what the packages have delivered",
+            hint="the layer is damaged, or somebody else's: build again with --no-cache",
+        )
+    return rows
 
 
 def write_delivered(tree: Path, delivered: dict[str, Any]) -> None:

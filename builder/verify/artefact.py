@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import IO
 
 from builder import log
 from builder.errors import RecipeError, disk_full_as_space_error
-from builder.inputs import InputError, read_bytes
+from builder.inputs import InputError, load_json, read_bytes
 from builder.recipe.load import list_boards
 from builder.units import MIB
 from builder.unpacked import unpacked
@@ -77,7 +76,7 @@ def _find_board(path: Path, boards: Sequence[str]) -> str:
     A version may hold whatever a name of a board does: boardwright-garden-2-1.0 is of garden or of garden-2.
     """
     try:
-        board = json.loads(read_bytes(path.with_name(f"{name_of(path)}{RECORD}")))["board"]
+        board = load_json(read_bytes(path.with_name(f"{name_of(path)}{RECORD}")))["board"]
     except (InputError, ValueError, KeyError, TypeError):
         board = None
     if isinstance(board, str):
