@@ -13,6 +13,8 @@ from types import MappingProxyType
 
 from builder.verify.tree import Tree
 
+TURN = re.compile("[0-9]{1,3}")
+
 
 @dataclass(frozen=True)
 class BootEntry:
@@ -92,4 +94,5 @@ READERS: Mapping[str, Callable[[Tree, str], BootEntry]] = MappingProxyType(
 def read_fstab(lines: list[str]) -> dict[str, Mount]:
     """Return the lines of fstab by mount point; the last two fields may be left out (fstab(5))."""
     rows = [line.split() for line in lines]
-    return {row[1]: Mount(row[0], row[2], row[3], int(row[5]) if row[5:] else 0) for row in rows if len(row) >= 4}
+    turns = [int(row[5]) if row[5:] and TURN.fullmatch(row[5]) else 0 for row in rows]
+    return {row[1]: Mount(row[0], row[2], row[3], turn) for row, turn in zip(rows, turns, strict=True) if len(row) >= 4}

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from builder.errors import VerifyError
+from builder.units import GIB
 from builder.verify.tree import Tree
 
 INFO = "/var/lib/dpkg/info"
+SIZE = re.compile("[0-9]{1,12}")
+MOST_HASHED = 16 * GIB
+"""Of all that packages list; those of `rpi` are a tenth of it."""
 PART = 100
 """Files that a thread compares before it asks for more: most are small, and asking takes longer than hashing one."""
 
@@ -43,7 +48,7 @@ def _parse(status: str) -> Iterator[Package]:
                 version=fields.get("Version", ""),
                 architecture=fields.get("Architecture", ""),
                 status=fields.get("Status", ""),
-                size_kib=int(fields.get("Installed-Size", "0")),
+                size_kib=int(size) if SIZE.fullmatch(size := fields.get("Installed-Size", "")) else 0,
                 conffiles=dict(re.findall(r"^ (/\S+) ([0-9a-f]{32})", fields.get("Conffiles", ""), re.MULTILINE)),
             )
 
@@ -62,10 +67,19 @@ def find_changed_files(tree: Tree) -> list[str]:
             path = f"/{name}"
             diverted_to, by = diversions.get(path, (path, package))
             wanted.append((path if by == package else diverted_to, digest))
+    wanted = list(dict.fromkeys(wanted))  # A list can have a line a million times.
+    _check_size(tree, wanted)
     parts = [wanted[start : start + PART] for start in range(0, len(wanted), PART)]
     with ThreadPoolExecutor(max_workers=2) as pool:
         problems = pool.map(lambda part: [_compare(tree, *each) for each in part], parts)
         return [problem for part in problems for problem in part if problem]
+
+
+def _check_size(tree: Tree, wanted: Iterable[tuple[str, str]]) -> None:
+    """Raise VerifyError for more content than can be hashed within minutes: names can lead to the same file."""
+    total = sum(entry.size_bytes for path, _ in wanted if (entry := tree.find(path)))
+    if total > MOST_HASHED:
+        raise VerifyError(f"the lists of packages name files of {total} bytes; at most {MOST_HASHED} are hashed")
 
 
 def _compare(tree: Tree, path: str, digest: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,7 @@ NO_LOGIN = frozenset(
 )
 """Shells that let nobody in; `sync` is that of a user of Debian's."""
 USER_DATA = f"{FIRMWARE}/user-data"
+MODE = re.compile("[0-7]{1,5}")
 SPECIAL = ("device", "pipe", "socket")
 ALWAYS_WRITABLE = ("/tmp", "/var/tmp")  # noqa: S108 - of the image
 
@@ -69,7 +71,12 @@ class Rights:
         text = self._image.tree.file(DELIVERED).content_string
         if not text:
             raise AssertionError(f"{DELIVERED} is missing: the build writes there what packages have delivered")
-        kinds: dict[str, Any] = json.loads(text)
+        try:
+            kinds = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise AssertionError(f"{DELIVERED} is damaged: {error}") from None
+        if not isinstance(kinds, dict):
+            raise AssertionError(f"{DELIVERED} is damaged: it holds no table")
         return {kind: _take_texts(rows) for kind, rows in kinds.items() if isinstance(rows, dict)}
 
     def found(self, kind: str) -> Mapping[str, str]:
@@ -208,7 +215,7 @@ def _find_programs(image: System) -> dict[str, str]:
 def _overridden(image: System) -> dict[str, str]:
     """What dpkg-statoverride says of set-id files: USER GROUP MODE PATH a line. Directories have lines of it too."""
     rows = [line.split(" ", 3) for line in image.tree.file("/var/lib/dpkg/statoverride").lines]
-    modes = {row[3]: (int(row[2], 8), row) for row in rows if len(row) == 4}
+    modes = {row[3]: (int(row[2], 8), row) for row in rows if len(row) == 4 and MODE.fullmatch(row[2])}
     return {path: f"{mode:04o} {row[0]}:{row[1]}" for path, (mode, row) in modes.items() if mode & 0o6000}
 
 

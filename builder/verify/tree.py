@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from builder.verify.accounts import is_id
 from builder.verify.entry import Entry, Kind
 
 MAX_LINKS = 40
@@ -97,7 +98,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _names(table: str) -> dict[int, str]:
-    rows = [line.split(":") for line in table.splitlines() if line.count(":") >= 3]
+    rows = [row for line in table.splitlines() if len(row := line.split(":")) >= 4 and is_id(row[2])]
     return {int(row[2]): row[0] for row in reversed(rows)}
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -61,10 +62,39 @@ def test_a_pattern_is_of_a_whole_path(tmp_path: Path, pattern: str, found: list[
 
 
 def test_accounts_are_read_by_name() -> None:
-    users = read_users("root:x:0:0:root:/root:/bin/bash\nbroken line\nanne::1000:1000::/home/anne:/bin/sh\n")
+    users = read_users("root:x:0:0:root:/root:/bin/bash\n\n# a comment\nanne::1000:1000::/home/anne:/bin/sh\n")
     assert (users["anne"].password, users["anne"].uid, users["root"].shell) == ("", 1000, "/bin/bash")
     assert read_groups("docker:x:996:anne,bob\nempty:x:5:\n")["docker"].members == ("anne", "bob")
     assert read_shadow("anne:!:1:0:::::\n") == {"anne": "!"}
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "line"),
+    [
+        (read_users, "evil::+0:0::/:/bin/sh\n", "evil::\\+0"),  # uid 0 for glibc, which takes the sign
+        (read_users, "evil::0:0\n", "evil::0:0"),
+        (read_users, "a:x:0:0::/:/bin/sh\na:x:9:9::/:/bin/sh\n", "a:x:9"),  # uid 0 for glibc, which takes the first
+        (read_users, "a:x:1:1:\x0b:/:/bin/sh:\n", "a:x:1"),
+        (read_groups, "docker:x:zz:\n", "docker:x:zz"),
+        (read_shadow, "a::1:0:::::\na:!:1:0:::::\n", "a:!"),
+        (read_shadow, "a:\n", "a:"),
+    ],
+)
+def test_a_line_that_hides_an_account_is_refused(
+    read: Callable[[str], Mapping[str, object]], text: str, line: str
+) -> None:
+    with pytest.raises(VerifyError, match=f"has the line '{line}.*allowed: [479] fields"):
+        read(text)
+
+
+@pytest.mark.parametrize("size", ["", "5x", "-1", "9" * 5000])
+def test_a_size_that_is_no_number_is_none(size: str) -> None:
+    text = f"Package: a\nStatus: install ok installed\nInstalled-Size: {size}\n"
+    assert read_packages(text)["a"].size_kib == 0
+
+
+def test_a_turn_of_fsck_that_is_no_number_is_none() -> None:
+    assert read_fstab(["/dev/a / ext4 defaults 0 x", "/dev/b /b ext4 defaults 0 2"])["/"].turn == 0
 
 
 def test_packages_are_read_with_their_state() -> None:
