@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,10 @@ PROGRAMS = {
     ".zst": ("zstd", f"--memory={MEMORY}", "--decompress", "--stdout", "--quiet"),
     ".gz": ("pigz", "--decompress", "--stdout", "--quiet"),
 }
+ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""LZMA's may ask for 4 GiB of memory."""
+ZIP_ERRORS = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, zlib.error)
+"""What zipfile raises for damaged and encrypted ones and for unknown versions."""
 LARGEST = 64 * GIB
 """Of a disk."""
 SLACK = 64 * MIB
@@ -89,9 +94,11 @@ def _read_zip(path: Path, error: type[BoardwrightError]) -> Iterator[bytes]:
             if len(images) != 1:
                 count = len(images)
                 raise _damaged(path, f"it holds {count} files that end with .img, and should hold one", error)
+            if (method := archive.getinfo(images[0]).compress_type) not in ZIP_METHODS:
+                raise _damaged(path, f"found the method {method}; allowed: 0 (stored) and 8 (deflated)", error)
             with archive.open(images[0]) as stream:
                 yield from _pieces(stream)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as problem:  # Encrypted, unknown methods.
+    except ZIP_ERRORS as problem:
         raise _damaged(path, str(problem), error) from None
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO
 
 from builder import log
-from builder.errors import RecipeError, disk_full_as_space_error
+from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
 from builder.inputs import InputError, load_json, read_bytes
 from builder.recipe.load import list_boards
-from builder.units import MIB
-from builder.unpacked import unpacked
+from builder.units import MIB, render_size
+from builder.unpacked import LARGEST, unpacked
 
 RECORD = ".build.json"
 """What a build leaves beside its image, with the name of the board (release/record.py)."""
@@ -94,6 +94,8 @@ def opened(path: Path, scratch: Path) -> Iterator[Found]:
         if is_packed:
             with disk_full_as_space_error(scratch):
                 _unpack(path, raw)
+        elif (size := raw.stat().st_size) > LARGEST:
+            raise VerifyError(f"{path.name} has {render_size(size)}; a disk that is read has {render_size(LARGEST)}")
         digest = digest_disk(raw)
     try:
         yield Found(path, raw, digest)

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import VerifyError
+from builder.units import MIB
 from builder.verify.ext4 import is_ext4, read_ext4
 from builder.verify.filesystems import read_facts
 from builder.verify.partitions import read_whole_table
 from builder.verify.place import Place
-from builder.verify.tree import Tree
+from builder.verify.tree import File, Tree
 from builder.verify.unused import Range, find_unused
 
 STATUS = "/var/lib/dpkg/status"
+MOST_COPYRIGHT = 128 * MIB
+"""Of all packages; those of a desktop are a fifth of it."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,22 @@ def read_contents(raw: Path) -> Contents:
     status = tree.file(STATUS).content_string
     names = re.findall(r"^Package: (\S+)$", status, re.MULTILINE)
     files = {name: tree.file(f"/usr/share/doc/{name}/copyright") for name in names}
-    copyrights = {name: file.content_string for name, file in files.items() if file.is_file}
-    return Contents(status, copyrights, tuple(areas), tuple(find_unused(raw)))
+    return Contents(status, _read_copyrights(files), tuple(areas), tuple(find_unused(raw)))
+
+
+def _read_copyrights(files: Mapping[str, File]) -> dict[str, str]:
+    """Return the texts; VerifyError for more than can be: a thousand names can be links to the same large file."""
+    found, room = {}, MOST_COPYRIGHT
+    for name, file in files.items():
+        if file.is_file:
+            room -= file.size
+            if room < 0:
+                raise VerifyError(
+                    f"the copyright files of the image have more than {MOST_COPYRIGHT} bytes",
+                    hint="name an image that `boardwright build` made",
+                )
+            found[name] = file.content_string
+    return found
 
 
 def _find_system(place: Place) -> Tree | None:

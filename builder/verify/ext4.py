@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from builder.errors import VerifyError
-from builder.units import KIB
+from builder.units import KIB, MIB
 from builder.verify.entry import Entry, Kind, Piece
 from builder.verify.ext4_blocks import walk_extents, walk_map
 from builder.verify.place import Place
-from builder.verify.walk import LARGEST_DIRECTORY, Walk, damaged
+from builder.verify.walk import LARGEST_DIRECTORY, MOST_TEXT, Budget, Walk, damaged
 
 ROOT = 2
 """Inode of the root directory."""
@@ -33,6 +33,8 @@ READ_FEATURES = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x2000 | 0x4000
 """filetype, needs_recovery, extent, 64bit, mmp, flex_bg, metadata_csum_seed, large_dir."""
 
 MOST_RUNS = 1_000_000
+MOST_NODES = 256 * MIB
+"""Bytes of the blocks that say where content lies; they are enough for 64 GiB in blocks of 1 KiB."""
 LARGEST_LINK = 4 * KIB
 
 KINDS: Mapping[int, Kind] = {
@@ -97,7 +99,9 @@ class _Ext4:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._runs = 0
+        self._runs = Budget("ext4", "pieces of files", MOST_RUNS)
+        self._nodes = Budget("ext4", "bytes that say where its files lie", MOST_NODES)
+        self._text = Budget("ext4", "bytes of links and extended attributes", MOST_TEXT)
         with place.image.open("rb") as stream:
             stream.seek(0, 2)
             self._image_bytes = stream.tell()
@@ -122,10 +126,11 @@ class _Ext4:
         """Return the start of a file and its mtime."""
         here = self._inode(ROOT)
         for name in path.strip("/").split("/"):
-            found = dict(self._list(path, here)).get(name) if here.kind == "directory" else None
+            inodes = self._list_inodes(path, here) if here.kind == "directory" else ()
+            found = next((inode for each, inode in inodes if each == name), None)
             if found is None:
                 return None
-            here = found
+            here = self._inode(found)
         return (here.read(limit), here.mtime) if here.kind == "file" else None
 
     def _read_sizes(self) -> _Sizes:
@@ -204,52 +209,71 @@ class _Ext4:
             pieces=tuple(self._find_pieces(raw[40:100], number, size, flags)) if has_blocks and size else (),
         )
         if kind == "symlink" and not is_flat:
-            if size > LARGEST_LINK:
-                raise _damaged(f"the link {number} has {size} bytes")
-            return replace(entry, target=entry.read().decode(errors="surrogateescape"))
+            return replace(entry, target=self._read_link(entry))
         return entry
+
+    def _read_link(self, entry: Entry) -> str:
+        if entry.size_bytes > LARGEST_LINK:
+            raise _damaged(f"the link {entry.inode} has {entry.size_bytes} bytes")
+        self._text.use(entry.size_bytes)
+        return entry.read().decode(errors="surrogateescape")
 
     def _find_pieces(self, root: bytes, number: int, size: int, flags: int) -> Iterator[Piece]:
         """Yield where content lies. Runs follow each other, so what leads to one twice is refused."""
         block = self._sizes.block
         if flags & INODE_HAS_EXTENTS:
-            runs = walk_extents(root, self._read_block)
+            runs = walk_extents(root, self._read_node)
         else:
-            runs = walk_map(root, self._read_block, block, -(-size // block))
+            runs = walk_map(root, self._read_node, block, -(-size // block))
         next_block = 0
         for first, blocks, disk in runs:
             if first < next_block or (disk + blocks) * block > self._sizes.end_bytes:
                 raise _damaged(f"the blocks of the inode {number} overlap, or are not in it")
             next_block = first + blocks
-            self._runs += 1
-            if self._runs > MOST_RUNS:
-                raise _damaged(f"its files are in more than {MOST_RUNS} pieces")
+            self._runs.use(1)
             if disk:
                 yield Piece(first * block, blocks * block, self._place.image, self._place.offset_bytes + disk * block)
 
-    def _read_block(self, number: int) -> bytes:
+    def _read_node(self, number: int) -> bytes:
+        """Return a block of a tree or a map. One of them can lead to another a thousand times, with nothing below."""
+        self._nodes.use(self._sizes.block)
         return self._read(number * self._sizes.block, self._sizes.block)
 
     def _list(self, path: str, directory: Entry) -> Iterator[tuple[str, Entry]]:
         """Yield names of a directory, and what they are."""
+        for name, inode in self._list_inodes(path, directory):
+            yield name, self._inode(inode)
+
+    def _list_inodes(self, path: str, directory: Entry) -> Iterator[tuple[str, int]]:
         if directory.size_bytes > LARGEST_DIRECTORY or directory.size_bytes % self._sizes.block:
             raise _damaged(f"the directory {path} has {directory.size_bytes} bytes")
         content = directory.read()
         for start in range(0, len(content), self._sizes.block):
             for name, inode in _read_names(content[start : start + self._sizes.block], path):
                 if name not in (b".", b".."):
-                    yield name.decode(errors="surrogateescape"), self._inode(inode)
+                    yield name.decode(errors="surrogateescape"), inode
 
     def _read_xattrs(self, raw: bytes, extra: int) -> Iterator[tuple[str, bytes]]:
         start = 128 + extra
         if start + 4 < len(raw) and struct.unpack_from("<I", raw, start)[0] == XATTRS:
-            yield from _parse_xattrs(raw[start + 4 :], 0)
+            yield from self._parse_xattrs(raw[start + 4 :], 0)
         block = struct.unpack_from("<I", raw, 104)[0] + (struct.unpack_from("<H", raw, 118)[0] << 32)
         if block:
             content = self._read(block * self._sizes.block, self._sizes.block)
             if struct.unpack_from("<I", content, 0)[0] != XATTRS:
                 raise _damaged("a block of extended attributes is none")
-            yield from _parse_xattrs(content, 32)
+            yield from self._parse_xattrs(content, 32)
+
+    def _parse_xattrs(self, content: bytes, position: int) -> Iterator[tuple[str, bytes]]:
+        while position + 16 <= len(content) and content[position : position + 4] != bytes(4):
+            length, prefix, offset, inode, size = struct.unpack_from("<BBHII", content, position)
+            written = content[position + 16 : position + 16 + length].decode(errors="replace")
+            name = PREFIXES.get(prefix, f"{prefix}.") + written
+            if inode or offset + size > len(content):
+                raise _damaged(f"the extended attribute {name!r} is not in its block")
+            self._text.use(len(name) + size)  # A thousand names can have the same bytes for their value.
+            yield name, content[offset : offset + size]
+            position += 16 + (length + 3) // 4 * 4
 
 
 def _read_names(block: bytes, path: str) -> Iterator[tuple[bytes, int]]:
@@ -262,17 +286,6 @@ def _read_names(block: bytes, path: str) -> Iterator[tuple[bytes, int]]:
         if inode:
             yield block[position + 8 : position + 8 + name_length], inode
         position += length
-
-
-def _parse_xattrs(content: bytes, position: int) -> Iterator[tuple[str, bytes]]:
-    while position + 16 <= len(content) and content[position : position + 4] != bytes(4):
-        length, prefix, offset, inode, size = struct.unpack_from("<BBHII", content, position)
-        written = content[position + 16 : position + 16 + length].decode(errors="replace")
-        name = PREFIXES.get(prefix, f"{prefix}.") + written
-        if inode or offset + size > len(content):
-            raise _damaged(f"the extended attribute {name!r} is not in its block")
-        yield name, content[offset : offset + size]
-        position += 16 + (length + 3) // 4 * 4
 
 
 def _damaged(what: str) -> VerifyError:

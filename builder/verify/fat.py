@@ -18,11 +18,14 @@ from builder.errors import VerifyError
 from builder.units import MIB, SECTOR
 from builder.verify.entry import Entry, Piece
 from builder.verify.place import Place
-from builder.verify.walk import LARGEST_DIRECTORY, Walk, damaged
+from builder.verify.walk import LARGEST_DIRECTORY, Budget, Walk, damaged
 
 MODE = 0o755
+MOST_PIECES = 1_000_000
 LARGEST_TABLE = 64 * MIB
 """Of a FAT with clusters of 32 KiB: 512 GiB."""
+VALUE = 0x0FFFFFFF
+"""The bits of an entry of the table that are its value; zero means free."""
 END = 0x0FFFFFF8
 """From this number on, a cluster is the last of its chain."""
 ATTRIBUTES_LONG, ATTRIBUTE_VOLUME, ATTRIBUTE_DIRECTORY = 0x0F, 0x08, 0x10
@@ -45,11 +48,18 @@ def read_fat(place: Place, mount: str) -> list[Entry]:
 def read_fat_file(place: Place, name: str, *, limit: int) -> bytes | None:
     """Return the first bytes of a file of the root directory; None where it is not."""
     try:
-        fat = _Fat(place)
-        found = [entry for each, entry in fat.list_root() if each.lower() == name.lower() and entry.kind == "file"]
+        entry = _Fat(place).find_in_root(name)
     except struct.error as error:
         raise VerifyError(f"the FAT is damaged: {error}") from None
-    return found[0].read(limit) if found else None
+    return entry.read(limit) if entry else None
+
+
+def find_free(place: Place) -> Iterator[tuple[int, int]]:
+    """Yield start and end, in bytes of the filesystem, of what a FAT32 does not use; VerifyError for a damaged one."""
+    try:
+        yield from _Fat(place).find_free()
+    except struct.error as error:
+        raise VerifyError(f"the FAT is damaged: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -75,8 +85,8 @@ class _Fat:
         is_power = per_cluster and per_cluster & (per_cluster - 1) == 0
         if sector != SECTOR or not is_power or not 1 <= tables <= 2 or not reserved:
             raise _damaged("its boot sector does not say how it is laid out")
-        self._cluster_bytes = per_cluster * SECTOR
-        self._data = (reserved + tables * table_sectors) * SECTOR
+        self._cluster_bytes = int(per_cluster) * SECTOR
+        self._data = int(reserved + tables * table_sectors) * SECTOR
         self._clusters = max(0, (sectors * SECTOR - self._data) // self._cluster_bytes)
         table_bytes = (self._clusters + 2) * 4
         if table_bytes > min(table_sectors * SECTOR, LARGEST_TABLE):
@@ -85,6 +95,8 @@ class _Fat:
         if len(content) != table_bytes:
             raise _damaged("it ends within its table")
         self._table = array("I", content)
+        self._followed = Budget("FAT", "clusters in its chains, of which each can be in one", self._clusters)
+        self._pieces = Budget("FAT", "pieces of files", MOST_PIECES)
 
     def walk(self, mount: str) -> Iterator[Entry]:
         """Yield every entry, each directory before what is in it."""
@@ -94,10 +106,23 @@ class _Fat:
         for path, short in walk.below(mount, root):
             yield self._make(short, path)
 
-    def list_root(self) -> Iterator[tuple[str, Entry]]:
-        """Yield names and entries of the root directory."""
-        for name, short in self._list("/", _Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)):
-            yield name, self._make(short, f"/{name}")
+    def find_in_root(self, name: str) -> Entry | None:
+        """Return a file of the root directory, written in any case."""
+        for each, short in self._list("/", _Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)):
+            if each.lower() == name.lower() and not short.is_directory:
+                return self._make(short, f"/{each}")
+        return None
+
+    def find_free(self) -> Iterator[tuple[int, int]]:
+        """Yield start and end of what is free."""
+        begin = None
+        for number in range(2, self._clusters + 3):
+            is_free = number < self._clusters + 2 and not self._table[number] & VALUE
+            if is_free and begin is None:
+                begin = number
+            elif not is_free and begin is not None:
+                yield self._offset(begin), self._offset(number)
+                begin = None
 
     def _make(self, short: _Short, path: str) -> Entry:
         if short.is_directory:
@@ -122,8 +147,12 @@ class _Fat:
         yield self._piece(found - run, start, run)
 
     def _piece(self, index: int, cluster: int, count: int) -> Piece:
-        offset = self._place.offset_bytes + self._data + (cluster - 2) * self._cluster_bytes
+        self._pieces.use(1)
+        offset = self._place.offset_bytes + self._offset(cluster)
         return Piece(index * self._cluster_bytes, count * self._cluster_bytes, self._place.image, offset)
+
+    def _offset(self, cluster: int) -> int:
+        return self._data + (cluster - 2) * self._cluster_bytes
 
     def _follow(self, first: int, path: str, *, most: int) -> Iterator[int]:
         """Yield the clusters of a chain, at most as many as are wanted."""
@@ -131,8 +160,9 @@ class _Fat:
         for _ in range(min(most, self._clusters)):
             if not 2 <= cluster < self._clusters + 2:
                 raise _damaged(f"{path} leads to the cluster {cluster}, which there is not")
+            self._followed.use(1)  # A thousand files can begin with the same cluster.
             yield cluster
-            cluster = self._table[cluster] & 0x0FFFFFFF
+            cluster = self._table[cluster] & VALUE
             if cluster >= END:
                 return
 
@@ -148,7 +178,7 @@ class _Fat:
                 yield short.name, short
 
     def _read_cluster(self, cluster: int) -> bytes:
-        return self._place.read(self._data + (cluster - 2) * self._cluster_bytes, self._cluster_bytes)
+        return self._place.read(self._offset(cluster), self._cluster_bytes)
 
 
 def _read_entries(content: bytes) -> Iterator[_Short]:

@@ -8,6 +8,7 @@ Read here and not unpacked by cpio: that needs root for device nodes, and cannot
 from __future__ import annotations
 
 import bz2
+import io
 import lzma
 import re
 import zlib
@@ -25,9 +26,12 @@ HEADER = 110
 END = "TRAILER!!!"
 ZSTD = b"\x28\xb5\x2f\xfd"
 LARGEST = 512 * MIB
-"""Unpacked; the largest of Debian's, with all firmware, is a third of it."""
+"""Unpacked, all layers together; the largest of Debian's, with all firmware, is a third of it."""
 MOST_MEMBERS = 200_000
 MOST_LAYERS = 3
+MOST_STREAMS = 10_000
+LONGEST_PATH = 4096
+PIECE = 256 * 1024
 NOT_ZERO = re.compile(b"[^\\0]")
 HEX = re.compile(rb"[0-9A-Fa-f]{104}")
 XZ_MEMORY = 256 * MIB
@@ -45,7 +49,13 @@ class Member:
     path: str
     mode: int
     """With the bits of its kind, as in stat(2)."""
-    content: bytes
+    view: memoryview
+    """Where its content lies in the unpacked initrd; a copy of each would be the initrd once more."""
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file."""
+        return bytes(self.view)
 
 
 Initrd = Mapping[str, Member]
@@ -55,10 +65,16 @@ Initrd = Mapping[str, Member]
 def read_initrd(data: bytes) -> Initrd:
     """Return the members of an initrd; VerifyError where it is damaged, neither cpio nor compressed in a known way, or
     more than LARGEST unpacked."""
-    return {member.path: member for member in _members(data, layers=MOST_LAYERS)}
+    found: dict[str, Member] = {}
+    for count, member in enumerate(_members(data, layers=MOST_LAYERS, room=LARGEST)):
+        if count == MOST_MEMBERS:
+            raise VerifyError(f"the initrd has more than {MOST_MEMBERS} members")
+        found[member.path] = member
+    return found
 
 
-def _members(data: bytes, *, layers: int) -> Iterator[Member]:
+def _members(data: bytes, *, layers: int, room: int) -> Iterator[Member]:
+    """Yield what is in archives and in compressed parts; `room` is how many bytes may still be unpacked."""
     position = 0
     while position < len(data):
         if data[position] == 0:
@@ -71,7 +87,9 @@ def _members(data: bytes, *, layers: int) -> Iterator[Member]:
         elif layers == 0:
             raise VerifyError(f"the initrd is compressed more than {MOST_LAYERS} times")
         else:
-            yield from _members(_unpack(data[position:]), layers=layers - 1)
+            inner = _unpack(data[position:], room)
+            del data  # Of many layers one is kept.
+            yield from _members(inner, layers=layers - 1, room=room - len(inner))
             return
 
 
@@ -82,12 +100,15 @@ def _skip_zeros(data: bytes, position: int) -> int:
 
 def _archive(data: bytes, position: int) -> Iterator[tuple[Member | None, int]]:
     """Yield each member of the archive at `position` and where the next begins; None is its end."""
-    for _ in range(MOST_MEMBERS):
+    view = memoryview(data)
+    while True:
         if data[position : position + 6] not in NEWC:
             raise VerifyError(f"the initrd is damaged: no cpio header at byte {position}")
         fields = _read_fields(data, position)
         mode, size, name_size = fields[1], fields[6], fields[11]
         start = position + HEADER
+        if name_size > LONGEST_PATH:
+            raise VerifyError(f"the initrd is damaged: the name at byte {start} has {name_size} bytes")
         name = data[start : start + max(0, name_size - 1)].decode(errors="surrogateescape")
         content = _align(start + name_size)
         position = _align(content + size)
@@ -96,8 +117,7 @@ def _archive(data: bytes, position: int) -> Iterator[tuple[Member | None, int]]:
         if name == END:
             yield None, position
             return
-        yield Member(name.removeprefix("./").lstrip("/"), mode, data[content : content + size]), position
-    raise VerifyError(f"the initrd has more than {MOST_MEMBERS} members")
+        yield Member(name.removeprefix("./").lstrip("/"), mode, view[content : content + size]), position
 
 
 def _read_fields(data: bytes, position: int) -> list[int]:
@@ -111,32 +131,37 @@ def _align(position: int) -> int:
     return (position + 3) & ~3
 
 
-def _unpack(data: bytes) -> bytes:
+def _unpack(data: bytes, room: int) -> bytes:
     if data.startswith(ZSTD):
-        return _unpack_zstd(data)
+        return _unpack_zstd(data, room)
     for magic, make in UNPACKERS.items():
         if data.startswith(magic):
             try:
-                return _unpack_streams(data, magic, make)
+                return _unpack_streams(data, magic, make, room)
             except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
                 raise VerifyError(f"the initrd is damaged: {error}") from error
     raise VerifyError(f"the initrd goes on with {data[:6].hex()}, which is no cpio, zstd, gzip, xz or bzip2")
 
 
-def _unpack_streams(data: bytes, magic: bytes, make: Callable[[], Any]) -> bytes:
+def _unpack_streams(data: bytes, magic: bytes, make: Callable[[], Any], room: int) -> bytes:
     """Unpack compressed streams that follow each other."""
-    found = bytearray()
-    while data.startswith(magic):
-        stream = make()
-        found += stream.decompress(data, LARGEST + 1 - len(found))
-        _check_size(len(found))
-        if not stream.eof:
-            raise EOFError("it ends within its compressed part")
-        data = stream.unused_data
-    return bytes(found)
+    found, position, count = io.BytesIO(), 0, 0
+    while data.startswith(magic, position):
+        stream, count = make(), count + 1
+        if count > MOST_STREAMS:
+            raise EOFError(f"it has more than {MOST_STREAMS} compressed parts")
+        # Piece by piece: each stream returns a copy of all that comes after it.
+        while not stream.eof:
+            piece = data[position : position + PIECE]
+            if not piece:
+                raise EOFError("it ends within its compressed part")
+            found.write(stream.decompress(piece, room + 1 - found.tell()))
+            _check_size(found.tell(), room)
+            position += len(piece) - len(stream.unused_data)
+    return found.getvalue()
 
 
-def _unpack_zstd(data: bytes) -> bytes:
+def _unpack_zstd(data: bytes, room: int) -> bytes:
     with NamedTemporaryFile() as source:
         source.write(data)
         source.flush()
@@ -144,14 +169,14 @@ def _unpack_zstd(data: bytes) -> bytes:
             assert process.stdout is not None  # Both are pipes.
             assert process.stderr is not None
             with process.stdout, process.stderr:
-                found = process.stdout.read(LARGEST + 1)
-                _check_size(len(found))
+                found = process.stdout.read(room + 1)
+                _check_size(len(found), room)
                 said = process.stderr.read().decode(errors="replace").strip()
             if process.wait():
                 raise VerifyError(f"the initrd is damaged: {said}")
     return found
 
 
-def _check_size(size: int) -> None:
-    if size > LARGEST:
+def _check_size(size: int, room: int) -> None:
+    if size > room:
         raise VerifyError(f"the initrd is more than {LARGEST} bytes unpacked, which is the most that is read")

@@ -8,12 +8,21 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
+from itertools import islice
 
+from builder.errors import VerifyError
+from builder.units import MIB
 from builder.verify.initrd import Initrd, read_initrd
 from builder.verify.tree import Tree
 
 BOOT_INITRD = "/boot/initrd.img-"
 XZ_MAGIC = b"\xfd7zXZ\0"
+MOST_MAGICS = 20
+LARGEST_KERNEL = 128 * MIB
+"""Unpacked, of which more is left; Debian's are a quarter of it."""
+XZ_MEMORY = 256 * MIB
+MOST_OF_INITRDS = 768 * MIB
+"""Unpacked, of all kernels of a system."""
 
 
 def module_name(path: str) -> str:
@@ -23,9 +32,10 @@ def module_name(path: str) -> str:
 
 def unpack_kernel(content: bytes) -> bytes:
     """Return a kernel with what it unpacks of itself when it starts, as a 32-bit Arm zImage does."""
-    for found in re.finditer(re.escape(XZ_MAGIC), content):
+    for found in islice(re.finditer(re.escape(XZ_MAGIC), content), MOST_MAGICS):
         with suppress(lzma.LZMAError):  # The unpacking program itself has the six bytes too.
-            return content + lzma.LZMADecompressor().decompress(content[found.start() :])
+            stream = lzma.LZMADecompressor(memlimit=XZ_MEMORY)
+            return content + stream.decompress(content[found.start() :], LARGEST_KERNEL)
     return content
 
 
@@ -105,7 +115,14 @@ class Kernels:
     @cached_property
     def initrds(self) -> Mapping[str, Initrd]:
         """The members of the initrds of /boot, by the initrd's path."""
-        return {entry.path: read_initrd(entry.read()) for entry in self.tree.glob(f"{BOOT_INITRD}*")}
+        found: dict[str, Initrd] = {}
+        room = MOST_OF_INITRDS
+        for entry in self.tree.glob(f"{BOOT_INITRD}*"):
+            found[entry.path] = read_initrd(entry.read())
+            room -= sum(member.view.nbytes for member in found[entry.path].values())
+            if room < 0:
+                raise VerifyError(f"the initrds of /boot have more than {MOST_OF_INITRDS} bytes unpacked")
+        return found
 
     @cached_property
     def initrd(self) -> Initrd:

@@ -13,6 +13,10 @@ from builder.units import MIB
 MOST_ENTRIES = 500_000
 """A desktop with all that Debian has for it is a tenth of this."""
 DEEPEST = 100
+LONGEST_NAME = 255
+"""Letters; Linux and FAT allow no more."""
+MOST_TEXT = 64 * MIB
+"""Letters of all paths, links and extended attributes of a filesystem, a hundred times what `rpi` has."""
 LARGEST_DIRECTORY = 64 * MIB
 HINT = "copy or fetch the image again, or build it again"
 
@@ -22,6 +26,22 @@ Node = TypeVar("Node")
 def damaged(filesystem: str, what: str) -> VerifyError:
     """Return the error for a filesystem ("ext4", "FAT") that cannot be as it is."""
     return VerifyError(f"the {filesystem} is damaged: {what}", hint=HINT)
+
+
+@dataclass
+class Budget:
+    """What a filesystem may make of its bytes: few of them can be read many times, by a name or a block each time."""
+
+    filesystem: str
+    what: str
+    most: int
+    used: int = 0
+
+    def use(self, count: int) -> None:
+        """Count; VerifyError where it is too much."""
+        self.used += count
+        if self.used > self.most:
+            raise damaged(self.filesystem, f"it has more than {self.most} {self.what}")
 
 
 @dataclass
@@ -35,13 +55,16 @@ class Walk(Generic[Node]):
     """The number of a directory, the same wherever it is found; None for what is none."""
     fold: Callable[[str], str] = str
     """What makes two names that count as one the same."""
-    _count: int = field(default=0, init=False)
     _seen: dict[int | None, str] = field(default_factory=dict, init=False)
+    _entries: Budget = field(init=False)
+    _letters: Budget = field(init=False)
 
     def below(self, path: str, top: Node) -> Iterator[tuple[str, Node]]:
         """Yield everything below a directory by path, each directory before what is in it; VerifyError for a directory
         that is in two places, too much, too deep, or a name that none can have."""
         self._seen[self.identify(top)] = path
+        self._entries = Budget(self.filesystem, "entries", MOST_ENTRIES)
+        self._letters = Budget(self.filesystem, "letters in its paths", MOST_TEXT)
         level = [(path.rstrip("/"), top)]
         for _ in range(DEEPEST):
             deeper = []
@@ -58,13 +81,13 @@ class Walk(Generic[Node]):
         names = set[str]()
         for name, node in self.list(place or "/", directory):
             folded = self.fold(name)
-            if folded in names or not name or name in (".", "..") or "/" in name or "\0" in name:
-                raise damaged(self.filesystem, f"{place or '/'} has the name {name!r} twice, or it can be none")
+            if folded in names or not _can_be(name):
+                raise damaged(self.filesystem, f"{place or '/'} has the name {name[:80]!r} twice, or it can be none")
             names.add(folded)
-            self._count += 1
-            if self._count > MOST_ENTRIES:
-                raise damaged(self.filesystem, f"it has more than {MOST_ENTRIES} entries")
-            yield f"{place}/{name}", node
+            path = f"{place}/{name}"
+            self._entries.use(1)
+            self._letters.use(len(path))
+            yield path, node
 
     def _is_directory(self, path: str, node: Node) -> bool:
         number = self.identify(node)
@@ -74,3 +97,8 @@ class Walk(Generic[Node]):
             raise damaged(self.filesystem, f"{path} is the directory {self._seen[number] or '/'} again")
         self._seen[number] = path
         return True
+
+
+def _can_be(name: str) -> bool:
+    """Say whether a thing in a directory can have that name."""
+    return 0 < len(name) <= LONGEST_NAME and name not in (".", "..") and "/" not in name and "\0" not in name

@@ -24,6 +24,7 @@ from builder.verify.qemu.card import find_firmware, find_place
 FILE = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
 """A file that config.txt names."""
 BOOT = "/boot"
+AGAIN = "build the image again"
 TEXT_BYTES = 64 * 1024
 LONGEST_CMDLINE = 4096
 """Characters; Linux takes 2048 to 4096 (COMMAND_LINE_SIZE)."""
@@ -48,7 +49,7 @@ def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
     cmdline = _read(files, "cmdline.txt", TEXT_BYTES).decode(errors="replace").strip()
     if len(cmdline) > LONGEST_CMDLINE or (hidden := find_hidden(cmdline)):
         what = f"{len(cmdline)} characters" if len(cmdline) > LONGEST_CMDLINE else f"the character U+{ord(hidden):04X}"
-        raise VerifyError(f"cmdline.txt of the image has {what}, which no kernel's command line has")
+        raise VerifyError(f"cmdline.txt of the image has {what}, which no kernel's command line has", hint=AGAIN)
     tree = plan.recipe.qemu.device_tree if plan.recipe.qemu else None
     return BootFiles(
         kernel=_take(files, _find(config, r"^kernel=(\S+)", "kernel="), directory),
@@ -65,7 +66,7 @@ def take_root_file(card: Path, plan: Plan, path: str, directory: Path) -> Path:
     found = read_ext4_file(find_place(card, root), path, limit=LARGEST)
     if not found or not found[0] or len(found[0]) == LARGEST:
         what = f"more than {render_size(LARGEST)} at" if found and found[0] else "no"
-        raise VerifyError(f"the root filesystem of the image has {what} {path}")
+        raise VerifyError(f"the root filesystem of the image has {what} {path}", hint=AGAIN)
     copy.write_bytes(found[0])
     return copy
 
@@ -80,11 +81,14 @@ def _find(config: str, pattern: str, what: str) -> str:
     return str(found[-1])
 
 
-def _read(files: Mapping[str, Entry], name: str, limit: int | None = None) -> bytes:
+def _read(files: Mapping[str, Entry], name: str, most: int = LARGEST) -> bytes:
+    """Return a file of the first partition; VerifyError when it is missing, or has more than `most` bytes."""
     entry = files.get(name.lower())
     if entry is None:
-        raise VerifyError(f"the first partition of the image has no {name}")
-    return entry.read(limit)
+        raise VerifyError(f"the first partition of the image has no {name}", hint=AGAIN)
+    if entry.size_bytes > most:
+        raise VerifyError(f"{name} of the image has {entry.size_bytes} bytes; allowed: {most}", hint=AGAIN)
+    return entry.read()
 
 
 def _take(files: Mapping[str, Entry], name: str, directory: Path) -> Path:

@@ -13,7 +13,7 @@ from builder.run import run
 from builder.tools import DEBIAN_PACKAGES, has_tool
 from builder.verify.qemu.command import PROGRAMS, UEFI_PACKAGES, find_uefi
 
-CARD = ("sfdisk", "debugfs", "mtype", "mcopy")
+CARD = ("sfdisk", "mtype", "mcopy")
 """What finds out which board an image is for, and makes a card of it."""
 SPECS = (*CARD, "dumpe2fs", "e2fsck", "mdir", "fsck.vfat", "zstd")
 
