@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from builder import log
 from builder.errors import ReleaseError, VerifyError
 from builder.release import gpg, minisign, signature
@@ -30,7 +32,7 @@ from builder.release.checksums import render_sum, sha256_file
 from builder.release.compress import Compression, compress, suffix_of, sync
 from builder.release.cyclonedx import render_cyclonedx
 from builder.release.keys import Signers
-from builder.release.model import SUFFIX, File, Package, Role, load_package, render_package
+from builder.release.model import SUFFIX, File, Package, Role, explain, load_package, render_package
 from builder.release.page import Area, render_page
 from builder.release.provenance import Commit, render_provenance
 from builder.release.record import Record
@@ -188,7 +190,15 @@ def _sign(files: Sequence[Path], name: str, signers: Signers) -> None:
 
 
 def describe(goods: Goods, directory: Path) -> Package:
-    """Return the description of a directory that has everything but that."""
+    """Return the description of a directory that has everything but that; ReleaseError when what the image says of
+    itself cannot be in one."""
+    try:
+        return _describe(goods, directory)
+    except ValidationError as error:
+        raise ReleaseError(f"{goods.bill.name}: {explain(error)}", hint="build the image again") from None
+
+
+def _describe(goods: Goods, directory: Path) -> Package:
     bill, hardware = goods.bill, goods.hardware
     return Package(
         name=bill.name,

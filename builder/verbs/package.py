@@ -141,6 +141,8 @@ def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = Fal
     report = _find_report(texts, found, unverified=unverified)
     record, claim = _find_record(found), read_claim(found.raw)
     board = load_board(boards.resolve(), report.board if report else claim.board)
+    version = report.version if report else claim.version
+    _check_name(found, f"boardwright-{board.name}-{version or 'VERSION'}")
     recipe = board.recipe
     with log.step("read the image"):
         contents = read_contents(found.raw)
@@ -152,7 +154,7 @@ def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = Fal
         bill=Bill(
             found.name,
             recipe.title,
-            report.version if report else claim.version,
+            version,
             recipe.suite,
             epoch,
             found.sha256,
@@ -170,6 +172,15 @@ def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = Fal
         record=record,
         commit=_find_commit(boards, board, record) if record else None,
     )
+
+
+def _check_name(found: Found, allowed: str) -> None:
+    """Raise RecipeError for an image file with another name than its package is to have."""
+    if found.name != allowed:
+        raise RecipeError(
+            f"{found.path}: found the name {found.name}; allowed: {allowed}, as the image says itself",
+            hint="name the image file so, and the files beside it",
+        )
 
 
 def _read_beside(found: Found, *, unverified: bool) -> dict[str, str]:

@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from google.protobuf.json_format import ParseDict
@@ -21,6 +22,7 @@ from ntia_conformance_checker import NTIAChecker
 from builder.errors import RecipeError, ReleaseError, TrustError, VerifyError
 from builder.release.checksums import sha256_file
 from builder.release.model import load_package
+from builder.release.package import Goods, Hardware, describe
 from builder.verbs.package import load_compressions
 from tests.chain.conftest import boardwright
 from tests.release.conftest import Made
@@ -188,6 +190,26 @@ def test_an_image_without_what_a_build_leaves_is_refused(dist: Path) -> None:
     done = pack(dist)
     assert done.returncode == VerifyError.exit_code
     assert f"no {NAME}.packages, {NAME}.specs.xml beside it" in done.stderr
+
+
+def test_an_image_of_another_name_is_refused(dist: Path) -> None:
+    for path in list(dist.glob(f"{NAME}.*")):
+        path.rename(path.with_name(path.name.replace(NAME, "card")))
+    (image,) = dist.glob("card.img*")
+    done = boardwright("package", image, "-o", dist / "out")
+    assert done.returncode == RecipeError.exit_code
+    assert f"found the name card; allowed: {NAME}, as the image says itself" in done.stderr
+    assert not list(dist.glob("out/*"))
+
+
+def test_what_cannot_be_in_a_description_is_said(tmp_path: Path) -> None:
+    bill = SimpleNamespace(name="card", version="1.0", epoch=1, image_sha256="0" * 64)
+    goods = SimpleNamespace(
+        bill=bill, hardware=Hardware("rpi", "x", "arm64", (), ()), image=Path(__file__), report=None, valid_days=0
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ReleaseError, match=r"card: the file: found the name 'card'; allowed: boardwright-rpi-1\.0"):
+        describe(cast(Goods, goods), tmp_path / "empty")
 
 
 def test_a_wrong_key_leaves_nothing(dist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
