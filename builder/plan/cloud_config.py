@@ -58,8 +58,10 @@ def find_faults(content: object, schema: Mapping[str, Any]) -> list[Fault]:
 
 def _validate(content: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
     from jsonschema.validators import validator_for  # noqa: PLC0415 - slow to load, and most plans need none
+    from referencing import Registry  # noqa: PLC0415
 
-    yield from validator_for(schema)(schema).iter_errors(content)
+    # Of its own: with the default one, a `$ref` to an address or a file is fetched.
+    yield from validator_for(schema)(schema, registry=Registry()).iter_errors(content)
 
 
 def _relax(schema: Any) -> Any:

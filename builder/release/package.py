@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from builder import log
 from builder.errors import ReleaseError, VerifyError
+from builder.recipe.described import explain
 from builder.release import gpg, minisign, signature
 from builder.release.artefact import partial_directory, write_text
 from builder.release.bill import Bill
@@ -32,7 +33,7 @@ from builder.release.checksums import render_sum, sha256_file
 from builder.release.compress import Compression, compress, suffix_of, sync
 from builder.release.cyclonedx import render_cyclonedx
 from builder.release.keys import Signers
-from builder.release.model import SUFFIX, File, Package, Role, explain, load_package, render_package
+from builder.release.model import SUFFIX, File, Package, Role, load_package, render_package
 from builder.release.page import Area, render_page
 from builder.release.provenance import Commit, render_provenance
 from builder.release.record import Record

@@ -9,13 +9,17 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from builder.errors import VerifyError
+from builder.errors import BoardwrightError, VerifyError
 from builder.plan.cloud_config import Fault, find_faults
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.network_config import find_network_faults
+from builder.units import MIB
 from builder.verify.tree import Tree
 
 SCHEMAS = "/usr/lib/python3/dist-packages/cloudinit/config/schemas"
+
+MOST_LETTERS = MIB
+REBUILD = "build the image again"
 
 
 class Cloud:
@@ -25,12 +29,17 @@ class Cloud:
         self._tree = tree
 
     def load(self, path: str) -> Any:
-        """Return the YAML of a file; nothing but a mapping is of use to cloud-init."""
+        """Return the YAML of a file; nothing but a mapping is of use to cloud-init. VerifyError for what is no YAML, or
+        more than a person would write."""
+        text = self._tree.file(path).content_string
+        if len(text) > MOST_LETTERS:
+            raise VerifyError(f"{path} has {len(text)} letters; allowed: {MOST_LETTERS}", hint=REBUILD)
         try:
-            content = load_cloud_yaml(self._tree.file(path).content_string)
+            content = load_cloud_yaml(text)
         except (YAMLError, ValueFault) as error:
             words = str(error).splitlines()
-            raise VerifyError(f"{path} of the image cannot be read: {words[0] if words else 'no YAML'}") from None
+            problem = words[0] if words else "no YAML"
+            raise VerifyError(f"{path} of the image cannot be read: {problem}", hint=REBUILD) from None
         return content if isinstance(content, dict) else {}
 
     @property
@@ -43,8 +52,13 @@ class Cloud:
 
     def find_user_data_faults(self, path: str) -> list[str]:
         """Return what cloud-init cannot use of a file, by the schema of the image's own cloud-init."""
-        rules = json.loads(self._tree.file(f"{SCHEMAS}/schema-cloud-config-v1.json").content_string)
-        return self._find_faults(path, lambda content: find_faults(content, rules))
+        text = self._tree.file(f"{SCHEMAS}/schema-cloud-config-v1.json").content_string
+        try:
+            return self._find_faults(path, lambda content: find_faults(content, json.loads(text)))
+        except BoardwrightError:
+            raise
+        except Exception as error:  # A schema may be none, or lead into itself, or elsewhere.
+            raise VerifyError(f"the schema of the image's cloud-init cannot be used: {error}", hint=REBUILD) from None
 
     def find_network_faults(self, path: str) -> list[str]:
         """Return what cloud-init and netplan cannot use of a file."""
