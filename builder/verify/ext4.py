@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -102,15 +103,14 @@ class _Ext4:
         self._runs = Budget("ext4", "pieces of files", MOST_RUNS)
         self._nodes = Budget("ext4", "bytes that say where its files lie", MOST_NODES)
         self._text = Budget("ext4", "bytes of links and extended attributes", MOST_TEXT)
-        with place.image.open("rb") as stream:
-            stream.seek(0, 2)
-            self._image_bytes = stream.tell()
         self._stream = place.image.open("rb", buffering=0)
+        self._image_bytes = self._stream.seek(0, 2)
         self._sizes = self._read_sizes()
         self._inodes: dict[int, Entry] = {}
 
     def __del__(self) -> None:
-        self._stream.close()
+        with suppress(AttributeError):  # There was no image to open.
+            self._stream.close()
 
     def walk(self) -> Iterator[Entry]:
         """Yield every entry, each directory before what is in it."""

@@ -14,6 +14,8 @@ from builder.text import make_line
 from builder.units import SECTOR
 
 READ_S = 30.0
+MOST_SECTORS = 2**48
+"""What ATA and every card can address; a GPT has 64 bits for it."""
 WHOLE = "name the image of a whole disk, as `boardwright build` makes it"
 
 
@@ -79,8 +81,11 @@ def read_table(image: Path) -> Table:
         rows = tuple(_load(kind, identity, row, read["device"]) for row in read.get("partitions", []))
     except (ValueError, KeyError, TypeError) as error:
         raise VerifyError(f"{image.name} has a partition table that cannot be one: {error}", hint=WHOLE) from None
-    if wrong := [row for row in rows if row.start_sector < 1 or row.sectors < 1]:
-        raise VerifyError(f"{image.name} has the partition {wrong[0].number} over its table, or of no size", hint=WHOLE)
+    if wrong := [row for row in rows if not 1 <= row.start_sector < row.end_sector <= MOST_SECTORS]:
+        raise VerifyError(
+            f"{image.name} has the partition {wrong[0].number} over its table, of no size, or where no disk reaches",
+            hint=WHOLE,
+        )
     return Table(kind, identity, rows)
 
 

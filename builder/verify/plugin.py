@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -157,6 +158,6 @@ def make_verdict(report: pytest.TestReport) -> Verdict:
         name=name,
         outcome=report.outcome,
         seconds=report.duration,
-        message=message.removeprefix("AssertionError: ")[:LONGEST],
+        message=re.sub(r"^KeyError: ", "there is no ", message.removeprefix("AssertionError: "))[:LONGEST],
         details=report.longreprtext[:LONGEST] if report.failed else "",
     )

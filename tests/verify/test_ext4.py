@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from pathlib import Path
@@ -141,3 +142,10 @@ def test_zeros_are_no_filesystem(tmp_path: Path) -> None:
     assert read_facts(Place(tmp_path / "zeros", 0)).kind == "unknown"
     with pytest.raises(VerifyError, match="it has no superblock"):
         read_ext4(Place(tmp_path / "zeros", 0))
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_an_image_that_is_gone_leaves_nothing_to_close(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_ext4(Place(tmp_path / "gone.img", 0))
+    gc.collect()

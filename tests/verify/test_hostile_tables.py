@@ -14,7 +14,8 @@ import pytest
 
 from builder.errors import VerifyError
 from builder.units import MIB, SECTOR
-from builder.verify.partitions import Table, read_whole_table
+from builder.verify import partitions
+from builder.verify.partitions import Table, read_table, read_whole_table
 
 pytestmark = pytest.mark.machine
 
@@ -116,3 +117,10 @@ def test_a_chain_of_extended_partitions_ends(tmp_path: Path) -> None:
         stream.write(struct.pack("<B3xB3xII", 0, 0x83, 8, 100) + struct.pack("<B3xB3xII", 0, 0x05, 0, 8000))
         stream.write(bytes(32) + b"\x55\xaa")
     assert read(image)
+
+
+def test_a_partition_where_no_disk_reaches_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = write_gpt(tmp_path / "image", [gpt_entry(2048, 4095)])
+    monkeypatch.setattr(partitions, "MOST_SECTORS", 4095)
+    with pytest.raises(VerifyError, match="the partition 1 over its table, of no size, or where no disk reaches"):
+        read_table(image)

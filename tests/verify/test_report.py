@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from rich.console import Console
 
 from builder.errors import VerifyError
+from builder.verify.plugin import make_verdict
 from builder.verify.report import Report, Verdict, check_report, render_json, render_report
 
 GREEN = Verdict("disk_spec.py", "test_the_table_is_sound", "passed", 0.1)
@@ -55,3 +58,17 @@ def test_programs_get_every_verdict() -> None:
     data = json.loads(render_json(make_report(GREEN, RED)))
     assert data["passed"] is False
     assert [row["outcome"] for row in data["verdicts"]] == ["passed", "failed"]
+
+
+def test_a_key_that_is_not_there_is_a_sentence() -> None:
+    crash = SimpleNamespace(reprcrash=SimpleNamespace(message="KeyError: 'adm'"))
+    report = SimpleNamespace(
+        nodeid="a_spec.py::test_x",
+        longrepr=crash,
+        longreprtext="x",
+        passed=False,
+        failed=True,
+        outcome="failed",
+        duration=1,
+    )
+    assert make_verdict(cast(pytest.TestReport, report)).message == "there is no 'adm'"
