@@ -33,7 +33,13 @@ def load_cloud_yaml(text: str, root: Node | None = None) -> Any:
 
     root  the node that the text was composed to before
     """
-    root = root or YAML(typ="safe", pure=True).compose(text)
+    try:
+        return _load(text, root or YAML(typ="safe", pure=True).compose(text))
+    except RecursionError:
+        raise ValueFault("nested too deep") from None
+
+
+def _load(text: str, root: Node | None) -> Any:
     for count, _ in enumerate(_walk(root, (), frozenset())):
         if count >= MAX_NODES:
             raise ValueFault(f"aliases make this more than {MAX_NODES} values; write it without")
@@ -41,8 +47,6 @@ def load_cloud_yaml(text: str, root: Node | None = None) -> Any:
         content = _make_reader().load(text)
     except (ValueError, OverflowError):
         raise ValueFault("found a number or a date that cannot be one; quote it", _find_odd(root)) from None
-    except RecursionError:
-        raise ValueFault("nested too deep") from None
     for path, value in _list_values(content, ()):
         if isinstance(value, int) and abs(value) > LARGEST:
             raise ValueFault(f"found a number of more than {MAX_NUMBER} digits; quote it", path)

@@ -37,9 +37,8 @@ class Cloud:
         try:
             content = load_cloud_yaml(text)
         except (YAMLError, ValueFault) as error:
-            words = str(error).splitlines()
-            problem = words[0] if words else "no YAML"
-            raise VerifyError(f"{path} of the image cannot be read: {problem}", hint=REBUILD) from None
+            problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+            raise VerifyError(f"{path} of the image is not for cloud-init: {problem}", hint=REBUILD) from None
         return content if isinstance(content, dict) else {}
 
     @property

@@ -4,24 +4,34 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
+import random
+import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from builder.errors import MachineError, RecipeError, ReleaseError, ToolError, VerifyError
 from builder.units import GIB, MIB
 from tests.chain.selection import IS_WHOLE
 from tests.conftest import ROOT
-from tests.verify.fuzz import REGIONS
+from tests.verify.fuzz import GPT, MBR, changed, choose, find_regions
 
 pytestmark = pytest.mark.machine
 
+SEED = 4711
 COUNT = 1000 if IS_WHOLE else 200
+COMMANDS = 200 if IS_WHOLE else 9
+STEP = 1 if IS_WHOLE else 2
+"""Regions between two images that commands are called with."""
 LONGEST_S = 60
 MOST_KIB = GIB // 1024
 STATUS = """\
@@ -44,9 +54,12 @@ Maintainer: Anne <anne@example.org>
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small disk with something of all that is read."""
-    work = tmp_path_factory.mktemp("good")
-    tree, image, boot = work / "tree", work / "card.img", work / "boot"
+    """A directory with a small disk that has something of all that is read, with an MBR and with a GPT."""
+    return make_disks(tmp_path_factory.mktemp("good"))
+
+
+def make_disks(work: Path) -> Path:
+    tree, image, boot = work / "tree", work / MBR, work / "boot"
     info = tree / "var/lib/dpkg/info"
     for directory in ("etc/ssh/sshd_config.d", "usr/lib/boardwright", "usr/share/doc/base-files", "boot"):
         (tree / directory).mkdir(parents=True)
@@ -67,12 +80,16 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
         '{"format": 1, "setid": {"/usr/bin/sudo": "4755 root:root"}}'
     )
     (tree / "large").write_bytes(os.urandom(2 * MIB))
-    for number in range(300):
+    for number in range(60):
         (tree / "etc" / f"a rather long name of a file {number:04}").touch()
     (tree / "init").write_text("#!/bin/sh\n")
     cpio = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=tree, input=b"init\n", check=True, stdout=-1)
-    (tree / "boot/initrd.img-6.12").write_bytes(gzip.compress(cpio.stdout))
+    (tree / "boot/initrd.img-6.12").write_bytes(cpio.stdout)
+    (tree / "boot/initrd.img-6.13").write_bytes(gzip.compress(cpio.stdout))
     boot.mkdir()
+    for each in (MBR, GPT):
+        (work / each).parent.mkdir()
+        (work / each).with_suffix(".packages").write_text("name\tversion\nbase-files\t13.8\nlibc6\t2.41-12\n")
     for name, text in {
         "os-release": release,
         "config.txt": "kernel=vmlinuz\ninitramfs initrd\n",
@@ -92,12 +109,20 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["mcopy", "-s", "-i", place, *boot.iterdir(), "::/"], check=True, env=environment)
     options = ["-q", "-F", "-t", "ext4", "-O", "^metadata_csum", "-E", f"offset={41 * MIB}"]
     subprocess.run(["mke2fs", *options, "-d", tree, image, "58M"], check=True)
-    return image
+    make_gpt(image, work / GPT)
+    return work
+
+
+def make_gpt(image: Path, copy: Path) -> None:
+    """Copy a disk and give the copy a GPT."""
+    subprocess.run(["cp", "--sparse=always", image, copy], check=True)
+    table = b"label: gpt\nstart=2048, size=81920, type=uefi\nstart=83968, size=118784, type=linux\n"
+    subprocess.run(["sfdisk", "-q", "--wipe=never", copy], input=table, check=True)
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What became of one image."""
+    """What became of one image, read in a process that reads all of them."""
 
     number: int
     region: str
@@ -111,14 +136,15 @@ def tried(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list
     scratch = tmp_path_factory.mktemp("fuzz") / "scratch"
     scratch.mkdir()
     (scratch.parent / "victim").write_text("precious")
-    words = [
+    before = digest(good)
+    words: list[str | Path] = [
         sys.executable,
         "-m",
         "tests.verify.fuzz",
-        str(good),
-        str(ROOT / "boards"),
-        str(scratch),
-        "4711",
+        good,
+        ROOT / "boards",
+        scratch,
+        str(SEED),
         str(COUNT),
     ]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=COUNT * 10, check=False)
@@ -126,11 +152,16 @@ def tried(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list
     yield [Tried(**json.loads(line)) for line in done.stdout.splitlines()]
     assert sorted(path.name for path in scratch.parent.iterdir()) == ["scratch", "victim"]
     assert (scratch.parent / "victim").read_text() == "precious"
+    assert digest(good) == before, "the images were given back as they were"
 
 
-def test_each_region_had_its_turn(tried: list[Tried]) -> None:
+def digest(good: Path) -> list[bytes]:
+    return [hashlib.sha256((good / name).read_bytes()).digest() for name in (MBR, GPT)]
+
+
+def test_each_region_had_its_turn(good: Path, tried: list[Tried]) -> None:
     assert len(tried) == COUNT
-    assert {each.region for each in tried} == set(REGIONS)
+    assert {each.region for each in tried} == set(find_regions(good))
     assert len([each for each in tried if each.said]) > COUNT // 4, "most mutations matter"
 
 
@@ -144,3 +175,111 @@ def test_none_takes_long(tried: list[Tried]) -> None:
 
 def test_none_takes_much_memory(tried: list[Tried]) -> None:
     assert max(each.kib for each in tried) < MOST_KIB
+
+
+# As a user would call it
+
+
+@dataclass(frozen=True)
+class Place:
+    """Directories of a user who verifies, boots and packages one image after another."""
+
+    top: Path
+
+    def call(self, verb: str, image: Path) -> Called:
+        """Call a verb and return what it said, and what it and all that it started took."""
+        words: list[str | Path] = [sys.executable, "-m", "builder", verb, image, *VERBS[verb]]
+        words += ["--boards", ROOT / "boards", "--state", self.top / "state"]
+        words += [] if verb == "boot" else [OUTPUT[verb], self.top / "out"]
+        with (self.top / "log").open("w+b") as log:
+            begun = time.monotonic()
+            process = subprocess.Popen(
+                words,
+                cwd=self.top / "cwd",
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            watch = threading.Timer(LONGEST_S, process.kill)
+            watch.start()
+            _, status, usage = os.wait4(process.pid, 0)
+            watch.cancel()
+            process.returncode = os.waitstatus_to_exitcode(status)
+            log.seek(0)
+            text = log.read().decode(errors="replace")
+        return Called(process.returncode, text, time.monotonic() - begun, usage.ru_maxrss)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """A QEMU that ends at once is the first in PATH: what is booted here is only read."""
+        own = {"HOME": str(self.top / "home"), "TMPDIR": str(self.top / "tmp"), "PYTHONPATH": str(ROOT)}
+        return {**os.environ, **own, "PATH": f"{self.top / 'bin'}:{os.environ['PATH']}", "NO_COLOR": "1"}
+
+    def find_left(self) -> list[Path]:
+        """Return what is where nothing may be."""
+        return [*(self.top / "state").glob("*/*"), *(path for name in EMPTY for path in (self.top / name).iterdir())]
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a command came to."""
+
+    code: int
+    text: str
+    seconds: float
+    kib: int
+
+
+VERBS = {
+    "verify": ["--engine", "local"],
+    "boot": ["--engine", "local"],
+    "package": ["--unverified", "--compress", "gz"],
+}
+OUTPUT = {"verify": "--report", "package": "--output"}
+EMPTY = ("cwd", "home", "tmp")
+CODES = {0, *(kind.exit_code for kind in (MachineError, RecipeError, ReleaseError, ToolError, VerifyError))}
+QEMU = """#!/bin/sh
+echo "raspi3b  the machine that is asked for"
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    top = tmp_path / "commands"
+    top.mkdir()
+    for name in ("bin", "out", *EMPTY):
+        (top / name).mkdir()
+    (top / "bin/qemu-system-aarch64").write_text(QEMU)
+    (top / "bin/qemu-system-aarch64").chmod(0o755)
+    return Place(top)
+
+
+@pytest.mark.parametrize("number", range(COMMANDS))
+def test_a_command_ends_in_words(number: int, good: Path, place: Place) -> None:
+    """Each verb on every third image; each on all of them in a whole run."""
+    regions = find_regions(good)
+    with changed(choose(good, regions, number * STEP, random.Random(SEED + number))) as image:
+        for verb in VERBS if IS_WHOLE else [list(VERBS)[number % len(VERBS)]]:
+            done = place.call(verb, image)
+            assert done.code in CODES, done.text
+            assert "Traceback" not in done.text
+            assert done.seconds < LONGEST_S
+            assert done.kib < MOST_KIB
+            assert place.find_left() == []
+            assert all(path.name.startswith(image.stem) for path in (place.top / "out").iterdir())
+            assert find_odd(place.top / "out") == []
+
+
+def find_odd(reports: Path) -> list[str]:
+    """Return what verdicts say that is an error of Python's and no sentence."""
+    texts = [json.loads(path.read_text()) for path in reports.glob("*.specs.json")]
+    said = [verdict["message"] for report in texts for verdict in report["verdicts"]]
+    return [text for text in said if re.match(r"(?!builder\.)[\w.]*(Error|Exception)\b", text)]
+
+
+def test_the_images_themselves_are_read(good: Path, place: Place) -> None:
+    """What is changed is sound before."""
+    assert place.call("boot", good / MBR).code == 0
+    assert place.call("package", good / GPT).code == 0
+    assert (place.top / "out/boardwright-rpi-1.0/boardwright-rpi-1.0.package.json").is_file()

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import lzma
 import os
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from builder.rootfs.model import DELIVERED
 from builder.units import GIB, KIB, MIB
 from builder.verify import contents, debian, ext4, fat, initrd, kernel, walk
 from builder.verify.artefact import opened
+from builder.verify.cloud import SCHEMAS, Cloud
 from builder.verify.contents import read_contents
 from builder.verify.debian import find_changed_files
 from builder.verify.ext4 import read_ext4
@@ -223,10 +226,18 @@ def test_a_kernel_is_unpacked_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> Non
     assert unpack_kernel(many) == many
 
 
-def test_a_card_has_no_endless_texts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("config.txt", "#" * (MIB + 1), "has 1048577 bytes; allowed: 65536"),
+        ("cmdline.txt", "quiet " * 1000, "has 5999 characters"),
+        ("cmdline.txt", "quiet\0", "has the character U+0000"),
+    ],
+)
+def test_a_card_has_no_text_that_is_none(name: str, text: str, message: str, tmp_path: Path) -> None:
     plan = plan_of("rpi")
-    image = make_fat_image(tmp_path / "disk.img", plan, FILES | {"config.txt": "#" * (MIB + 1)})
-    with pytest.raises(VerifyError, match=r"config\.txt of the image has 1048577 bytes; allowed: 65536"):
+    image = make_fat_image(tmp_path / "disk.img", plan, FILES | {name: text})
+    with pytest.raises(VerifyError, match=re.escape(f"{name} of the image {message}")):
         take_boot_files(image, plan, tmp_path)
 
 
@@ -295,3 +306,41 @@ def test_a_disk_of_terabytes_is_not_read(tmp_path: Path) -> None:
     os.truncate(raw, 65 * GIB)
     with pytest.raises(VerifyError, match=r"card\.img has 65.*; a disk that is read has 64"), opened(raw, tmp_path):
         pass
+
+
+# Files of cloud-init
+
+
+def test_a_schema_of_an_image_leads_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *words, **_: asked.append(words))
+    for reference in ("http://127.0.0.1:9/x", "file:///etc/passwd", "#/none"):
+        files = {f"{SCHEMAS}/schema-cloud-config-v1.json": json.dumps({"$ref": reference}), "/user-data": "{a: 1}"}
+        with pytest.raises(VerifyError, match="the schema of the image's cloud-init cannot be used"):
+            Cloud(make_tree(tmp_path, files)).find_user_data_faults("/user-data")
+    assert asked == []
+
+
+@pytest.mark.parametrize("schema", ["", "[", '{"$ref": "#"}', '{"patternProperties": {"(": {}}}', "7"])
+def test_a_schema_of_an_image_may_be_none(schema: str, tmp_path: Path) -> None:
+    files = {f"{SCHEMAS}/schema-cloud-config-v1.json": schema, "/user-data": "{a: 1}"}
+    with pytest.raises(VerifyError, match="the schema of the image's cloud-init cannot be used"):
+        Cloud(make_tree(tmp_path, files)).find_user_data_faults("/user-data")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("#" * (MIB + 1), "has 1048577 letters; allowed: 1048576"),
+        ("a: [", "of the image is not for cloud-init: expected the node content"),
+        ("[" * 5000, "of the image is not for cloud-init: nested too deep"),
+        ("a: &a [*a]", "of the image is not for cloud-init: found an alias inside what it stands for"),
+        (
+            "".join(f"a{at}: &a{at} [{f'*a{at - 1},' * 9 if at else 1}]\n" for at in range(9)),
+            "of the image is not for cloud-init: aliases make this more than 20000 values",
+        ),
+    ],
+)
+def test_yaml_that_is_none_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(VerifyError, match=f"/user-data {message}"):
+        Cloud(make_tree(tmp_path, {"/user-data": text})).load("/user-data")

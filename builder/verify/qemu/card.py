@@ -20,6 +20,8 @@ MTOOLS = {"MTOOLSRC": "/dev/null", "HOME": "/nonexistent"}
 SMALLEST = 4 * GIB
 ROOM = 2 * GIB
 """How much larger the card is than the image, at least."""
+COPY_S = 60.0
+"""For mcopy, which may follow a damaged FAT for long."""
 
 
 def make_card(image: Path, plan: Plan, directory: Path, *, user_data: Path | None = None) -> Path:
@@ -41,7 +43,8 @@ def put_user_data(card: Path, plan: Plan, file: Path, *, name: str = "user-data"
     """Lay a user's user-data, or another file of cloud-init's, over the image's own, as a person edits a card."""
     place = find_place(card, find_firmware(plan))
     read_fat(place, "/")  # A damaged one is not written to: mtools takes it all the same.
-    run(["mcopy", "-n", "-o", "-i", f"{card}@@{place.offset_bytes}", file, f"::/{name}"], env=MTOOLS)
+    words: list[str | Path] = ["mcopy", "-n", "-o", "-i", f"{card}@@{place.offset_bytes}", file, f"::/{name}"]
+    run(words, env=MTOOLS, timeout_s=COPY_S)
 
 
 def find_firmware(plan: Plan) -> Slot:
