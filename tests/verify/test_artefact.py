@@ -129,7 +129,9 @@ def test_the_record_counts_and_not_the_name(tmp_path: Path, boards: Path) -> Non
         find_artefact("garden-2", tmp_path, boards)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "", "[]", '{"board": 1}', "{", "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "", "[]", '{"board": 1}', "{", "\udcff"], ids=lambda text: ascii(text[:12])
+)
 def test_a_record_that_says_nothing_is_as_none(tmp_path: Path, boards: Path, text: str) -> None:
     put_image(tmp_path, "rpi-1.0.img.zst", at=1000)
     (tmp_path / "boardwright-rpi-1.0.build.json").write_bytes(text.encode(errors="surrogateescape"))
