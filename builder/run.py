@@ -10,14 +10,16 @@ before that was set.
 from __future__ import annotations
 
 import contextvars
+import io
 import os
 import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -33,6 +35,9 @@ PASSED_ON = ("PATH", "HOME", "TERM", "TMPDIR", "SSL_CERT_FILE")
 LAST_LINES = 15
 END_TIMEOUT_S = 20.0
 """How long a program may take to clean up after SIGTERM."""
+OUTPUT_BYTES = 128 * 1024 * 1024
+"""What is kept of what a program says: it may read what a stranger made, or be a stranger's."""
+LINE_BYTES = 1024 * 1024
 LINGER_S = 5.0
 """How long a program that has ended may leave somebody else writing into its output."""
 UNLESS_ORPHANED = '[ "$PPID" = "$0" ] || exit 1; unset PWD OLDPWD SHLVL; exec "$@"'
@@ -82,7 +87,8 @@ def run(
         _open_log(log_file, command) as story,
         _started(command, env=env, cwd=cwd, stdin=stdin, stdout=stdout) as process,
     ):
-        out, err = _Reader(process.stdout, story), _Reader(process.stderr, story)
+        end = partial(_signal_group, process, signal.SIGKILL)
+        out, err = (_Reader(stream, story, command[0], end) for stream in (process.stdout, process.stderr))
         try:
             code = process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -186,12 +192,14 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 class _Reader:
     """Collects a stream in a thread, line by line, so that neither pipe of a process can fill up and block it.
 
-    It goes on reading when telling fails (log on a full disk), and says so at the end. The thread closes the stream:
-    closing it from outside would wait for whoever still holds its other end.
+    It goes on reading when telling fails (log on a full disk), and says so at the end. A program that says more than
+    can be kept is ended. The thread closes the stream: closing it from outside would wait for whoever still holds its
+    other end.
     """
 
-    def __init__(self, stream: IO[bytes] | None, story: TextIO | None) -> None:
-        self._lines: list[str] = []
+    def __init__(self, stream: IO[bytes] | None, story: TextIO | None, name: str, end: Callable[[], None]) -> None:
+        self._said = io.StringIO()
+        self._name, self._end = name, end
         self._problem: Exception | None = None
         self._thread = threading.Thread(
             target=contextvars.copy_context().run, args=(self._collect, stream, story), daemon=True
@@ -201,12 +209,24 @@ class _Reader:
     def _collect(self, stream: IO[bytes] | None, story: TextIO | None) -> None:
         if stream is None:
             return
+        size = 0
         with stream:
-            for raw in stream:
+            while raw := stream.readline(LINE_BYTES):
+                size += len(raw)
+                if size > OUTPUT_BYTES:
+                    self._refuse()
+                    continue
                 text = raw.decode(errors="replace")
-                self._lines.append(text)
+                self._said.write(text)
                 if story and not self._problem:
                     self._tell(text, story)
+
+    def _refuse(self) -> None:
+        if not isinstance(self._problem, ToolError):
+            name = Path(self._name).name
+            hint = "look at what it works on; it may be made to do that"
+            self._problem = ToolError(f"{name} said more than {OUTPUT_BYTES >> 20} MiB, and was ended", hint=hint)
+            self._end()
 
     def _tell(self, text: str, story: TextIO) -> None:
         try:
@@ -223,7 +243,7 @@ class _Reader:
         self.has_ended(LINGER_S)  # Who left the process group (a daemon) may hold the pipe for ever.
         if self._problem:
             raise self._problem
-        return "".join(self._lines)
+        return self._said.getvalue()
 
 
 @contextmanager

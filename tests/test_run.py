@@ -348,3 +348,18 @@ def test_a_program_beside_us_has_its_time(tmp_path: Path) -> None:
     ):
         wait_for(process, 0.1, "the program")
     assert process.returncode is not None
+
+
+@pytest.mark.parametrize(
+    "script", ["exec yes", "exec cat /dev/zero", "exec yes >&2", "(trap '' TERM; yes) & exec sleep 60"]
+)
+def test_a_program_that_does_not_stop_talking(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    monkeypatch.setattr("builder.run.OUTPUT_BYTES", 3 << 20)
+    begun = time.monotonic()
+    with pytest.raises(ToolError, match="sh said more than 3 MiB, and was ended"):
+        run(["sh", "-c", script])
+    assert time.monotonic() - begun < 20
+
+
+def test_a_long_line_is_one_line() -> None:
+    assert run(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo y"]).stdout == "x" * 3_000_000 + "\ny\n"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from builder.verify.bench import Reach, Running
 from builder.verify.login import DEFAULT_USER, make_login
 from builder.verify.qemu.machine import started
 from builder.verify.qemu.watch import wait_for_ssh
+
+NAMES = re.compile(r"[A-Za-z0-9_:.][A-Za-z0-9_:.%-]*")
+"""Users, hosts and addresses; ssh takes what begins with a hyphen for an option, whose value may be a program."""
 
 
 @contextmanager
@@ -46,6 +50,8 @@ def find_board(url: str, identity: Path | None, plan: Plan) -> Running:
         raise RecipeError(f"--host: found {url!r}: {error}", hint=hint) from None
     if parts.scheme != "ssh" or not parts.hostname or parts.path or parts.query or parts.password:
         raise RecipeError(f"--host: found {url!r}; allowed: an ssh address without password and path", hint=hint)
+    if not NAMES.fullmatch(parts.hostname) or (parts.username and not NAMES.fullmatch(parts.username)):
+        raise RecipeError(f"--host: found {url!r}, of which ssh would take a part for an option", hint=hint)
     user = parts.username or next(iter(plan.recipe.users), DEFAULT_USER)
     key = str(identity.resolve()) if identity else ""
     return Running(Reach(user, parts.hostname, port, key), find_hostname(plan))

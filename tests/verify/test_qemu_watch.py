@@ -14,7 +14,7 @@ import pytest
 
 from builder.errors import VerifyError
 from builder.verify.qemu import watch
-from builder.verify.qemu.machine import Machine, cut_power, switched_on
+from builder.verify.qemu.machine import CONSOLE_BYTES, Machine, cut_power, switched_on
 from builder.verify.qemu.watch import Caller, find_trouble, greets, wait, wait_for_ssh, wait_until_over
 
 Start = Callable[[str], Machine]
@@ -160,3 +160,14 @@ def test_no_process_is_no_running_machine() -> None:
     assert not Machine((), "/nonexistent", 1, pid=0).is_running
     assert Machine((), "/nonexistent", 1, pid=os.getpid()).is_running
     assert Machine((), "/nonexistent", 1).console == ""
+
+
+def test_of_a_console_without_end_only_the_end_is_looked_at(tmp_path: Path) -> None:
+    console = tmp_path / "console.log"
+    with console.open("wb") as stream:
+        stream.truncate(1 << 40)
+        stream.seek(1 << 40)
+        stream.write(b"login: ")
+    said = Machine((), str(console), ssh_port=1).console
+    assert said.endswith("login: ")
+    assert len(said) == CONSOLE_BYTES

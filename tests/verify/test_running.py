@@ -28,6 +28,7 @@ PLAN = plan_of("rpi")
         ("ssh://anne@board.local", Reach("anne", "board.local", 22)),
         ("ssh://anne@192.168.1.20:2222", Reach("anne", "192.168.1.20", 2222)),
         ("ssh://board.local", Reach("pirate", "board.local", 22)),
+        ("ssh://[fe80::1%25eth0]:23", Reach("pirate", "fe80::1%25eth0", 23)),
     ],
 )
 def test_a_board_is_named_by_its_address(url: str, reach: Reach) -> None:
@@ -52,6 +53,12 @@ def test_a_key_is_handed_to_ssh(tmp_path: Path) -> None:
 
 def test_a_machine_that_lasts_for_a_boot_has_no_known_key(tmp_path: Path) -> None:
     assert "StrictHostKeyChecking=no" in Reach("a", "b", fleeting=True).options(tmp_path)
+
+
+@pytest.mark.parametrize("url", ["ssh://-oProxyCommand=reboot@board", "ssh://-oProxyCommand=reboot"])
+def test_no_part_of_an_address_is_an_option_of_ssh(url: str) -> None:
+    with pytest.raises(RecipeError, match="of which ssh would take a part for an option"):
+        find_board(url, None, PLAN)
 
 
 @pytest.mark.parametrize(("text", "name"), [("hostname: mine\n", "mine"), ("password: x\n", "boardwright")])

@@ -20,10 +20,13 @@ from pathlib import Path
 
 from builder.plan.model import Plan
 from builder.run import attach, running
+from builder.units import MIB
 from builder.verify.qemu.card import make_card
 from builder.verify.qemu.command import make_command
 
 TAIL = 25
+CONSOLE_BYTES = 16 * MIB
+"""What is looked at of a console, from its end: a system can write there without end."""
 END_S = 30.0
 GLANCE_S = 0.1
 
@@ -46,8 +49,9 @@ class Machine:
     def console(self) -> str:
         """What it has said since it was switched on."""
         with suppress(FileNotFoundError), Path(self.console_log).open("rb") as stream:
-            stream.seek(self.said_before)
-            return stream.read().decode(errors="replace")
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(max(self.said_before, end - CONSOLE_BYTES))
+            return stream.read(CONSOLE_BYTES).decode(errors="replace")
         return ""
 
     @property
