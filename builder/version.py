@@ -11,6 +11,9 @@ from builder import log
 from builder.errors import BoardwrightError
 from builder.run import run
 
+GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""git, without the programs that a directory's own .git/config and hooks would have it start when it looks for changes:
+the directory may be a stranger's. Filters of .git/config are left, without which content cannot be compared."""
 DIRTY = "dirty"
 REFUSED = "dubious ownership"
 """What git says of a checkout of another user (safe.directory in git-config(1))."""
@@ -37,7 +40,7 @@ def find_epoch(directory: Path) -> int | None:
 
 def _ask_git(directory: Path, *words: str) -> str:
     try:
-        result = run(["git", "-C", directory, *words], ok=range(256))
+        result = run([*GIT, "-C", directory, *words], ok=range(256))
     except BoardwrightError:
         return ""  # No git on this machine.
     if REFUSED in result.stderr:

@@ -89,3 +89,19 @@ def test_a_checkout_of_another_user_is_said(checkout: Path, monkeypatch: pytest.
     assert (find_version(checkout), find_epoch(checkout)) == ("dirty", None)
     assert len(said) == 1
     assert f"git config --global --add safe.directory {checkout}" in said[0]
+
+
+@pytest.mark.parametrize("how", ["monitor", "hook"])
+def test_a_checkout_of_a_stranger_starts_no_program(checkout: Path, tmp_path: Path, how: str) -> None:
+    """What a .git of a stranger holds, where it was not cloned but unpacked."""
+    mark, hook = tmp_path / "boards/mark", checkout / ".git/hooks/post-index-change"
+    if how == "monitor":
+        _git(checkout, "config", "core.fsmonitor", f"touch {mark}; false")
+    else:
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {mark}\n")
+        hook.chmod(0o755)
+    os.utime(checkout / "boards/file", (1, 1))  # git has to look at it, and writes down what it found.
+    find_version(checkout / "boards")
+    find_epoch(checkout / "boards")
+    assert not mark.exists()

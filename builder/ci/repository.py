@@ -13,6 +13,7 @@ from pathlib import Path
 
 from builder.errors import RecipeError
 from builder.run import run
+from builder.version import GIT
 
 TOOL = "boardwright"
 """Name of the directory in a repository that has Boardwright as a submodule."""
@@ -62,7 +63,7 @@ def load_repository(top: Path, boards: Path | None) -> Repository:
 
 def find_repository(boards: Path) -> Repository | None:
     """Return the repository that a directory of boards is in; None where it is in none, or there is no Boardwright."""
-    result = run(["git", "-C", boards, "rev-parse", "--show-toplevel"], ok=range(256))
+    result = run([*GIT, "-C", boards, "rev-parse", "--show-toplevel"], ok=range(256))
     top = Path(result.stdout.rstrip("\n")).resolve()
     tool = None if result.code else find_tool(top)
     return Repository(top, boards.resolve(), tool) if tool else None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from builder.errors import BoardwrightError
 from builder.run import run
+from builder.version import GIT
 
 MOST = 200
 """Commits that notes name."""
@@ -42,7 +43,7 @@ def list_commits(directory: Path, before: str, tag: str) -> list[Commit] | None:
 
 def _ask_git(directory: Path, *words: str) -> str:
     try:
-        result = run(["git", "-C", directory, *words], ok=range(256))
+        result = run([*GIT, "-C", directory, *words], ok=range(256))
     except BoardwrightError:
         return ""  # No git on this machine.
     return result.stdout if result.code == 0 else ""

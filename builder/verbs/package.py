@@ -42,6 +42,7 @@ from builder.units import render_size
 from builder.verify.artefact import Found, find_artefact, opened
 from builder.verify.check import open_scratch, read_claim
 from builder.verify.contents import read_contents
+from builder.version import GIT
 from builder.workspace import RELEASERS, open_journal
 
 Images = Annotated[
@@ -234,7 +235,7 @@ def _find_commit(boards: Path, board: Board, record: Record) -> Commit | None:
 
 
 def _git(directory: Path, *words: str) -> str:
-    answer = run(["git", "-C", directory, *words], ok=range(256))
+    answer = run([*GIT, "-C", directory, *words], ok=range(256))
     return answer.stdout.strip() if answer.code == 0 else ""
 
 
