@@ -78,11 +78,13 @@ def _check_bill(
     path: Path, package: Package, check: Callable[[str], list[str]], read: Callable[[str], tuple[str, Rows]]
 ) -> list[str]:
     text = read_text(path, within=path.parent)
-    problems = check(text)
-    if problems:
-        return problems[:SHOWN]
     try:
+        problems = check(text)
+        if problems:
+            return problems[:SHOWN]
         digest, rows = read(text)
+    except RecursionError:
+        return ["cannot be read: it is nested too deep"]
     except (KeyError, IndexError, StopIteration, TypeError):
         return ["it does not say what it is of"]
     listing = path.with_name(f"{package.name}.packages")

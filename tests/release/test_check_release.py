@@ -172,6 +172,12 @@ WAYS: dict[str, tuple[Way, str]] = {
     "a package of the SPDX bill is another": (
         edit(".spdx.json", lambda data: data["packages"][1].update(versionInfo="9")), r"spdx\.json: it and .* differ"
     ),
+    "the SPDX bill is nested too deep": (
+        write(".spdx.json", b"[" * 100_000), r"spdx\.json: cannot be read: it is nested too deep"
+    ),
+    "the CycloneDX bill is nested too deep": (
+        write(".cdx.json", b"[" * 100_000), r"cdx\.json: cannot be read: it is nested too deep"
+    ),
     "the SPDX bill is of another image": (
         edit(".spdx.json", lambda data: data["packages"][0]["checksums"][0].update(checksumValue="00" * 32)),
         r"spdx\.json: it is of another image",

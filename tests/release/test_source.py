@@ -172,7 +172,7 @@ def test_a_repository_without_releases_is_an_error(github: Server, published: Pu
         open_source("github:o/other").newest("stable")
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", "<html>"])
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "<html>", "[" * 100_000])
 def test_a_list_that_is_none_is_an_error(github: Server, published: Published, content: str) -> None:
     (published.tree / "repos/o/r/releases").write_text(content, encoding="utf-8")
     with pytest.raises(ReleaseError, match="no list of releases"):
