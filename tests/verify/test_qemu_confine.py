@@ -54,14 +54,27 @@ def test_every_machine_runs_in_a_sandbox(tmp_path: Path, become: Become, board: 
     become(1000, "0" * 16)
     options = make_options(tmp_path, board, interactive=interactive)
     assert options["-sandbox"] == "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-    assert "-runas" not in options
+    assert not {"-runas", "-run-with"} & set(options)
 
 
 @pytest.mark.parametrize("rights", [ALL, CONTAINER])
-def test_root_takes_another_user(tmp_path: Path, become: Become, rights: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "option", "value"),
+    [((7, 2), "-runas", "nobody"), ((9, 0), "-runas", "nobody"), ((9, 1), "-run-with", "user=nobody")],
+)
+def test_root_takes_another_user(
+    tmp_path: Path,
+    become: Become,
+    monkeypatch: pytest.MonkeyPatch,
+    rights: str,
+    version: tuple[int, int],
+    option: str,
+    value: str,
+) -> None:
+    monkeypatch.setattr(confine, "_find_version", lambda _: version)
     become(0, rights)
     options = make_options(tmp_path)
-    assert options["-runas"] == "nobody"
+    assert options[option] == value
     assert options["-sandbox"] == "on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny"
 
 
@@ -79,7 +92,7 @@ def test_who_may_not_take_another_user_does_not_try(tmp_path: Path, become: Beco
     """QEMU would not start."""
     become(user, rights)
     options = make_options(tmp_path)
-    assert "-runas" not in options
+    assert not {"-runas", "-run-with"} & set(options)
     assert "elevateprivileges=deny" in options["-sandbox"]
 
 
@@ -89,12 +102,30 @@ def test_a_machine_without_that_user(tmp_path: Path, become: Become, monkeypatch
 
     become(0, ALL)
     monkeypatch.setattr(pwd, "getpwnam", refuse)
-    assert "-runas" not in make_options(tmp_path)
+    assert not {"-runas", "-run-with"} & set(make_options(tmp_path))
 
 
 @pytest.mark.boot
 def test_qemu_knows_these_options(tmp_path: Path) -> None:
     """It stops at once, at the first command of its monitor."""
-    options = [*confine.confine(), "-machine", "none", "-display", "none", "-S", "-monitor", "stdio"]
+    options = [
+        *confine.confine("qemu-system-x86_64"),
+        "-machine",
+        "none",
+        "-display",
+        "none",
+        "-S",
+        "-monitor",
+        "stdio",
+    ]
     said = run(["qemu-system-x86_64", *options], stdin=b"info status\nquit\n", timeout_s=30)
     assert "VM status: paused" in said.stdout
+
+
+def test_a_version_is_read_from_what_qemu_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "qemu-system-test"
+    program.write_text("#!/bin/sh\necho 'QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert confine._find_version(program.name) == (10, 0)
+    assert confine._find_version("qemu-system-none") == (0, 0)

@@ -82,7 +82,7 @@ def make_command(
         )
     return [
         PROGRAMS[architecture],
-        *confine(),
+        *confine(PROGRAMS[architecture]),
         *_machine(architecture, qemu),
         *FIRMWARE[qemu.firmware](plan, qemu, card, work),
         *DISKS[qemu.disk](card),

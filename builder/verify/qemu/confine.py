@@ -10,21 +10,37 @@ from __future__ import annotations
 import os
 import pwd
 import re
+from functools import cache
 from pathlib import Path
+
+from builder.run import run
+from builder.tools import has_tool
 
 SANDBOX = "on,obsolete=deny,elevateprivileges={elevate},spawn=deny,resourcecontrol=deny"
 USER = "nobody"
+RUN_WITH = (9, 1)
+"""Version of QEMU since which -run-with has a user, and -runas is deprecated."""
 STATUS = Path("/proc/self/status")
 SETGID, SETUID = 6, 7
 """Numbers of capabilities (linux/capability.h)."""
 
 
-def confine() -> list[str]:
-    """Return options for QEMU."""
+def confine(program: str) -> list[str]:
+    """Return options for QEMU.
+
+    program  of QEMU, which is asked for its version: the option for another user has a new name since 9.1
+    """
     if may_change_user():
         # It has to take the other user itself; after that it has no right to take one back, and may start no program.
-        return ["-sandbox", SANDBOX.format(elevate="allow"), "-runas", USER]
+        user = ["-run-with", f"user={USER}"] if _find_version(program) >= RUN_WITH else ["-runas", USER]
+        return ["-sandbox", SANDBOX.format(elevate="allow"), *user]
     return ["-sandbox", SANDBOX.format(elevate="deny")]
+
+
+@cache
+def _find_version(program: str) -> tuple[int, int]:
+    found = re.search(r"version (\d+)\.(\d+)", run([program, "--version"]).stdout) if has_tool(program) else None
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def may_change_user() -> bool:
