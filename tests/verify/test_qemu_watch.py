@@ -67,6 +67,17 @@ def test_a_machine_that_goes_off_ends_the_wait(start: Start) -> None:
         wait(machine, lambda: False, what="ssh", timeout_s=60)
 
 
+def test_what_qemu_itself_has_to_say_is_told(tmp_path: Path) -> None:
+    machine = Machine(
+        ("sh", "-c", "echo 'could not set up host forwarding rule' >&2"), str(tmp_path / "console.log"), 1
+    )
+    with (
+        switched_on(machine, tmp_path) as running,
+        pytest.raises(VerifyError, match=r"(?s)went off while x was waited for; QEMU said:\n  \| could not set up"),
+    ):
+        wait(running, lambda: False, what="x", timeout_s=10)
+
+
 def test_a_timeout_says_what_was_waited_for_and_the_consoles_end(start: Start) -> None:
     machine = start('echo "still at it" >$C; exec sleep 60')
     with pytest.raises(VerifyError, match=r"(?s)no ssh after \d+ s.*still at it"):

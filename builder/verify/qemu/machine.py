@@ -44,6 +44,8 @@ class Machine:
     """QEMU's process; 0 before the machine is switched on."""
     said_before: int = 0
     """Length of the console's file when it was switched on."""
+    qemu_log: str = ""
+    """What QEMU itself says, such as why it does not start."""
 
     @property
     def console(self) -> str:
@@ -58,6 +60,15 @@ class Machine:
     def tail(self) -> str:
         """The last lines of the console."""
         return "\n".join(f"  | {line.rstrip()}" for line in self.console.splitlines()[-TAIL:])
+
+    @property
+    def last_words(self) -> str:
+        """The last lines of QEMU itself, or nothing."""
+        if not self.qemu_log:
+            return ""
+        with suppress(OSError), Path(self.qemu_log).open(encoding="utf-8", errors="replace") as stream:
+            return "\n".join(f"  | {line.rstrip()}" for line in stream.read(MIB).splitlines()[-TAIL:])
+        return ""
 
     @property
     def is_running(self) -> bool:
@@ -123,8 +134,9 @@ def switched_on(machine: Machine, work: Path) -> Iterator[Machine]:
     """Run a machine beside us and yield it as it runs; it is ended with the block."""
     console = Path(machine.console_log)
     said_before = console.stat().st_size if console.exists() else 0
-    with running(machine.argv, output=work / "qemu.log") as process:
-        yield replace(machine, pid=process.pid, said_before=said_before)
+    log = work / "qemu.log"
+    with running(machine.argv, output=log) as process:
+        yield replace(machine, pid=process.pid, said_before=said_before, qemu_log=str(log))
 
 
 def use_console(machine: Machine) -> int:

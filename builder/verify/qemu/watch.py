@@ -79,7 +79,8 @@ def wait(machine: Machine, done: Callable[[], bool], *, what: str, timeout_s: fl
         if trouble := find_trouble(machine.console):
             raise VerifyError(f"{trouble}; its console:\n{machine.tail}")
         if not machine.is_running:
-            raise VerifyError(f"the machine went off while {what} was waited for; its console:\n{machine.tail}")
+            own = f"; QEMU said:\n{words}\n" if (words := machine.last_words) else "; "
+            raise VerifyError(f"the machine went off while {what} was waited for{own}its console:\n{machine.tail}")
         took, starved = time.monotonic() - begun, machine.starved_s - starved_before
         if took > timeout_s + min(starved, (BUSY - 1) * timeout_s):
             told = f"{took:.0f} s, {starved:.0f} of them without a core of this machine"
