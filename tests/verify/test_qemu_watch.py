@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import VerifyError
+from builder.errors import MachineError, VerifyError
+from builder.verify.qemu import machine as machine_module
 from builder.verify.qemu import watch
-from builder.verify.qemu.machine import CONSOLE_BYTES, Machine, cut_power, switched_on
+from builder.verify.qemu.machine import CONSOLE_BYTES, Machine, _free_port, cut_power, switched_on
 from builder.verify.qemu.watch import Caller, find_trouble, greets, wait, wait_for_ssh, wait_until_over
 
 Start = Callable[[str], Machine]
@@ -182,3 +183,13 @@ def test_of_a_console_without_end_only_the_end_is_looked_at(tmp_path: Path) -> N
     said = Machine((), str(console), ssh_port=1).console
     assert said.endswith("login: ")
     assert len(said) == CONSOLE_BYTES
+
+
+def test_the_port_of_a_machine_is_none_that_the_kernel_gives_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert all(_free_port() in range(1024, int(first)) for _ in range(50))
+    with socket.create_server(("127.0.0.1", _free_port())) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(machine_module, "PORTS", range(port, port + 1))
+        with pytest.raises(MachineError, match=f"no port from {port} to {port} is free"):
+            _free_port()

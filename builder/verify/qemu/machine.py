@@ -8,6 +8,7 @@ loopback interface. Everything it says on its serial console is in a file.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from builder.errors import MachineError
 from builder.plan.model import Plan
 from builder.run import attach, running
 from builder.units import MIB
@@ -29,6 +31,8 @@ CONSOLE_BYTES = 16 * MIB
 """What is looked at of a console, from its end: a system can write there without end."""
 END_S = 30.0
 GLANCE_S = 0.1
+PORTS = range(20000, 32768)
+PORT_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,14 @@ def cut_power(machine: Machine) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback interface for a machine that may be started more than once.
+
+    It is below those that the kernel gives away (ip_local_port_range, from 32768 on): between two starts of the
+    machine, another program's connection could take it.
+    """
+    for _ in range(PORT_TRIES):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise MachineError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free", hint="name one with --ssh-port")
