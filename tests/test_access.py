@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.access import KERNEL_WORDS, is_link_in, is_way_in, lets_in, may_lead_in
+from builder.plan.access import KERNEL_WORDS, is_link_in, is_way_in, lets_in, may_lead_in
 from tests.chain.ways_in import WAYS, WORDS
 
 
@@ -37,7 +37,7 @@ def test_a_word_that_lets_nobody_in_is_none(word: str) -> None:
         (b"#cloud-config\n", False),
         (b"#cloud-config \r\nhostname: x\r\n", False),
         (b"#cloud-config\nwrite_files: []\n", True),
-        (b"#cloud-config\nx: &x\n  y: *x\n", False),
+        (b"#cloud-config\nx: &x\n  y: *x\n", True),
         (b"#cloud-config\na: [{b: {c: [{Passwd: 1}, {passwd: 1}]}}]\n", True),
         (b"## template: jinja\n#cloud-config\nhostname: x\n", True),
         (b"\x1f\x8b\x08\x00", True),

@@ -20,7 +20,6 @@ FLOORS = {
     "quote": 0,
     "text": 0,
     "units": 0,
-    "access": 0,
     "interrupts": 0,
     "version": 1,
     "proxy": 1,

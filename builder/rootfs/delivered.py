@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from builder.access import is_link_in, is_way_in
 from builder.errors import MachineError, RecipeError
 from builder.inputs import load_json, read_bytes
+from builder.plan.access import is_link_in, is_way_in
 from builder.rootfs.model import CAPABILITY, DELIVERED, HELD
 from builder.run import run
 from builder.tree import merge_into_usr, resolve_inside, write_text

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from builder.access import KERNEL_WORDS, is_link_in, is_way_in, may_lead_in
+from builder.plan.access import KERNEL_WORDS, is_link_in, is_way_in, may_lead_in
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.model import Plan
 from builder.plan.user_data import digest_user_data

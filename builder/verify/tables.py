@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder.access import lets_in
 from builder.inputs import read_bytes
+from builder.plan.access import lets_in
 from builder.plan.model import Plan
 from builder.plan.packages import name_of
 from builder.recipe.check import OLDEST

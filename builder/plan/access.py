@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+
+from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 
 PLACES = re.compile(
     r"/(etc|usr/etc|usr/lib|usr/share|usr/local/(etc|lib|share))"
@@ -107,19 +108,16 @@ def lets_in(seed: bytes, *, is_meta: bool = False) -> bool:
         text = seed.decode()
         if len(seed) > LARGEST_SEED or not (is_meta or text.partition("\n")[0].rstrip() == CLOUD_CONFIG):
             return True
-        return any(key in OF_SEEDS for key in _find_keys(YAML(typ="safe", pure=True).load(text)))
-    except (UnicodeDecodeError, YAMLError, ValueError, RecursionError):
+        return any(key in OF_SEEDS for key in _find_keys(load_cloud_yaml(text)))
+    except (UnicodeDecodeError, YAMLError, ValueFault):
         return True
 
 
 def _find_keys(value: Any) -> Iterator[str]:
     """Yield all keys, however deep, as cloud-init takes them: with "_" for "-"."""
-    waiting, seen = [value], set[int]()
+    waiting = [value]
     while waiting:
         each = waiting.pop()
-        if id(each) in seen:  # YAML's aliases can make a value hold itself.
-            continue
-        seen.add(id(each))
         if isinstance(each, dict):
             yield from (str(key).replace("-", "_") for key in each)
             waiting.extend(each.values())
