@@ -21,6 +21,7 @@ from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
+_BREAKS = "\n\t"
 _COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
 _OLD_COMMAND = "##["
 """How a line of a log begins that a runner of GitHub obeys; the older form counts anywhere in a line.
@@ -45,20 +46,21 @@ def make_line(text: str) -> str:
 
 
 def dump_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
-    """Return JSON in which all characters can be seen; it means the same."""
+    """Return JSON in which all characters can be seen, and no CI system finds a command; it means the same."""
     text = json.dumps(value, indent=indent, sort_keys=sort_keys, ensure_ascii=False)
+    text = text.replace(_OLD_COMMAND, "#\\u0023[")  # The other form begins a line, which no text in JSON does.
     if text.isprintable():
         return text
     return "".join(char if _is_shown(char) else json.dumps(char)[1:-1] for char in text)
 
 
-def find_hidden(text: str) -> str:
-    """Return the first character that cannot be seen, "" when there is none; line breaks and tabs are seen."""
-    return "" if text.isprintable() else next((char for char in text if not _is_shown(char)), "")
+def find_hidden(text: str, *, allowed: str = _BREAKS) -> str:
+    """Return the first character that cannot be seen, "" when there is none; line breaks and tabs are `allowed`."""
+    return "" if text.isprintable() else next((char for char in text if not _is_shown(char, allowed)), "")
 
 
-def _is_shown(char: str) -> bool:
-    return char.isprintable() or char in "\n\t" or unicodedata.category(char) == "Zs"
+def _is_shown(char: str, allowed: str = _BREAKS) -> bool:
+    return char.isprintable() or char in allowed or unicodedata.category(char) == "Zs"
 
 
 class SafeConsole(Console):

@@ -50,7 +50,7 @@ def test_nothing_hidden_is_left_and_a_second_time_changes_nothing(text: str) -> 
 def test_json_means_the_same(text: str) -> None:
     dumped = dump_json({text: [text]}, indent=1)
     assert json.loads(dumped) == {text: [text]}
-    assert make_visible(dumped.replace("##[", "").replace("::", "")) == dumped.replace("##[", "").replace("::", "")
+    assert make_visible(dumped) == dumped, "it may be printed as it is"
 
 
 @pytest.mark.parametrize("kind", ["start", "end", "fail", "note", "warn", "line"])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,15 +17,13 @@ from pydantic import BaseModel
 
 from builder.recipe.places import find_owner
 from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, Steps, render_path, shorten
+from builder.text import find_hidden
 
 USED = ("board.yaml", "customise.sh", "files", "debs", "README.md")
 """What a board's directory may hold, besides files that its recipe names."""
 SYSTEM_KEYRINGS = Path("/usr/share/keyrings")
 LONGEST_PATH = 1024
 """Characters of a path below files/: Linux takes 4096 with all that stands before it."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_NO_UTF8 = re.compile(r"[\ud800-\udfff]")
-"""How Python writes a byte of a name that is not UTF-8."""
 _KEY_FILES = (("archives", "*", "key", "file"), ("docker", "key", "file"))
 _FILES = (*_KEY_FILES, ("kernel", "debs", "*", "file"), ("blobs", "*", "file"))
 
@@ -137,11 +134,8 @@ def _check_overlay(overlay: Path) -> Iterator[Problem]:
     yield from problems
     for path in paths:
         where = Position(path, 1, 1)
-        if control := _CONTROL.search(path.name):
-            yield Problem(where, f"found the character U+{ord(control[0]):04X} in its name; rename it")
-        if odd := _NO_UTF8.search(path.name):
-            found = f"found the byte 0x{ord(odd[0]) & 0xFF:02x} in its name, which is not UTF-8"
-            yield Problem(where, f"{found}; rename it")
+        if hidden := find_hidden(path.name, allowed=""):
+            yield Problem(where, f"found {_describe_hidden(hidden)}; rename it")
         if path.is_symlink():
             if _leads_out(path, overlay.resolve()):
                 found = f"found a symlink to {path.readlink()}, outside {overlay}"
@@ -151,6 +145,12 @@ def _check_overlay(overlay: Path) -> Iterator[Problem]:
         place = path.relative_to(overlay).as_posix()
         if (path.is_symlink() or not path.is_dir()) and path.name != ".gitkeep" and (instead := find_owner(place)):
             yield Problem(where, f"found /{place}, which the build writes itself; use {instead}")
+
+
+def _describe_hidden(char: str) -> str:
+    if 0xDC80 <= ord(char) <= 0xDCFF:  # How Python writes a byte that is not UTF-8.
+        return f"the byte 0x{ord(char) & 0xFF:02x} in its name, which is not UTF-8"
+    return f"the character U+{ord(char):04X} in its name"
 
 
 def _list_overlay(overlay: Path) -> tuple[list[Path], list[Problem]]:

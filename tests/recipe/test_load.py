@@ -173,12 +173,16 @@ def test_overlays_that_reach_outside(boards: Path) -> None:
     ]
 
 
-def test_a_name_with_a_line_break(boards: Path) -> None:
+def test_a_name_with_characters_that_cannot_be_seen(boards: Path) -> None:
     files = write_board(boards, "low", "extends: good\n") / "files"
     files.mkdir()
     (files / "a\nb").touch()
-    (files / "-n $(x) ü \u202e").touch()  # odd, and taken as it is
-    assert _lines(boards, "low") == [r"boards/low/files/a\nb:1:1: found the character U+000A in its name; rename it"]
+    (files / "b\u202e").touch()
+    (files / "-n $(x) ü").touch()  # odd, and taken as it is
+    assert _lines(boards, "low") == [
+        r"boards/low/files/a\nb:1:1: found the character U+000A in its name; rename it",
+        r"boards/low/files/b\u202e:1:1: found the character U+202E in its name; rename it",
+    ]
 
 
 def test_directories_deeper_than_a_path_can_be(boards: Path) -> None:
