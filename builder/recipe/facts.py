@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from builder.recipe.values import text
+from builder.recipe.values import HIDDEN, text
 
 DebName = Annotated[str, text(r"^[A-Za-z0-9][A-Za-z0-9+._-]*$", "the name of a package, as dpkg takes it")]
 DebVersion = Annotated[str, text(r"^[A-Za-z0-9.+:~-]+$", "the version of a package, as dpkg takes it")]
@@ -41,7 +41,7 @@ HexDigest = Annotated[str, text(r"^[0-9a-f]*$", "hex digits in lower case")]
 Uri = Annotated[
     str,
     text(
-        r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]{0,2048}$",
+        rf"^[^{HIDDEN}]{{0,2048}}$",
         "an address on one line, at most 2048 letters",
         max_length=2048,
     ),

@@ -17,6 +17,10 @@ from builder.units import SIZE, load_size
 
 ALLOWED: dict[str, str] = {}
 """What each pattern means, in words that follow "allowed:"."""
+HIDDEN = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""Control characters, and those that change the direction of reading or break a line."""
+LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
+"""The same, but for tabs and line breaks."""
 
 
 def text(pattern: str, words: str, *, max_length: int = 255) -> Any:
@@ -56,15 +60,9 @@ BoardName = Annotated[str, text(r"^_?[a-z0-9][a-z0-9-]*$", "the name of a board"
 Word = Annotated[str, text(r"^[a-z0-9][a-z0-9-]*$", "lower-case letters, digits and hyphens")]
 Prose = Annotated[
     str,
-    text(
-        r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$",
-        "text on one line",
-        max_length=500,
-    ),
+    text(rf"^[^{HIDDEN}]*$", "text on one line", max_length=500),
 ]
-Lines = Annotated[
-    str, text(r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$", "lines of text", max_length=16384)
-]
+Lines = Annotated[str, text(LINES, "lines of text", max_length=16384)]
 
 Hostname = Annotated[
     str, text(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "lower-case letters, digits and inner hyphens, at most 63")
@@ -73,9 +71,7 @@ UserName = Annotated[
     str, text(r"^[a-z_][a-z0-9_-]{0,31}$", "a lower-case name of letters, digits, _ and -, at most 32")
 ]
 Shell = Annotated[str, text(r"^(/[A-Za-z0-9_][A-Za-z0-9._+-]*)+$", "an absolute path, for example /usr/bin/zsh")]
-Gecos = Annotated[
-    str, text(r"^[^:\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$", "text without a colon and on one line")
-]
+Gecos = Annotated[str, text(rf"^[^:{HIDDEN}]*$", "text without a colon and on one line")]
 Locale = Annotated[
     str,
     text(r"^(C|[a-z]{2,3}(_[A-Z]{2})?)\.UTF-8$", "C.UTF-8 or language_COUNTRY.UTF-8, for example en_GB.UTF-8"),
@@ -215,7 +211,5 @@ PlainName = Annotated[
 """A file that goes out with an image, in one flat place with others."""
 AnyText = Annotated[str, text(r"^[\s\S]*$", "text", max_length=1 << 20)]
 """Text that may hold anything, and so is only shown, by builder.text."""
-Why = Annotated[
-    str, text(r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$", "why this is so, on one line", max_length=500)
-]
+Why = Annotated[str, text(rf"^[^{HIDDEN}]+$", "why this is so, on one line", max_length=500)]
 """For whom reads the recipe and the report."""

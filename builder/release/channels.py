@@ -25,7 +25,7 @@ def make_wish(tag: Tag, asked: Sequence[str], *, back: bool) -> Wish:
     Raises RecipeError for a name that is none, and for a pre-release in `stable`.
     """
     for name in asked:
-        if not re.fullmatch(CHANNEL_NAME.strip("^$"), name):
+        if not re.fullmatch(CHANNEL_NAME, name):
             raise RecipeError(f"--channel: {name!r} is no name", hint="small letters, digits and dashes: stable, beta")
     if tag.prerelease and STABLE in asked:
         raise RecipeError(

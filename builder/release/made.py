@@ -22,7 +22,8 @@ TOOLS = ("e2fsprogs", "mtools", "fdisk", "zstd", "xz-utils", "pigz")
 RECORD = "artefacts.json"
 CODE = (
     *("image", "release/artefact.py", "release/checksums.py", "release/compress.py", "release/record.py"),
-    *("verify", "pipeline.py", "run.py", "../specs", "../specs/data"),
+    *("verify", "plan/access.py", "plan/cloud_yaml.py", "plan/first_boot.py", "unpacked.py"),
+    *("pipeline.py", "run.py", "../specs", "../specs/data"),
 )
 """The part of our own code that decides it, and whether it is handed out."""
 

@@ -26,6 +26,7 @@ from builder.inputs import read_bytes
 from builder.recipe.described import load_described
 from builder.recipe.facts import ByteCount, Count, Moment, When
 from builder.recipe.values import (
+    LINES,
     BoardName,
     Frozen,
     ImagerName,
@@ -40,13 +41,11 @@ from builder.recipe.values import (
 
 SUFFIX = ".package.json"
 RELEASE_NAME = "release.json"
-CHANNEL_NAME = r"^[a-z0-9][a-z0-9-]*$"
+CHANNEL_NAME = r"[a-z0-9][a-z0-9-]*"
 
 Commit = Annotated[str, text(r"^([0-9a-f]{40}|[0-9a-f]{64})?$", "the id of a commit")]
 MountPath = Annotated[str, text(r"^(/[^\x00-\x1f\x7f]*)?$", "a mount point")]
-Notes = Annotated[
-    str, text(r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$", "lines of text", max_length=1 << 20)
-]
+Notes = Annotated[str, text(LINES, "lines of text", max_length=1 << 20)]
 
 Role = Literal["image", "bmap", "packages", "sbom", "report", "provenance", "sums", "signature", "manifest", "other"]
 

@@ -162,7 +162,7 @@ class GitHub:
 
 def check_channel_name(channel: str) -> None:
     """Raise RecipeError when it can be no channel."""
-    if not re.fullmatch(CHANNEL_NAME.strip("^$"), channel):
+    if not re.fullmatch(CHANNEL_NAME, channel):
         raise RecipeError(f"--channel: {channel!r} is no name of a channel", hint="usually stable or latest")
 
 
