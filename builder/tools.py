@@ -18,8 +18,6 @@ DEBIAN_PACKAGES = {
     "mformat": "mtools",
     "mcopy": "mtools",
     "mmd": "mtools",
-    "mdir": "mtools",
-    "mtype": "mtools",
     "fsck.vfat": "dosfstools",
     "losetup": "mount",
     "mount": "mount",

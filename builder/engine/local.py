@@ -23,7 +23,7 @@ from builder.workspace import Workspace, open_workspace
 
 TOOLS = (
     *("mmdebstrap", "unshare", "setpriv", "sfdisk", "mke2fs", "e2fsck", "debugfs", "dumpe2fs"),
-    *("mformat", "mcopy", "mmd", "mdir", "fsck.vfat", "losetup", "mount", "umount", "zstd", "xz", "pigz", "gpg"),
+    *("mformat", "mcopy", "mmd", "fsck.vfat", "losetup", "mount", "umount", "zstd", "xz", "pigz", "gpg"),
 )
 
 

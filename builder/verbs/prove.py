@@ -116,7 +116,7 @@ def _verify(path: Path, wish: Wish, state: Path, engine: Wanted) -> Report:
             raise RecipeError("--host asks a board from this machine; expected --engine auto or local")
         return verify_artefact(path, wish, state)
     recipe = guess_recipe(path, wish.board, wish.boards)
-    if choose_tools(engine, find_missing_for_specs(recipe, boot=wish.boot)) == "docker":
+    if choose_tools(engine, find_missing_for_specs(path, recipe, boot=wish.boot)) == "docker":
         return verify_in_docker(path, wish, state)
     return verify_artefact(path, wish, state)
 

@@ -69,7 +69,7 @@ def _read_fat32(place: Place) -> Facts:
 def check_filesystem(place: Place, size_bytes: int, copy: Path) -> Result:
     """Return what fsck says; fsck.vfat knows no offset, so it gets a sparse copy."""
     if not is_fat32(place):
-        return run(["e2fsck", "-f", "-n", place.for_debugfs], ok=range(256))
+        return run(["e2fsck", "-f", "-n", place.for_e2fsprogs], ok=range(256))
     with place.image.open("rb") as source, copy.open("wb") as target:
         source.seek(place.offset_bytes)
         copy_sparse(source, target, limit=size_bytes)

@@ -15,8 +15,8 @@ class Place:
     offset_bytes: int
 
     @property
-    def for_debugfs(self) -> str:
-        """The name that debugfs and e2fsck open (libext2fs: options of the io manager follow a `?`)."""
+    def for_e2fsprogs(self) -> str:
+        """The name that dumpe2fs and e2fsck open (libext2fs: options of the io manager follow a `?`)."""
         return f"{self.image}?offset={self.offset_bytes}"
 
     def read(self, offset: int, size: int) -> bytes:

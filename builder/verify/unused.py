@@ -42,7 +42,7 @@ def _shift(ranges: Iterable[Range], place: Place) -> Iterator[Range]:
 
 
 def _free_in_ext4(place: Place) -> Iterator[Range]:
-    said = run(["dumpe2fs", place.for_debugfs], timeout_s=READ_S).stdout
+    said = run(["dumpe2fs", place.for_e2fsprogs], timeout_s=READ_S).stdout
     size = re.search(r"^Block size: +(\d+)", said, re.MULTILINE)
     block = int(size[1]) if size else 0
     for line in re.findall(r"^  Free blocks: (.+)$", said, re.MULTILINE):

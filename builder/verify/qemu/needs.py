@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,13 @@ from builder.recipe.model import Architecture, Recipe
 from builder.recipe.qemu import Qemu
 from builder.run import run
 from builder.tools import DEBIAN_PACKAGES, has_tool
+from builder.unpacked import PROGRAMS as PROGRAMS_OF_SUFFIX
 from builder.verify.qemu.command import PROGRAMS, UEFI_PACKAGES, find_uefi
 
-CARD = ("sfdisk", "mtype", "mcopy")
-"""What finds out which board an image is for, and makes a card of it."""
-SPECS = (*CARD, "dumpe2fs", "e2fsck", "mdir", "fsck.vfat", "zstd")
+CARD = ("sfdisk", "mcopy")
+"""What reads the table of an image, and makes a card of it."""
+SPECS = ("sfdisk", "e2fsck", "fsck.vfat", "zstd")
+"""zstd unpacks initrds."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,21 @@ def find_missing_for_boot(path: Path, recipe: Recipe | None, *, login: bool) -> 
     recipe  the board's; None where it is not known before the image is read
     login   whether a key is made
     """
-    unpacker = ["zstd"] if path.suffix == ".zst" else []
-    tools = [*CARD, *unpacker, *(["ssh-keygen"] if login else [])]
+    tools = [*CARD, *_unpackers(path), *(["ssh-keygen"] if login else [])]
     return (*_find_missing(tools), *_find_missing_qemu(recipe))
 
 
-def find_missing_for_specs(recipe: Recipe | None, *, boot: bool) -> tuple[Need, ...]:
-    """Return what `verify` lacks here, with `boot` for the level booted too."""
+def find_missing_for_specs(path: Path, recipe: Recipe | None, *, boot: bool) -> tuple[Need, ...]:
+    """Return what `verify` lacks here for an image file, with `boot` for the level booted too."""
+    tools = dict.fromkeys([*SPECS, *_unpackers(path)])
     if not boot:
-        return _find_missing(SPECS)
-    return (*_find_missing([*SPECS, "ssh", "ssh-keygen"]), *_find_missing_qemu(recipe))
+        return _find_missing(tools)
+    return (*_find_missing(dict.fromkeys([*tools, *CARD, "ssh", "ssh-keygen"])), *_find_missing_qemu(recipe))
+
+
+def _unpackers(path: Path) -> Sequence[str]:
+    """Return the program that unpacks an image file, where one does."""
+    return PROGRAMS_OF_SUFFIX.get(path.suffix, ())[:1]
 
 
 def _find_missing(tools: Iterable[str]) -> tuple[Need, ...]:
