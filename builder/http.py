@@ -137,14 +137,14 @@ def pieces(answer: requests.Response) -> Iterator[bytes]:
 
 def read_all(url: str, answer: requests.Response, *, limit: int, longest_s: float = 120.0) -> bytes:
     """Return a whole small body; DownloadError when it is longer than `limit` bytes, or takes longer."""
-    begun, content = time.monotonic(), b""
+    begun, content = time.monotonic(), bytearray()
     for piece in pieces(answer):
         content += piece
         if len(content) > limit:
             raise DownloadError(f"{bare(url)} is longer than what is read there ({limit} bytes)", hint=LOOK)
         if time.monotonic() - begun > longest_s:
             raise DownloadError(f"{bare(url)} is not there after {longest_s:.0f} s", hint=LATER)
-    return content
+    return bytes(content)
 
 
 def length_of(answer: requests.Response) -> int:
@@ -173,9 +173,8 @@ def _check_status(url: str, answer: requests.Response, hints: Mapping[int, str])
     status = answer.status_code
     if status in PASSING_STATUS:
         asked = answer.headers.get("Retry-After", "")
-        raise PassingError(
-            f"the server answered {status_words(status)}", float(asked[:9]) if asked.isdecimal() else 0.0
-        )
+        pause_s = float(asked[:9]) if asked.isdecimal() else 0.0
+        raise PassingError(f"the server answered {status_words(status)}", pause_s)
     if status != requests.codes.ok:
         raise DownloadError(f"{bare(url)}: the server answered {status_words(status)}", hint=hints.get(status, ""))
 
