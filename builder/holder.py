@@ -13,6 +13,8 @@ import platform
 import time
 from typing import IO
 
+from builder.inputs import load_json
+
 CONTAINER = "BOARDWRIGHT_CONTAINER"
 """The environment of a container: its name, and the machine that it was started from."""
 LONGEST = 4096
@@ -30,7 +32,7 @@ def read_holder(stream: IO[str]) -> str:
     """Return who builds, and since when: "process 7 on host, since 2026-11-27 18:00:01 UTC"."""
     stream.seek(0)
     try:
-        found = json.loads(stream.read(LONGEST))
+        found = load_json(stream.read(LONGEST))
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(float(found["since"])))
         return f"{found['holder']}, since {since}"
     except (ValueError, TypeError, KeyError, OverflowError, OSError):

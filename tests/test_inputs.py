@@ -185,12 +185,9 @@ PARSING = {
     "plan/cloud_config": "data of the program",
     "release/imager": "data of the program",
     "image/table": "what sfdisk says of an image that is being made",
-    "verify/passwords": "what our own program says",
     "verify/report": "what our own process of specs has written",
-    "verify/cloud": "in the process of specs, where whatever is raised is a red spec",
-    "verify/containers": "likewise",
+    "verify/containers": "in the process of specs, where whatever is raised is a red spec",
     "verify/partitions": "likewise",
-    "verify/rights": "likewise",
     "verify/system": "likewise",
 }
 """Modules that read JSON by themselves, and why they may."""

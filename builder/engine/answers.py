@@ -12,7 +12,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from builder.engine.finding import Finding
 from builder.errors import ToolError
-from builder.inputs import load_json
 from builder.recipe.described import explain
 from builder.recipe.facts import ByteCount, Moment
 from builder.recipe.values import AnyText, Frozen, Word, text
@@ -91,8 +90,8 @@ def load_machine(result: Any) -> MachineRow:
 def load_news(line: bytes) -> BaseNews:
     """Return a line of an Engine that pulls; one that is none says nothing."""
     try:
-        return BaseNews.model_validate(load_json(line))
-    except ValueError:
+        return BaseNews.model_validate_json(line)
+    except ValidationError:
         return BaseNews()
 
 

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
 from builder.errors import BoardwrightError, VerifyError
+from builder.inputs import load_json
 from builder.plan.cloud_config import Fault, find_faults
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.network_config import find_network_faults
@@ -53,7 +53,7 @@ class Cloud:
         """Return what cloud-init cannot use of a file, by the schema of the image's own cloud-init."""
         text = self._tree.file(f"{SCHEMAS}/schema-cloud-config-v1.json").content_string
         try:
-            return self._find_faults(path, lambda content: find_faults(content, json.loads(text)))
+            return self._find_faults(path, lambda content: find_faults(content, load_json(text)))
         except BoardwrightError:
             raise
         except Exception as error:  # A schema may be none, or lead into itself, or elsewhere.

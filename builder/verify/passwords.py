@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from builder.inputs import load_json
 from builder.run import run
 from builder.verify.bench import ANSWER_S, Bench
 
@@ -60,5 +61,4 @@ def find_open_at_console(bench: Bench, user: str) -> list[str]:
     """Return which of the passwords login(1) takes for a user on a terminal of the system."""
     program = CONSOLE.read_text(encoding="utf-8") + f"\nmain({user!r}, {json.dumps(COMMON)})\n"
     answer = bench.ask(f"sudo {shlex.join(['python3', '-I', '-'])}", stdin=program.encode())
-    found: list[str] = json.loads(answer.splitlines()[-1])
-    return found
+    return [str(password) for password in load_json(answer.strip().rpartition("\n")[2])]

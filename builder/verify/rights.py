@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from builder.inputs import load_json
 from builder.plan.access import KERNEL_WORDS, is_link_in, is_way_in, may_lead_in
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.model import Plan
@@ -72,8 +73,8 @@ class Rights:
         if not text:
             raise AssertionError(f"{DELIVERED} is missing: the build writes there what packages have delivered")
         try:
-            kinds = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            kinds = load_json(text)
+        except ValueError as error:
             raise AssertionError(f"{DELIVERED} is damaged: {error}") from None
         if not isinstance(kinds, dict):
             raise AssertionError(f"{DELIVERED} is damaged: it holds no table")
