@@ -95,7 +95,10 @@ def opened(path: Path, scratch: Path) -> Iterator[Found]:
             with disk_full_as_space_error(scratch):
                 _unpack(path, raw)
         elif (size := raw.stat().st_size) > LARGEST:
-            raise VerifyError(f"{path.name} has {render_size(size)}; a disk that is read has {render_size(LARGEST)}")
+            raise VerifyError(
+                f"{path.name} has {render_size(size)}; allowed: a disk of at most {render_size(LARGEST)}",
+                hint="name an image that `boardwright build` made",
+            )
         digest = digest_disk(raw)
     try:
         yield Found(path, raw, digest)

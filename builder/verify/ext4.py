@@ -67,7 +67,7 @@ def read_ext4(place: Place) -> list[Entry]:
     try:
         return list(_Ext4(place).walk())
     except struct.error as error:  # A structure that ends with its block.
-        raise VerifyError(f"the ext4 is damaged: {error}") from None
+        raise _damaged(str(error)) from None
 
 
 def read_ext4_file(place: Place, path: str, *, limit: int) -> tuple[bytes, int] | None:
@@ -78,7 +78,7 @@ def read_ext4_file(place: Place, path: str, *, limit: int) -> tuple[bytes, int] 
     try:
         return _Ext4(place).read_file(path, limit)
     except struct.error as error:
-        raise VerifyError(f"the ext4 is damaged: {error}") from None
+        raise _damaged(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,10 @@ class _Ext4:
         )
         incompatible = struct.unpack_from("<I", raw, 96)[0]
         if unread := incompatible & ~READ_FEATURES:
-            raise VerifyError(f"the ext4 has features that are not read here (0x{unread:x}); builds use none of them")
+            raise VerifyError(
+                f"the ext4 has features that are not read here (0x{unread:x}); builds use none of them",
+                hint="name an image that `boardwright build` made",
+            )
         has_64bit = bool(incompatible & 0x80)
         inode, descriptor = struct.unpack_from("<H", raw, 88)[0], struct.unpack_from("<H", raw, 254)[0]
         descriptor = descriptor if has_64bit else 32

@@ -42,7 +42,7 @@ def read_fat(place: Place, mount: str) -> list[Entry]:
     try:
         return list(_Fat(place).walk(mount))
     except struct.error as error:
-        raise VerifyError(f"the FAT is damaged: {error}") from None
+        raise _damaged(str(error)) from None
 
 
 def read_fat_file(place: Place, name: str, *, limit: int) -> bytes | None:
@@ -50,7 +50,7 @@ def read_fat_file(place: Place, name: str, *, limit: int) -> bytes | None:
     try:
         entry = _Fat(place).find_in_root(name)
     except struct.error as error:
-        raise VerifyError(f"the FAT is damaged: {error}") from None
+        raise _damaged(str(error)) from None
     return entry.read(limit) if entry else None
 
 
@@ -59,7 +59,7 @@ def find_free(place: Place) -> Iterator[tuple[int, int]]:
     try:
         yield from _Fat(place).find_free()
     except struct.error as error:
-        raise VerifyError(f"the FAT is damaged: {error}") from None
+        raise _damaged(str(error)) from None
 
 
 @dataclass(frozen=True)
