@@ -64,9 +64,8 @@ class Plain:
             self._depth = max(0, self._depth - 1)
         text = _plain_text(event, verbose=self._verbose)
         if text:
-            self._stream.write(
-                make_visible("  " * self._depth + text) + "\n"
-            )  # One write: print() makes two, which can interleave.
+            # One write: print() makes two, which can interleave.
+            self._stream.write(make_visible("  " * self._depth + text) + "\n")
             self._stream.flush()
         if event.kind == "start":
             self._depth += 1

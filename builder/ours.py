@@ -44,20 +44,21 @@ def _release(kind: ResourceKind, releaser: Releaser, name: str) -> None:
     if not all(FORMS[kind].fullmatch(each) for each in names):
         raise MachineError(
             f"a journal of this state directory names the {kind} {name}, which no build holds; it is left as it is",
-            hint="where is the directory from? Remove its journals/, or name another one with --state",
+            hint="remove its journals/ if the directory came with a repository, or name another one with --state",
         )
     releaser(name)
 
 
 def check_writable(state: Path) -> None:
-    """Raise MachineError where `state` holds what another user made, root as a rule, and this one may not change."""
+    """Raise MachineError where a part of `state` is a link, or another user's (root's, as a rule) that this one may not
+    change."""
     nearest = next(each for each in (state, *state.parents) if os.path.lexists(each))
-    parts = [nearest]
+    parts: list[Path] = []
     with suppress(OSError):
         parts += [each for each in state.iterdir() if each.is_dir()]
-    for part in parts[1:]:
-        check_no_link(part)
     for part in parts:
+        check_no_link(part)
+    for part in (nearest, *parts):
         if not os.access(part, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             raise MachineError(
                 f"{part} may not be written to: it belongs to {_find_owner(part)}",
@@ -66,7 +67,7 @@ def check_writable(state: Path) -> None:
 
 
 def check_no_link(path: Path) -> None:
-    """Raise MachineError for a part of the state directory that leads elsewhere: a repository may have brought it."""
+    """Raise MachineError for a part of a state or output directory that is a link: a repository may have brought it."""
     if path.is_symlink():
         hint = "remove it, or name another directory with --state or --output"
         raise MachineError(f"{path} is a link, which would be written through", hint=hint)

@@ -74,9 +74,8 @@ def take_proxies() -> None:
         proxies = load_json(read_text(Path(file)))
     except ValueError as error:
         raise _no_proxies(file, str(error)) from None
-    if not isinstance(proxies, dict) or not all(
-        isinstance(each, str) and "\0" not in each for each in proxies.values()
-    ):
+    texts = proxies.values() if isinstance(proxies, dict) else [None]
+    if not all(isinstance(each, str) and "\0" not in each for each in texts):
         raise _no_proxies(file, "found something else than texts by name")
     os.environ.update({name: proxies[name] for name in PASSED if name in proxies})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the build itself writes about who gets in: cloud-init's configuration, and files for sudo."""
+"""Files that the build itself writes about who gets in: cloud-init's configuration, and those of sudo."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from builder.plan.model import Plan
 from builder.recipe.model import User
 
 FIRMWARE = "/boot/firmware"
+"""Where users, cloud-init and the documentation find the FAT partition, whatever its mount point is."""
 CLOUD_CONFIG = "/etc/cloud/cloud.cfg.d/90_boardwright.cfg"
 
 

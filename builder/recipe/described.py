@@ -12,19 +12,17 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from builder.errors import BoardwrightError
+from builder.recipe.tree import shorten
 from builder.recipe.values import ALLOWED
 from builder.text import make_line
 
 Described = TypeVar("Described", bound=BaseModel)
 
-SHOWN = 60
-"""Letters of what was found that an error repeats."""
-
 
 def load_described(
     kind: type[Described], content: str | bytes, place: object, *, error: type[BoardwrightError], hint: str
 ) -> Described:
-    """Return what a file says; `error`, which names `place`, when it is not of that kind."""
+    """Return the content of a file by its model; `error`, which names `place`, when it does not fit."""
     try:
         return kind.model_validate_json(content)
     except ValidationError as problem:
@@ -34,7 +32,7 @@ def load_described(
 def explain(error: ValidationError) -> str:
     """Return the first thing that is wrong, on one line: where, what was found, what is allowed."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(make_line(str(step)[:SHOWN]) for step in first["loc"]) or "the file"
+    where = ".".join(make_line(shorten(str(step))) for step in first["loc"]) or "the file"
     if first["type"] == "string_pattern_mismatch":
-        return f"{where}: found {str(first['input'])[:SHOWN]!r}; allowed: {ALLOWED[first['ctx']['pattern']]}"
+        return f"{where}: found {shorten(str(first['input']))!r}; allowed: {ALLOWED[first['ctx']['pattern']]}"
     return f"{where}: {make_line(first['msg'].removeprefix('Value error, '))}"

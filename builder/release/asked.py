@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether a packaged image is the one that was asked for: a good signature says who wrote a description, not of what.
+"""Compares a packaged image with the one that was asked for: a signature says who wrote a description, not of what.
 
 A server, or whoever may write to a bucket, can answer with another image of the same publisher: of another board, or
 of an older version. What is signed is held against what was asked for and what the release says, in one place for
@@ -17,7 +17,7 @@ from builder.release.tag import bare_version
 
 
 def find_mismatch(package: Package, board: str, release: Release) -> str:
-    """Return how a description differs from what was asked for, or nothing.
+    """Return how a description differs from what was asked for; "" where it does not.
 
     package  the description, whose signature is checked elsewhere
     board    under which name it was found
@@ -38,17 +38,17 @@ def find_mismatch(package: Package, board: str, release: Release) -> str:
         f"what release.json says about {package.name} is not what its publisher wrote": (
             released is not None and package != released.package
         ),
-        f"{''.join(strange[:1])} is no file of {package.name}": bool(strange),
+        f"{next(iter(strange), '')} is no file of {package.name}": bool(strange),
     }
     return next((words for words, is_so in findings.items() if is_so), "")
 
 
 def warn_of_age(package: Package) -> None:
-    """Warn of an image that its publisher wanted to have replaced by now: a server may be keeping the newer one back,
+    """Warn of an image that was to be the newest until a day that is past: a server may be keeping the newer one back,
     and an old signature stays a good one."""
     if 0 < package.valid_until < time.time():
         until = datetime.fromtimestamp(package.valid_until, tz=UTC)
         log.warn(
-            f"{package.name} was to be replaced by a newer one until {until:%Y-%m-%d}: the server may be keeping"
-            " that back, or there is none; look where its publisher announces them"
+            f"{package.name} was meant to be the newest until {until:%Y-%m-%d}: the server may be keeping back a newer"
+            " one, or there is none; look where its publisher announces them"
         )

@@ -159,9 +159,9 @@ def _say(partition: Partition) -> str:
 
 def _read_own(parcel: Parcel) -> str | None:
     names = [file.name for file in parcel.released.package.files if file.role == "packages"]
-    return (
-        read_bytes(parcel.directory / names[0], within=parcel.directory).decode("utf-8", "replace") if names else None
-    )
+    if not names:
+        return None
+    return read_bytes(parcel.directory / names[0], within=parcel.directory).decode("utf-8", "replace")
 
 
 def _plain(text: str) -> str:

@@ -62,9 +62,8 @@ def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: st
     if kind in SPECIAL:
         yield "special", SPECIAL[kind]
     if kind == stat.S_IFREG:
-        yield from _measure_file(
-            path, place, f"{mode} {owner}" if state.st_mode & (stat.S_ISUID | stat.S_ISGID) else ""
-        )
+        is_setid = state.st_mode & (stat.S_ISUID | stat.S_ISGID)
+        yield from _measure_file(path, place, f"{mode} {owner}" if is_setid else "")
 
 
 def _measure_link(tree: Path, path: str, place: str) -> Iterator[tuple[str, str]]:

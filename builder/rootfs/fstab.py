@@ -18,8 +18,8 @@ def render_fstab(plan: Plan, *, by: Literal["partuuid", "label"] = "partuuid") -
     slots = sorted(plan.disk.slots, key=lambda slot: slot.mount)
     rows = [
         quote.line(
-            f"{_name(slot, by)} {slot.mount} {FSTAB_TYPES[slot.filesystem]} {slot.options} 0 "
-            + ("1" if slot.mount == "/" else "2")
+            f"{_name(slot, by)} {slot.mount} {FSTAB_TYPES[slot.filesystem]} {slot.options}"
+            f" 0 {1 if slot.mount == '/' else 2}"
         )
         for slot in slots
     ]

@@ -19,7 +19,6 @@ from builder.rootfs.bootloader import Command
 from builder.rootfs.model import CLOUD_DISTRO
 from builder.tree import resolve_inside, write_text
 
-"""Where users, cloud-init and the documentation find the FAT partition, whatever its mount point is."""
 LOCALE_GEN = "/usr/sbin/locale-gen"
 UNIT_PLACES = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 """Where systemd reads units of the system (systemd.unit(5)), but those that it makes while it runs."""

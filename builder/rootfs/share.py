@@ -99,7 +99,7 @@ def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Fo
         try:
             run(["tar", "--extract", f"--file={archive}", "--zstd", "--same-permissions", "--numeric-owner",
                  "--xattrs", *KEPT, f"--directory={aside}"])  # fmt: skip
-            read_bytes(aside / RECORD, within=aside)
+            read_bytes(aside / RECORD, within=aside)  # For its error: a link would be followed by what reads it.
         except (ToolError, InputError) as error:
             log.warn(f"layer {name} of the shared cache cannot be unpacked; it is not taken: {error.message}")
             return None

@@ -116,9 +116,9 @@ def test_an_image_past_its_date_is_warned_of(
     until = int(time.time()) + days * 86400 if days else 0
     describe_again(published, package_of(published).model_copy(update={"valid_until": until}))
     get(key=None)
-    assert ("was to be replaced by a newer one until" in capsys.readouterr().err) is is_warned
+    assert ("was meant to be the newest until" in capsys.readouterr().err) is is_warned
     check_release(published.tree / "v1.0")
-    assert ("was to be replaced by a newer one until" in capsys.readouterr().err) is is_warned
+    assert ("was meant to be the newest until" in capsys.readouterr().err) is is_warned
 
 
 def test_a_second_call_fetches_nothing_large(get: Callable[..., Taken], server: Server) -> None:
