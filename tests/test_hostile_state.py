@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -36,7 +37,7 @@ MADE = {"inputs": {"rootfs": "0a"}, "files": [{"path": "x.img", "size_bytes": 1,
 KNOWN = {"/x.img": [DIGEST, 1, 2, 3, 4, 5]}
 RECORD = {"image_sha256": DIGEST}
 Place = tuple[str, Steps, bool]
-SLOW = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def read_ref(content: bytes, directory: Path) -> Any:
@@ -101,9 +102,9 @@ def test_the_documents_are_good(name: str, tmp_path: Path) -> None:
     assert load(json.dumps(document).encode(), tmp_path) == document
 
 
-@pytest.mark.parametrize("place", PLACES, ids=str)
-def test_hostile_text_in_each_place(place: Place, tmp_path: Path) -> None:
-    for text in HOSTILE:
+@pytest.mark.parametrize("name", READERS)
+def test_hostile_text_in_each_place(name: str, tmp_path: Path) -> None:
+    for place, text in product([place for place in PLACES if place[0] == name], HOSTILE):
         check_text(place, text, tmp_path)
 
 
@@ -114,12 +115,12 @@ def test_any_text_in_any_place(place: Place, text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
-def test_what_is_of_a_wrong_kind_is_passed_over(name: str, wrong: bytes, tmp_path: Path) -> None:
+def test_what_is_of_a_wrong_kind_is_passed_over(name: str, tmp_path: Path) -> None:
     document, load = READERS[name]
-    assert load(wrong, tmp_path) is None
-    for each, path, is_key in PLACES:
-        if each == name and not is_key:
+    paths = [path for each, path, is_key in PLACES if each == name and not is_key]
+    for wrong in WRONG:
+        assert load(wrong, tmp_path) is None
+        for path in paths:
             load(put(document, path, wrong), tmp_path)
 
 
@@ -162,12 +163,14 @@ def test_an_artefact_is_never_elsewhere(tmp_path: Path) -> None:
         assert find_made(tmp_path / "record", {"rootfs": "0a"}, tmp_path / "dist", [DIGEST]) is None
 
 
-@pytest.mark.parametrize(
-    "wrong", [*WRONG, b'{"http_proxy": 1}', b'{"http_proxy": "a\\u0000"}'], ids=lambda each: repr(each[:12])
-)
-def test_proxies_that_are_none_are_said(wrong: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "proxies").write_bytes(wrong)
-    monkeypatch.setenv(FILE, str(tmp_path / "proxies"))
+def test_proxies_that_are_none_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in (*WRONG, b'{"http_proxy": 1}', b'{"http_proxy": "a\\u0000"}'):
+        monkeypatch.setenv(FILE, str(tmp_path / "proxies"))
+        check_proxies_refused(tmp_path / "proxies", wrong)
+
+
+def check_proxies_refused(file: Path, wrong: bytes) -> None:
+    file.write_bytes(wrong)
     before = dict(os.environ)
     try:
         take_proxies()
@@ -179,10 +182,10 @@ def test_proxies_that_are_none_are_said(wrong: bytes, tmp_path: Path, monkeypatc
     assert dict(os.environ) == {name: value for name, value in before.items() if name != FILE}
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
-def test_json_is_read_or_a_value_error(wrong: bytes) -> None:
-    try:
-        found = load_json(wrong)
-    except ValueError:
-        return
-    json.dump(found, io.StringIO(), allow_nan=False)
+def test_json_is_read_or_a_value_error() -> None:
+    for wrong in WRONG:
+        try:
+            found = load_json(wrong)
+        except ValueError:
+            continue
+        json.dump(found, io.StringIO(), allow_nan=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -73,24 +74,24 @@ def test_good_answers_are_read(name: str) -> None:
     assert load(json.dumps(document).encode()) == document
 
 
-@pytest.mark.parametrize("place", PLACES, ids=str)
-def test_hostile_text_in_each_place(place: Place) -> None:
-    for text in HOSTILE:
+@pytest.mark.parametrize("name", READERS)
+def test_hostile_text_in_each_place(name: str) -> None:
+    for place, text in product([place for place in PLACES if place[0] == name], HOSTILE):
         check_text(place, text)
 
 
 @given(place=st.sampled_from(PLACES), text=TEXT)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_text_in_any_place(place: Place, text: str) -> None:
     check_text(place, text)
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
-def test_what_is_of_a_wrong_kind_is_refused(name: str, wrong: bytes) -> None:
-    assert load(name, wrong) in (None, [])
-    for each, path, is_key in PLACES:
-        if each == name and not is_key:
+def test_what_is_of_a_wrong_kind_is_refused(name: str) -> None:
+    paths = [path for each, path, is_key in PLACES if each == name and not is_key]
+    for wrong in WRONG:
+        assert load(name, wrong) in (None, [])
+        for path in paths:
             load(name, put(READERS[name][0], path, wrong))
 
 
@@ -99,10 +100,10 @@ def test_a_user_is_no_option_of_ssh() -> None:
         load_machine(MACHINE | {"user": "-oProxyCommand=reboot"})
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
-def test_a_line_of_a_pull_that_is_none_says_nothing(wrong: bytes) -> None:
-    for line in (wrong, b'{"error": %s}' % wrong, b'{"status": %s, "progress": %s}' % (wrong, wrong)):
-        assert len((load_news(line).error or "") + (load_news(line).status or "")) <= 2
+def test_a_line_of_a_pull_that_is_none_says_nothing() -> None:
+    for wrong in WRONG:
+        for line in (wrong, b'{"error": %s}' % wrong, b'{"status": %s, "progress": %s}' % (wrong, wrong)):
+            assert len((load_news(line).error or "") + (load_news(line).status or "")) <= 2
 
 
 def test_a_line_of_a_pull_is_read() -> None:

@@ -95,13 +95,13 @@ def write(directory: Path, recipe: Any) -> Path:
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place[0])))
 def test_hostile_text_in_each_place(place: tuple[Steps, bool], tmp_path: Path) -> None:
     first = PLACES.index(place)
-    for text in HOSTILE[first % 7 :: 7]:
+    for text in HOSTILE[first % 12 :: 12]:
         check(place, text, tmp_path)
 
 
 @given(place=st.sampled_from(PLACES), text=TEXT)
 @example(place=PLACES[0], text="")
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_in_any_place(place: tuple[Steps, bool], text: str, tmp_path: Path) -> None:
     check(place, text, tmp_path)
 

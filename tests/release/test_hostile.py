@@ -87,26 +87,27 @@ def test_the_documents_are_good(name: str) -> None:
     assert load(json.dumps(document).encode())
 
 
-@pytest.mark.parametrize("place", PLACES, ids=str)
-def test_hostile_text_in_each_place(place: Place) -> None:
-    for text in HOSTILE[PLACES.index(place) % 3 :: 3]:
-        check_text(place, text)
+@pytest.mark.parametrize("name", READERS)
+def test_hostile_text_in_each_place(name: str) -> None:
+    for index, place in enumerate(PLACES):
+        for text in HOSTILE[index % 3 :: 3] if place[0] == name else ():
+            check_text(place, text)
 
 
 @given(place=st.sampled_from(PLACES), text=TEXT)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_text_in_any_place(place: Place, text: str) -> None:
     check_text(place, text)
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
-def test_what_is_of_a_wrong_kind_is_refused(name: str, wrong: bytes) -> None:
+def test_what_is_of_a_wrong_kind_is_refused(name: str) -> None:
     """In every place, by turns; and in the place of the whole."""
-    assert load(name, wrong) is None
     paths = [path for each, path, is_key in PLACES if each == name and not is_key]
-    for path in paths[WRONG.index(wrong) % 4 :: 4]:
-        load(name, put(READERS[name][0], path, wrong))
+    for index, wrong in enumerate(WRONG):
+        assert load(name, wrong) is None
+        for path in paths[index % 4 :: 4]:
+            load(name, put(READERS[name][0], path, wrong))
 
 
 @pytest.mark.parametrize("name", READERS)

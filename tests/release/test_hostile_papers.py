@@ -39,9 +39,9 @@ PLACES = {suffix: list(find_places(document)) for suffix, document in DOCUMENTS.
 IN_TMP = [HealthCheck.function_scoped_fixture]
 
 
-def check(directory: Path, suffix: str, content: bytes) -> list[str]:
+def check(directory: Path, suffix: str, content: bytes, *, listing: bytes = LISTING.encode()) -> list[str]:
     """Return what is wrong with a file of a package, as it is printed."""
-    (directory / f"{PACKAGE.name}.packages").write_text(LISTING)
+    (directory / f"{PACKAGE.name}.packages").write_bytes(listing)
     path = directory / f"{PACKAGE.name}{suffix}"
     path.write_bytes(content)
     try:
@@ -60,9 +60,9 @@ def test_the_bills_are_good(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", PAPERS)
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
-def test_a_file_of_a_wrong_kind_is_a_problem(suffix: str, wrong: bytes, tmp_path: Path) -> None:
-    assert check(tmp_path, suffix, wrong)
+def test_a_file_of_a_wrong_kind_is_a_problem(suffix: str, tmp_path: Path) -> None:
+    for wrong in WRONG:
+        assert check(tmp_path, suffix, wrong), wrong[:12]
 
 
 def check_change(directory: Path, suffix: str, place: tuple[Steps, bool], text: str, wrong: bytes) -> None:
@@ -74,23 +74,23 @@ def check_change(directory: Path, suffix: str, place: tuple[Steps, bool], text: 
 
 
 @given(place=st.sampled_from(PLACES[".spdx.json"]), text=TEXT, wrong=st.sampled_from(WRONG))
-@settings(max_examples=150, deadline=None, suppress_health_check=IN_TMP)
+@settings(max_examples=100, deadline=None, suppress_health_check=IN_TMP)
 def test_anything_in_any_place_of_spdx(place: tuple[Steps, bool], text: str, wrong: bytes, tmp_path: Path) -> None:
     check_change(tmp_path, ".spdx.json", place, text, wrong)
 
 
 @given(place=st.sampled_from(PLACES[".cdx.json"]), text=TEXT, wrong=st.sampled_from(WRONG))
-@settings(max_examples=40, deadline=None, suppress_health_check=IN_TMP)
+@settings(max_examples=20, deadline=None, suppress_health_check=IN_TMP)
 def test_anything_in_any_place_of_cyclonedx(place: tuple[Steps, bool], text: str, wrong: bytes, tmp_path: Path) -> None:
     check_change(tmp_path, ".cdx.json", place, text, wrong)
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-def test_hostile_text_in_a_list_of_packages(text: str, tmp_path: Path) -> None:
+def test_hostile_text_in_a_list_of_packages(tmp_path: Path) -> None:
     document = json.dumps(DOCUMENTS[".spdx.json"]).encode()
-    content = LISTING.replace("tool", text).encode("utf-8", "replace")
-    check(tmp_path, ".packages", content)
-    check(tmp_path, ".spdx.json", document)
+    for text in HOSTILE:
+        listing = LISTING.replace("tool", text).encode("utf-8", "replace")
+        check(tmp_path, ".packages", listing)
+        assert check(tmp_path, ".spdx.json", document, listing=listing), "the bill has another package"
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "9" * 400, "-5", "+1", "1_0", "٣", "1e3", "0x5", "", " "])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -75,25 +76,25 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (kept.packages, kept.origins, kept.supply) == (packages, origins, SUPPLY)
 
 
-@pytest.mark.parametrize("place", PLACES, ids=str)
-def test_hostile_text_in_each_place(place: Place) -> None:
-    for text in HOSTILE:
+@pytest.mark.parametrize("name", READERS)
+def test_hostile_text_in_each_place(name: str) -> None:
+    for place, text in product([place for place in PLACES if place[0] == name], HOSTILE):
         check_text(place, text)
 
 
 @given(place=st.sampled_from(PLACES), text=TEXT)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_text_in_any_place(place: Place, text: str) -> None:
     check_text(place, text)
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: repr(wrong[:12]))
-def test_what_is_of_a_wrong_kind_is_none(name: str, wrong: bytes) -> None:
+def test_what_is_of_a_wrong_kind_is_none(name: str) -> None:
     document, load = READERS[name]
-    assert load(wrong) is None
-    for each, path, is_key in PLACES:
-        if each == name and not is_key:
+    paths = [path for each, path, is_key in PLACES if each == name and not is_key]
+    for wrong in WRONG:
+        assert load(wrong) is None
+        for path in paths:
             load(put(document, path, wrong))
 
 

@@ -27,9 +27,10 @@ from tests.verify.fuzz import GPT, MBR, changed, choose, find_regions
 pytestmark = pytest.mark.machine
 
 SEED = 4711
-COUNT = 1000 if IS_WHOLE else 200
-COMMANDS = 200 if IS_WHOLE else 9
-STEP = 1 if IS_WHOLE else 2
+COUNT = 1000 if IS_WHOLE else 95
+"""Five of each region."""
+COMMANDS = 200 if IS_WHOLE else 6
+STEP = 1 if IS_WHOLE else 3
 """Regions between two images that commands are called with."""
 LONGEST_S = 60
 MOST_KIB = GIB // 1024
