@@ -25,6 +25,7 @@ from builder.options import AssemblerName, CompressionName, EmulationName, Engin
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Recipe
 from builder.recipe.status import load_status, needs_vendor_blobs
+from tests.test_floors import FLOORS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -187,11 +188,14 @@ def test_the_reference_is_that_of_the_models() -> None:
     assert made == render_reference(), "call .venv/bin/python -m tests.test_docs"
 
 
-def test_the_layout_has_every_module() -> None:
-    picture = (ROOT / "docs/design.md").read_text(encoding="utf-8")
-    parts = [path.name for path in (ROOT / "builder").iterdir() if path.is_dir() or path.suffix == ".py"]
-    names = {name for name in parts if not name.startswith("__")}
-    assert not {name for name in names if not re.search(rf"\b{re.escape(name)}", picture)}
+def test_the_layout_has_every_module_once_with_its_floor() -> None:
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    table = text[text.index("    errors.py ") :].partition("\n\n")[0].splitlines()
+    rows = [(line.split()[0], int(line[-1])) for line in table]
+    parts = [path for path in (ROOT / "builder").iterdir() if path.is_dir() or path.suffix == ".py"]
+    names = [f"{path.name}/" if path.is_dir() else path.name for path in parts if not path.name.startswith("__")]
+    assert sorted(rows) == sorted((name, FLOORS[name.partition(".")[0].rstrip("/")]) for name in names)
+    assert len({len(line) for line in table}) == 1, "the floors are in one column"
 
 
 def test_every_key_of_the_schema_is_in_the_reference() -> None:
