@@ -204,6 +204,8 @@ def find_leftovers(state: Path) -> list[Leftovers]:
     """Return what builds that are gone left behind; builds that still run are not listed."""
     found = []
     for path in sorted((state / "journals").glob("*.jsonl")):
+        if not path.is_file():
+            continue  # A pipe would be waited for without end.
         try:
             with path.open(encoding="utf-8", errors="replace") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -147,6 +147,12 @@ def test_a_journal_of_bytes_that_are_no_text_is_read(tmp_path: Path) -> None:
     assert left.held == (Held("mount", "/srv/x"),)
 
 
+def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "journals").mkdir()
+    os.mkfifo(tmp_path / "journals/x.jsonl")
+    assert find_leftovers(tmp_path) == []
+
+
 def test_a_step_of_a_record_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "record").write_text('{"inputs": [], "files": []}')
     plan: Any = None  # Nothing of it is asked for.
