@@ -36,7 +36,7 @@ LAST_LINES = 15
 END_TIMEOUT_S = 20.0
 """How long a program may take to clean up after SIGTERM."""
 OUTPUT_BYTES = 128 * 1024 * 1024
-"""What is kept of what a program says: it may read what a stranger made, or be a stranger's."""
+"""Most that a program may print: it may read what a stranger made, or be a stranger's."""
 LINE_BYTES = 1024 * 1024
 LINGER_S = 5.0
 """How long a program that has ended may leave somebody else writing into its output."""
@@ -192,13 +192,13 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 class _Reader:
     """Collects a stream in a thread, line by line, so that neither pipe of a process can fill up and block it.
 
-    It goes on reading when telling fails (log on a full disk), and says so at the end. A program that says more than
-    can be kept is ended. The thread closes the stream: closing it from outside would wait for whoever still holds its
+    It goes on reading when telling fails (log on a full disk), and says so at the end. A program that prints more than
+    is kept is ended. The thread closes the stream: closing it from outside would wait for whoever still holds its
     other end.
     """
 
     def __init__(self, stream: IO[bytes] | None, story: TextIO | None, name: str, end: Callable[[], None]) -> None:
-        self._said = io.StringIO()
+        self._output = io.StringIO()
         self._name, self._end = name, end
         self._problem: Exception | None = None
         self._thread = threading.Thread(
@@ -217,15 +217,15 @@ class _Reader:
                     self._refuse()
                     continue
                 text = raw.decode(errors="replace")
-                self._said.write(text)
+                self._output.write(text)
                 if story and not self._problem:
                     self._tell(text, story)
 
     def _refuse(self) -> None:
         if not isinstance(self._problem, ToolError):
             name = Path(self._name).name
-            hint = "look at what it works on; it may be made to do that"
-            self._problem = ToolError(f"{name} said more than {OUTPUT_BYTES >> 20} MiB, and was ended", hint=hint)
+            hint = "look at what it works on: its input may cause that"
+            self._problem = ToolError(f"{name} printed more than {OUTPUT_BYTES >> 20} MiB, and was ended", hint=hint)
             self._end()
 
     def _tell(self, text: str, story: TextIO) -> None:
@@ -243,7 +243,7 @@ class _Reader:
         self.has_ended(LINGER_S)  # Who left the process group (a daemon) may hold the pipe for ever.
         if self._problem:
             raise self._problem
-        return self._said.getvalue()
+        return self._output.getvalue()
 
 
 @contextmanager

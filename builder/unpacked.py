@@ -82,9 +82,9 @@ def _run(path: Path, error: type[BoardwrightError]) -> Iterator[bytes]:
         assert process.stderr is not None
         with process.stdout, process.stderr:
             yield from _pieces(process.stdout)
-            said = process.stderr.read().decode(errors="replace").strip()
+            message = process.stderr.read().decode(errors="replace").strip()
         if process.wait():
-            raise _damaged(path, said, error)
+            raise _damaged(path, message, error)
 
 
 def _read_zip(path: Path, error: type[BoardwrightError]) -> Iterator[bytes]:

@@ -98,7 +98,7 @@ def _context(files: Mapping[str, bytes]) -> io.BytesIO:
 
 def _build(api: APIClient, name: str, stage: str, files: Mapping[str, bytes], base: Base) -> None:
     if has_password():
-        log.warn("while the builder image is made, whoever may ask the Engine can see the password of the proxy")
+        log.warn("while the builder image is made, all users of the Engine can read the password of the proxy")
     with log.step(f"make the {stage} image"):
         said: list[str] = []
         for news in _start_build(api, name, stage, files, base):

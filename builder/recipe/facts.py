@@ -47,8 +47,6 @@ Uri = Annotated[
     ),
 ]
 """An address of any kind: pkg:deb/…, git+https://…, unix:///…"""
-MachinePath = Annotated[str, text(r"^/[^\x00]*$", "an absolute path of this machine", max_length=4096)]
-"""A path of our own, which may hold whatever a directory of the user is called."""
 
 ByteCount = Annotated[int, Field(ge=0, le=1 << 60)]
 Count = Annotated[int, Field(ge=0, le=1 << 40)]

@@ -105,8 +105,8 @@ def _syntax_problem(error: MarkedYAMLError, file: Path) -> Problem:
     mark = (error.context_mark if is_open else None) or error.problem_mark
     words = _PLAINER_WORDS.get(error.problem)
     where = Position(file, mark.line + 1, mark.column + 1)
-    said = shorten(error.problem, 2 * MAX_SHOWN)  # It repeats an alias or a tag, which may be long.
-    return Problem(where, words or f"not YAML: {said}" + (f" {error.context}" if error.context else ""))
+    problem = shorten(error.problem, 2 * MAX_SHOWN)  # It repeats an alias or a tag, which may be long.
+    return Problem(where, words or f"not YAML: {problem}" + (f" {error.context}" if error.context else ""))
 
 
 def describe(node: Node) -> str:

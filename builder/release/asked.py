@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Compares a packaged image with the one that was asked for: a signature says who wrote a description, not of what.
 
-A server, or whoever may write to a bucket, can answer with another image of the same publisher: of another board, or
+A server, or a writer of a bucket, can answer with another image of the same publisher: of another board, or
 of an older version. What is signed is held against what was asked for and what the release says, in one place for
 those who fetch and those who check.
 """

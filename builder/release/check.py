@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from builder import log
 from builder.errors import ReleaseError, TrustError
@@ -18,14 +17,13 @@ from builder.inputs import InputError, read_bytes
 from builder.release.asked import find_mismatch, warn_of_age
 from builder.release.checksums import sha256_file
 from builder.release.model import RELEASE_NAME, SUFFIX, Package, Release, load_package, load_release
-from builder.release.papers import PAPERS, REPORTS, check_image
+from builder.release.papers import PAPERS, REPORTS, Kind, check_image
 from builder.release.trust import PublicKey, check_signatures, check_sums
 from builder.text import make_line
 
 SHOWN = 20
 """Problems that an error names."""
 LONGEST = 300
-Kind = Literal["trust", "release"]
 
 
 @dataclass(frozen=True)

@@ -122,9 +122,9 @@ class Answer:
         return self.status < 400
 
     def number(self, header: str) -> float:
-        """Return what a header says; 0 where it says no number."""
-        said = self.headers.get(header, "")
-        return min(float(said), LARGEST_S) if said.isdecimal() else 0.0
+        """Return the number in a header; 0 where there is none."""
+        value = self.headers.get(header, "")
+        return min(float(value), LARGEST_S) if value.isdecimal() else 0.0
 
 
 class Api:

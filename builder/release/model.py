@@ -96,7 +96,7 @@ class Package(Frozen):
     epoch: Moment
     """SOURCE_DATE_EPOCH of the build, seconds since 1970."""
     valid_until: Moment = 0
-    """When a newer one will have taken its place, seconds since 1970; 0: nobody said. Who fetches it later is warned:
+    """When a newer one will have taken its place, seconds since 1970; 0: not known. A later fetch is warned:
     a server may be keeping the newer one back."""
     image_size_bytes: ByteCount
     """Of the image, not compressed."""

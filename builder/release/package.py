@@ -93,7 +93,7 @@ class Goods:
     record: Record | None
     commit: Commit | None
     valid_days: int = VALID_DAYS
-    """After how many days from its build a newer image will have taken its place; 0: not said."""
+    """Days from its build until a newer image is expected; 0: no end."""
 
 
 def make_package(

@@ -75,7 +75,7 @@ ValidDays = Annotated[
     typer.Option(
         min=0,
         max=36500,
-        help="Days after its build in which a newer image will come: who fetches it later is warned. 0: not said.",
+        help="Days from its build until a newer image is expected: a later fetch warns. 0: no end.",
     ),
 ]
 REPORTS = (".specs.json", ".specs.xml")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Contents of files, compared: a difference is said in a line, however long they are."""
+"""Contents of files, compared: a difference is shown on one line, however long they are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHOWN = 200
 
 
 def find_difference(found: bytes, wanted: bytes) -> str:
-    """Return how one content differs from another, or nothing: a line of a text, else the place of a byte."""
+    """Return how one content differs from another, "" where it does not: a line of a text, else the place of a byte."""
     if found == wanted:
         return ""
     if max(len(found), len(wanted)) <= LARGEST_TEXT and (difference := _find_line(found, wanted)):

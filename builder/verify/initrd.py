@@ -171,9 +171,9 @@ def _unpack_zstd(data: bytes, room: int) -> bytes:
             with process.stdout, process.stderr:
                 found = process.stdout.read(room + 1)
                 _check_size(len(found), room)
-                said = process.stderr.read().decode(errors="replace").strip()
+                message = process.stderr.read().decode(errors="replace").strip()
             if process.wait():
-                raise VerifyError(f"the initrd is damaged: {said}")
+                raise VerifyError(f"the initrd is damaged: {message}")
     return found
 
 
