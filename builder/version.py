@@ -9,11 +9,12 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import BoardwrightError
-from builder.run import run
+from builder.run import Result, run
 
-GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-"""git, without the programs that a directory's own .git/config and hooks would have it start when it looks for changes:
-the directory may be a stranger's. Filters of .git/config are left, without which content cannot be compared."""
+_OWN = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "log.showSignature=false")
+"""What a directory's own .git/config does not decide: each would start a program of it."""
+_NO_TRANSPORT = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}
+"""An object that a partial clone lacks is not fetched: .git/config names the program that does it."""
 DIRTY = "dirty"
 REFUSED = "dubious ownership"
 """What git says of a checkout of another user (safe.directory in git-config(1))."""
@@ -38,9 +39,19 @@ def find_epoch(directory: Path) -> int | None:
     return int(text) if text else None
 
 
+def call_git(directory: Path, *words: str) -> Result:
+    """Return what git says about a directory, whatever its exit code; MachineError where there is no git.
+
+    It starts no program that .git/config or a hook there names: the directory may be a stranger's. Filters are left,
+    without which content cannot be compared.
+    """
+    settings = [word for each in _OWN for word in ("-c", each)]
+    return run(["git", "--no-optional-locks", *settings, "-C", directory, *words], env=_NO_TRANSPORT, ok=range(256))
+
+
 def _ask_git(directory: Path, *words: str) -> str:
     try:
-        result = run([*GIT, "-C", directory, *words], ok=range(256))
+        result = call_git(directory, *words)
     except BoardwrightError:
         return ""  # No git on this machine.
     if REFUSED in result.stderr:

@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from builder import log
+from builder.release.history import list_commits
 from builder.version import find_epoch, find_version
 
 WHEN = 1_700_000_000
 
 
-def _git(directory: Path, *words: str) -> None:
+def _git(directory: Path, *words: str) -> str:
     who = ["-c", "user.name=Nobody", "-c", "user.email=nobody@localhost", "-c", "commit.gpgsign=false"]
     stamp = {"GIT_AUTHOR_DATE": f"{WHEN} +0000", "GIT_COMMITTER_DATE": f"{WHEN} +0000"}
-    subprocess.run(["git", "-C", directory, *who, *words], check=True, capture_output=True, env={**os.environ, **stamp})
+    argv = ["git", "-C", str(directory), *who, *words]
+    environment = {**os.environ, **stamp}
+    return subprocess.run(argv, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 @pytest.fixture
@@ -91,17 +94,52 @@ def test_a_checkout_of_another_user_is_said(checkout: Path, monkeypatch: pytest.
     assert f"git config --global --add safe.directory {checkout}" in said[0]
 
 
-@pytest.mark.parametrize("how", ["monitor", "hook"])
+@pytest.mark.parametrize("how", ["monitor", "hook", "signature", "transport"])
 def test_a_checkout_of_a_stranger_starts_no_program(checkout: Path, tmp_path: Path, how: str) -> None:
     """What a .git of a stranger holds, where it was not cloned but unpacked."""
-    mark, hook = tmp_path / "boards/mark", checkout / ".git/hooks/post-index-change"
-    if how == "monitor":
-        _git(checkout, "config", "core.fsmonitor", f"touch {mark}; false")
-    else:
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(f"#!/bin/sh\ntouch {mark}\n")
-        hook.chmod(0o755)
+    mark = tmp_path / "boards/mark"
+    program = tmp_path / ".git/hooks/post-index-change"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    program.chmod(0o755)
+    if how == "signature":
+        _sign_last_commit(checkout)
+    elif how == "transport":
+        _lose_last_tree(checkout)
+    settings = {
+        "monitor": {"core.fsmonitor": f"touch {mark}; false"},
+        "hook": {},
+        "signature": {"log.showSignature": "true", "gpg.program": str(program)},
+        "transport": {
+            "core.repositoryFormatVersion": "1",
+            "extensions.partialClone": "origin",
+            "remote.origin.url": "elsewhere",
+            "remote.origin.uploadPack": str(program),
+        },
+    }
+    for name, value in settings[how].items():
+        _git(checkout, "config", name, value)
     os.utime(checkout / "boards/file", (1, 1))  # git has to look at it, and writes down what it found.
     find_version(checkout / "boards")
-    find_epoch(checkout / "boards")
+    assert find_epoch(checkout / "boards") == WHEN
+    list_commits(checkout, "before", "after")
     assert not mark.exists()
+
+
+def _sign_last_commit(checkout: Path) -> None:
+    """Give the last commit a signature, which no key made."""
+    head, _, message = _git(checkout, "cat-file", "commit", "HEAD").partition("\n\n")
+    signed = checkout / ".git/signed"
+    signed.write_text(
+        f"{head}\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n iQ==\n -----END PGP SIGNATURE-----\n\n{message}"
+    )
+    _git(checkout, "tag", "before")
+    new = _git(checkout, "hash-object", "-t", "commit", "-w", str(signed)).strip()
+    _git(checkout, "update-ref", "HEAD", new)
+    _git(checkout, "tag", "after")
+
+
+def _lose_last_tree(checkout: Path) -> None:
+    """Remove the list of files of the last commit, as a partial clone lacks some."""
+    tree = _git(checkout, "rev-parse", "HEAD^{tree}").strip()
+    (checkout / ".git/objects" / tree[:2] / tree[2:]).unlink()

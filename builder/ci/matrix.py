@@ -18,8 +18,7 @@ from builder.ci.repository import Repository, find_repository
 from builder.errors import RecipeError
 from builder.recipe.load import load_board
 from builder.recipe.status import list_made
-from builder.run import run
-from builder.version import GIT
+from builder.version import call_git
 
 CODE = ("builder", "specs", "Dockerfile.builder", "Makefile", "pyproject.toml")
 """What of Boardwright decides an image."""
@@ -75,7 +74,7 @@ def find_changed(kinds: Mapping[str, Kind], boards: Path, *, base: str, head: st
 def list_changes(repository: Repository, base: str, head: str) -> list[str]:
     """Return the paths that a branch has changed, from the top of the repository; of a renamed file, both."""
     options = ("--name-only", "--no-renames", "-z", "--end-of-options")  # else a commit could be an option
-    result = run([*GIT, "-C", repository.top, "diff", *options, f"{base}...{head}", "--"], ok=range(256))
+    result = call_git(repository.top, "diff", *options, f"{base}...{head}", "--")
     if result.code:
         raise RecipeError(
             f"git cannot compare {base} with {head}: {result.stderr.strip()}",

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import RecipeError
-from builder.run import run
-from builder.version import GIT
+from builder.version import call_git
 
 TOOL = "boardwright"
 """Name of the directory in a repository that has Boardwright as a submodule."""
@@ -63,7 +62,7 @@ def load_repository(top: Path, boards: Path | None) -> Repository:
 
 def find_repository(boards: Path) -> Repository | None:
     """Return the repository that a directory of boards is in; None where it is in none, or there is no Boardwright."""
-    result = run([*GIT, "-C", boards, "rev-parse", "--show-toplevel"], ok=range(256))
+    result = call_git(boards, "rev-parse", "--show-toplevel")
     top = Path(result.stdout.rstrip("\n")).resolve()
     tool = None if result.code else find_tool(top)
     return Repository(top, boards.resolve(), tool) if tool else None

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import BoardwrightError
-from builder.run import run
-from builder.version import GIT
+from builder.version import call_git
 
 MOST = 200
 """Commits that notes name."""
@@ -43,7 +42,7 @@ def list_commits(directory: Path, before: str, tag: str) -> list[Commit] | None:
 
 def _ask_git(directory: Path, *words: str) -> str:
     try:
-        result = run([*GIT, "-C", directory, *words], ok=range(256))
+        result = call_git(directory, *words)
     except BoardwrightError:
         return ""  # No git on this machine.
     return result.stdout if result.code == 0 else ""

@@ -36,13 +36,12 @@ from builder.release.package import VALID_DAYS, Goods, Hardware, make_package
 from builder.release.provenance import Commit
 from builder.release.record import SUFFIX, Record, is_of_plan, read_record
 from builder.release.specs import SpecReport, find_fault, read_report
-from builder.run import run
 from builder.session import print_line, telling
 from builder.units import render_size
 from builder.verify.artefact import Found, find_artefact, opened
 from builder.verify.check import open_scratch, read_claim
 from builder.verify.contents import read_contents
-from builder.version import GIT
+from builder.version import call_git
 from builder.workspace import RELEASERS, open_journal
 
 Images = Annotated[
@@ -235,7 +234,7 @@ def _find_commit(boards: Path, board: Board, record: Record) -> Commit | None:
 
 
 def _git(directory: Path, *words: str) -> str:
-    answer = run([*GIT, "-C", directory, *words], ok=range(256))
+    answer = call_git(directory, *words)
     return answer.stdout.strip() if answer.code == 0 else ""
 
 
