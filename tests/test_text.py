@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_json_means_the_same(text: str) -> None:
     dumped = dump_json({text: [text]}, indent=1)
     assert json.loads(dumped) == {text: [text]}
     assert make_visible(dumped) == dumped, "it may be printed as it is"
+
+
+def test_json_holds_no_command_of_a_ci_system(capsys: pytest.CaptureFixture[str]) -> None:
+    """make_visible would put a backslash there, after which it is no JSON."""
+    print_json([COMMAND])
+    Json(sys.stdout).show(Event("note", COMMAND))
+    line, event = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == [COMMAND]
+    assert json.loads(event)["text"] == COMMAND
+    assert "##[" not in line + event
 
 
 @pytest.mark.parametrize("kind", ["start", "end", "fail", "note", "warn", "line"])

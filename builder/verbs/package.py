@@ -229,8 +229,12 @@ def _find_commit(boards: Path, board: Board, record: Record) -> Commit | None:
     if not head or changed:
         log.note("the boards are in no git checkout, or changed there: no commit is named")
         return None
-    url = re.sub(r"//[^/@]*@", "//", _git(boards, "remote", "get-url", "origin"))  # Credentials are nobody's business.
-    return Commit(url, head)
+    return Commit(_without_credentials(_git(boards, "remote", "get-url", "origin")), head)
+
+
+def _without_credentials(url: str) -> str:
+    """Return an address without what may be secret: user, password (which may hold an @), query and fragment."""
+    return re.sub(r"[?#].*", "", re.sub(r"//.*@", "//", url))
 
 
 def _git(directory: Path, *words: str) -> str:

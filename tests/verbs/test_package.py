@@ -51,6 +51,21 @@ def test_the_commit_of_an_unchanged_recipe_is_named_without_credentials(boards: 
     assert find(boards, record_of(boards)) == Commit("https://example.org/boards.git", git(boards, "rev-parse", "HEAD"))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:pa@ss@example.org/boards.git",
+        "https://user:pa/s#s@example.org/boards.git",
+        "https://example.org/boards.git?private_token=secret#x",
+    ],
+)
+def test_credentials_of_any_form_are_left_out(boards: Path, url: str) -> None:
+    git(boards, "remote", "set-url", "origin", url)
+    found = find(boards, record_of(boards))
+    assert found
+    assert found.url == "https://example.org/boards.git"
+
+
 def test_user_data_of_ones_own_is_no_other_recipe(boards: Path, tmp_path: Path) -> None:
     user_data = tmp_path / "user-data"
     user_data.write_text("#cloud-config\nhostname: x\n")
