@@ -23,11 +23,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.ours import check_parts
 from builder.store import Store, open_lock
 from builder.units import GIB
 
 CACHE_BYTES = 10 * GIB
 """What is kept where nobody says how much."""
+DEEPEST = 16
+"""Levels of directories that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Item:
 
 
 def find_items(state: Path) -> list[Item]:
-    """Return all that is kept, what was not used for longest first."""
+    """Return all that is kept, what was not used for longest first; MachineError where a link leads elsewhere."""
+    check_caches(state)
     store, cache = Store(state / "cache/store"), state / "cache"
     names = {ref.sha256: ref.name.removeprefix("deb/") for ref in store.refs()}
     items = [
@@ -88,10 +92,21 @@ def shrink(state: Path, limit_bytes: int) -> list[Item]:
 
 @contextmanager
 def in_use(state: Path) -> Iterator[None]:
-    """Say that a build uses the caches: nothing but .debs is removed until the block ends."""
+    """Say that a build uses the caches: nothing but .debs is removed until the block ends. MachineError for a link."""
+    check_caches(state)
     with open_lock(state / "cache/in-use") as stream:
         fcntl.flock(stream, fcntl.LOCK_SH)
         yield
+
+
+def check_caches(state: Path) -> None:
+    """Raise MachineError for a link in what is written and removed by its name; the trees of systems have links."""
+    cache = state / "cache"
+    check_parts(cache, 2)
+    for part in (cache / "apt", cache / "files", cache / "store", *cache.glob("twins/apt-*/")):
+        check_parts(part, DEEPEST)
+    check_parts(state / "rooms", 2)
+    check_parts(state / "locks", 1)
 
 
 def _describe(kind: str, path: Path) -> Item:

@@ -22,6 +22,7 @@ from builder.resources import Releaser, ResourceKind
 
 _SCRATCH = r"/scratch-[0-9a-f]{8}"
 _PARTIAL = r"/\.(?:partial-)?boardwright-[^/]+"
+_REMOVE = "remove it, or name another directory with --state or --output"
 FORMS: Mapping[ResourceKind, re.Pattern[str]] = {
     "directory": re.compile(rf"/.*(?:{_SCRATCH}|/scratch/[^/]+-[0-9]+-[0-9a-f]{{8}}|{_PARTIAL})"),
     "mount": re.compile(rf"/.*{_SCRATCH}/[^/]+"),
@@ -56,6 +57,8 @@ def check_writable(state: Path) -> None:
     parts: list[Path] = []
     with suppress(OSError):
         parts += [each for each in state.iterdir() if each.is_dir()]
+    check_parts(state / "locks", 1)
+    check_parts(state / "rooms", 2)
     for part in parts:
         check_no_link(part)
     for part in (nearest, *parts):
@@ -69,8 +72,22 @@ def check_writable(state: Path) -> None:
 def check_no_link(path: Path) -> None:
     """Raise MachineError for a part of a state or output directory that is a link: a repository may have brought it."""
     if path.is_symlink():
-        hint = "remove it, or name another directory with --state or --output"
-        raise MachineError(f"{path} is a link, which would be written through", hint=hint)
+        raise MachineError(f"{path} is a link, which would be written through", hint=_REMOVE)
+
+
+def check_parts(directory: Path, depth: int) -> None:
+    """Raise MachineError for a part of the state directory where it, or what it holds `depth` levels down, is a link
+    or a special file: what a link leads to would be removed, a pipe or a device would be read without end."""
+    check_no_link(directory)
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if depth > 1:
+                    check_parts(Path(entry.path), depth - 1)
+            elif not entry.is_file(follow_symlinks=False):
+                check_no_link(path := Path(entry.path))
+                if path.exists():  # A build that runs may have removed it.
+                    raise MachineError(f"{path} is a special file; allowed: files and directories", hint=_REMOVE)
 
 
 def write_anew(path: Path, content: bytes) -> None:

@@ -27,7 +27,7 @@ from builder.errors import BoardwrightError, BusyError, SpaceError, disk_full_as
 from builder.holder import read_holder, write_holder
 from builder.interrupts import held_off
 from builder.journal import Event, Held, read_held, render_line
-from builder.ours import check_no_link, check_writable, of_ours
+from builder.ours import check_no_link, check_parts, check_writable, of_ours
 from builder.resources import RELEASERS, Releaser, ResourceKind, is_mounted, loop_devices
 
 __all__ = [
@@ -201,7 +201,8 @@ def _make_journal(directory: Path, name: str) -> tuple[Path, FileIO]:
 
 
 def find_leftovers(state: Path) -> list[Leftovers]:
-    """Return what builds that are gone left behind; builds that still run are not listed."""
+    """Return what builds that are gone left behind; builds that still run are not listed. MachineError for a link."""
+    check_parts(state / "journals", 1)
     found = []
     for path in sorted((state / "journals").glob("*.jsonl")):
         if not path.is_file():

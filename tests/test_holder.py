@@ -34,7 +34,8 @@ def test_a_container_by_the_name_that_it_has_outside(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "[]", "null", "{", '{"holder": "x"}', '{"holder": "x", "since": "y"}', '{"since": 1e300}']
+    "text",
+    ["", "1", "[]", "null", "{", "[" * 4096, '{"holder": "x"}', '{"holder": "x", "since": "y"}', '{"since": 1e300}'],
 )
 def test_a_lock_that_is_just_being_taken(tmp_path: Path, text: str) -> None:
     (tmp_path / "lock").write_text(text)

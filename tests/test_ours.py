@@ -4,15 +4,22 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from builder.cache import find_items, in_use, shrink
 from builder.engine.container import make_job
 from builder.engine.doctor import give_back
+from builder.engine.machine import examine_leftovers
 from builder.errors import MachineError
 from builder.ours import FORMS, of_ours, write_anew
+from builder.release.digests import FILE as DIGESTS
+from builder.release.digests import Digests
+from builder.release.earlier import remove_earlier
+from builder.release.made import find_made
 from builder.verify.check import open_scratch
 from builder.workspace import find_leftovers, open_workspace
 
@@ -153,3 +160,66 @@ def test_a_file_of_a_directory_that_is_a_link(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="rpi is a link"):
         write_anew(tmp_path / "rpi/record.json", b"")
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+CACHES = ["apt", "files", "layers", "store/locks", "store/objects", "store/objects/ab", "store/parts", "twins/apt-x-y"]
+
+
+@pytest.mark.parametrize(
+    "place", [*CACHES, "store/locks/ab", "in-use", "../locks/ab", "../rooms/ab", "../rooms/ab/rootfs"]
+)
+@pytest.mark.parametrize("use", [lambda state: shrink(state, 0), find_items, lambda state: in_use(state).__enter__()])
+def test_a_part_of_the_caches_that_is_a_link(tmp_path: Path, place: str, use: Callable[[Path], object]) -> None:
+    """What it leads to would be removed, or made."""
+    victim = tmp_path / "victim"
+    for name in ("ab", "abc", "ab/abc"):
+        (victim / name).mkdir(parents=True, exist_ok=True)
+        (victim / name / "file").write_text("precious")
+        (victim / f"{name}file").write_text("precious")
+    before = sorted(victim.rglob("*"))
+    link = Path(os.path.normpath(tmp_path / "work/cache" / place))
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim / "new" if place.endswith(("/ab", "in-use")) and "objects" not in place else victim)
+    with pytest.raises(MachineError, match=f"{link} is a link"):
+        use(tmp_path / "work")
+    assert sorted(victim.rglob("*")) == before
+
+
+def test_the_trees_in_the_caches_may_have_links(tmp_path: Path) -> None:
+    for place in ("cache/twins/x-for-y", "cache/layers/base", "rooms/rpi/rootfs"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "lib").symlink_to("usr/lib")
+    with in_use(tmp_path), open_workspace(tmp_path, "rpi"):
+        assert {item.kind for item in find_items(tmp_path)} == {"twins", "layer", "rootfs"}
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize("use", [build, fix, examine_leftovers])
+def test_a_journal_without_end(tmp_path: Path, kind: str, use: Callable[[Path], object]) -> None:
+    path = tmp_path / "work/journals/x.jsonl"
+    path.parent.mkdir(parents=True)
+    if kind == "link":
+        path.symlink_to("/dev/null")  # /dev/zero would take all memory, were it read.
+    else:
+        os.mkfifo(path)
+    with pytest.raises(MachineError, match=r"x\.jsonl is a (link|special file)"):
+        use(tmp_path / "work")
+
+
+@pytest.mark.parametrize("suffix", [".build.json", ".img.zst.sha256"])
+def test_a_file_of_dist_without_end(tmp_path: Path, suffix: str) -> None:
+    """It would be waited for when the next build gives its files their names."""
+    (tmp_path / "new").mkdir()
+    for place in (tmp_path, tmp_path / "new"):
+        (place / "x.img.zst").write_text(place.name)
+    os.mkfifo(tmp_path / f"x{suffix}")
+    remove_earlier(tmp_path, ["x.img.zst", "x.build.json"], tmp_path / "new")
+    assert not (tmp_path / "x.img.zst").exists()
+
+
+def test_records_without_end(tmp_path: Path) -> None:
+    for name in (DIGESTS, "artefacts.json"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "image").write_text("x")
+    Digests(tmp_path).note(tmp_path / "image", "ab" * 32)
+    assert find_made(tmp_path / "artefacts.json", {}, tmp_path, []) is None

@@ -12,7 +12,7 @@ import json
 import os
 from pathlib import Path
 
-from builder.inputs import load_json, write_new
+from builder.inputs import InputError, load_json, read_text, write_new
 from builder.release.checksums import sha256_file
 from builder.store import SHA256
 
@@ -57,8 +57,8 @@ class Digests:
 
 def _load(file: Path) -> dict[str, list[str | int]]:
     try:
-        entries = load_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        entries = load_json(read_text(file))
+    except (InputError, ValueError):
         return {}
     return {path: entry for path, entry in entries.items() if _is_entry(entry)} if isinstance(entries, dict) else {}
 

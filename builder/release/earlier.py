@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from builder import log
-from builder.inputs import load_json
+from builder.inputs import InputError, load_json, read_text
 from builder.release.compress import Compression, suffix_of
 from builder.release.record import SUFFIX as RECORD
 
@@ -59,8 +59,8 @@ def _remove_image(path: Path, *, image: str, kept: set[str]) -> None:
 def _read_sum(path: Path) -> str:
     """Return the first digits of the digest in a file of sha256sum, or ""."""
     try:
-        found = re.match(r"[0-9a-f]{8}", path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = re.match(r"[0-9a-f]{8}", read_text(path))
+    except InputError:
         return ""
     return found[0] if found else ""
 
@@ -68,6 +68,6 @@ def _read_sum(path: Path) -> str:
 def _read_disk(record: Path) -> str:
     """Return the digest of the disk that a record describes, or "" where there is none."""
     try:
-        return str(load_json(record.read_text(encoding="utf-8"))["image_sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(load_json(read_text(record))["image_sha256"])
+    except (InputError, ValueError, KeyError, TypeError):
         return ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from builder.inputs import InputError, read_bytes
 from builder.plan.model import Plan
 from builder.program import digest_code, find_versions
 from builder.recipe.facts import ByteCount, InputName, InputValue
@@ -90,8 +91,8 @@ def find_changed_step(record: Path, plan: Plan, step: str) -> str:
 def _read(record: Path) -> _Made | None:
     """Return what a record says; None where it is not there or does not, such as one that a crash has cut short."""
     try:
-        return _Made.model_validate_json(record.read_bytes())
-    except (FileNotFoundError, ValidationError):
+        return _Made.model_validate_json(read_bytes(record))
+    except (InputError, ValidationError):
         return None
 
 
