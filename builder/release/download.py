@@ -21,6 +21,7 @@ from builder import http, log
 from builder.errors import BusyError, RecipeError, TrustError, disk_full_as_space_error
 from builder.http import PassingError, bare
 from builder.inputs import open_unfinished
+from builder.ours import check_parts
 from builder.release.checksums import sha256_file
 from builder.release.compress import sync
 from builder.release.model import RELEASE_NAME, File, Release, render
@@ -28,6 +29,8 @@ from builder.release.reach import find, open_at
 from builder.release.source import BOARD, TAG, GitHub, Source, Tree, open_source
 from builder.units import MIB, render_size
 
+LEVELS = 3
+"""Below the directory of downloads: tags, boards, files."""
 AGAIN = "call it again: it goes on where it ended"
 
 
@@ -85,11 +88,12 @@ def opened_release(place: str, scratch: Path) -> Iterator[Path]:
     """Yield the directory of a release: one of this machine as it is, another one downloaded below `scratch`.
 
     What was downloaded is gone with the block. What broke off stays, and the next call goes on with it. Raises as
-    `download_release`.
+    `download_release`, and MachineError where a link leads out of `scratch`.
     """
     if Path(place).is_dir():
         yield Path(place)
         return
+    check_parts(scratch, LEVELS)
     directory = download_release(place, scratch)
     try:
         yield directory

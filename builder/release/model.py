@@ -41,11 +41,12 @@ from builder.recipe.values import (
 
 SUFFIX = ".package.json"
 RELEASE_NAME = "release.json"
+LONGEST_NOTES = 1 << 20
 CHANNEL_NAME = r"[a-z0-9][a-z0-9-]*"
 
 Commit = Annotated[str, text(r"^([0-9a-f]{40}|[0-9a-f]{64})?$", "the id of a commit")]
 MountPath = Annotated[str, text(r"^(/[^\x00-\x1f\x7f]*)?$", "a mount point")]
-Notes = Annotated[str, text(LINES, "lines of text", max_length=1 << 20)]
+Notes = Annotated[str, text(LINES, "lines of text", max_length=LONGEST_NOTES)]
 
 Role = Literal["image", "bmap", "packages", "sbom", "report", "provenance", "sums", "signature", "manifest", "other"]
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from builder.inputs import read_bytes
 from builder.release.gather import Parcel
 from builder.release.history import Commit
-from builder.release.model import Partition
+from builder.release.model import LONGEST_NOTES, Partition
 from builder.release.publisher import Previous, Shipment
+from builder.text import make_line
 from builder.units import render_size
 
 FIRST = ("linux-image", "docker", "containerd", "runc", "raspi-firmware", "u-boot", "systemd")
@@ -47,7 +48,10 @@ def render_notes(shipment: Shipment, previous: Previous | None, commits: Sequenc
     if commits:
         rows = [f"- {each.short} {_plain(each.subject)}" for each in commits]
         parts.append("\n".join([f"## Commits{since}", "", *_folded(rows, "commits"), ""]))
-    return "\n".join(parts)
+    notes = "\n".join(parts)
+    if len(notes) <= LONGEST_NOTES:
+        return notes
+    return "\n".join([parts[0], f"What changed{since} is left out: it is longer than {LONGEST_NOTES >> 20} MiB.", ""])
 
 
 def read_packages(text: str) -> dict[str, str]:
@@ -126,7 +130,7 @@ def _table(changes: Sequence[Change]) -> list[str]:
 
 
 def _row(change: Change) -> str:
-    name = f"**{change.name}**" if _rank(change.name) < len(FIRST) else change.name
+    name = f"**{_plain(change.name)}**" if _rank(change.name) < len(FIRST) else _plain(change.name)
     return f"| {name} | {_plain(change.before) or 'added'} | {_plain(change.after) or 'removed'} |"
 
 
@@ -165,5 +169,6 @@ def _read_own(parcel: Parcel) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Return a text that Markdown and HTML take as it is."""
-    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(text, quote=False))
+    """Return a text that Markdown and HTML take as it is, on one line and all of it to be seen: who writes a list of
+    packages, or the subject of a commit, may write anything."""
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(make_line(text), quote=False))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from builder import http, log
-from builder.errors import BusyError, DownloadError, RecipeError, SpaceError, TrustError
+from builder.errors import BusyError, DownloadError, MachineError, RecipeError, SpaceError, TrustError
 from builder.release.download import download, download_release, opened_release
 from builder.release.model import File, load_release
 from builder.release.reach import find, read
@@ -244,6 +244,17 @@ def test_a_release_is_there_as_long_as_it_is_looked_at(server: Server, published
     with opened_release(str(published.tree / "v1.0/rpi"), tmp_path / "scratch") as directory:
         assert directory == published.tree / "v1.0/rpi"
     assert (published.tree / "v1.0/rpi" / NAME).is_file()
+
+
+@pytest.mark.parametrize("place", ["scratch", "scratch/v1.0", "scratch/v1.0/rpi"])
+def test_no_release_is_downloaded_or_removed_through_a_link(server: Server, tmp_path: Path, place: str) -> None:
+    """The directory of downloads is a part of work/."""
+    (tmp_path / "victim/rpi").mkdir(parents=True)
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).symlink_to(tmp_path / "victim")
+    with pytest.raises(MachineError, match="is a link"), opened_release(f"{server.url}/v1.0", tmp_path / "scratch"):
+        pytest.fail("it was downloaded")
+    assert [str(path.relative_to(tmp_path / "victim")) for path in (tmp_path / "victim").rglob("*")] == ["rpi"]
 
 
 def test_a_release_that_broke_off_is_gone_on_with(

@@ -70,7 +70,7 @@ def test_packages_partitions_and_commits_are_compared(tmp_path: Path) -> None:
         "| Package | Before | Now |",
         "|---|---|---|",
         "| gone | 1.0 | removed |",
-        "| new_one | added | 1.0\\* |",
+        "| new\\_one | added | 1.0\\* |",
         "",
         "",
         "## Commits since v0.9",
@@ -98,6 +98,31 @@ def test_many_rows_are_folded(tmp_path: Path) -> None:
     notes = render_notes(ship(tmp_path / "now"), previous(tmp_path / "before"), commits)
     assert "<details><summary>40 packages</summary>" in notes
     assert "<details><summary>30 commits</summary>" in notes
+
+
+def test_what_strangers_write_stays_on_its_line(tmp_path: Path) -> None:
+    """The list of the release before comes from a server, subjects from whoever made a commit."""
+    make_package(tmp_path / "now", "rpi", rows=ROWS)
+    before = previous(tmp_path / "before")
+    listed = listing(ROWS | {"<img src=x>|[a](b)\x1b[2J": "1", "docker\u202e`x`": "2\x07"})
+    subject = "one\x1b[2J\u202e <b>"
+    notes = render_notes(
+        ship(tmp_path / "now"), Previous("v0.9", before.release, {"rpi": listed}), [Commit("abc1234", subject)]
+    )
+    assert r"| &lt;img src=x&gt;\|\[a\](b)\\x1b\[2J | 1 | removed |" in notes
+    assert r"| **docker\\u202e\`x\`** | 2\\x07 | removed |" in notes
+    assert r"- abc1234 one\\x1b\[2J\\u202e &lt;b&gt;" in notes
+    assert before.release
+    assert Release.model_validate(before.release.model_dump() | {"notes": notes}).notes == notes
+
+
+def test_notes_have_an_end(tmp_path: Path) -> None:
+    make_package(tmp_path / "now", "rpi")
+    before = previous(tmp_path / "before").release
+    listed = listing({f"p{number}": "1" * 100 for number in range(20_000)})
+    notes = render_notes(ship(tmp_path / "now"), Previous("v0.9", before, {"rpi": listed}), [])
+    assert notes.endswith("What changed since v0.9 is left out: it is longer than 1 MiB.\n")
+    assert "boardwright-rpi-1.0.img.xz" in notes
 
 
 def test_of_one_name_all_versions_count() -> None:
