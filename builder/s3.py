@@ -14,6 +14,7 @@ from boto3.exceptions import Boto3Error
 from botocore import UNSIGNED, exceptions
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from s3transfer.exceptions import RetriesExceededError
 
 from builder.errors import RecipeError
@@ -28,7 +29,10 @@ CONNECT_S = 5
 READ_S = 20
 CONNECTIONS = 16
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
-TROUBLE = (BotoCoreError, ClientError, Boto3Error, RetriesExceededError, ConnectionError, TimeoutError)
+STRANGE = (KeyError, ValueError, RecursionError, ResponseParserError)
+"""What the libraries raise for an answer that S3 does not give: without an ETag, with a size that is no number, with
+redirections that have no end."""
+TROUBLE = (BotoCoreError, ClientError, Boto3Error, RetriesExceededError, ConnectionError, TimeoutError, *STRANGE)
 """What the libraries raise for servers and ways to them. A full disk here is not among it."""
 PERMISSIONS = "reading needs s3:GetObject and s3:ListBucket, writing s3:PutObject and s3:AbortMultipartUpload"
 HINTS = {
@@ -107,4 +111,6 @@ def say(error: BaseException) -> str:
         return "does not answer in time"
     if isinstance(error, exceptions.ConnectionError | ConnectionError):
         return "cannot be reached"
+    if isinstance(error, STRANGE):
+        return f"gives an answer that is none of S3's ({type(error).__name__})"
     return f"cannot be used: {type(error).__name__}"

@@ -17,10 +17,12 @@ from botocore.exceptions import ClientError
 
 from builder import log
 from builder.errors import DownloadError, ReleaseError, TrustError
+from builder.http import LOOK
 from builder.release.gather import Item
 from builder.release.media import LASTING, MOVING, type_of
 from builder.release.model import File
 from builder.release.multipart import PART_BYTES, Upload, aborted_on_error, digests_of, find_uploads, split
+from builder.release.reach import LONGEST
 from builder.release.tree import ConflictError, Held
 from builder.s3 import TROUBLE, is_missing, make_client, say
 from builder.shared import Location
@@ -58,11 +60,16 @@ class Bucket:
         with self._explaining(key):
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=self._full(key))
-                return Held(answer["Body"].read(), answer["ETag"])
+                content = answer["Body"].read(LONGEST)
+                is_whole = not answer["Body"].read(1)  # Which looks whether as much came as was announced, too.
+                held = Held(content, answer["ETag"])
             except ClientError as error:
                 if not is_missing(error):
                     raise
                 return None
+        if not is_whole:
+            raise DownloadError(f"{self.name}/{key} is longer than what is read there ({LONGEST} bytes)", hint=LOOK)
+        return held
 
     def write(self, key: str, content: bytes, *, mark: str | None, lasting: bool) -> None:
         try:

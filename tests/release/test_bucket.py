@@ -26,6 +26,7 @@ from builder.release.model import Channel, load_channel, load_release
 from builder.release.multipart import MOST_PARTS, split
 from builder.release.tag import load_tag
 from builder.release.tree import Held, Tree
+from builder.remote import open_remote
 from builder.shared import parse_location
 from tests.bucket import BUCKET, ENVIRONMENT, KEY, REFUSAL, SECRET, TOKEN, serve_bucket
 from tests.bucket import Bucket as Server
@@ -464,6 +465,46 @@ def test_trouble_is_said_and_credentials_are_not(
     site.server.door.reset()
     site.release()
     site.check()
+
+
+ODD = {
+    "no ETag": (200, {}, b"{}"),
+    "date": (200, {"ETag": '"x"', "Last-Modified": "yesterday"}, b"{}"),
+    "number": (200, {"ETag": '"x"', "x-amz-missing-meta": "many"}, b"{}"),
+    "list": (200, {"ETag": '"x"'}, b"<r><Contents><Size>1</Size></Contents></r>"),
+    "circle": (307, {"Location": "/"}, b""),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_answers_that_s3_does_not_give(site: Site, name: str) -> None:
+    def behave(handler: Any) -> bool:
+        status, headers, content = ODD[name]
+        handler.send_response(status)
+        for each in {**headers, "Content-Length": str(len(content))}.items():
+            handler.send_header(*each)
+        handler.end_headers()
+        handler.wfile.write(content)
+        return True
+
+    site.server.door.behave = behave
+    place = Bucket(parse_location(site.server.location, "rw", "--to"))
+    with pytest.raises(DownloadError, match="gives an answer that is none of S3's"):
+        place.list("channels/") if name == "list" else place.read("release.json")
+    with open_remote(parse_location(site.server.location, "rw", "--cache")) as remote:
+        assert remote.read_ref("x") in (b"{}", b"<r><Contents><Size>1</Size></Contents></r>", None)
+
+
+def test_a_description_has_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Bucket(parse_location(site.server.location, "rw", "--to"))
+    place.write("release.json", b"12345", mark=None, lasting=True)
+    monkeypatch.setattr("builder.release.bucket.LONGEST", 5)
+    held = place.read("release.json")
+    assert held
+    assert held.content == b"12345"
+    monkeypatch.setattr("builder.release.bucket.LONGEST", 4)
+    with pytest.raises(DownloadError, match=r"release.json is longer than what is read there \(4 bytes\)"):
+        place.read("release.json")
 
 
 def test_a_server_that_is_not_there(site: Site) -> None:
