@@ -103,10 +103,23 @@ class Adapter(HTTPAdapter):
         return found
 
 
+class Session(requests.Session):
+    """Raises requests' own error for a redirection to what is no address: urllib's ValueError comes through else."""
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:
+        """Ask, and follow redirections."""
+        try:
+            return super().request(*args, **options)
+        except requests.RequestException:
+            raise
+        except ValueError as error:  # A port or an address that is none, bytes that are not UTF-8.
+            raise requests.exceptions.InvalidURL(str(error)) from error
+
+
 @contextmanager
 def watched(watch: Watch) -> Iterator[requests.Session]:
     """Yield a session for one request, whose connections the watch knows."""
-    with requests.Session() as session:
+    with Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, Adapter(watch))
         yield session

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -127,6 +128,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _local(self) -> None:
         self._send(b"", status=302, Location="file:///etc/passwd")
+
+    def _nowhere(self) -> None:
+        self._send(b"", status=302, Location=unquote(self.path.removeprefix("/nowhere/"), "latin-1"))
 
     def _round(self) -> None:
         self._send(b"", status=302, Location="/round")
@@ -277,6 +281,12 @@ def test_nobody_listens(tmp_path: Path) -> None:
 def test_only_http_is_spoken(tmp_path: Path, url: str) -> None:
     with pytest.raises(DownloadError, match="other than http and https"):
         fetch(url, sha256=hashlib.sha256(Path("/etc/passwd").read_bytes()).hexdigest(), cache=tmp_path)
+
+
+@pytest.mark.parametrize("address", ["http://%ff%fe/", "http://[::1", "http://a:b/", "http://%e2%84%80.c/"])
+def test_a_redirection_to_what_is_no_address(server: Server, tmp_path: Path, address: str) -> None:
+    with pytest.raises(DownloadError, match=r"nowhere/.* cannot be fetched: InvalidURL"):
+        fetch(server.url(f"nowhere/{address}"), sha256=DIGEST, cache=tmp_path)
 
 
 def test_a_server_without_tls_behind_https_is_refused_at_once(server: Server, tmp_path: Path) -> None:
