@@ -14,12 +14,13 @@ from builder.cache import find_items, in_use, shrink
 from builder.engine.container import make_job
 from builder.engine.doctor import give_back
 from builder.engine.machine import examine_leftovers
-from builder.errors import MachineError
+from builder.errors import MachineError, RecipeError
 from builder.ours import FORMS, of_ours, write_anew
 from builder.release.digests import FILE as DIGESTS
 from builder.release.digests import Digests
 from builder.release.earlier import remove_earlier
 from builder.release.made import find_made
+from builder.verify.artefact import find_artefact
 from builder.verify.check import open_scratch
 from builder.workspace import find_leftovers, open_workspace
 
@@ -111,6 +112,13 @@ def test_a_line_that_is_none_of_a_journal(tmp_path: Path, text: str) -> None:
     (tmp_path / "journals/x.jsonl").write_text(text + '\n{"event": "free", "kind": "loop", "name": "/x"}\n')
     (found,) = find_leftovers(tmp_path)
     assert found.held == ()
+
+
+@pytest.mark.machine
+def test_a_journal_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "journals").mkdir()
+    (tmp_path / "journals/x.jsonl").write_bytes(b"\xff\n")
+    assert [found.text for found in examine_leftovers(tmp_path)] == ["none"]
 
 
 def test_a_lock_that_is_a_link(tmp_path: Path) -> None:
@@ -215,6 +223,15 @@ def test_a_file_of_dist_without_end(tmp_path: Path, suffix: str) -> None:
     os.mkfifo(tmp_path / f"x{suffix}")
     remove_earlier(tmp_path, ["x.img.zst", "x.build.json"], tmp_path / "new")
     assert not (tmp_path / "x.img.zst").exists()
+
+
+def test_an_image_of_dist_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "boardwright-rpi-1.0.img").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "boardwright-rpi-1.1.img")
+    (tmp_path / "boards/rpi").mkdir(parents=True)
+    (tmp_path / "boards/rpi/board.yaml").touch()
+    with pytest.raises(RecipeError, match="has no image of a board of that name"):
+        find_artefact("rpi", tmp_path, tmp_path / "boards")
 
 
 def test_records_without_end(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def _read_journals(state: Path) -> str:
     texts = []
     for path in (state / "journals").glob("*.jsonl"):
         with suppress(FileNotFoundError):  # Its build came to an end.
-            texts.append(path.read_text(encoding="utf-8"))
+            texts.append(path.read_text(encoding="utf-8", errors="replace"))
     return "".join(texts)
 
 

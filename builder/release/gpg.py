@@ -12,13 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from builder.errors import TrustError
+from builder.errors import ToolError, TrustError
+from builder.inputs import InputError, read_bytes
 from builder.release.keys import SecretKey
 from builder.run import Result, run
 
 SUFFIX = ".asc"
 PUBLIC_KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of a name of its own is made there, for its owner alone
+LONGEST = 64 * 1024
+"""Bytes of a signature; an armoured one of a large key has about 1000."""
+VERIFY_S = 60.0
+"""The longest that is waited for one: a few bytes that are packed can be made to unpack for hours."""
 HINT = "BOARDWRIGHT_GPG_KEY holds what `gpg --export-secret-keys --armor` says, BOARDWRIGHT_GPG_PASSWORD its password"
 
 
@@ -36,13 +41,19 @@ def verify(file: Path, signature: Path, public_key: str) -> str:
     """Return what is wrong with the signature of a file, or nothing."""
     with _home() as home:
         _check(_gpg(home, "--import", stdin=public_key.encode()), "cannot take the public key")
-        result = _gpg(home, "--verify", str(signature), str(file))
+        words = ("--verify", "-", str(file.absolute()))
+        try:
+            content = read_bytes(signature, limit=LONGEST, within=signature.parent)
+            result = _gpg(home, *words, stdin=content, timeout_s=VERIFY_S)
+        except (InputError, ToolError) as error:
+            return error.message
     said = result.stderr.strip().splitlines()
     return (said[-1] if said else "gpg refuses it") if result.code else ""
 
 
-def _gpg(home: Path, *words: str, stdin: bytes | None = None) -> Result:
-    return run(["gpg", "--homedir", home, "--batch", "--no-tty", "--quiet", *words], stdin=stdin, ok=range(256))
+def _gpg(home: Path, *words: str, stdin: bytes | None = None, timeout_s: float | None = None) -> Result:
+    argv: list[str | Path] = ["gpg", "--homedir", home, "--batch", "--no-tty", "--quiet", *words]
+    return run(argv, stdin=stdin, ok=range(256), timeout_s=timeout_s)
 
 
 def _check(result: Result, what: str) -> None:

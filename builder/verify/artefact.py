@@ -59,7 +59,7 @@ def find_artefact(wanted: str, output: Path, boards: Path) -> Path:
     path = Path(wanted)
     if path.is_file():
         return path
-    found = [path for suffix in SUFFIXES for path in output.glob(f"boardwright-*{suffix}")]
+    found = [path for suffix in SUFFIXES for path in output.glob(f"boardwright-*{suffix}") if path.is_file()]
     names = list_boards(boards) if boards.is_dir() else []
     own = [path for path in found if _find_board(path, names) == wanted]
     if not own:

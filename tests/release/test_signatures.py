@@ -225,6 +225,25 @@ def test_keys_come_from_a_descriptor_or_the_environment(monkeypatch: pytest.Monk
         find_key("KEY", None, "PASSWORD")
 
 
+@pytest.mark.parametrize("kind", ["packed", "long", "link out"])
+def test_a_signature_has_an_end(
+    file: Path, gpg_key: Gpg, memory: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signature = file.with_name("SHA256SUMS.asc")
+    signature.unlink(missing_ok=True)
+    if kind == "packed":  # 200 bytes that are 100 MiB.
+        words = ("gpg", "--homedir", gpg_key.home, "--batch", "--store", "--compress-algo", "bzip2")
+        tool(*words, "--output", signature, stdin=bytes(100 << 20))
+        monkeypatch.setattr(gpg, "VERIFY_S", 0.1)
+    elif kind == "long":
+        signature.write_bytes(bytes(gpg.LONGEST + 1))
+    else:
+        signature.symlink_to("/etc/hostname")
+    said = {"packed": "still running", "long": "more than 64 KiB", "link out": "leads out of"}
+    assert said[kind] in gpg.verify(file, signature, gpg_key.public)
+    assert list(memory.iterdir()) == []
+
+
 def test_a_package_is_checked_with_a_key_of_gpg(spoilt: Path, gpg_key: Gpg) -> None:
     files = [next(spoilt.glob(f"*.{end}")) for end in ("provenance.json", "SHA256SUMS", "package.json")]
     unsigned = check_release(spoilt, gpg_key.public)
