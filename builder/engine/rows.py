@@ -128,7 +128,7 @@ class Row:
 def render(rows: Collection[Row]) -> TextTable:
     """Return the display of a moment, one line a board."""
     table = TextTable()
-    table.show_header = False
+    table.show_header, table.collapse_padding = False, True
     for column in range(5):
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1 if column == 4 else None)
     table.expand = True

@@ -173,10 +173,10 @@ WAYS: dict[str, tuple[Way, str]] = {
         edit(".spdx.json", lambda data: data["packages"][1].update(versionInfo="9")), r"spdx\.json: it and .* differ"
     ),
     "the SPDX bill is nested too deep": (
-        write(".spdx.json", b"[" * 100_000), r"spdx\.json: cannot be read: it is nested too deep"
+        write(".spdx.json", b"[" * 100_000), r"spdx\.json: cannot be read: it is nested deeper than 64 times"
     ),
     "the CycloneDX bill is nested too deep": (
-        write(".cdx.json", b"[" * 100_000), r"cdx\.json: cannot be read: it is nested too deep"
+        write(".cdx.json", b"[" * 100_000), r"cdx\.json: cannot be read: it is nested deeper than 64 times"
     ),
     "the SPDX bill is of another image": (
         edit(".spdx.json", lambda data: data["packages"][0]["checksums"][0].update(checksumValue="00" * 32)),

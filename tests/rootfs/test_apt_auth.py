@@ -107,10 +107,10 @@ def test_nobody_names_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("absent", None, "is no file"),
+        ("absent", None, "cannot be read: No such file"),
         ("empty", b"", "has no line of apt_auth.conf"),
         ("other", b"user:secret", "has no line of apt_auth.conf"),
-        ("binary", b"\xff", "cannot be read: it is not UTF-8"),
+        ("binary", b"\xff", "found the byte 0xff at 0, which is not UTF-8"),
         ('quo"te', b"machine a login b password c", "has a quote"),
     ],
 )
