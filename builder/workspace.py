@@ -205,8 +205,6 @@ def find_leftovers(state: Path) -> list[Leftovers]:
     check_parts(state / "journals", 1)
     found = []
     for path in sorted((state / "journals").glob("*.jsonl")):
-        if not path.is_file():
-            continue  # A pipe would be waited for without end.
         try:
             with path.open(encoding="utf-8", errors="replace") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
