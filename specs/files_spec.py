@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from builder.verify.compare import find_difference
+from builder.verify.compare import find_file_difference
 from builder.verify.subject import Subject
 from builder.verify.tables import LaidFile
 
@@ -48,7 +48,7 @@ def test_a_directory_is_merged_into_usr(image: Subject, merged_directory: str) -
 
 
 def test_a_file_of_the_board_is_laid_over_the_system(image: Subject, laid_file: LaidFile) -> None:
-    assert find_difference(image.file(laid_file.path).content, laid_file.source.read_bytes()) == ""
+    assert find_file_difference(image.file(laid_file.path), laid_file.source) == ""
 
 
 def test_a_link_of_the_board_is_laid_over_the_system(image: Subject, laid_link: LaidFile) -> None:

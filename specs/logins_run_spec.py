@@ -8,7 +8,7 @@ import pytest
 from builder.verify.bench import Bench
 from builder.verify.passwords import find_open_at_console, find_open_by_ssh
 
-pytestmark = [pytest.mark.level("booted"), pytest.mark.needs("machine", "users", "without-password")]
+pytestmark = [pytest.mark.level("booted"), pytest.mark.needs("machine", "users")]
 
 
 def test_ssh_takes_no_common_password(bench: Bench, user: str, tmp_path: Path) -> None:

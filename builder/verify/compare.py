@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import zip_longest
+from pathlib import Path
+
+from builder.verify.tree import File
 
 LARGEST_TEXT = 64 << 10
 """Bytes; longer ones are not compared line by line."""
@@ -23,6 +27,20 @@ def find_difference(found: bytes, wanted: bytes) -> str:
     pairs = zip_longest(found[place : place + 4096], wanted[place : place + 4096])
     place += next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
     return f"{len(found)} bytes, wanted {len(wanted)}; they differ from byte {place} on"
+
+
+def find_file_difference(file: File, wanted: Path) -> str:
+    """Return how a file of an image differs from one of this machine, or nothing. Neither is read whole into memory."""
+    size_bytes = wanted.stat().st_size
+    if file.entry is None or file.entry.kind != "file":
+        return "there is no file"
+    if max(file.entry.size_bytes, size_bytes) <= LARGEST_TEXT:
+        return find_difference(file.content, wanted.read_bytes())
+    if file.entry.size_bytes != size_bytes:
+        return f"{file.entry.size_bytes} bytes, wanted {size_bytes}"
+    with wanted.open("rb") as stream:
+        is_same = hashlib.file_digest(stream, "sha256").hexdigest() == file.entry.hash("sha256", size_bytes)
+    return "" if is_same else f"{size_bytes} bytes as wanted, and another content"
 
 
 def _find_line(found: bytes, wanted: bytes) -> str:

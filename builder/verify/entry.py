@@ -69,11 +69,10 @@ class Entry:
                 content[piece.start : piece.start + wanted] = _read(piece.source, piece.offset_bytes, wanted)
         return bytes(content)
 
-    def hash(self, name: str) -> str:
-        """Return a digest of the content by its name ("md5", "sha256"); VerifyError for more than is hashed of any
-        file."""
-        if self.size_bytes > LARGEST_HASHED:
-            raise VerifyError(f"{self.path} has {self.size_bytes} bytes; at most {LARGEST_HASHED} are hashed of it")
+    def hash(self, name: str, most: int = LARGEST_HASHED) -> str:
+        """Return a digest of the content by its name ("md5", "sha256"); VerifyError for more than `most` bytes."""
+        if self.size_bytes > most:
+            raise VerifyError(f"{self.path} has {self.size_bytes} bytes; at most {most} are hashed of it")
         state, position = hashlib.new(name, usedforsecurity=False), 0
         for start, content in self.stored(MIB):
             _hash_zeros(state, start - position)

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from builder.inputs import load_json
-from builder.plan.access import KERNEL_WORDS, is_link_in, is_way_in, may_lead_in
+from builder.plan.access import KERNEL_WORDS, SEEDS, is_link_in, is_way_in, may_lead_in
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.model import Plan
 from builder.plan.user_data import digest_user_data
@@ -140,7 +140,7 @@ class Rights:
         owner = self._find_package(name) if name.startswith("/") else ""
         facts = [what, f"of the package {owner}" if owner else "", f"which brings {delivered}" if delivered else ""]
         line = f"expect: {{{kind}: {{{json.dumps(name)}: WHY}}}}"
-        own = "--user-data FILE, if it is yours, or " if name == USER_DATA else ""
+        own = "--user-data FILE, if it is yours, or " if SEEDS.fullmatch(name) and name.endswith("/user-data") else ""
         return f"{_show(name)} ({', '.join(filter(None, facts))}); to allow it: {own}{line}"
 
     @cached_property

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder.inputs import read_bytes
-from builder.plan.access import lets_in
 from builder.plan.model import Plan
 from builder.plan.packages import name_of
 from builder.recipe.check import OLDEST
@@ -18,8 +16,7 @@ from builder.recipe.model import Archive
 
 def find_traits(plan: Plan) -> frozenset[str]:
     """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu, users,
-    distribution-kernel (of an archive, and not of a file); bookworm or since-trixie; without-password (no
-    user-data of the user's own lets somebody in).
+    distribution-kernel (of an archive, and not of a file); bookworm or since-trixie.
 
     A group of packages that the recipe has is a trait (`comfort-packages`), and so is a package that it asks for
     (`package:openssh-server`).
@@ -33,7 +30,6 @@ def find_traits(plan: Plan) -> frozenset[str]:
             *(["distribution-kernel"] if not recipe.kernel.debs else []),
             OLDEST if recipe.suite == OLDEST else "since-trixie",
             *(["users"] if recipe.users else []),
-            *([] if plan.user_data and lets_in(read_bytes(plan.user_data)) else ["without-password"]),
             recipe.architecture.value,
             recipe.boot.method,
             plan.disk.type,

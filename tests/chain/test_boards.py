@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -138,8 +139,12 @@ def images(starts: Starts, started_images: Path, make: Make) -> Path:
 
 
 @pytest.fixture(scope="module")
-def qemu(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return find_qemu(tmp_path_factory.mktemp("qemu"))
+def qemu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory of QEMU's programs, the first in PATH: command lines are made for the program that is found."""
+    programs = find_qemu(tmp_path_factory.mktemp("qemu"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        yield programs
 
 
 def plan_of(boards: Path, board: str) -> Plan:

@@ -34,7 +34,8 @@ FEWEST = 100 if IS_WHOLE else 90
 @pytest.mark.parametrize("board", ["qemu_arm64", pytest.param("rpi_to_start", id="rpi", marks=pytest.mark.whole)])
 def test_a_booted_image_is_what_its_recipe_promises(board: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(board)
-    verdicts = verify(tmp_path, built.file(".img"), "--boot", *(() if IS_WHOLE else ONE_START))
+    own = ("--user-data", request.getfixturevalue("user_data"))
+    verdicts = verify(tmp_path, built.file(".img"), "--boot", *own, *(() if IS_WHOLE else ONE_START))
     assert len(verdicts) > FEWEST
     assert (verdicts[-1]["file"] == "power_cut_spec.py") is IS_WHOLE
 

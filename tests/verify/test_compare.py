@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from builder.verify.compare import find_difference
+from builder.verify.compare import find_difference, find_file_difference
+from builder.verify.entry import Entry, Piece
+from builder.verify.tree import Tree
 
 LONG = bytes(range(256)) * 1000
 
@@ -28,3 +34,33 @@ LONG = bytes(range(256)) * 1000
 )
 def test_a_difference_is_said_in_a_line(found: bytes, wanted: bytes, expected: str) -> None:
     assert find_difference(found, wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "expected"),
+    [
+        (b"a\n", b"a\n", ""),
+        (b"a\n", b"b\n", "line 1 is 'a', wanted 'b'"),
+        (LONG, LONG, ""),
+        (LONG, LONG[:-1], "256000 bytes, wanted 255999"),
+        (LONG, LONG[:-1] + b"x", "256000 bytes as wanted, and another content"),
+    ],
+)
+def test_a_file_of_an_image_is_compared(content: bytes, wanted: bytes, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(content)
+    (tmp_path / "wanted").write_bytes(wanted)
+    piece = Piece(0, len(content), tmp_path / "image", 0)
+    tree = Tree([Entry("/x", "file", 0o644, 0, 0, len(content), 0, pieces=(piece,))])
+    assert find_file_difference(tree.file("/x"), tmp_path / "wanted") == expected
+
+
+def test_a_file_of_any_size_is_compared(tmp_path: Path) -> None:
+    """A board may lay down an archive of containers: more than is read, or hashed, of what nobody expects."""
+    size_bytes = 3 << 30
+    wanted = tmp_path / "wanted"
+    wanted.touch()
+    os.truncate(wanted, size_bytes)
+    hole = Entry("/x", "file", 0o644, 0, 0, size_bytes, 0)
+    assert find_file_difference(Tree([hole]).file("/x"), wanted) == ""
+    assert find_file_difference(Tree([replace(hole, kind="pipe")]).file("/x"), wanted) == "there is no file"
+    assert find_file_difference(Tree([]).file("/x"), wanted) == "there is no file"

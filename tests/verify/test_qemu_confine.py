@@ -127,5 +127,13 @@ def test_a_version_is_read_from_what_qemu_says(monkeypatch: pytest.MonkeyPatch, 
     program.write_text("#!/bin/sh\necho 'QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert confine._find_version(program.name) == (10, 0)
-    assert confine._find_version("qemu-system-none") == (0, 0)
+    assert confine._find_version(str(program)) == (10, 0)
+    monkeypatch.setattr(confine, "may_change_user", lambda: True)
+    assert confine.confine(program.name)[2:] == ["-run-with", "user=nobody"]
+    older = tmp_path / "older"
+    older.mkdir()
+    (older / program.name).write_text("#!/bin/sh\necho 'QEMU emulator version 7.2.19'\n")
+    (older / program.name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{older}:{os.environ['PATH']}")
+    assert confine.confine(program.name)[2:] == ["-runas", "nobody"], "the program is asked that would be started"
+    assert confine.confine("qemu-system-none")[2:] == ["-run-with", "user=nobody"]

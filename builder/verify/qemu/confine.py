@@ -14,12 +14,12 @@ from functools import cache
 from pathlib import Path
 
 from builder.run import run
-from builder.tools import has_tool
+from builder.tools import find_tool, has_tool
 
 SANDBOX = "on,obsolete=deny,elevateprivileges={elevate},spawn=deny,resourcecontrol=deny"
 USER = "nobody"
 RUN_WITH = (9, 1)
-"""Version of QEMU since which -run-with has a user, and -runas is deprecated."""
+"""Version of QEMU since which -run-with has a user; -runas goes away after that."""
 STATUS = Path("/proc/self/status")
 SETGID, SETUID = 6, 7
 """Numbers of capabilities (linux/capability.h)."""
@@ -32,15 +32,16 @@ def confine(program: str) -> list[str]:
     """
     if may_change_user():
         # It has to take the other user itself; after that it has no right to take one back, and may start no program.
-        user = ["-run-with", f"user={USER}"] if _find_version(program) >= RUN_WITH else ["-runas", USER]
+        version = _find_version(str(find_tool(program))) if has_tool(program) else RUN_WITH
+        user = ["-run-with", f"user={USER}"] if version >= RUN_WITH else ["-runas", USER]
         return ["-sandbox", SANDBOX.format(elevate="allow"), *user]
     return ["-sandbox", SANDBOX.format(elevate="deny")]
 
 
 @cache
 def _find_version(program: str) -> tuple[int, int]:
-    found = re.search(r"version (\d+)\.(\d+)", run([program, "--version"]).stdout) if has_tool(program) else None
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    found = re.search(r"version (\d+)\.(\d+)", run([program, "--version"]).stdout)
+    return (int(found[1]), int(found[2])) if found else RUN_WITH
 
 
 def may_change_user() -> bool:
