@@ -66,7 +66,7 @@ def read_text(path: Path, *, limit: int = TEXT_BYTES, within: Path | None = None
 
 
 def load_json(content: str | bytes) -> Any:
-    """Return what JSON says; ValueError for what is none, is nested too deep, or holds a number that has no end.
+    """Return what JSON says; ValueError for what is not JSON, is nested too deep, or holds a number without end.
 
     Its texts may hold anything, also the half of a character, as names of files may.
     """

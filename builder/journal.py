@@ -49,7 +49,7 @@ def read_held(lines: Iterable[str]) -> tuple[Held, ...]:
 
 
 def load_line(text: str) -> tuple[Event, Held] | None:
-    """Return an event and its resource; None for a line that is none."""
+    """Return an event and its resource; None for a line that cannot be read."""
     try:
         entry = load_json(text)
         event, kind, name = entry["event"], entry["kind"], entry["name"]

@@ -88,7 +88,7 @@ def load_machine(result: Any) -> MachineRow:
 
 
 def load_news(line: bytes) -> BaseNews:
-    """Return a line of an Engine that pulls; one that is none says nothing."""
+    """Return a line of what an Engine sends while it pulls; an empty one for a line that cannot be read."""
     try:
         return BaseNews.model_validate_json(line)
     except ValidationError:

@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
+from builder.plan.user_data import FIRST_LINE
 
 PLACES = re.compile(
     r"/(etc|usr/etc|usr/lib|usr/share|usr/local/(etc|lib|share))"
@@ -43,7 +44,6 @@ OF_RULES = re.compile(
 )
 """What systemd-sysusers and systemd-tmpfiles are told that lets somebody in at the next start."""
 SEEDS = re.compile(r"/boot/((firmware|efi)/)?(user|meta|vendor)-data")
-CLOUD_CONFIG = "#cloud-config"
 OF_SEEDS = frozenset(
     [
         *("password", "passwd", "hashed_passwd", "plain_text_passwd", "chpasswd", "lock_passwd", "hash_passwd"),
@@ -106,7 +106,7 @@ def lets_in(seed: bytes, *, is_meta: bool = False) -> bool:
         return False
     try:
         text = seed.decode()
-        if len(seed) > LARGEST_SEED or not (is_meta or text.partition("\n")[0].rstrip() == CLOUD_CONFIG):
+        if len(seed) > LARGEST_SEED or not (is_meta or text.partition("\n")[0].rstrip() == FIRST_LINE):
             return True
         return any(key in OF_SEEDS for key in _find_keys(load_cloud_yaml(text)))
     except (UnicodeDecodeError, YAMLError, ValueFault):

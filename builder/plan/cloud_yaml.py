@@ -75,7 +75,7 @@ def _walk(node: Node | None, path: Steps, above: frozenset[int]) -> Iterator[tup
 
 
 def _find_odd(root: Node | None) -> Steps:
-    """Return where the value is that has the form of a number or a date and is none."""
+    """Return the place of the value that has the form of a number or a date and cannot be read as one."""
     for path, node in _walk(root, (), frozenset()):
         if isinstance(node, ScalarNode) and node.style is None:
             try:

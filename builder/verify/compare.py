@@ -7,6 +7,8 @@ import hashlib
 from itertools import zip_longest
 from pathlib import Path
 
+from builder.inputs import opened, read_bytes
+from builder.units import MIB
 from builder.verify.tree import File
 
 LARGEST_TEXT = 64 << 10
@@ -35,11 +37,14 @@ def find_file_difference(file: File, wanted: Path) -> str:
     if file.entry is None or file.entry.kind != "file":
         return "there is no file"
     if max(file.entry.size_bytes, size_bytes) <= LARGEST_TEXT:
-        return find_difference(file.content, wanted.read_bytes())
+        return find_difference(file.content, read_bytes(wanted))
     if file.entry.size_bytes != size_bytes:
         return f"{file.entry.size_bytes} bytes, wanted {size_bytes}"
-    with wanted.open("rb") as stream:
-        is_same = hashlib.file_digest(stream, "sha256").hexdigest() == file.entry.hash("sha256", size_bytes)
+    with opened(wanted) as stream:
+        state = hashlib.sha256()
+        while piece := stream.read(MIB):
+            state.update(piece)
+    is_same = state.hexdigest() == file.entry.hash("sha256", size_bytes)
     return "" if is_same else f"{size_bytes} bytes as wanted, and another content"
 
 
