@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +27,7 @@ from builder.release.earlier import remove_earlier
 from builder.release.made import find_changed_step, find_made, write_made
 from builder.store import Store
 from builder.workspace import find_leftovers
-from tests.support.hostile import HOSTILE, TEXT, WRONG, Steps, change, check_message, find_places, put, read
+from tests.support.hostile import TEXT, WRONG, Documents, Place, change, check_message
 
 DIGEST = "ab" * 32
 REF = {"sha256": DIGEST, "facts": {"name": "tool", "mac": DIGEST}}
@@ -36,7 +35,6 @@ LINE = {"event": "hold", "kind": "mount", "name": "/srv/x"}
 MADE = {"inputs": {"rootfs": "0a"}, "files": [{"path": "x.img", "size_bytes": 1, "sha256": DIGEST}]}
 KNOWN = {"/x.img": [DIGEST, 1, 2, 3, 4, 5]}
 RECORD = {"image_sha256": DIGEST}
-Place = tuple[str, Steps, bool]
 SLOW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -85,15 +83,17 @@ READERS: dict[str, tuple[Any, Callable[[bytes, Path], Any]]] = {
     "digests": (KNOWN, read_digests),
     "record": (RECORD, read_record),
 }
-PLACES: list[Place] = [(name, *place) for name, (document, _) in READERS.items() for place in find_places(document)]
 
 
-def check_text(place: Place, text: str, directory: Path) -> None:
+def check(place: Place, text: str, found: Any) -> None:
     name, path, is_key = place
-    document, load = READERS[name]
-    if is_key or isinstance(read(document, path), str):
-        changed = change(document, path, text, is_key=is_key)
-        assert load(json.dumps(changed).encode(), directory) in (None, changed)
+    assert found == change(READERS[name][0], path, text, is_key=is_key)
+
+
+def documents(directory: Path) -> Documents:
+    """Return the documents, which are read in a directory."""
+    good = {name: document for name, (document, _) in READERS.items()}
+    return Documents(good, lambda name, content: READERS[name][1](content, directory), check)
 
 
 @pytest.mark.parametrize("name", ["ref", "journal", "made"])
@@ -104,24 +104,20 @@ def test_the_documents_are_good(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_hostile_text_in_each_place(name: str, tmp_path: Path) -> None:
-    for place, text in product([place for place in PLACES if place[0] == name], HOSTILE):
-        check_text(place, text, tmp_path)
+    documents(tmp_path).put_texts(name)
 
 
-@given(place=st.sampled_from(PLACES), text=TEXT)
+@given(place=st.sampled_from(documents(Path()).find_places()), text=TEXT)
 @SLOW
 def test_any_text_in_any_place(place: Place, text: str, tmp_path: Path) -> None:
-    check_text(place, text, tmp_path)
+    documents(tmp_path).put_text(place, text)
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_what_is_of_a_wrong_kind_is_passed_over(name: str, tmp_path: Path) -> None:
-    document, load = READERS[name]
-    paths = [path for each, path, is_key in PLACES if each == name and not is_key]
+    documents(tmp_path).put_wrong(name)
     for wrong in WRONG:
-        assert load(wrong, tmp_path) is None
-        for path in paths:
-            load(put(document, path, wrong), tmp_path)
+        assert READERS[name][1](wrong, tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["", "/", "//", ".", "..", "/srv/../..", "../x", "a\0b"])

@@ -100,6 +100,8 @@ def test_after_an_error_signals_are_no_longer_queued() -> None:
 
 
 def test_an_interrupt_in_the_garbage_collector_comes_once_more() -> None:
+    """Or more often: hypothesis has a callback of the collector, which can be what runs at that moment."""
+
     def interrupt(*_: object) -> None:
         gc.callbacks.remove(interrupt)
         signal.raise_signal(signal.SIGINT)
@@ -109,7 +111,7 @@ def test_an_interrupt_in_the_garbage_collector_comes_once_more() -> None:
     with pytest.raises(KeyboardInterrupt), never_lost(lambda: armed.append("armed")):  # noqa: PT012
         gc.collect()
         threading.Event().wait(20)
-    assert armed == ["armed"]
+    assert set(armed) == {"armed"}
 
 
 def test_another_exception_that_python_ignores_is_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:

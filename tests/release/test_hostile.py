@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 from tests.release.card import BOARD, EPOCH, VERSION
 from tests.release.goods import DEBS, make_report
 from tests.release.test_model import CHANNEL, DIGEST, PACKAGE, RELEASE
-from tests.support.hostile import HOSTILE, TEXT, WRONG, Steps, change, check_message, find_places, put, read
+from tests.support.hostile import TEXT, WRONG, Documents, Place, check_message, read
 
 PLAN = make_plan(load_board(ROOT / "boards", BOARD), version=VERSION, epoch=EPOCH, user_data=None)
 RECORD = make_record(PLAN, DIGEST, DEBS).model_copy(update={"builder_image": f"sha256:{DIGEST}"})
@@ -47,8 +47,6 @@ READERS: dict[str, tuple[Any, Callable[[bytes], BaseModel]]] = {
     "provenance": (json.loads(PROVENANCE), read_provenance),
     "specs": (make_report(DIGEST, only="disk"), lambda content: read_report(content, "here")),
 }
-PLACES = [(name, *place) for name, (document, _) in READERS.items() for place in find_places(document)]
-Place = tuple[str, Steps, bool]
 
 
 def load(name: str, content: bytes) -> BaseModel | None:
@@ -63,22 +61,20 @@ def load(name: str, content: bytes) -> BaseModel | None:
     return None
 
 
-def check_text(place: Place, text: str) -> None:
-    """Assert that a text is refused, or is in the result as it was written."""
-    name, path, is_key = place
-    document = READERS[name][0]
-    if not is_key and not isinstance(read(document, path), str):
-        return
-    found = load(name, json.dumps(change(document, path, text, is_key=is_key)).encode())
-    if found is not None and not is_key:
-        result = json.loads(found.model_dump_json(by_alias=True))
-        assert is_unread(place) or path[-1] == "date" or read(result, path) == text
+def check(place: Place, text: str, found: BaseModel) -> None:
+    """Assert that what was read has a text as it was written."""
+    _, path, is_key = place
+    if not is_key and not is_unread(place) and path[-1] != "date":
+        assert read(json.loads(found.model_dump_json(by_alias=True)), path) == text
 
 
 def is_unread(place: Place) -> bool:
     """Say whether a value is one that nothing of ours looks at."""
     name, path, _ = place
     return name == "specs" and path[-1] in ("image", "passed", "details")
+
+
+PAPERS = Documents({name: document for name, (document, _) in READERS.items()}, load, check)
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -89,25 +85,20 @@ def test_the_documents_are_good(name: str) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_hostile_text_in_each_place(name: str) -> None:
-    for index, place in enumerate(PLACES):
-        for text in HOSTILE[index % 3 :: 3] if place[0] == name else ():
-            check_text(place, text)
+    PAPERS.put_texts(name, every=3)
 
 
-@given(place=st.sampled_from(PLACES), text=TEXT)
+@given(place=st.sampled_from(PAPERS.find_places()), text=TEXT)
 @settings(max_examples=100, deadline=None)
 def test_any_text_in_any_place(place: Place, text: str) -> None:
-    check_text(place, text)
+    PAPERS.put_text(place, text)
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_what_is_of_a_wrong_kind_is_refused(name: str) -> None:
-    """In every place, by turns; and in the place of the whole."""
-    paths = [path for each, path, is_key in PLACES if each == name and not is_key]
-    for index, wrong in enumerate(WRONG):
+    PAPERS.put_wrong(name, every=4)
+    for wrong in WRONG:
         assert load(name, wrong) is None
-        for path in paths[index % 4 :: 4]:
-            load(name, put(READERS[name][0], path, wrong))
 
 
 @pytest.mark.parametrize("name", READERS)

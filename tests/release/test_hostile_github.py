@@ -17,7 +17,7 @@ from builder.release.github_api import Answer, Api, Server
 from builder.release.github_model import Asset, Found, Listed, Ref, Refusal, Repository
 from builder.release.patience import PassingError, Patience, persist
 from builder.release.source import GitHub
-from tests.support.hostile import HOSTILE, TEXT, WRONG, Steps, change, check_message, find_places, put, read
+from tests.support.hostile import TEXT, WRONG, Documents, Place, check_message, read
 
 DIGEST = f"sha256:{'ab' * 32}"
 URL = "https://github.com/o/r/releases/1"
@@ -31,8 +31,6 @@ DOCUMENTS: dict[str, tuple[type[Any], Any]] = {
     "ref": (Ref, {"object": {"sha": "ab" * 20}}),
     "refusal": (Refusal, {"message": "Bad", "errors": [{"field": "name", "code": "no", "message": "none"}]}),
 }
-Place = tuple[str, Steps, bool]
-PLACES: list[Place] = [(name, *place) for name, (_, document) in DOCUMENTS.items() for place in find_places(document)]
 API = Api(Server(token="secret"), Patience(attempts=2, sleep=lambda _: None))
 
 
@@ -52,12 +50,12 @@ def load(name: str, content: bytes) -> Any:
     return None
 
 
-def check_text(place: Place, text: str) -> None:
-    name, path, is_key = place
-    document = DOCUMENTS[name][1]
-    if is_key or isinstance(read(document, path), str):
-        found = load(name, json.dumps(change(document, path, text, is_key=is_key)).encode())
-        assert found is None or is_key or path == ("label",) or read(found.model_dump(), path) == text
+def check(place: Place, text: str, found: Any) -> None:
+    _, path, is_key = place
+    assert is_key or path == ("label",) or read(found.model_dump(), path) == text
+
+
+ANSWERS = Documents({name: document for name, (_, document) in DOCUMENTS.items()}, load, check)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -68,23 +66,20 @@ def test_good_answers_are_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_hostile_text_in_each_place(name: str) -> None:
-    for place, text in product([place for place in PLACES if place[0] == name], HOSTILE):
-        check_text(place, text)
+    ANSWERS.put_texts(name)
 
 
-@given(place=st.sampled_from(PLACES), text=TEXT)
+@given(place=st.sampled_from(ANSWERS.find_places()), text=TEXT)
 @settings(max_examples=100, deadline=None)
 def test_any_text_in_any_place(place: Place, text: str) -> None:
-    check_text(place, text)
+    ANSWERS.put_text(place, text)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_what_is_of_a_wrong_kind_is_refused(name: str) -> None:
-    paths = [path for each, path, is_key in PLACES if each == name and not is_key]
+    ANSWERS.put_wrong(name)
     for wrong in WRONG:
         assert load(name, wrong) is None or (name == "refusal" and wrong in (b"{}", b'{"": ""}', b'{"a": {"a": []}}'))
-        for path in paths:
-            load(name, put(DOCUMENTS[name][1], path, wrong))
 
 
 @pytest.mark.parametrize("name", ["../..", "a/..", "a/.", "a/b/c", "/x", "a/b?x", "a%2f/b", "-a/b", ""])

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from builder.rootfs.origin import Origin
 from builder.rootfs.records import load_answer, load_tree_record, load_twins
 from builder.rootfs.resolve import Resolved
 from builder.rootfs.supply import Archived, Supply
-from tests.support.hostile import HOSTILE, TEXT, WRONG, Steps, change, find_places, put, read
+from tests.support.hostile import TEXT, WRONG, Documents, Place, read
 
 DIGEST = "ab" * 32
 ARCHIVED = Archived("tool", "1:2.0~rc1+b1", "arm64", "tool_1%3a2.0~rc1+b1_arm64.deb", 5, DIGEST)
@@ -42,20 +41,21 @@ READERS: dict[str, tuple[Any, Callable[[bytes], Frozen | None]]] = {
     "answer": (json.loads(json.dumps(ANSWER)), load_answer),
     "twins": (TWINS, load_twins),
 }
-Place = tuple[str, Steps, bool]
-PLACES: list[Place] = [(name, *place) for name, (document, _) in READERS.items() for place in find_places(document)]
 
 
-def check_text(place: Place, text: str) -> None:
-    name, path, is_key = place
-    document, load = READERS[name]
-    if not is_key and not isinstance(read(document, path), str):
-        return
-    found = load(json.dumps(change(document, path, text, is_key=is_key)).encode())
-    if found is not None and not is_key:
+def load(name: str, content: bytes) -> Frozen | None:
+    return READERS[name][1](content)
+
+
+def check(place: Place, text: str, found: Any) -> None:
+    _, path, is_key = place
+    if not is_key:
         assert read(found.model_dump(mode="json"), path) == text
         assert path[0] == "pins" or "\n" not in text
         assert not {"below", "mounts", "tree", "file"} & set(path) or ".." not in Path(text).parts
+
+
+RECORDS = Documents({name: document for name, (document, _) in READERS.items()}, load, check)
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -78,24 +78,20 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_hostile_text_in_each_place(name: str) -> None:
-    for place, text in product([place for place in PLACES if place[0] == name], HOSTILE):
-        check_text(place, text)
+    RECORDS.put_texts(name)
 
 
-@given(place=st.sampled_from(PLACES), text=TEXT)
+@given(place=st.sampled_from(RECORDS.find_places()), text=TEXT)
 @settings(max_examples=100, deadline=None)
 def test_any_text_in_any_place(place: Place, text: str) -> None:
-    check_text(place, text)
+    RECORDS.put_text(place, text)
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_what_is_of_a_wrong_kind_is_none(name: str) -> None:
-    document, load = READERS[name]
-    paths = [path for each, path, is_key in PLACES if each == name and not is_key]
+    RECORDS.put_wrong(name)
     for wrong in WRONG:
-        assert load(wrong) is None
-        for path in paths:
-            load(put(document, path, wrong))
+        assert load(name, wrong) is None
 
 
 @pytest.mark.parametrize("below", ["../x", "/etc", ".", ".hidden", "a/b", ""])
