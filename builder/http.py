@@ -19,7 +19,7 @@ import urllib3
 
 from builder import log
 from builder.errors import DownloadError
-from builder.watch import PIECE_BYTES, PIECE_S, Watch, watched
+from builder.rate import PIECE_BYTES, measured
 
 ATTEMPTS = 4
 BACKOFF_S = 1.0
@@ -27,7 +27,6 @@ BACKOFF_S = 1.0
 LONGEST_PAUSE_S = 60.0
 TIMEOUT_S = (10.0, 60.0)
 """To connect, and between two pieces of an answer."""
-TOO_SLOW = f"the server sends less than {PIECE_BYTES / PIECE_S / 1024:.0f} KiB a second"
 LOOK = "look whether the address is right"
 PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 HINTS = {
@@ -87,52 +86,37 @@ def opened(
 
     Raises PassingError (worth another attempt) and DownloadError.
     """
-    watch = Watch()
+    with (
+        _translated(url),
+        measured() as session,
+        session.get(url, stream=True, timeout=timeout_s or TIMEOUT_S, headers=dict(headers)) as answer,
+    ):
+        if answer.status_code not in also:
+            _check_status(url, answer, hints)
+        yield answer
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Turn what the libraries raise into PassingError, worth another attempt, and DownloadError."""
     try:
-        with watch.started(), _asked(url, headers, timeout_s or TIMEOUT_S, watch) as answer:
-            if answer.status_code not in also:
-                _check_status(url, answer, hints)
-            yield answer
+        yield
     except requests.exceptions.SSLError as error:
         raise DownloadError(
             f"{bare(url)}: its certificate was refused",
             hint="is the clock right, and ca-certificates installed? SSL_CERT_FILE names another bundle",
         ) from error
     except (requests.Timeout, requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
-        raise PassingError(TOO_SLOW if watch.expired else root_reason(error)) from error
+        raise PassingError(root_reason(error)) from error
     except requests.exceptions.InvalidSchema as error:
         raise DownloadError(f"{bare(url)} leads to something other than http and https, which is refused") from error
     except requests.RequestException as error:
         raise DownloadError(f"{bare(url)} cannot be fetched: {type(error).__name__}") from error
 
 
-@contextmanager
-def _asked(
-    url: str, headers: Mapping[str, str], timeout_s: tuple[float, float], watch: Watch
-) -> Iterator[requests.Response]:
-    with watched(watch) as session:
-        with watch.waiting():
-            answer = session.get(url, stream=True, timeout=timeout_s, headers=dict(headers))
-        with answer:
-            yield answer
-
-
 def pieces(answer: requests.Response) -> Iterator[bytes]:
-    """Yield the body as it is: requests would unpack a .tar.gz that a server labels Content-Encoding: gzip.
-
-    Raises PassingError for a server that sends less than the lowest rate.
-    """
-    watch: Watch = answer.connection.watch  # type: ignore[attr-defined]  # of `watched`
-    stream = answer.raw.stream(PIECE_BYTES, decode_content=False)
-    while True:
-        with watch.waiting():
-            piece = next(stream, None)
-        if watch.expired:  # An answer of unknown length would seem to have ended.
-            raise PassingError(TOO_SLOW)
-        if piece is None:
-            return
-        watch.count(len(piece))
-        yield piece
+    """Yield the body as it is: requests would unpack a .tar.gz that a server labels Content-Encoding: gzip."""
+    yield from answer.raw.stream(PIECE_BYTES, decode_content=False)
 
 
 def read_all(url: str, answer: requests.Response, *, limit: int, longest_s: float = 120.0) -> bytes:

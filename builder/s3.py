@@ -7,7 +7,10 @@ What a caller did wrong is a RecipeError here, before anything is asked; what se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextvars import ContextVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -16,11 +19,15 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from s3transfer.exceptions import RetriesExceededError
+from urllib3.exceptions import HTTPError
 
 from builder.errors import RecipeError
+from builder.rate import Measured, find_answer_error, measure
 from builder.shared import Location, check_endpoint
+from builder.units import MIB
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
     from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
@@ -28,13 +35,24 @@ ATTEMPTS = 3
 CONNECT_S = 5
 READ_S = 20
 CONNECTIONS = 16
+ANSWER_BYTES = 16 * MIB
+"""No answer is longer that is not an object. A page of a list has 1000 names of at most 1 KiB."""
+MOST_PAGES = 1000
+"""No list is longer: a million names."""
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 STRANGE = (KeyError, ValueError, RecursionError, ResponseParserError)
 """What the libraries raise for an answer that S3 does not give: without an ETag, with a size that is no number, with
 redirections that have no end."""
-TROUBLE = (BotoCoreError, ClientError, Boto3Error, RetriesExceededError, ConnectionError, TimeoutError, *STRANGE)
+BROKEN = (HTTPError, ConnectionError, TimeoutError)
+"""Of an object that cannot be had, botocore reads what the server has to say without a word of its own."""
+TROUBLE = (BotoCoreError, ClientError, Boto3Error, RetriesExceededError, *BROKEN, *STRANGE)
 """What the libraries raise for servers and ways to them. A full disk here is not among it."""
 PERMISSIONS = "reading needs s3:GetObject and s3:ListBucket, writing s3:PutObject and s3:AbortMultipartUpload"
+WORDS = (
+    ((exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError, TimeoutError), "does not answer in time"),
+    ((exceptions.ConnectionError, ConnectionError), "cannot be reached"),
+    ((exceptions.HTTPClientError, HTTPError), "breaks off its answer"),
+)
 HINTS = {
     "403": PERMISSIONS,
     "AccessDenied": PERMISSIONS,
@@ -73,7 +91,42 @@ def make_client(location: Location) -> S3Client:
             f"{location.option}: {error}", hint="look at its endpoint and region, and at AWS_ENDPOINT_URL"
         ) from error
     check_endpoint(client.meta.endpoint_url, location.option)
+    _measure(client)
     return client
+
+
+_is_object: ContextVar[bool] = ContextVar("_is_object", default=False)
+"""Whether what is asked for is the content of an object."""
+
+
+class _Connection(Measured):
+    """A connection whose answers have a limit, but for objects: botocore keeps all others in memory."""
+
+    def getresponse(self) -> Any:
+        answer = super().getresponse()  # type: ignore[misc]
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES or not _is_object.get():
+            self.answer.limit_bytes = ANSWER_BYTES
+        return answer
+
+
+def _measure(client: S3Client) -> None:
+    """Have the answers to a client measured. botocore has no way to name a class of connections but its own field."""
+
+    def note(request: AWSPreparedRequest, **_: Any) -> None:
+        _is_object.set(bool(request.stream_output))
+
+    client.meta.events.register("before-send.s3", note)
+    pools = client._endpoint.http_session._pool_classes_by_scheme  # type: ignore[attr-defined]
+    for scheme, pool in pools.items():
+        pools[scheme] = type(pool.__name__, (pool,), {"ConnectionCls": measure(pool.ConnectionCls, _Connection)})
+
+
+def list_all(client: S3Client, operation: str, key: str, **asked: str) -> Iterator[dict[str, Any]]:
+    """Yield what all pages of a list have under a key. Raises one of TROUBLE for a list that has no end."""
+    for number, page in enumerate(client.get_paginator(operation).paginate(**asked)):  # type: ignore[call-overload]
+        if number == MOST_PAGES:
+            raise ValueError("the list has no end")
+        yield from page.get(key, [])
 
 
 def find_credentials(location: Location) -> ReadOnlyCredentials | None:
@@ -102,15 +155,16 @@ def say(error: BaseException) -> str:
     """Return what happened in words that hold no address of an object and no key."""
     if isinstance(error, RetriesExceededError):
         return say(error.last_exception)
+    if found := find_answer_error(error):
+        return f"cannot be used: {found.strerror}"
     if isinstance(error, ClientError):
         said = error.response.get("Error", {})
         code = str(said.get("Code"))
         hint = f" ({HINTS[code]})" if code in HINTS else ""
         return f"answers {code}: {str(said.get('Message', '')).strip('. ')}{hint}"
-    if isinstance(error, exceptions.ConnectTimeoutError | exceptions.ReadTimeoutError | TimeoutError):
-        return "does not answer in time"
-    if isinstance(error, exceptions.ConnectionError | ConnectionError):
-        return "cannot be reached"
+    for kinds, words in WORDS:
+        if isinstance(error, kinds):
+            return words
     if isinstance(error, STRANGE):
         return f"gives an answer that is none of S3's ({type(error).__name__})"
     return f"cannot be used: {type(error).__name__}"

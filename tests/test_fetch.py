@@ -27,6 +27,7 @@ from builder import log
 from builder.errors import DownloadError, SpaceError, TrustError
 from builder.fetch import fetch, fetch_key
 from builder.http import bare, opened, read_all
+from tests.support.served import drip_headers, served
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -209,7 +210,7 @@ def test_what_passes_is_overcome(server: Server, tmp_path: Path, path: str) -> N
 def test_a_server_that_sends_byte_by_byte_is_left(
     path: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("builder.watch.PIECE_S", 0.3)
+    monkeypatch.setattr("builder.rate.PIECE_S", 0.3)
     begun = time.monotonic()
     with pytest.raises(DownloadError, match=r"the server sends less than .* KiB a second, 4 times"):
         fetch(server.url(path), sha256=DIGEST, cache=tmp_path)
@@ -217,8 +218,16 @@ def test_a_server_that_sends_byte_by_byte_is_left(
     assert server.asked[path] == 4
 
 
+def test_a_proxy_that_answers_byte_by_byte_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.rate.PIECE_S", 0.3)
+    with served(drip_headers) as proxy, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("https_proxy", proxy)
+        with pytest.raises(DownloadError, match=r"the server sends less than .*, 4 times"):
+            fetch("https://archive.example/x", sha256=DIGEST, cache=tmp_path)
+
+
 def test_a_description_has_its_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.watch.PIECE_BYTES", 1)
+    monkeypatch.setattr("builder.rate.PIECE_BYTES", 1)
     monkeypatch.setattr("builder.http.PIECE_BYTES", 1)
     url = server.url("drips")
     with opened(url) as answer, pytest.raises(DownloadError, match="is not there after 0 s"):

@@ -35,7 +35,7 @@ FLOORS = {
     "workspace": 1,
     "http": 1,
     "unpacked": 1,
-    "watch": 1,
+    "rate": 1,
     "fetch": 1,
     "shared": 1,
     "s3": 1,

@@ -24,7 +24,7 @@ from builder.release.model import File
 from builder.release.multipart import PART_BYTES, Upload, aborted_on_error, digests_of, find_uploads, split
 from builder.release.reach import LONGEST
 from builder.release.tree import ConflictError, Held
-from builder.s3 import TROUBLE, is_missing, make_client, say
+from builder.s3 import TROUBLE, is_missing, list_all, make_client, say
 from builder.shared import Location
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ class Bucket:
     def list(self, folder: str) -> list[str]:
         start = self._full(folder)
         with self._explaining(folder):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=start, Delimiter="/"
+            found = list_all(
+                self._client, "list_objects_v2", "Contents", Bucket=self._bucket, Prefix=start, Delimiter="/"
             )
-            return [folder + each["Key"].removeprefix(start) for page in pages for each in page.get("Contents", [])]
+            return [folder + each["Key"].removeprefix(start) for each in found]
 
     def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
         with self._explaining(key):

@@ -25,13 +25,13 @@ from pydantic import TypeAdapter, ValidationError
 from builder import __version__, http
 from builder.errors import DownloadError, RecipeError, ReleaseError
 from builder.inputs import load_json
+from builder.rate import measured
 from builder.recipe.described import Described, explain
 from builder.release.github_model import Asset, Refusal
 from builder.release.patience import PassingError, Patience, persist
 from builder.release.reader import Reader
 from builder.text import make_line
 from builder.units import GIB, MIB
-from builder.watch import Watch, watched
 
 VERSION = "2022-11-28"
 """Of the API; GitHub keeps a version for two years after the next."""
@@ -223,18 +223,13 @@ class Api:
     ) -> Iterator[requests.Response]:
         """Yield an answer of which the headers are there."""
         url = path if "://" in path else self.server.api + path
-        watch = Watch()
         common = {"User-Agent": f"boardwright/{__version__}", "X-GitHub-Api-Version": VERSION, "Accept": JSON}
         common |= {"Accept-Encoding": "identity"}  # Unpacked, an answer could be of any size.
-        with _passing(watch), watch.started(), watched(watch) as session:
+        with _passing(), measured() as session:
             session.auth = self._sign  # A function: else requests would take what ~/.netrc says instead.
-            if isinstance(body := more.get("data"), Reader):
-                body.on_read = watch.count  # Sending may take its time.
-            with watch.waiting():
-                answer = session.request(
-                    method, url, timeout=TIMEOUT_S, stream=True, headers={**common, **(headers or {})}, **more
-                )
-            with answer:
+            with session.request(
+                method, url, timeout=TIMEOUT_S, stream=True, headers={**common, **(headers or {})}, **more
+            ) as answer:
                 yield answer
 
     def _read(self, response: requests.Response, limit: int) -> Answer:
@@ -283,18 +278,14 @@ class Api:
 
 
 @contextmanager
-def _passing(watch: Watch) -> Iterator[None]:
+def _passing() -> Iterator[None]:
     """Turn broken connections into PassingError, and what is no use to repeat into DownloadError."""
     try:
         yield
-    except http.PassingError as error:  # Less than the lowest rate.
-        raise PassingError(str(error)) from error
     except requests.exceptions.SSLError as error:
         hint = "is the clock right, and ca-certificates installed? SSL_CERT_FILE names another bundle"
         raise DownloadError("GitHub's certificate was refused", hint=hint) from error
-    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-        raise PassingError(http.TOO_SLOW if watch.expired else "the server is silent") from error
-    except (*BROKEN, urllib3.exceptions.HTTPError) as error:
-        raise PassingError(http.TOO_SLOW if watch.expired else "the connection broke") from error
+    except (requests.Timeout, *BROKEN, urllib3.exceptions.HTTPError) as error:
+        raise PassingError(http.root_reason(error)) from error
     except requests.RequestException as error:
         raise DownloadError(f"GitHub cannot be asked: {type(error).__name__}") from error

@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 
 from builder import log
 from builder.errors import TrustError
-from builder.s3 import TROUBLE
+from builder.s3 import TROUBLE, list_all
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -114,10 +114,8 @@ class Upload:
 
     def _list(self) -> dict[int, tuple[int, str]]:
         """Return size and ETag of the parts that the server has, by number."""
-        pages = self.client.get_paginator("list_parts").paginate(
-            Bucket=self.bucket, Key=self.key, UploadId=self.upload_id
-        )
-        return {each["PartNumber"]: (each["Size"], each["ETag"]) for page in pages for each in page.get("Parts", [])}
+        found = list_all(self.client, "list_parts", "Parts", Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
+        return {each["PartNumber"]: (each["Size"], each["ETag"]) for each in found}
 
     def _complete(self, there: dict[int, tuple[int, str]], parts: list[Part]) -> str:
         answer = self.client.complete_multipart_upload(
@@ -168,8 +166,7 @@ def aborted_on_error(upload: Upload) -> Iterator[None]:
 def find_uploads(client: S3Client, bucket: str, prefix: str) -> list[Upload]:
     """Return the unfinished uploads below a prefix, the newest first; none where they may not be listed."""
     try:
-        pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
-        found = [each for page in pages for each in page.get("Uploads", [])]
+        found = list(list_all(client, "list_multipart_uploads", "Uploads", Bucket=bucket, Prefix=prefix))
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in ("AccessDenied", "403", "NotImplemented"):
             raise

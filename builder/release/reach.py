@@ -18,7 +18,7 @@ from builder import http
 from builder.errors import DownloadError
 from builder.http import bare
 from builder.inputs import InputError, opened, read_bytes
-from builder.watch import PIECE_BYTES
+from builder.rate import PIECE_BYTES
 
 LONGEST = 16 * 1024 * 1024
 """Bytes of a description; more is not read."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -20,8 +20,6 @@ class Reader:
         self._size_bytes = size_bytes
         self._name = name
         self._read = self._shown = 0
-        self.on_read: Callable[[int], None] = lambda _: None
-        """Called with the size of each piece."""
 
     def __len__(self) -> int:
         return self._size_bytes
@@ -30,7 +28,6 @@ class Reader:
         """Return the next bytes, and tell each whole percent once."""
         piece = self._stream.read(count)
         self._read += len(piece)
-        self.on_read(len(piece))
         percent = self._read * 100 // self._size_bytes if self._size_bytes else 0
         if percent > self._shown:
             self._shown = percent

@@ -4,87 +4,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from builder import http, watch
+from builder import http, rate
 from builder.errors import DownloadError, ReleaseError
 from builder.release import github_api
 from builder.release.github_api import Api, Server
 from builder.release.github_model import Fault, Ref
 from builder.release.patience import PassingError, Patience
 from builder.release.reader import opened
-
-Behave = Callable[[BaseHTTPRequestHandler], None]
+from tests.support.served import Behave, answer, drip, drip_headers, flood, served
 
 
 @contextmanager
 def asked(behave: Behave) -> Iterator[Api]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            behave(self)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield Api(Server(f"http://127.0.0.1:{server.server_port}", token="t0ken"), Patience(attempts=1))
-        finally:
-            server.shutdown()
-
-
-def answer(
-    handler: BaseHTTPRequestHandler, content: bytes, *, status: int = 200, header: tuple[str, str] = ("X", "x")
-) -> None:
-    handler.send_response(status, "what the server calls it")
-    for name, value in (("Content-Length", str(len(content))), header):
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(content)
-
-
-def drip(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    for _ in range(200):
-        try:
-            handler.wfile.write(b" ")
-        except OSError:
-            return
-        threading.Event().wait(0.05)
-
-
-def drip_headers(handler: BaseHTTPRequestHandler) -> None:
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
-    for _ in range(200):
-        try:
-            handler.wfile.write(b"x")
-        except OSError:
-            return
-        threading.Event().wait(0.05)
+    with served(behave) as address:
+        yield Api(Server(address, token="t0ken"), Patience(attempts=1))
 
 
 @pytest.mark.parametrize("behave", [drip, drip_headers])
 @pytest.mark.parametrize("ask", ["get", "digest"])
 def test_a_slow_answer_is_left(monkeypatch: pytest.MonkeyPatch, behave: Behave, ask: str) -> None:
-    monkeypatch.setattr(watch, "PIECE_S", 0.5)
+    monkeypatch.setattr(rate, "PIECE_S", 0.5)
     with asked(behave) as api, pytest.raises(DownloadError, match="the server sends less than"):
         api.get("/x", Ref) if ask == "get" else api.digest("/x")
 
 
 def test_a_slow_upload_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is sent counts, however long it takes, until the answer is waited for."""
-    monkeypatch.setattr(watch, "PIECE_S", 0.6)
-    monkeypatch.setattr(watch, "PIECE_BYTES", 1024 * 1024)
+    monkeypatch.setattr(rate, "PIECE_S", 0.6)
+    monkeypatch.setattr(rate, "PIECE_BYTES", 1024 * 1024)
     size = 20 * 1024 * 1024
 
     def behave(handler: BaseHTTPRequestHandler) -> None:
@@ -102,17 +55,8 @@ def test_a_slow_upload_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_endless_answer_is_left(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(github_api, name, 1000)
 
-    def behave(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        try:
-            while True:
-                handler.wfile.write(b"x" * 1000)
-        except OSError:
-            return
-
     asset = name == "ASSET_BYTES"
-    with asked(behave) as api, pytest.raises(DownloadError, match="has no end" if asset else "is longer than"):
+    with asked(flood) as api, pytest.raises(DownloadError, match="has no end" if asset else "is longer than"):
         api.digest("/x") if asset else api.read("/x", github_api.ANSWER_BYTES)
 
 

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Connections that end when an answer comes too slowly, or has no end.
+
+The timeout of a socket begins anew with every byte that comes, so a server that sends one byte in a while is waited
+for without end. Here the time is counted that an answer is waited for, its headers included, until a piece of it is
+there. `Measured` does so for each connection of urllib3, and so for those of requests and botocore.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool
+
+from builder.units import render_size
+
+PIECE_BYTES = 64 * 1024
+PIECE_S = 60.0
+"""What may pass until a piece is there: about 1 KiB a second is the lowest rate."""
+TOO_SLOW = f"the server sends less than {PIECE_BYTES / PIECE_S / 1024:.0f} KiB a second"
+
+
+class AnswerError(OSError):
+    """An answer that is not read to its end; `strerror` says why. The libraries hide it in errors of their own."""
+
+
+def find_answer_error(error: BaseException | None) -> AnswerError | None:
+    """Return the reason for an error of a library, where an answer was not read to its end."""
+    while error is not None and not isinstance(error, AnswerError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+class Answer(io.RawIOBase):
+    """The bytes of one answer.
+
+    limit_bytes  how long it may be; None: however long
+    """
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self.limit_bytes: int | None = None
+        self._raw = raw
+        self._waited_s = 0.0
+        self._piece_bytes = self._read_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what is there, as of any raw stream. Raises AnswerError, and TimeoutError when nothing comes."""
+        begun = time.monotonic()
+        count = self._raw.readinto(buffer) or 0
+        self._waited_s += time.monotonic() - begun
+        self._piece_bytes += count
+        self._read_bytes += count
+        if self._piece_bytes >= PIECE_BYTES:
+            self._waited_s, self._piece_bytes = 0.0, 0
+        if count and self._waited_s > PIECE_S:
+            raise AnswerError(errno.ETIMEDOUT, TOO_SLOW)
+        if self.limit_bytes is not None and self._read_bytes > self.limit_bytes:
+            raise AnswerError(errno.EFBIG, f"the server sends more than {render_size(self.limit_bytes)}")
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Socket:
+    """A connected socket whose files are the answers of a connection."""
+
+    def __init__(self, connected: Any, connection: Measured) -> None:
+        self._connected = connected
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connected, name)
+
+    def makefile(self, mode: str, buffering: int = -1) -> Any:
+        """Return a file to read the next answer from; with 0, one without a buffer."""
+        answer = self._connection.answer = Answer(self._connected.makefile(mode, 0))
+        return io.BufferedReader(answer) if buffering else answer
+
+
+class Measured:
+    """What is put before a class of connections (urllib3.connection.HTTPConnection) to have its answers measured."""
+
+    answer: Answer
+    """The one that is being read."""
+    sock: Any
+
+    def connect(self) -> None:
+        """Connect, and shake hands where it is TLS: that ends by the timeout, however it comes."""
+        super().connect()  # type: ignore[misc]
+        self.sock = _Socket(self.sock, self)
+
+    def _tunnel(self) -> None:
+        """Ask a proxy to connect, which answers before TLS begins."""
+        connected, self.sock = self.sock, _Socket(self.sock, self)
+        super()._tunnel()  # type: ignore[misc]
+        self.sock = connected
+
+
+class Adapter(HTTPAdapter):
+    """Makes the connections of a session measured ones."""
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> HTTPConnectionPool:
+        """Return a pool of such connections."""
+        pool: Any = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        if not issubclass(pool.ConnectionCls, Measured):
+            pool.ConnectionCls = measure(pool.ConnectionCls)
+        found: HTTPConnectionPool = pool
+        return found
+
+
+def measure(connection: type[Any], by: type[Measured] = Measured) -> type[Any]:
+    """Return a class of connections with its answers measured."""
+    return type(connection.__name__, (by, connection), {})
+
+
+class Session(requests.Session):
+    """Raises requests' own error for a redirection to what is no address: urllib's ValueError comes through else."""
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:
+        """Ask, and follow redirections."""
+        try:
+            return super().request(*args, **options)
+        except requests.RequestException:
+            raise
+        except ValueError as error:  # A port or an address that is none, bytes that are not UTF-8.
+            raise requests.exceptions.InvalidURL(str(error)) from error
+
+
+@contextmanager
+def measured() -> Iterator[requests.Session]:
+    """Yield a session whose answers are measured."""
+    with Session() as session:
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, Adapter())
+        yield session

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""An HTTP server that answers as a test says, and the ways in which answers go wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Behave = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def served(behave: Behave) -> Iterator[str]:
+    """Yield the address of a server whose every answer is made by a function."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            behave(self)
+
+        do_HEAD = do_POST = do_CONNECT = do_GET  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def answer(
+    handler: BaseHTTPRequestHandler, content: bytes, *, status: int = 200, header: tuple[str, str] = ("X", "x")
+) -> None:
+    handler.send_response(status, "what the server calls it")
+    for name, value in (("Content-Length", str(len(content))), header):
+        handler.send_header(name, value)
+    handler.end_headers()
+    if handler.command != "HEAD":
+        handler.wfile.write(content)
+
+
+def drip(handler: BaseHTTPRequestHandler, *, status: int = 200) -> None:
+    """Send a body byte by byte, for ten seconds."""
+    handler.send_response(status)
+    handler.end_headers()
+    _send(handler, b" ", pause_s=0.05)
+
+
+def drip_headers(handler: BaseHTTPRequestHandler) -> None:
+    """Send a header byte by byte, for ten seconds."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    _send(handler, b"x", pause_s=0.05)
+
+
+def flood(handler: BaseHTTPRequestHandler, *, status: int = 200) -> None:
+    """Send a body that is 100 MiB long, and says nothing of its length."""
+    handler.send_response(status)
+    handler.end_headers()
+    _send(handler, b" " * 512 * 1024)
+
+
+def _send(handler: BaseHTTPRequestHandler, piece: bytes, *, pause_s: float = 0.0) -> None:
+    for _ in range(200):
+        try:
+            handler.wfile.write(piece)
+        except OSError:
+            return
+        if pause_s:
+            threading.Event().wait(pause_s)
