@@ -24,7 +24,7 @@ from urllib3.exceptions import HTTPError
 from builder.errors import RecipeError
 from builder.rate import Measured, find_answer_error, measure
 from builder.shared import Location, check_endpoint
-from builder.units import MIB
+from builder.units import GIB, MIB
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -37,6 +37,8 @@ READ_S = 20
 CONNECTIONS = 16
 ANSWER_BYTES = 16 * MIB
 """No answer is longer that is not an object. A page of a list has 1000 names of at most 1 KiB."""
+OBJECT_BYTES = 64 * GIB
+"""No object is longer: the largest is an image that is not compressed."""
 MOST_PAGES = 1000
 """No list is longer: a million names."""
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -100,12 +102,12 @@ _is_object: ContextVar[bool] = ContextVar("_is_object", default=False)
 
 
 class _Connection(Measured):
-    """A connection whose answers have a limit, but for objects: botocore keeps all others in memory."""
+    """A connection whose answers have a limit. botocore keeps all but objects in memory."""
 
     def getresponse(self) -> Any:
         answer = super().getresponse()  # type: ignore[misc]
-        if answer.status >= HTTPStatus.MULTIPLE_CHOICES or not _is_object.get():
-            self.answer.limit_bytes = ANSWER_BYTES
+        is_object = _is_object.get() and answer.status < HTTPStatus.MULTIPLE_CHOICES
+        self.answer.limit_bytes = OBJECT_BYTES if is_object else ANSWER_BYTES
         return answer
 
 

@@ -151,6 +151,7 @@ def _foresee(plan: Plan, step: str, packages: Sequence[Archived], origins: Origi
         below=tuple(layer.directory.name for layer in below),
         packages=frozenset(there | {(package.name, package.version) for package in packages}),
         own=frozenset(package.name for package in packages),
+        packed_bytes=sum(package.size_bytes for package in packages),
         others=0 if step == "base" else len(plan.packages.debs),
     )
 

@@ -6,7 +6,8 @@ says, is not taken. It holds what GNU tar needs to give back owners, times, capa
 
 Whoever may write to the store behind decides what a name stands for. So a layer is only taken when it was made from the
 inputs that are wanted, has the packages that are foreseen, and its files are those that dpkg's lists have. All of that
-lies in the layer itself, so a good forgery is not found out. With a key that only trusted builds hold, no layer is
+lies in the layer itself, so a good forgery is not found out. And it is only unpacked when it is not much more than what
+its packages can become. With a key that only trusted builds hold, no layer is
 taken that was not signed with it.
 """
 
@@ -29,9 +30,15 @@ from builder.rootfs.overlay import find_obstacle
 from builder.run import run
 from builder.store import Ref, Store
 from builder.tree import merge_into_usr
+from builder.units import GIB
+from builder.unpacked import unpacked
 from builder.workspace import Workspace
 
 KEPT = [f"--xattrs-include={name}*" for name in XATTRS]
+EXPANSION = 20
+"""How many times its packed size a package has at most: three to five times is common, fonts and lists have ten."""
+ROOM_BYTES = 1 * GIB
+"""For what is no file of a package of an archive: lists, caches, packages of the board."""
 KEY_VARIABLE = "BOARDWRIGHT_CACHE_KEY"
 """Names a file with the key."""
 SHORTEST_KEY = 32
@@ -53,6 +60,13 @@ class Foreseen:
     """Names of the packages that its step installs."""
     others: int = 0
     """How many packages come from files of the board."""
+    packed_bytes: int = 0
+    """Of the files of the packages that its step installs, those of the board left out."""
+
+    @property
+    def largest_bytes(self) -> int:
+        """How long its archive may be once it is decompressed."""
+        return EXPANSION * self.packed_bytes + (1 + self.others) * ROOM_BYTES
 
 
 def find_key() -> bytes | None:
@@ -97,6 +111,8 @@ def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Fo
     aside.mkdir()
     with log.step(f"unpack {name}"):
         try:
+            if key is None:
+                _check_length(archive, foreseen.largest_bytes)
             run(["tar", "--extract", f"--file={archive}", "--zstd", "--same-permissions", "--numeric-owner",
                  "--xattrs", *KEPT, f"--directory={aside}"])  # fmt: skip
             read_bytes(aside / RECORD, within=aside)  # For its error: a link would be followed by what reads it.
@@ -113,6 +129,12 @@ def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Fo
     directory.parent.mkdir(parents=True, exist_ok=True)
     aside.rename(directory)
     return find_kept(directory)
+
+
+def _check_length(archive: Path, largest_bytes: int) -> None:
+    """Raise ToolError where more comes out of an archive than may be in it."""
+    for _ in unpacked(archive, limit=largest_bytes, error=ToolError):
+        pass
 
 
 def find_mismatches(kept: Kept, foreseen: Foreseen, *, is_signed: bool) -> Iterator[str]:

@@ -25,6 +25,7 @@ from builder.rootfs.share import KEY_VARIABLE, Foreseen, find_key, send_layer, t
 from builder.run import run
 from builder.shared import load_location
 from builder.store import Store
+from builder.units import MIB
 from builder.workspace import Workspace, open_workspace
 from tests.bucket import Bucket
 from tests.rootfs.boards import plan_board
@@ -280,10 +281,8 @@ def _other_content(archive: Path) -> None:
     run(["tar", "--create", "--zstd", f"--file={archive}", f"--directory={inside}", "."])
 
 
-@pytest.mark.parametrize("spoil", [_no_archive, _other_content])
-def test_what_is_not_the_layer_is_not_taken(
-    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, spoil: Spoil
-) -> None:
+def _send_spoilt(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, spoil: Spoil) -> None:
+    """Put something else where a layer is to be."""
     name = f"layer/{layer.directory.name}"
     send(bucket, layer, tmp_path, workspace)
     with opened(bucket) as remote:
@@ -294,6 +293,41 @@ def test_what_is_not_the_layer_is_not_taken(
         spoilt = shutil.copyfile(tmp_path / "archive", tmp_path / "spoilt")
         spoil(spoilt)
         store.set_ref(name, store.take(spoilt), {})
+
+
+def _much_of_little(archive: Path) -> None:
+    """An archive that fills a disk: a file of nothing but zeros."""
+    inside = archive.parent / "inside"
+    inside.mkdir()
+    run(["tar", "--extract", "--zstd", f"--file={archive}", f"--directory={inside}"])
+    (inside / "tree/zeros").write_bytes(bytes(20 * MIB))
+    run(["tar", "--create", "--zstd", f"--file={archive}", f"--directory={inside}", "."])
+    assert archive.stat().st_size < MIB
+
+
+@pytest.mark.parametrize(("packed_bytes", "is_refused"), [(MIB // 2, True), (MIB, False)])
+def test_what_unpacks_to_more_than_its_packages_is_not_taken(
+    bucket: Bucket,
+    layer: Kept,
+    tmp_path: Path,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    packed_bytes: int,
+    is_refused: bool,
+) -> None:
+    monkeypatch.setattr(share, "ROOM_BYTES", 2 * MIB)
+    _send_spoilt(bucket, layer, tmp_path, workspace, _much_of_little)
+    taken, said = take(bucket, layer, tmp_path, workspace, replace(PLAIN, packed_bytes=packed_bytes))
+    assert taken is None, "it is another one than its record says, too"
+    told = any("more than 12 MiB come, which is all that it can hold" in text for text in said)
+    assert (told, not list(workspace.scratch.rglob("zeros"))) == (is_refused, is_refused)
+
+
+@pytest.mark.parametrize("spoil", [_no_archive, _other_content])
+def test_what_is_not_the_layer_is_not_taken(
+    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, spoil: Spoil
+) -> None:
+    _send_spoilt(bucket, layer, tmp_path, workspace, spoil)
     taken, said = take(bucket, layer, tmp_path, workspace)
     assert taken is None
     assert any("cannot be unpacked" in text or "somebody has changed it" in text for text in said)
