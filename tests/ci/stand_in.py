@@ -20,7 +20,8 @@ STAND_IN = """\
 #!/bin/sh
 set -eu
 case "$1" in ci) PYTHONPATH={root} exec {python} -m builder "$@" ;; esac
-echo "$* VERSION=${{VERSION:-}} CACHE=${{BOARDWRIGHT_CACHE:-}} MODE=${{BOARDWRIGHT_CACHE_MODE:-}}" >> {calls}
+key=${{BOARDWRIGHT_CACHE_KEY:+" KEY=$(cat "$BOARDWRIGHT_CACHE_KEY")"}}
+echo "$* VERSION=${{VERSION:-}} CACHE=${{BOARDWRIGHT_CACHE:-}} MODE=${{BOARDWRIGHT_CACHE_MODE:-}}$key" >> {calls}
 case "$1" in
 build)
     mkdir -p dist work/logs

@@ -49,6 +49,7 @@ def test_a_key_is_seen_by_one_step_only() -> None:
     assert seen == {
         "CACHE_ACCESS_KEY_ID": "build",
         "CACHE_SECRET_ACCESS_KEY": "build",
+        "CACHE_KEY": "build",
         "BOARDWRIGHT_MINISIGN_KEY": "package",
         "BOARDWRIGHT_MINISIGN_PASSWORD": "package",
         "RELEASE_ACCESS_KEY_ID": "release",
@@ -58,6 +59,22 @@ def test_a_key_is_seen_by_one_step_only() -> None:
     assert "secrets." not in everywhere
     for name, value in find_step("build", "Build and verify")["env"].items():
         assert value.startswith("${{ github.event_name != 'pull_request' && secrets."), name
+
+
+@pytest.mark.parametrize("key", ["", "a key"])
+def test_the_key_of_the_cache_goes_to_the_build_by_a_file(key: str, tmp_path: Path) -> None:
+    make = tmp_path / "make"
+    make.write_text(
+        '#!/bin/sh\n[ -z "$BOARDWRIGHT_CACHE_KEY" ] || stat -c %a $BOARDWRIGHT_CACHE_KEY && cat $BOARDWRIGHT_CACHE_KEY'
+    )
+    make.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CACHE_KEY": key, "RUNNER_TEMP": str(tmp_path)}
+    env |= {"GITHUB_REF_TYPE": "branch", "BOARD": "rpi"}
+    script = find_step("build", "Build and verify")["run"]
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == (f"600\n{key}\n" if key else "")
 
 
 def test_every_job_ends() -> None:

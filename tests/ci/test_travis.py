@@ -70,6 +70,13 @@ def test_a_pull_request_builds_its_boards_and_writes_to_no_cache(project: Path) 
     assert built == [f"build {board} VERSION= CACHE=s3://cache MODE=ro" for board in ("rpi", "rpi5")]
 
 
+def test_the_key_of_the_cache_goes_to_the_build_by_a_file(project: Path) -> None:
+    job = jobs_of(project, "build")[2]
+    assert run_job(project, job, TRAVIS_PULL_REQUEST="false", CACHE_KEY="a key") == [
+        "build rpi VERSION= CACHE= MODE= KEY=a key"
+    ]
+
+
 def test_a_tag_is_built_without_a_cache_and_released_where_there_is_something_to_release_to(project: Path) -> None:
     build = jobs_of(project, "build")[2]
     assert run_job(project, build, **TAG) == ["build rpi VERSION=1.0 CACHE= MODE="]
