@@ -79,6 +79,8 @@ class _Fat:
     def __init__(self, place: Place) -> None:
         self._place = place
         raw = place.read(0, SECTOR)
+        if len(raw) < SECTOR:
+            raise _damaged("it has no boot sector")
         sector, per_cluster, reserved, tables = struct.unpack_from("<HBHB", raw, 11)
         sectors, table_sectors = struct.unpack_from("<II", raw, 32)
         self._root = struct.unpack_from("<I", raw, 44)[0]

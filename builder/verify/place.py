@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,9 @@ class Place:
         return f"{self.image}?offset={self.offset_bytes}"
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return bytes of the filesystem."""
+        """Return bytes of the filesystem; fewer, or none, where the image ends before.
+
+        A table can say that a filesystem begins where no file reaches: lseek(2) refuses that, pread(2) does not.
+        """
         with self.image.open("rb") as stream:
-            stream.seek(self.offset_bytes + offset)
-            return stream.read(size)
+            return os.pread(stream.fileno(), size, self.offset_bytes + offset)

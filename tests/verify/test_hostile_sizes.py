@@ -27,6 +27,7 @@ from builder.verify.contents import read_contents
 from builder.verify.debian import find_changed_files
 from builder.verify.ext4 import read_ext4
 from builder.verify.fat import find_free, read_fat
+from builder.verify.filesystems import read_facts
 from builder.verify.initrd import read_initrd
 from builder.verify.kernel import XZ_MAGIC, Kernels, unpack_kernel
 from builder.verify.place import Place
@@ -312,6 +313,19 @@ def test_a_disk_of_terabytes_is_not_read(tmp_path: Path) -> None:
 
 
 # Files of cloud-init
+
+
+@pytest.mark.parametrize("offset", [16 * 2**40, 2**57, 2**62])
+def test_a_filesystem_where_no_file_reaches_has_no_bytes(offset: int, tmp_path: Path) -> None:
+    """A GPT may say so: 2**48 sectors are taken for a disk."""
+    place = Place(tmp_path / "x.img", offset)
+    place.image.write_bytes(bytes(MIB))
+    assert place.read(1024, 1024) == b""
+    with pytest.raises(VerifyError, match="has no superblock"):
+        read_ext4(place)
+    with pytest.raises(VerifyError, match="boot sector"):
+        read_fat(place, "/boot")
+    assert read_facts(place).kind == "unknown"
 
 
 def test_a_schema_of_an_image_leads_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
