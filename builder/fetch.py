@@ -20,14 +20,19 @@ from pathlib import Path
 from typing import IO
 
 from builder import http, log
-from builder.errors import TrustError, disk_full_as_space_error
+from builder.errors import DownloadError, TrustError, disk_full_as_space_error
 from builder.http import bare
 from builder.inputs import open_unfinished
 from builder.run import run
+from builder.units import GIB, MIB, render_size
 
 HINTS = http.HINTS | {
     404: "the file was moved or withdrawn; look what its directory holds now and change the URL in the recipe",
 }
+FILE_BYTES = 4 * GIB
+"""No package and no blob is larger."""
+KEY_BYTES = MIB
+"""Nor a key: those of Debian's archives have 10 to 50 KiB, with their signatures."""
 KEY_FAULTS = {"e": "expired", "r": "revoked", "i": "invalid"}
 """What gpg says of a key's validity, and APT refuses."""
 
@@ -46,7 +51,7 @@ def fetch(url: str, *, sha256: str | None, cache: Path) -> Path:
     with disk_full_as_space_error(target), _partial(cache / f".{sha256}.partial") as stream:
         if _is_intact(target, sha256):
             return target  # Another process fetched it while this one waited.
-        found = _download(url, stream)
+        found = _download(url, stream, limit=FILE_BYTES)
         if found != sha256:
             raise TrustError(
                 f"{bare(url)} has sha256 {found}, wanted is {sha256}",
@@ -67,7 +72,7 @@ def fetch_key(url: str, fingerprint: str, cache: Path) -> Path:
     if target.exists() and _primary_keys(target) == [wanted]:
         return target
     with disk_full_as_space_error(target), _partial(cache / f".{wanted}.partial") as stream:
-        _download(url, stream)
+        _download(url, stream, limit=KEY_BYTES)
         _remove_armour(stream)
         found = _primary_keys(Path(stream.name))
         if found != [wanted]:
@@ -127,17 +132,20 @@ def _publish(stream: IO[bytes], target: Path) -> None:
     Path(stream.name).replace(target)
 
 
-def _download(url: str, stream: IO[bytes]) -> str:
-    """Fill the file and return its sha256."""
-    return http.persist(url, lambda: _attempt(url, stream))
+def _download(url: str, stream: IO[bytes], *, limit: int) -> str:
+    """Fill the file and return its sha256; DownloadError when more than `limit` bytes come."""
+    return http.persist(url, lambda: _attempt(url, stream, limit))
 
 
-def _attempt(url: str, stream: IO[bytes]) -> str:
+def _attempt(url: str, stream: IO[bytes], limit: int) -> str:
     stream.truncate(0)
-    digest = hashlib.sha256()
+    digest, received = hashlib.sha256(), 0
     with http.opened(url, hints=HINTS) as answer:
         show = http.show_progress(url, http.length_of(answer))
         for piece in http.pieces(answer):
+            received += len(piece)
+            if received > limit:
+                raise DownloadError(f"{bare(url)} is larger than {render_size(limit)}", hint=http.LOOK)
             digest.update(piece)
             stream.write(piece)
             show(len(piece))

@@ -24,6 +24,9 @@ from builder.units import render_size
 PIECE_BYTES = 64 * 1024
 PIECE_S = 60.0
 """What may pass until a piece is there: about 1 KiB a second is the lowest rate."""
+HEAD_BYTES = 1024 * 1024
+"""Of status and headers. http.client reads 100 headers of 64 KiB, and passes over any number of 1xx answers."""
+MOST_REDIRECTS = 5
 TOO_SLOW = f"the server sends less than {PIECE_BYTES / PIECE_S / 1024:.0f} KiB a second"
 
 
@@ -39,16 +42,18 @@ def find_answer_error(error: BaseException | None) -> AnswerError | None:
 
 
 class Answer(io.RawIOBase):
-    """The bytes of one answer.
-
-    limit_bytes  how long it may be; None: however long
-    """
+    """The bytes of one answer, of which the head comes first."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
-        self.limit_bytes: int | None = None
+        self._limit_bytes: int | None = HEAD_BYTES
+        self._is_head = True
         self._raw = raw
         self._waited_s = 0.0
         self._piece_bytes = self._read_bytes = 0
+
+    def begin_body(self, limit_bytes: int | None) -> None:
+        """Note that the head was read. `limit_bytes` is how long the answer may be; None: however long."""
+        self._is_head, self._limit_bytes = False, limit_bytes
 
     def readable(self) -> bool:
         return True
@@ -60,12 +65,12 @@ class Answer(io.RawIOBase):
         self._waited_s += time.monotonic() - begun
         self._piece_bytes += count
         self._read_bytes += count
-        if self._piece_bytes >= PIECE_BYTES:
+        if self._piece_bytes >= PIECE_BYTES and not self._is_head:
             self._waited_s, self._piece_bytes = 0.0, 0
         if count and self._waited_s > PIECE_S:
             raise AnswerError(errno.ETIMEDOUT, TOO_SLOW)
-        if self.limit_bytes is not None and self._read_bytes > self.limit_bytes:
-            raise AnswerError(errno.EFBIG, f"the server sends more than {render_size(self.limit_bytes)}")
+        if self._limit_bytes is not None and self._read_bytes > self._limit_bytes:
+            raise AnswerError(errno.EFBIG, f"the server sends more than {render_size(self._limit_bytes)}")
         return count
 
     def close(self) -> None:
@@ -101,6 +106,16 @@ class Measured:
         super().connect()  # type: ignore[misc]
         self.sock = _Socket(self.sock, self)
 
+    def getresponse(self) -> Any:
+        """Return the answer, its head read."""
+        answer = super().getresponse()  # type: ignore[misc]
+        self.answer.begin_body(self.limit_body(answer.status))
+        return answer
+
+    def limit_body(self, status: int) -> int | None:
+        """Return how long an answer may be, in bytes."""
+        return None
+
     def _tunnel(self) -> None:
         """Ask a proxy to connect, which answers before TLS begins."""
         connected, self.sock = self.sock, _Socket(self.sock, self)
@@ -120,6 +135,17 @@ class Adapter(HTTPAdapter):
             pool.ConnectionCls = measure(pool.ConnectionCls)
         found: HTTPConnectionPool = pool
         return found
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        """Ask, without following redirections; what is in one beside its address is not read.
+
+        requests would read all of it, and unpack it.
+        """
+        answer = super().send(*args, **options)
+        if answer.is_redirect:
+            answer.raw.close()
+            answer.raw = io.BytesIO()
+        return answer
 
 
 def measure(connection: type[Any], by: type[Measured] = Measured) -> type[Any]:
@@ -144,6 +170,7 @@ class Session(requests.Session):
 def measured() -> Iterator[requests.Session]:
     """Yield a session whose answers are measured."""
     with Session() as session:
+        session.max_redirects = MOST_REDIRECTS
         for scheme in ("http://", "https://"):
             session.mount(scheme, Adapter())
         yield session

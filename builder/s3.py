@@ -104,11 +104,8 @@ _is_object: ContextVar[bool] = ContextVar("_is_object", default=False)
 class _Connection(Measured):
     """A connection whose answers have a limit. botocore keeps all but objects in memory."""
 
-    def getresponse(self) -> Any:
-        answer = super().getresponse()  # type: ignore[misc]
-        is_object = _is_object.get() and answer.status < HTTPStatus.MULTIPLE_CHOICES
-        self.answer.limit_bytes = OBJECT_BYTES if is_object else ANSWER_BYTES
-        return answer
+    def limit_body(self, status: int) -> int | None:
+        return OBJECT_BYTES if _is_object.get() and status < HTTPStatus.MULTIPLE_CHOICES else ANSWER_BYTES
 
 
 def _measure(client: S3Client) -> None:

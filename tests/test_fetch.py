@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
@@ -27,7 +28,9 @@ from builder import log
 from builder.errors import DownloadError, SpaceError, TrustError
 from builder.fetch import fetch, fetch_key
 from builder.http import bare, opened, read_all
-from tests.support.served import drip_headers, served
+from builder.units import MIB
+from tests.support.served import answer as answer_with
+from tests.support.served import drip_headers, flood, go_on, served
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -218,6 +221,54 @@ def test_a_server_that_sends_byte_by_byte_is_left(
     assert server.asked[path] == 4
 
 
+def test_what_comes_with_a_redirection_is_not_read(tmp_path: Path) -> None:
+    """requests would keep all of it in memory, unpacked."""
+    sent: list[int] = []
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path == "/good":
+            answer_with(handler, CONTENT)
+            return
+        handler.send_response(302)
+        handler.send_header("Location", "/good")
+        handler.send_header("Content-Encoding", "gzip")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while len(sent) < 1000:
+                handler.wfile.write(bytes(MIB))
+                sent.append(MIB)
+
+    with served(behave) as address:
+        assert fetch(f"{address}/x", sha256=DIGEST, cache=tmp_path).read_bytes() == CONTENT
+    assert len(sent) < 100
+
+
+def test_an_answer_that_never_begins_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.rate.HEAD_BYTES", 5000)
+    with served(go_on) as address, pytest.raises(DownloadError, match=r"sends more than 4\.9 KiB, 4 times"):
+        fetch(f"{address}/x", sha256=DIGEST, cache=tmp_path)
+
+
+def test_a_head_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.rate.PIECE_BYTES", 10)
+    monkeypatch.setattr("builder.rate.PIECE_S", 0.3)
+    with served(go_on) as address, pytest.raises(DownloadError, match=r"sends less than .*, 4 times"):
+        fetch(f"{address}/x", sha256=DIGEST, cache=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["FILE_BYTES", "KEY_BYTES"])
+def test_a_file_has_an_end(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"builder.fetch.{name}", MIB)
+    ask = (
+        partial(fetch, sha256=DIGEST, cache=tmp_path)
+        if name == "FILE_BYTES"
+        else partial(fetch_key, fingerprint="ab" * 20, cache=tmp_path)
+    )
+    with served(flood) as address, pytest.raises(DownloadError, match="is larger than 1 MiB"):
+        ask(f"{address}/x")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_proxy_that_answers_byte_by_byte_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builder.rate.PIECE_S", 0.3)
     with served(drip_headers) as proxy, pytest.MonkeyPatch.context() as environment:
@@ -260,7 +311,7 @@ def test_the_pause_a_server_asks_for_is_kept(
         ("silent", 4, "the server is silent, 4 times"),
         ("stalls", 4, "the server is silent, 4 times"),
         ("local", 1, "other than http and https"),
-        ("round", 31, "TooManyRedirects"),
+        ("round", 6, "TooManyRedirects"),
     ],
 )
 def test_what_does_not_pass_is_an_error(

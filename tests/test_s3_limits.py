@@ -21,7 +21,7 @@ from builder.release.multipart import find_uploads
 from builder.remote import open_remote
 from builder.s3 import TROUBLE, make_client, say
 from builder.shared import Location, parse_location
-from tests.support.served import Behave, answer, drip, drip_headers, flood, served
+from tests.support.served import Behave, answer, drip, drip_headers, flood, go_on, served
 
 pytestmark = pytest.mark.usefixtures("aws_user", "quick")
 EMPTY = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
@@ -41,6 +41,7 @@ LONG = "cannot be used: the server sends more than 64 KiB"
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate, "PIECE_S", 0.3)
     monkeypatch.setattr(s3, "ANSWER_BYTES", 64 * 1024)
+    monkeypatch.setattr(rate, "HEAD_BYTES", 64 * 1024)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
 
 
@@ -68,11 +69,12 @@ def use(location: Location, ask: str) -> object:
     [
         (drip, SLOW),
         (drip_headers, SLOW),
+        (go_on, f"{LONG}|{SLOW}"),
         (partial(drip, status=404), SLOW),
         (partial(flood, status=404), LONG),
         (cut, "breaks off its answer"),
     ],
-    ids=["drip", "drip headers", "drip an error", "flood an error", "cut an error"],
+    ids=["drip", "drip headers", "never begin", "drip an error", "flood an error", "cut an error"],
 )
 def test_an_answer_without_an_end_is_left(ask: str, behave: Behave, words: str) -> None:
     begun = time.monotonic()

@@ -65,6 +65,11 @@ def flood(handler: BaseHTTPRequestHandler, *, status: int = 200) -> None:
     _send(handler, b" " * 512 * 1024)
 
 
+def go_on(handler: BaseHTTPRequestHandler) -> None:
+    """Ask for the rest of the request, again and again, for ten seconds."""
+    _send(handler, b"HTTP/1.1 100 Continue\r\n\r\n" * 100, pause_s=0.05)
+
+
 def _send(handler: BaseHTTPRequestHandler, piece: bytes, *, pause_s: float = 0.0) -> None:
     for _ in range(200):
         try:
