@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pathlib import Path
 
 from builder.ours import check_parts
 from builder.store import Store, open_lock
+from builder.tree import remove_tree
 from builder.units import GIB
 
 CACHE_BYTES = 10 * GIB
@@ -85,7 +85,7 @@ def shrink(state: Path, limit_bytes: int) -> list[Item]:
         if nobody_builds:
             for pattern in ("rooms/*/*.doomed", "cache/*/*.doomed"):
                 for path in state.glob(pattern):
-                    shutil.rmtree(path)
+                    remove_tree(path)
     store.tidy()
     return removed
 
@@ -142,9 +142,10 @@ def _delete(path: Path) -> bool:
     if path.is_dir():
         # Not removed in place: a kill would leave half of it under its name.
         doomed = path.with_name(f".{path.name}.doomed")
-        shutil.rmtree(doomed, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            remove_tree(doomed)
         path.rename(doomed)
-        shutil.rmtree(doomed)
+        remove_tree(doomed)
     else:
         path.unlink(missing_ok=True)
     return True

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
 import stat
 import struct
 import time
@@ -20,6 +19,7 @@ from typing import Literal
 
 from builder.errors import BusyError
 from builder.run import run
+from builder.tree import remove_tree
 
 ResourceKind = Literal["loop", "mount", "directory", "container"]
 Releaser = Callable[[str], None]
@@ -117,7 +117,7 @@ def _remove_directory(path: str) -> None:
     deadline = time.monotonic() + GONE_S
     while Path(path).exists():
         try:
-            shutil.rmtree(path)
+            remove_tree(Path(path))
         except OSError as error:
             # A program of a killed build may not have ended yet, and still write or remove files there.
             if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or time.monotonic() > deadline:

@@ -8,9 +8,11 @@ so every path below a rootfs goes through `resolve_inside`, which follows links 
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path, PurePosixPath
 
 from builder.errors import RecipeError
+from builder.run import run
 
 MAX_LINKS = 40
 _MERGED = re.compile(r"^/(bin|sbin|lib\w*)/")
@@ -55,3 +57,11 @@ def write_text(root: Path, path: str, text: str, *, mode: int = 0o644) -> Path:
     target.write_text(text, encoding="utf-8")
     target.chmod(mode)
     return target
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all that is in it. Raises OSError, and ToolError where it is deep and cannot go."""
+    try:
+        shutil.rmtree(path)
+    except RecursionError:  # Before Python 3.13, a call for each level.
+        run(["rm", "--recursive", "--force", "--", path])

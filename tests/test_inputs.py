@@ -136,7 +136,7 @@ OURS = {
         *("release/catalogue", "release/imager", "release/index", "rootfs/emulation"),
     ),
     "the state and the caches, which are as much ours as the program": (
-        *("engine/place", "fetch", "resources", "rootfs/kept"),
+        *("engine/place", "fetch", "resources"),
         *("store", "verify/report", "verify/suite", "verify/task", "verify/check", "verify/login", "verify/passwords"),
     ),
     "a tree that is being made, by paths that were resolved inside it": (

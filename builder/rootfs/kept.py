@@ -24,6 +24,7 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import MachineError
+from builder.inputs import InputError, read_bytes
 from builder.rootfs.model import Package, Rootfs
 from builder.rootfs.origin import Origins
 from builder.rootfs.overlay import Layer, opened
@@ -95,10 +96,11 @@ def find_kept(directory: Path) -> Kept | None:
 
 
 def read_kept(file: Path) -> Kept | None:
-    """Return what a record says of the directory it is in; None when it is not there or cannot be read."""
+    """Return what a record says of the directory it is in; None when it is not there or cannot be read: a state
+    directory may come with a repository of a stranger, in which a record can be a pipe, or a link to a device."""
     try:
-        record = load_tree_record(file.read_bytes())
-    except FileNotFoundError:
+        record = load_tree_record(read_bytes(file, within=file.parent))
+    except InputError:
         return None
     if record is None:
         return None
@@ -184,10 +186,17 @@ def digest_trees(directory: Path) -> str:
 
 
 def _describe(path: str, name: str) -> Iterator[tuple[str, str]]:
-    """Yield what can be said without reading, and the path of what must be read."""
-    with os.scandir(path) as scan:
-        entries = sorted(scan, key=lambda entry: entry.name)
-    for entry in entries:
+    """Yield what can be said without reading, and the path of what must be read, each directory before what is in it.
+
+    Not by a call for each level: a tree that another machine made may be of any depth.
+    """
+    open_directories = [(name, iter(_scan(path)))]
+    while open_directories:
+        name, entries = open_directories[-1]
+        entry = next(entries, None)
+        if entry is None:
+            open_directories.pop()
+            continue
         if not name and entry.name == RECORD:
             continue
         here = f"{name}/{entry.name}"
@@ -197,7 +206,12 @@ def _describe(path: str, name: str) -> Iterator[tuple[str, str]]:
         facts = (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_rdev, int(stat.st_mtime), link, _xattrs(entry.path))
         yield "\0".join([here, *map(str, facts), "\n"]), entry.path if is_file else ""
         if entry.is_dir(follow_symlinks=False):
-            yield from _describe(entry.path, here)
+            open_directories.append((here, iter(_scan(entry.path))))
+
+
+def _scan(path: str) -> list[os.DirEntry[str]]:
+    with os.scandir(path) as scan:
+        return sorted(scan, key=lambda entry: entry.name)
 
 
 def _xattrs(path: str) -> str:

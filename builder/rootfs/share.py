@@ -115,11 +115,11 @@ def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Fo
                 _check_length(archive, foreseen.largest_bytes)
             run(["tar", "--extract", f"--file={archive}", "--zstd", "--same-permissions", "--numeric-owner",
                  "--xattrs", *KEPT, f"--directory={aside}"])  # fmt: skip
-            read_bytes(aside / RECORD, within=aside)  # For its error: a link would be followed by what reads it.
-        except (ToolError, InputError) as error:
-            log.warn(f"layer {name} of the shared cache cannot be unpacked; it is not taken: {error.message}")
+            read_bytes(aside / RECORD, within=aside)  # For its error: a link is taken for no record.
+            kept = find_intact(aside)
+        except (ToolError, InputError, OSError) as error:  # OSError: a path that is too long for the system.
+            log.warn(f"layer {name} of the shared cache cannot be unpacked; it is not taken: {error}")
             return None
-        kept = find_intact(aside)
         if kept and (wrong := next(find_mismatches(kept, foreseen, is_signed=key is not None), "")):
             log.warn(f"layer {name} of the shared cache is not the one that is wanted: {wrong}; it is not taken")
             return None

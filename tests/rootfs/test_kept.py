@@ -14,6 +14,7 @@ from builder.errors import MachineError
 from builder.rootfs.kept import RECORD, Kept, digest_trees, find_intact, find_kept, load_room, tree_name, write_kept
 from builder.rootfs.model import Package
 from builder.rootfs.origin import Origin
+from builder.tree import remove_tree
 
 PACKAGES = (Package("bash", "5.2-1+b1", "amd64", 7000), Package("tiny", "1:0~rc1", "all", 0))
 
@@ -49,6 +50,27 @@ def test_the_trees_may_be_written_aside_and_moved(tmp_path: Path) -> None:
     write(tmp_path / "aside")
     (tmp_path / "aside").rename(tmp_path / "room")
     assert find_intact(tmp_path / "room")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_a_record_that_is_no_file_is_none(make: Callable[[Path], object], tmp_path: Path) -> None:
+    """A repository may bring a state directory with it, and `plan` reads it."""
+    make(tmp_path / RECORD)
+    assert find_kept(tmp_path) is None
+
+
+def test_a_tree_may_be_of_any_depth(tmp_path: Path) -> None:
+    deepest = tmp_path / "x"
+    deepest.mkdir()
+    for _ in range(1500):
+        deepest = deepest / "d"
+        deepest.mkdir()
+    (deepest / "file").write_text("1")
+    before = digest_trees(tmp_path)
+    (deepest / "file").write_text("2")
+    assert digest_trees(tmp_path) != before
+    remove_tree(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("there", ["nothing", "half of it", "all but a layer"])
