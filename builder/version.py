@@ -8,13 +8,15 @@ from functools import cache
 from pathlib import Path
 
 from builder import log
-from builder.errors import BoardwrightError
+from builder.errors import BoardwrightError, ToolError
 from builder.run import Result, run
 
 _OWN = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "log.showSignature=false")
 """What a directory's own .git/config does not decide: each would start a program of it."""
 _NO_TRANSPORT = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}
 """An object that a partial clone lacks is not fetched: .git/config names the program that does it."""
+LONGEST_S = 120.0
+"""For a question. A pipe in the place of one of git's own files would be waited for without end."""
 DIRTY = "dirty"
 REFUSED = "dubious ownership"
 """What git says of a checkout of another user (safe.directory in git-config(1))."""
@@ -30,7 +32,7 @@ def find_version(boards: Path) -> str:
     if not version or version.endswith(f"-{DIRTY}"):
         return version or DIRTY
     untracked = _ask_git(boards, "ls-files", "--others", "--exclude-standard", "--directory", "--no-empty-directory")
-    return f"{version}-{DIRTY}" if untracked else version
+    return version if untracked == "" else f"{version}-{DIRTY}"
 
 
 def find_epoch(directory: Path) -> int | None:
@@ -46,17 +48,26 @@ def call_git(directory: Path, *words: str) -> Result:
     without which content cannot be compared.
     """
     settings = [word for each in _OWN for word in ("-c", each)]
-    return run(["git", "--no-optional-locks", *settings, "-C", directory, *words], env=_NO_TRANSPORT, ok=range(256))
+    return run(
+        ["git", "--no-optional-locks", *settings, "-C", directory, *words],
+        env=_NO_TRANSPORT,
+        ok=range(256),
+        timeout_s=LONGEST_S,
+    )
 
 
-def _ask_git(directory: Path, *words: str) -> str:
+def _ask_git(directory: Path, *words: str) -> str | None:
+    """Return what git answers; None where it does not."""
     try:
         result = call_git(directory, *words)
+    except ToolError as error:
+        log.warn(f"{error.message}; the commits of {directory} are not known")
+        return None
     except BoardwrightError:
-        return ""  # No git on this machine.
+        return None  # No git on this machine.
     if REFUSED in result.stderr:
         _warn_of_refusal(directory.resolve())
-    return result.stdout.strip() if result.code == 0 else ""
+    return result.stdout.strip() if result.code == 0 else None
 
 
 @cache
