@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +20,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from builder import __version__
 from builder.inputs import load_json
 from builder.release.bill import Bill
-from builder.release.dpkg import Installed
+from builder.release.dpkg import Installed, read_architecture
 
 
 def render_cyclonedx(bill: Bill) -> str:
@@ -59,7 +58,7 @@ def _make_component(package: Installed, suite: str) -> Component:
         bom_ref=purl.to_string(),
         version=package.version,
         purl=purl,
-        supplier=_make_supplier(package.maintainer),
+        supplier=_make_supplier(package),
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=package.sha256)] if package.sha256 else [],
         licenses=[LicenseExpression(package.licence)] if package.licence else [],
         external_references=[ExternalReference(type=ExternalReferenceType.WEBSITE, url=XsUri(package.homepage))]
@@ -69,12 +68,12 @@ def _make_component(package: Installed, suite: str) -> Component:
     )
 
 
-def _make_supplier(maintainer: str) -> OrganizationalEntity | None:
-    found = re.fullmatch(r'"?([^<"]+?)"?\s*(?:<(\S+@\S+)>)?', maintainer)
-    if not found:
+def _make_supplier(package: Installed) -> OrganizationalEntity | None:
+    name, address = package.maintainer_parts
+    if not name:
         return None
-    contacts = [OrganizationalContact(name=found[1], email=found[2])] if found[2] else []
-    return OrganizationalEntity(name=found[1], contacts=contacts)
+    contacts = [OrganizationalContact(name=name, email=address)] if address else []
+    return OrganizationalEntity(name=name, contacts=contacts)
 
 
 def _make_properties(package: Installed) -> Iterator[Property]:
@@ -100,6 +99,5 @@ def list_cyclonedx(text: str) -> tuple[str, set[tuple[str, str, str]]]:
     """Return the digest of the image that a valid document is of, and (name, version, architecture) of its parts."""
     said: dict[str, Any] = load_json(text)
     return said["metadata"]["component"]["hashes"][0]["content"], {
-        (each["name"], each["version"], re.sub(r".*[?&]arch=([^&]+).*", r"\1", each["purl"]))
-        for each in said["components"]
+        (each["name"], each["version"], read_architecture(str(each["purl"]))) for each in said["components"]
     }

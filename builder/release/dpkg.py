@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from debian.deb822 import Packages
 from packageurl import PackageURL
@@ -22,8 +23,10 @@ FIELDS = {
     "Section": r"[!-~]*",
     "Source": r"([a-z0-9][a-z0-9+.-]*( \([^()\s]+\))?)?",
     "Homepage": r"[!-~]*",
+    "Maintainer": r".{0,500}",
 }
 """What each may hold (deb-control(5))."""
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,13 @@ class Installed:
     """SPDX expression of the licences of its source; empty where it is not known for sure."""
     sha256: str
     """Of the .deb it came from; empty where nobody wrote it down."""
+
+    @property
+    def maintainer_parts(self) -> tuple[str, str | None]:
+        """Name and address of the maintainer; "" and None where they are not said."""
+        name, _, rest = self.maintainer.partition("<")
+        address = rest.strip().removesuffix(">")
+        return name.strip().strip('"').strip(), address if _ADDRESS.fullmatch(address) else None
 
     @property
     def key(self) -> str:
@@ -142,3 +152,8 @@ def _find_depends(row: Packages, providers: Mapping[str, list[str]]) -> list[str
         found.update((own or there)[:1])
     found.discard(f"{row['Package']}:{row['Architecture']}")
     return sorted(found)
+
+
+def read_architecture(purl: str) -> str:
+    """Return the architecture that a package URL names, or ""."""
+    return dict(parse_qsl(purl.partition("#")[0].partition("?")[2])).get("arch", "")

@@ -31,10 +31,13 @@ from spdx_tools.spdx.writer.json.json_writer import write_document_to_stream
 from builder import __version__
 from builder.inputs import load_json
 from builder.release.bill import Bill
-from builder.release.dpkg import Installed
+from builder.release.dpkg import Installed, read_architecture
 
 DOCUMENT = "SPDXRef-DOCUMENT"
 IMAGE = "SPDXRef-Image"
+MOST_COMPARED = 50_000_000
+"""The validator looks for each end of a relationship among all packages: this many take half a minute, and are those
+of an image with 2500 packages."""
 LICENCE_COMMENT = "Licences of the source package, from Debian's copyright file of it."
 _TEAM = re.compile(r"team|maintainers|developers|group|packagers|lists\.|tracker\.|QA\b", re.IGNORECASE)
 
@@ -96,7 +99,7 @@ def _make_package(package: Installed, suite: str, licensing: Licensing) -> Packa
         name=package.name,
         version=package.version,
         download_location=SpdxNoAssertion(),
-        supplier=_make_actor(package.maintainer),
+        supplier=_make_actor(package),
         files_analyzed=False,
         checksums=[Checksum(ChecksumAlgorithm.SHA256, package.sha256)] if package.sha256 else [],
         homepage=package.homepage or None,
@@ -109,18 +112,21 @@ def _make_package(package: Installed, suite: str, licensing: Licensing) -> Packa
     )
 
 
-def _make_actor(maintainer: str) -> Actor | SpdxNoAssertion:
-    found = re.fullmatch(r'"?([^<"]+?)"?\s*(?:<(\S+@\S+)>)?', maintainer)
-    if not found:
+def _make_actor(package: Installed) -> Actor | SpdxNoAssertion:
+    name, address = package.maintainer_parts
+    if not name:
         return SpdxNoAssertion()
-    name = re.sub(r"\s*[()]\s*", " ", found[1]).strip()  # Brackets hold the address in SPDX.
-    return Actor(ActorType.ORGANIZATION if _TEAM.search(maintainer) else ActorType.PERSON, name, found[2])
+    name = " ".join(name.replace("(", " ").replace(")", " ").split())  # Brackets hold the address in SPDX.
+    return Actor(ActorType.ORGANIZATION if _TEAM.search(package.maintainer) else ActorType.PERSON, name, address)
 
 
 def check_spdx(text: str) -> list[str]:
     """Return what the SPDX project's validator finds wrong with a document."""
     try:
-        document = JsonLikeDictParser().parse(load_json(text))  # type: ignore[no-untyped-call]
+        said = load_json(text)
+        if len(said.get("packages", [])) * len(said.get("relationships", [])) > MOST_COMPARED:
+            return [f"has more packages and relationships than are compared ({MOST_COMPARED} pairs)"]
+        document = JsonLikeDictParser().parse(said)  # type: ignore[no-untyped-call]
     except (ValueError, SPDXParsingError, AttributeError, TypeError, KeyError) as error:
         return [f"cannot be read: {'; '.join(map(str, error.args))}"]
     return [message.validation_message for message in validate_full_spdx_document(document, "SPDX-2.3")]
@@ -132,7 +138,7 @@ def list_spdx(text: str) -> tuple[str, set[tuple[str, str, str]]]:
     image = next(each for each in said["packages"] if each["SPDXID"] == IMAGE)
     others = [each for each in said["packages"] if each["SPDXID"] != IMAGE]
     return image["checksums"][0]["checksumValue"], {
-        (each["name"], each["versionInfo"], re.sub(r".*[?&]arch=([^&]+).*", r"\1", _purl(each))) for each in others
+        (each["name"], each["versionInfo"], read_architecture(_purl(each))) for each in others
     }
 
 

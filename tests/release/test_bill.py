@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ntia_conformance_checker import NTIAChecker
 
+from builder.errors import ReleaseError
 from builder.release.bill import Bill
 from builder.release.cyclonedx import check_cyclonedx, list_cyclonedx, render_cyclonedx
 from builder.release.dpkg import read_installed
@@ -117,3 +118,27 @@ def test_a_maintainer_that_is_nobody_is_not_invented() -> None:
     assert parts(render_spdx(bill), "packages")["x"]["supplier"] == "NOASSERTION"
     assert "supplier" not in parts(render_cyclonedx(bill), "components")["x"]
     assert check_spdx(render_spdx(bill)) == check_cyclonedx(render_cyclonedx(bill)) == []
+
+
+@pytest.mark.parametrize(
+    ("maintainer", "parts"),
+    [
+        ("Anne Onymous <anne@example.org>", ("Anne Onymous", "anne@example.org")),
+        ('"Debian QA, Group" <qa@lists.debian.org>', ("Debian QA, Group", "qa@lists.debian.org")),
+        ("Anne", ("Anne", None)),
+        ("Anne <nowhere>", ("Anne", None)),
+        ("<anne@example.org>", ("", "anne@example.org")),
+        ("@" * 500, ("@" * 500, None)),
+        ("", ("", None)),
+    ],
+)
+def test_a_maintainer_has_a_name_and_an_address(maintainer: str, parts: tuple[str, str | None]) -> None:
+    status = f"Package: x\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nMaintainer: {maintainer}\n"
+    (package,) = read_installed(status, {}, {})
+    assert package.maintainer_parts == parts
+
+
+def test_a_maintainer_has_an_end() -> None:
+    status = f"Package: x\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nMaintainer: {'a' * 501}\n"
+    with pytest.raises(ReleaseError, match="has Maintainer"):
+        read_installed(status, {}, {})

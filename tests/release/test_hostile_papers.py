@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from builder.errors import ReleaseError
 from builder.inputs import InputError
+from builder.release import spdx
 from builder.release.bill import Bill
 from builder.release.bmap import Bmap, Mapped, read_bmap, render_bmap
 from builder.release.check import Problem
@@ -107,3 +108,19 @@ def test_a_problem_is_shown_on_one_line_and_in_part() -> None:
     problem = str(Problem.of("a\nb", "\x1b[2J" + "x" * 9000))
     assert problem.startswith(r"a\nb: \x1b[2Jxxx")
     assert len(problem) < 400
+
+
+@pytest.mark.parametrize(("suffix", "key"), [(".spdx.json", "packages"), (".cdx.json", "components")])
+def test_a_package_url_is_read_in_one_go(suffix: str, key: str, tmp_path: Path) -> None:
+    document = json.dumps(DOCUMENTS[suffix])
+    assert "arch=arm64" in document
+    (problem,) = check(tmp_path, suffix, document.replace("arch=arm64", "a" * 1_000_000).encode())
+    assert "differ: tool 1.0" in problem
+
+
+def test_pairs_that_are_compared_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spdx, "MOST_COMPARED", 3)
+    document = DOCUMENTS[".spdx.json"]
+    assert len(document["packages"]) * len(document["relationships"]) == 4
+    (problem,) = check(tmp_path, ".spdx.json", json.dumps(document).encode())
+    assert problem.endswith("has more packages and relationships than are compared (3 pairs)")
