@@ -80,6 +80,23 @@ def test_what_the_firmware_would_load_is_taken(image: Path, plan: Plan, tmp_path
     assert files.cmdline == "console=tty0 console=ttyS1,115200 root=PARTUUID=1-02"
 
 
+def test_no_name_in_an_image_is_that_of_another_file_of_the_work(plan: Plan, tmp_path: Path) -> None:
+    """The card, the disk that specs read after the boot, the key of ssh."""
+    work = tmp_path / "work"
+    work.mkdir()
+    mine = {name: f"mine: {name}" for name in ("card.img", "disk.img", "id", "console.log", "kernel", "taken.img")}
+    for name, text in mine.items():
+        (work / name).write_text(text)
+    for kernel, initrd in (("card.img", "disk.img"), ("id", "console.log"), ("kernel", "kernel")):
+        named = {"config.txt": f"kernel={kernel}\ninitramfs {initrd}\n", kernel: "its kernel", initrd: "its initrd"}
+        image = make_fat_image(tmp_path / "disk.img", plan, FILES | named)
+        files = take_boot_files(image, plan, work)
+        assert (files.kernel.name, files.initrd.name) == ("kernel", "initrd")
+        assert files.kernel.read_text() == named[kernel]
+        assert files.initrd.read_text() == named[initrd]
+        assert {each.name: each.read_text() for each in work.iterdir() if each.is_file()} == mine
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -135,4 +152,6 @@ def test_a_boot_loader_is_taken_from_the_root(tmp_path: Path, size: int | None, 
         with pytest.raises(VerifyError, match=message):
             take_root_file(disk, plan, UBOOT, tmp_path)
     else:
-        assert take_root_file(disk, plan, UBOOT, tmp_path).read_bytes() == bytes(3)
+        taken = take_root_file(disk, plan, UBOOT, tmp_path)
+        assert taken.read_bytes() == bytes(3)
+        assert taken == tmp_path / "taken/loader"

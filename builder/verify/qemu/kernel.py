@@ -3,6 +3,9 @@
 
 Kernel and initrd are what a Raspberry Pi's firmware would load: config.txt names them, cmdline.txt is the command line.
 A virtual machine has no ROM that reads a card, so its U-Boot is taken out too.
+
+The copies have names of ours in a directory of their own. An image says how its files are called, and what else lies in
+the directory of work must not change: the disk that specs read afterwards, the card, the key of ssh.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from builder.errors import VerifyError
 from builder.plan.model import Plan
@@ -24,6 +27,8 @@ from builder.verify.qemu.card import find_firmware, find_place
 FILE = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
 """A file that config.txt names."""
 BOOT = "/boot"
+TAKEN = "taken"
+"""The directory of the copies, in that of the work."""
 AGAIN = "build the image again"
 TEXT_BYTES = 64 * 1024
 LONGEST_CMDLINE = 4096
@@ -41,7 +46,10 @@ class BootFiles:
 
 
 def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
-    """Copy the files of a card that its firmware would load; VerifyError when one is missing or cannot be one."""
+    """Copy the files of a card that its firmware would load into a directory of their own below `directory`.
+
+    VerifyError when one is missing or cannot be one.
+    """
     mount = f"{BOOT}/firmware"
     entries = read_fat(find_place(card, find_firmware(plan)), mount)
     files = {entry.path.removeprefix(f"{mount}/").lower(): entry for entry in entries if entry.kind == "file"}
@@ -52,23 +60,21 @@ def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
         raise VerifyError(f"cmdline.txt of the image has {what}, which no kernel's command line has", hint=AGAIN)
     tree = plan.recipe.qemu.device_tree if plan.recipe.qemu else None
     return BootFiles(
-        kernel=_take(files, _find(config, r"^kernel=(\S+)", "kernel="), directory),
-        initrd=_take(files, _find(config, r"^initramfs[ =](\S+)", "initramfs"), directory),
-        device_tree=_take(files, tree, directory) if tree else None,
+        kernel=_take(files, _find(config, r"^kernel=(\S+)", "kernel="), directory, "kernel"),
+        initrd=_take(files, _find(config, r"^initramfs[ =](\S+)", "initramfs"), directory, "initrd"),
+        device_tree=_take(files, tree, directory, "device-tree") if tree else None,
         cmdline=cmdline,
     )
 
 
 def take_root_file(card: Path, plan: Plan, path: str, directory: Path) -> Path:
-    """Copy a file of a card's root filesystem; VerifyError when it is missing."""
-    copy = directory / PurePosixPath(path).name
+    """Copy a file of a card's root filesystem, as above; VerifyError when it is missing."""
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
     found = read_ext4_file(find_place(card, root), path, limit=LARGEST)
     if not found or not found[0] or len(found[0]) == LARGEST:
         what = f"more than {render_size(LARGEST)} at" if found and found[0] else "no"
         raise VerifyError(f"the root filesystem of the image has {what} {path}", hint=AGAIN)
-    copy.write_bytes(found[0])
-    return copy
+    return _write(directory, "loader", found[0])
 
 
 def _find(config: str, pattern: str, what: str) -> str:
@@ -91,7 +97,12 @@ def _read(files: Mapping[str, Entry], name: str, most: int = LARGEST) -> bytes:
     return entry.read()
 
 
-def _take(files: Mapping[str, Entry], name: str, directory: Path) -> Path:
-    copy = directory / PurePosixPath(name).name
-    copy.write_bytes(_read(files, name))
-    return copy
+def _take(files: Mapping[str, Entry], name: str, directory: Path, copy: str) -> Path:
+    return _write(directory, copy, _read(files, name))
+
+
+def _write(directory: Path, name: str, content: bytes) -> Path:
+    place = directory / TAKEN
+    place.mkdir(exist_ok=True)
+    (place / name).write_bytes(content)
+    return place / name
