@@ -7,6 +7,7 @@ They run on whatever parts are valid, so that a mistyped locale does not hide a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -86,6 +87,29 @@ def check_boot(boot: Boot, table: Table) -> Iterator[Finding]:
         yield ("boot", "method"), "found raspi; needed: a fat32 partition mounted at /boot/firmware"
 
 
+OF_START = frozenset(
+    [
+        *("kernel", "initramfs", "ramfsfile", "auto_initramfs", "boot_ramdisk", "cmdline", "disable_commandline_tags"),
+        *("include", "os_prefix", "boot_partition", "tryboot_a_b", "start_file", "fixup_file", "armstub"),
+    ]
+)
+"""Keys of config.txt that lead the firmware to other files than raspi-firmware writes and specs look at
+(https://www.raspberrypi.com/documentation/computers/config_txt.html)."""
+
+
+def check_config(boot: Boot) -> Iterator[Finding]:
+    """Lines of config.txt leave it to the image which kernel starts, and with what words."""
+    for group, text in boot.config.items():
+        for line in text.split("\n"):
+            key = re.split(r"[=\s]", line.strip(), maxsplit=1)[0].lower()
+            if key in OF_START:
+                yield (
+                    ("boot", "config", group),
+                    f"found a line with {key}; allowed: lines that change nothing of what starts. The image says which "
+                    "kernel that is, and `cmdline` what it is told",
+                )
+
+
 def check_qemu(qemu: Qemu | None, boot: Boot) -> Iterator[Finding]:
     """Where QEMU gets its kernel from the image, the image says which one."""
     if qemu and qemu.firmware == "kernel" and boot.method != "raspi":
@@ -97,6 +121,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Finding]]], ...] = 
     (("docker", "archives"), check_docker),
     (("packages", "kernel", "archives", "docker"), check_packages),
     (("boot", "table"), check_boot),
+    (("boot",), check_config),
     (("table",), check_table),
     (("qemu", "boot"), check_qemu),
     (("users",), check_users),

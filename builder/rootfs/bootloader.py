@@ -13,12 +13,13 @@ from pathlib import Path
 
 from builder import quote
 from builder.errors import RecipeError
+from builder.plan.boot_script import render_script, script_files
+from builder.plan.kernel_words import ADDED
 from builder.plan.model import Plan
+from builder.rootfs.model import ENTRY
 from builder.tree import resolve_inside, write_text
 
 ESP = "/boot/efi"
-ENTRY = "boardwright"
-"""What the names of loader entries begin with."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,7 @@ def _configure_raspi(plan: Plan, rootfs: Path) -> None:
     consoles = [word.removeprefix("console=") for word in words if word.startswith("console=")]
     root = next(word.removeprefix("root=") for word in words if word.startswith("root="))
     # The hook adds these itself; said twice, they would only be noise on the command line.
-    added_by_hook = {"rw", "rootwait", "fsck.repair=yes", "net.ifnames=0"}
-    others = [word for word in words if not word.startswith(("console=", "root=")) and word not in added_by_hook]
+    others = [word for word in words if not word.startswith(("console=", "root=")) and word not in ADDED["raspi"]]
     write_text(
         rootfs,
         "/etc/default/raspi-firmware",
@@ -161,21 +161,7 @@ def _configure_flash_kernel(plan: Plan, rootfs: Path) -> None:
     write_text(
         rootfs, "/etc/default/flash-kernel", f"# Written by Boardwright. After a change: flash-kernel\n{options}"
     )
-    text = script.text
-    for name, value in {**files, "cmdline": quote.line(plan.kernel_cmdline)}.items():
-        text = text.replace(f"{{{name}}}", value)
-    write_text(rootfs, f"/boot/firmware/{script.file}", text)
-
-
-def script_files(plan: Plan) -> dict[str, str]:
-    """Return the names of the files that flash-kernel puts on the boot partition."""
-    script, tree = plan.recipe.boot.script, str(plan.recipe.boot.device_tree)
-    packed = bool(script and script.kernel_address)
-    return {
-        "kernel": "uImage" if packed else "vmlinuz",
-        "initrd": "uInitrd" if packed else "initrd.img",
-        "device_tree": tree.rpartition("/")[2],
-    }
+    write_text(rootfs, f"/boot/firmware/{script.file}", render_script(plan))
 
 
 def _configure_none(plan: Plan, rootfs: Path) -> None:

@@ -24,9 +24,9 @@ from builder.recipe.expect import Expected
 from builder.rootfs.model import CAPABILITY, CLOUD_DISTRO, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
 from builder.tree import merge_into_usr
 from builder.verify.accounts import User
-from builder.verify.boot import Mount
 from builder.verify.debian import Package
 from builder.verify.entry import Entry
+from builder.verify.fstab import Mount
 from builder.verify.tree import Tree
 
 NO_LOGIN = frozenset(

@@ -19,7 +19,7 @@ from builder.run import Result, run
 from builder.tree import merge_into_usr
 from builder.units import SECTOR
 from builder.verify.accounts import Group, User, read_groups, read_shadow, read_users
-from builder.verify.boot import BootEntry, Mount, read_boot_entry, read_fstab
+from builder.verify.boot import BootEntry, read_boot_entry
 from builder.verify.cloud import Cloud
 from builder.verify.debian import Package, find_changed_files, read_diverted, read_listed, read_packages
 from builder.verify.elf import HEAD_BYTES, is_elf, is_foreign
@@ -27,6 +27,7 @@ from builder.verify.entry import Entry
 from builder.verify.ext4 import read_ext4
 from builder.verify.fat import read_fat
 from builder.verify.filesystems import Facts, check_filesystem, read_facts
+from builder.verify.fstab import Mount, read_fstab
 from builder.verify.kernel import Kernels
 from builder.verify.partitions import Partition, Table, read_table
 from builder.verify.place import Place
@@ -245,7 +246,7 @@ class Subject(Kernels):
     @cached_property
     def boot_entry(self) -> BootEntry:
         """What the boot loader starts."""
-        return read_boot_entry(self.tree, self.plan.recipe.boot.method, self.boot_mount)
+        return read_boot_entry(self.tree, self.plan, self.boot_mount)
 
     @cached_property
     def started_kernel(self) -> bytes:  # type: ignore[override] # read when it is asked for, as the tree is
@@ -265,7 +266,7 @@ class Subject(Kernels):
     @cached_property
     def fstab(self) -> Mapping[str, Mount]:
         """Lines of fstab by mount point."""
-        return read_fstab(self.file("/etc/fstab").lines)
+        return read_fstab(self.file("/etc/fstab").content_string)
 
     def on_boot(self, path: str) -> bytes:
         """Return the content of the boot partition's file of that name."""

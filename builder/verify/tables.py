@@ -70,7 +70,7 @@ class NamedArchive:
         return f"/etc/apt/sources.list.d/{self.name}.sources"
 
 
-def _laid_files(plan: Plan, *, links: bool = False) -> dict[str, LaidFile]:
+def laid_files(plan: Plan, *, links: bool = False) -> dict[str, LaidFile]:
     """Return files or links by path: a later directory replaces an earlier. Those that people change are left out."""
     found = {}
     for directory in plan.directories:
@@ -102,8 +102,8 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
     "config_line": lambda plan: {
         line: line for text in plan.recipe.boot.config.values() for line in text.splitlines() if line.strip()
     },
-    "laid_file": _laid_files,
-    "laid_link": lambda plan: _laid_files(plan, links=True),
+    "laid_file": laid_files,
+    "laid_link": lambda plan: laid_files(plan, links=True),
     # With the line that asks for it, which a report shows so.
     "expected": lambda plan: {
         f"{each.kind} {each.name}, asked for by {each.at}": each for each in plan.expected if each.kind != "listening"

@@ -15,11 +15,11 @@ from builder.errors import VerifyError
 from builder.plan.model import BlobPlan
 from builder.verify.accounts import read_groups, read_shadow, read_users
 from builder.verify.blobs import differing_bytes, written_ranges
-from builder.verify.boot import read_boot_entry, read_fstab
 from builder.verify.cloud import Cloud
 from builder.verify.debian import find_changed_files, read_packages
 from builder.verify.elf import is_foreign
 from builder.verify.entry import Entry, Piece
+from builder.verify.fstab import read_fstab
 from builder.verify.services import Services
 from builder.verify.subject import Subject
 from builder.verify.system import Listener, load_listener
@@ -94,7 +94,7 @@ def test_a_size_that_is_no_number_is_none(size: str) -> None:
 
 
 def test_a_turn_of_fsck_that_is_no_number_is_none() -> None:
-    assert read_fstab(["/dev/a / ext4 defaults 0 x", "/dev/b /b ext4 defaults 0 2"])["/"].turn == 0
+    assert read_fstab("/dev/a / ext4 defaults 0 x\n/dev/b /b ext4 defaults 0 2\n")["/"].turn == 0
 
 
 def test_packages_are_read_with_their_state() -> None:
@@ -122,47 +122,6 @@ def test_changed_and_missing_files_of_packages_are_named(tmp_path: Path) -> None
         },
     )
     assert find_changed_files(tree) == ["/usr/bad is not as its package delivers it", "/usr/gone is missing"]
-
-
-@pytest.mark.parametrize(
-    ("method", "mount", "files"),
-    [
-        (
-            "raspi",
-            "/boot/firmware",
-            {
-                "/boot/firmware/config.txt": "kernel=old\nkernel=linux\ninitramfs initrd\n",
-                "/boot/firmware/cmdline.txt": "root=X rw\n",
-            },
-        ),
-        (
-            "efi",
-            "/boot/firmware",
-            {"/boot/firmware/loader/entries/a.conf": "title A\nlinux /linux\ninitrd /initrd\noptions root=X rw\n"},
-        ),
-        (
-            "extlinux",
-            "/boot/firmware",
-            {
-                "/boot/extlinux/extlinux.conf": "label a\n\tlinux /boot/firmware/linux\n"
-                "\tinitrd /boot/firmware/initrd\n\tappend root=X rw\n\nlabel old\n\tlinux /boot/firmware/old\n"
-            },
-        ),
-    ],
-)
-def test_a_boot_entry_is_read(method: str, mount: str, files: dict[str, str], tmp_path: Path) -> None:
-    entry = read_boot_entry(make_tree(tmp_path, files), method, mount)
-    assert (entry.kernel, entry.initrd) == ("/boot/firmware/linux", "/boot/firmware/initrd")
-    assert entry.cmdline == ("root=X", "rw")
-
-
-def test_a_boot_entry_that_is_not_there_names_no_file(tmp_path: Path) -> None:
-    tree = make_tree(tmp_path, {"/etc/x": ""})
-    assert not any(tree.find(read_boot_entry(tree, method, "/boot").kernel) for method in ("raspi", "efi", "extlinux"))
-
-
-def test_fstab_is_read_by_mount_point() -> None:
-    assert read_fstab(["PARTUUID=1-02 / ext4 noatime 0 1"])["/"].turn == 1
 
 
 def test_units_are_enabled_by_links_and_not_by_masked_ones(tmp_path: Path) -> None:

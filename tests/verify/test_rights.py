@@ -19,9 +19,9 @@ from builder.recipe.model import User
 from builder.rootfs.delivered import add_packages, find_configured, find_delivered, write_delivered
 from builder.rootfs.model import CAPABILITY, DELIVERED
 from builder.verify.accounts import read_users
-from builder.verify.boot import read_fstab
 from builder.verify.debian import read_listed, read_packages
 from builder.verify.entry import Entry
+from builder.verify.fstab import read_fstab
 from builder.verify.rights import KINDS, Rights
 from builder.verify.tree import Tree
 from tests.verify.test_facts import make_tree
@@ -62,7 +62,7 @@ class Image:
         self.packages = read_packages(tree.file("/var/lib/dpkg/status").content_string)
         self.listed = read_listed(tree)
         self.users = read_users(tree.file("/etc/passwd").content_string)
-        self.fstab = read_fstab(tree.file("/etc/fstab").lines)
+        self.fstab = read_fstab(tree.file("/etc/fstab").content_string)
         self.unlisted_programs = [each.path for each in tree.glob("/usr/bin/*") if each.path == "/usr/bin/new"]
         self.cmdline = tree.file("/boot/cmdline.txt").content_string.split()
 

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""The script for U-Boot of boot method flash-kernel: its text, and the files beside it."""
+
+from __future__ import annotations
+
+from builder import quote
+from builder.plan.model import Plan
+
+
+def script_files(plan: Plan) -> dict[str, str]:
+    """Return the names of the files that flash-kernel puts on the boot partition."""
+    script, tree = plan.recipe.boot.script, str(plan.recipe.boot.device_tree)
+    packed = bool(script and script.kernel_address)
+    return {
+        "kernel": "uImage" if packed else "vmlinuz",
+        "initrd": "uInitrd" if packed else "initrd.img",
+        "device_tree": tree.rpartition("/")[2],
+    }
+
+
+def render_script(plan: Plan) -> str:
+    """Return the script with its gaps filled; no program of the image writes it again."""
+    assert plan.recipe.boot.script
+    text = plan.recipe.boot.script.text
+    for name, value in {**script_files(plan), "cmdline": quote.line(plan.kernel_cmdline)}.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
