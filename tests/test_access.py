@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from builder.plan.access import KERNEL_WORDS, is_link_in, is_way_in, lets_in, may_lead_in
+from builder.plan.access import is_link_in, is_way_in, lets_in, may_lead_in
+from builder.plan.kernel_words import find_ways_in, planned_words, split_words
 from tests.chain.ways_in import WAYS, WORDS
+from tests.conftest import ROOT
+from tests.verify.qemu import plan_of
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -20,14 +25,65 @@ def test_each_way_in_is_one(way: str) -> None:
 
 @pytest.mark.parametrize("word", WORDS)
 def test_each_word_lets_somebody_in(word: str) -> None:
-    assert KERNEL_WORDS.fullmatch(word)
+    assert find_ways_in([word]) == [word]
 
 
 @pytest.mark.parametrize(
-    "word", ["rootwait", "root=PARTUUID=1-02", "console=tty1", "net.ifnames=0", "ro", "quiet", "systemd.show_status=0"]
+    "word",
+    [
+        *("rootwait", "root=PARTUUID=1-02", "console=tty1", "net.ifnames=0", "ro", "quiet", "init_on_alloc=1"),
+        *("systemd.show_status=0", "systemd.show-status", "systemd.log_level=debug", "rd.systemd.log-level=info"),
+        *("systemd.firstboot=no", "systemd.ssh_auto=0", "systemd.machine_id=0123456789abcdef0123456789abcdef"),
+        *("sysctl.kernel.panic=10", "sysctl.net.ipv4.ip_forward=1", "cgroup_enable=memory", "cloud-init=enabled"),
+        *("modprobe.blacklist=vchiq", "usb-storage.quirks=1:2:u", "panic=10", "apparmor=1", "video=HDMI-A-1:1280x720"),
+        *("8250.nr_uarts=1", "cma=64M", "bcm2708_fb.fbwidth=656", "smsc95xx.macaddr=B8:27:EB:00:00:01", "swiotlb=1"),
+    ],
 )
 def test_a_word_that_lets_nobody_in_is_none(word: str) -> None:
-    assert not KERNEL_WORDS.fullmatch(word)
+    assert find_ways_in([word]) == []
+
+
+def test_what_follows_two_hyphens_is_of_pid_1() -> None:
+    assert find_ways_in(["quiet", "--", "quiet", "x=y"]) == ["--", "quiet", "x=y"]
+
+
+@pytest.mark.parametrize("board", [path.parent.name for path in sorted((ROOT / "boards").glob("[a-z]*/board.yaml"))])
+def test_no_board_asks_for_a_word_that_lets_somebody_in(board: str) -> None:
+    plan = plan_of(board)
+    assert find_ways_in(split_words(plan.kernel_cmdline)) == []
+    assert set(split_words(plan.kernel_cmdline)) <= planned_words(plan)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", []),
+        (" a  b=c\td\n", ["a", "b=c", "d"]),
+        ('"init=/bin/sh" x', ["init=/bin/sh", "x"]),
+        ('init="/bin/sh" x', ["init=/bin/sh", "x"]),
+        ('a="b c" d', ["a=b c", "d"]),
+        ('"a b" "c', ["a b", "c"]),
+        ('a"b c"d e', ['a"b c"d', "e"]),
+        ('a="b" "" =x', ["a=b", "", "=x"]),
+        ("a\u2003b a\x1fb", ["a\u2003b", "a\x1fb"]),
+        ("'a b'", ["'a", "b'"]),
+    ],
+)
+def test_a_line_falls_into_words_as_the_kernel_takes_it(line: str, words: list[str]) -> None:
+    assert split_words(line) == words
+
+
+@pytest.mark.parametrize("line", ['"' * 200_000, "a" * 200_000, 'a="' * 70_000, " " * 200_000, '=" ' * 70_000])
+def test_a_long_line_is_taken_apart_in_no_time(line: str) -> None:
+    start = time.monotonic()
+    find_ways_in(split_words(line))
+    assert time.monotonic() - start < 2
+
+
+def test_rules_of_many_empty_lines_are_looked_at_in_no_time() -> None:
+    start = time.monotonic()
+    assert not is_way_in("/etc/tmpfiles.d/x.conf", lambda: b"\n" * 1_000_000 + b"x")
+    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize(

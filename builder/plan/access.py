@@ -39,7 +39,7 @@ OF_UNITS = re.compile(
 RULES = re.compile(r"/(etc|run|usr/lib|usr/local/lib)/(sysusers|tmpfiles)\.d/.+\.conf")
 OF_RULES = re.compile(
     rb"authorized_keys|\.ssh|/ssh/|sudoers|shadow|passwd|pam\.d|polkit|credstore|generators|/systemd/system"
-    rb"|^\s*u!?\s+\S+\s+[\"']?0\b|/bin/(ba|da|z|k)?sh\s*$",
+    rb"|^[ \t]*u!?[ \t]+\S+[ \t]+[\"']?0\b|/bin/(ba|da|z|k)?sh[ \t\r]*$",
     re.MULTILINE,
 )
 """What systemd-sysusers and systemd-tmpfiles are told that lets somebody in at the next start."""
@@ -57,12 +57,6 @@ OF_SEEDS = frozenset(
 LARGEST_SEED = 1 << 20
 SHELL_UNITS = re.compile(r"(.*/)?(debug-shell|console-shell|rescue|emergency)\.(service|target)")
 """Units that give root a shell."""
-KERNEL_WORDS = re.compile(
-    r"(rd)?init=.*|-?[1sSb]|single|(rd\.)?(rescue|emergency)|rd\.(break|shell)(=.*)?|break(=.*)?"
-    r"|(rd\.)?systemd\.(debug[-_]shell|default[-_]debug[-_]tty|unit|wants|run.*|setenv|(set|import)[-_]credential.*)(=.*)?"
-    r"|SYSTEMD_SULOGIN_FORCE=.*|(ci\.)?ds=.*|cc:.*|(cloud-config-)?url=.*"
-)
-"""Words of a command line that end in a shell without a password, or let others say what cloud-init does."""
 
 
 def is_way_in(path: str, read: Callable[[], bytes]) -> bool:

@@ -16,8 +16,9 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from builder.inputs import load_json
-from builder.plan.access import KERNEL_WORDS, SEEDS, is_link_in, is_way_in, may_lead_in
+from builder.plan.access import SEEDS, is_link_in, is_way_in, may_lead_in
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
+from builder.plan.kernel_words import find_ways_in, planned_words
 from builder.plan.model import Plan
 from builder.plan.user_data import digest_user_data
 from builder.recipe.expect import Expected
@@ -223,12 +224,18 @@ def _overridden(image: System) -> dict[str, str]:
 def _find_access(image: System) -> dict[str, str]:
     files = (each for each in image.tree.of_kind("file") if is_way_in(each.path, each.read))
     links = (each for each in image.tree.of_kind("symlink") if _is_link_in(image.tree, each))
-    words = {word: "of the kernel's command line" for word in image.cmdline if KERNEL_WORDS.fullmatch(word)}
     return {
         **{each.path: each.hash("sha256") for each in files},
         **{each.path: f"-> {each.target}" for each in links},
-        **words,
+        **_find_words(image),
     }
+
+
+def _find_words(image: System) -> dict[str, str]:
+    """Words of the kernel's command line that the plan does not have, and those of the plan that let somebody in."""
+    planned, ways_in = planned_words(image.plan), find_ways_in(image.cmdline)
+    found = [word for word in image.cmdline if word not in planned or word in ways_in]
+    return dict.fromkeys(found, "of the kernel's command line")
 
 
 def _is_link_in(tree: Tree, link: Entry) -> bool:

@@ -255,7 +255,8 @@ def write_a_file_after_the_build(mutant: Mutant) -> None:
 BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
     lose_a_module_directory: {"kernel_spec.py::test_every_module_that_modprobe_knows_is_there", DELIVERED},
     name_another_partition_in_the_command_line: {
-        "fstab_spec.py::test_the_command_line_finds_the_root_by_the_id_in_the_table"
+        "fstab_spec.py::test_the_command_line_finds_the_root_by_the_id_in_the_table",
+        ACCESS,
     },
     forget_a_console: {"fstab_spec.py::test_the_command_line_has_what_the_recipe_asks_for[net.ifnames=0]"},
     name_another_partition_in_fstab: {"fstab_spec.py::test_fstab_finds_a_slot_by_the_id_in_the_table[boot]"},

@@ -16,7 +16,7 @@ from builder.verify.entry import Entry, Piece
 from builder.verify.subject import Subject
 from builder.verify.tree import Tree
 from tests.chain.conftest import EPOCH, VERSION
-from tests.chain.ways_in import AUTOLOGIN, UNIT, WAYS, WORDS
+from tests.chain.ways_in import AUTOLOGIN, OTHER_WORDS, UNIT, WAYS, WORDS
 from tests.conftest import ROOT
 
 CMDLINE = "/boot/firmware/cmdline.txt"
@@ -76,8 +76,8 @@ def test_a_unit_that_is_a_link_out_of_the_places_of_units_is_found(
     assert said.startswith(f"{UNIT}/x.service (-> ../../../srv/x.service)")
 
 
-@pytest.mark.parametrize("word", WORDS)
-def test_a_word_for_the_kernel_that_lets_somebody_in_is_found(
+@pytest.mark.parametrize("word", [*WORDS, *OTHER_WORDS])
+def test_a_word_for_the_kernel_that_no_recipe_has_is_found(
     word: str, good: Tree, plan: Plan, rpi_disk: Path, tmp_path: Path
 ) -> None:
     cmdline = f"{good.file(CMDLINE).content_string.strip()} {word}\n"

@@ -13,6 +13,7 @@ from typing import cast
 
 import pytest
 
+from builder.plan.kernel_words import split_words
 from builder.plan.model import Plan
 from builder.recipe.expect import Expect, Expected
 from builder.recipe.model import User
@@ -57,14 +58,16 @@ class Image:
     def __init__(self, tree: Tree, *expected: Expected, slots: Sequence[SimpleNamespace]) -> None:
         self.tree = tree
         users = {"pi": User(shell="/bin/zsh", sudo="nopasswd")}
-        recipe, disk = SimpleNamespace(users=users), SimpleNamespace(slots=slots)
-        self.plan = cast("Plan", SimpleNamespace(recipe=recipe, disk=disk, expected=expected, user_data=None))
+        recipe = SimpleNamespace(users=users, boot=SimpleNamespace(method="raspi"))
+        disk, words = SimpleNamespace(slots=slots), "root=PARTUUID=1 quiet systemd.unit=rescue.target -- --crash-shell"
+        facts = {"recipe": recipe, "disk": disk, "expected": expected, "user_data": None, "kernel_cmdline": words}
+        self.plan = cast("Plan", SimpleNamespace(**facts))
         self.packages = read_packages(tree.file("/var/lib/dpkg/status").content_string)
         self.listed = read_listed(tree)
         self.users = read_users(tree.file("/etc/passwd").content_string)
         self.fstab = read_fstab(tree.file("/etc/fstab").content_string)
         self.unlisted_programs = [each.path for each in tree.glob("/usr/bin/*") if each.path == "/usr/bin/new"]
-        self.cmdline = tree.file("/boot/cmdline.txt").content_string.split()
+        self.cmdline = split_words(tree.file("/boot/cmdline.txt").content_string)
 
 
 Change = Callable[[dict[str, Entry]], object]
@@ -140,6 +143,33 @@ def test_a_line_allows_what_it_names_and_nothing_else(kind: str, tmp_path: Path)
     other = make_image(tmp_path, change, allow(kind, f"{name}2"), files=files)
     with pytest.raises(AssertionError):
         other.check_asked(kind)
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "found"),
+    [
+        ("root=PARTUUID=1 quiet rw rootwait fsck.repair=yes net.ifnames=0", []),  # the last four are the hook's
+        ("root=PARTUUID=1 quiet quiet", []),
+        ("root=PARTUUID=1 root=/dev/sda9", ["root=/dev/sda9"]),
+        ("root=PARTUUID=1 rootfstype=9p console=ttyS0", ["console=ttyS0", "rootfstype=9p"]),
+        ('root=PARTUUID=1 "init=/bin/sh"', ["init=/bin/sh"]),
+        ("root=PARTUUID=1 systemd.unit=rescue.target", ["systemd.unit=rescue.target"]),
+        ("root=PARTUUID=1 -- quiet", ["--", "quiet"]),
+        ("root=PARTUUID=1 -- --crash-shell", ["--", "--crash-shell"]),
+        ("quiet\u2003root=PARTUUID=1", ["quiet\\u2003root=PARTUUID=1"]),  # one word for the kernel
+    ],
+)
+def test_words_of_the_kernel_are_those_of_the_plan(cmdline: str, found: list[str], tmp_path: Path) -> None:
+    """A word of the recipe needs a line of `expect` only where it lets somebody in; any other word does."""
+    image = make_image(tmp_path, lambda _: None, files={"/boot/cmdline.txt": cmdline})
+    assert [row.partition(" (of the kernel's")[0].strip('"') for row in image.find_unasked("access")] == found
+    asked = make_image(
+        tmp_path,
+        lambda _: None,
+        *(allow("access", word) for word in image.found("access")),
+        files={"/boot/cmdline.txt": cmdline},
+    )
+    asked.check_asked("access")
 
 
 def test_every_kind_of_a_recipe_is_one_that_specs_ask() -> None:
