@@ -34,14 +34,15 @@ CONFIG_TXT = {
 """Lines that z50-raspi-firmware of raspi-firmware writes before those of the recipe."""
 LOADER_CONF = {"timeout": "timeout ([0-9]{1,5})", "console-mode": f"console-mode ({NAME})"}
 LOADER_ENTRY = {
-    "title": rf"title +({TEXT})",
+    "title": rf"title ++({TEXT})",
     "version": rf"version +({NAME})",
     "sort-key": rf"sort-key +({NAME})",
-    "options": rf"options +({TEXT})",
+    "options": rf"options ++({TEXT})",
     "linux": rf"linux +({PATH})",
     "initrd": rf"initrd +({PATH})",
 }
-"""What 90-loaderentry.install of systemd writes."""
+"""What 90-loaderentry.install of systemd writes. Spaces are taken once ("++"): TEXT may begin with one too, and the
+time for a line would grow with the square of their number."""
 EXTLINUX_CONF = {
     "empty": r"\t",
     "default": "default (l0)",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 
 from builder.errors import VerifyError
+from builder.units import MIB
 from builder.verify.tree import Tree
 
 HINT = (
@@ -23,6 +24,8 @@ HINT = (
 COMMENT = r"(?:#[^\x00-\x08\x0a-\x1f\x7f]*)?"
 """A comment, or nothing."""
 SHOWN = 100
+LARGEST = MIB
+"""Of what is a few KiB."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def read_lines(
     grammar   regular expressions by key, for whole lines; what their only group fits is the value
     is_known  says whether a line is one of the recipe's; its key is "known"
 
-    Raises VerifyError when the file is missing or a link, and for a line that is none of these.
+    Raises VerifyError when the file is missing, a link or too large, and for a line that is none of these.
     """
     rows = [("", re.compile(COMMENT)), *((key, re.compile(pattern)) for key, pattern in grammar.items())]
     return [line for line in _match(path, read_text(tree, path), rows, is_known) if line.key]
@@ -56,6 +59,8 @@ def read_text(tree: Tree, path: str) -> str:
     entry = tree.entries.get(path)
     if entry is None or entry.kind != "file":
         raise VerifyError(f"the image has no file {path}, which its boot loader reads", hint=HINT)
+    if entry.size_bytes > LARGEST:
+        raise VerifyError(f"{path} of the image has {entry.size_bytes} bytes; allowed: {LARGEST}", hint=HINT)
     return entry.read().decode(errors="replace")
 
 

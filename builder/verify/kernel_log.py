@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 TROUBLE = re.compile(r"\bOops\b|\bBUG:|Call trace|EXT4-fs error|I/O error|Out of memory", re.IGNORECASE)
 LATE = re.compile(
-    r"rcu.*(stall|starved)|soft lockup|blocked for more than|hogged CPU|CPUs?/tasks? detected", re.IGNORECASE
+    r"rcu.{0,99}(stall|starved)|soft lockup|blocked for more than|hogged CPU|CPUs?/tasks? detected", re.IGNORECASE
 )
 TRACE = re.compile(r"Call trace", re.IGNORECASE)
 ABOVE = 24

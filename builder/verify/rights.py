@@ -233,7 +233,7 @@ def _find_access(image: System) -> dict[str, str]:
 
 def _find_words(image: System) -> dict[str, str]:
     """Words of the kernel's command line that the plan does not have, and those of the plan that let somebody in."""
-    planned, ways_in = planned_words(image.plan), find_ways_in(image.cmdline)
+    planned, ways_in = planned_words(image.plan), set(find_ways_in(image.cmdline))
     found = [word for word in image.cmdline if word not in planned or word in ways_in]
     return dict.fromkeys(found, "of the kernel's command line")
 

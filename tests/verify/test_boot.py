@@ -5,6 +5,7 @@ refused with its file and line."""
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from builder.errors import VerifyError
 from builder.plan.kernel_words import planned_words
 from builder.plan.model import Plan
+from builder.units import MIB
 from builder.verify.boot import BootEntry, read_boot_entry
 from builder.verify.fstab import read_fstab
 from tests.verify.boot_files import ENTRY, NEW, OLD, boot_files
@@ -228,6 +230,16 @@ def test_a_file_of_many_empty_lines_is_read_in_no_time(tmp_path: Path) -> None:
     many = "\n" * 1_000_000
     with pytest.raises(VerifyError, match="in line 1000001: 'x'"):
         read("orangepi-pc", tmp_path, {EXTLINUX: f"{many}x"})
+    with pytest.raises(VerifyError, match="has 1048577 bytes; allowed: 1048576"):
+        read("orangepi-pc", tmp_path, {EXTLINUX: "\n" * (MIB + 1)})
+
+
+@pytest.mark.parametrize("key", ["title", "options", "linux", "version"])
+def test_a_line_of_many_spaces_is_read_in_no_time(key: str, tmp_path: Path) -> None:
+    start = time.monotonic()
+    with pytest.raises(VerifyError, match=f"'{key}  "):
+        read("qemu-amd64", tmp_path, {NEWEST: f"{key}{' ' * 500_000}\x01\n"})
+    assert time.monotonic() - start < 2
 
 
 def test_fstab_is_read_by_mount_point() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import MachineError, VerifyError
+from builder.units import MIB
 from builder.verify.qemu import machine as machine_module
 from builder.verify.qemu import watch
 from builder.verify.qemu.machine import CONSOLE_BYTES, Machine, _free_port, cut_power, switched_on
@@ -54,6 +56,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def test_the_console_says_when_there_is_nothing_to_wait_for(console: str, meaning: str) -> None:
     assert find_trouble(console).startswith(meaning)
     assert bool(find_trouble(console)) == bool(meaning)
+
+
+@pytest.mark.parametrize("word", ["ALERT!", "Reached target "])
+def test_a_console_that_says_the_same_without_end_is_looked_at_in_no_time(word: str) -> None:
+    begun = time.monotonic()
+    assert find_trouble(word * (MIB // len(word))) == ""
+    assert time.monotonic() - begun < 5
 
 
 def test_a_panic_ends_the_wait_with_the_consoles_end(start: Start) -> None:

@@ -23,13 +23,14 @@ PROMPT = "login:"
 
 TROUBLE = (
     (r"Kernel panic - not syncing", "the kernel panicked"),
-    (r"^\(initramfs\)|ALERT!.*does not exist", "the initrd did not find the root filesystem and opened a shell"),
-    (r"You are in emergency mode|Reached target.*emergency\.target", "systemd is in emergency mode"),
+    (r"^\(initramfs\)|ALERT!.{0,99}does not exist", "the initrd did not find the root filesystem and opened a shell"),
+    (r"You are in emergency mode|Reached target.{0,99}emergency\.target", "systemd is in emergency mode"),
     (r"You are in rescue mode", "systemd is in rescue mode"),
     (r"^=> $", "U-Boot found nothing to start and waits at its prompt"),
     (r"UEFI Interactive Shell|BdsDxe: No bootable option|>>Start PXE over", "the firmware found nothing to start"),
 )
-"""What a console says when there is no more to wait for, and what it means."""
+"""What a console says when there is no more to wait for, and what it means. A console may say anything, also the
+beginning of a sentence without an end, a million times in a line: so each sentence has an end (".{0,99}")."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
