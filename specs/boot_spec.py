@@ -75,6 +75,15 @@ def test_there_are_overlays(image: Subject) -> None:
     assert image.tree.glob("/boot/firmware/overlays/*.dtbo")
 
 
+@pytest.mark.needs("raspi")
+def test_overlays_of_the_firmware_are_those_of_its_package(image: Subject) -> None:
+    """An overlay may say what the kernel is told, too."""
+    top = "/usr/lib/raspi-firmware"
+    delivered = image.tree.glob(f"{top}/overlays/*.dtbo")
+    places = {each.path: each.path.replace(top, "/boot/firmware") for each in delivered}
+    assert [place for path, place in places.items() if image.file(path).content != image.file(place).content] == []
+
+
 @pytest.mark.needs("efi")
 def test_the_boot_menu_has_an_entry_for_each_kernel(image: Subject) -> None:
     assert len(image.tree.glob(f"{image.boot_mount}/loader/entries/*.conf")) == len(image.kernels)
@@ -92,6 +101,13 @@ def test_the_removable_path_is_systemd_boot(image: Subject) -> None:
     removable = image.tree.glob(f"{image.boot_mount}/EFI/BOOT/BOOT*.EFI")
     installed = image.tree.glob(f"{image.boot_mount}/EFI/systemd/systemd-boot*.efi")
     assert [each.read() for each in removable] == [each.read() for each in installed]
+
+
+@pytest.mark.needs("efi")
+def test_systemd_boot_is_that_of_its_package(image: Subject) -> None:
+    delivered = [each.read() for each in image.tree.glob("/usr/lib/systemd/boot/efi/systemd-boot*.efi*")]
+    installed = image.tree.glob(f"{image.boot_mount}/EFI/systemd/systemd-boot*.efi")
+    assert [each.path for each in installed if each.read() not in delivered] == []
 
 
 @pytest.mark.needs("efi")
