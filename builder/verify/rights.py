@@ -36,6 +36,7 @@ NO_LOGIN = frozenset(
 """Shells that let nobody in; `sync` is that of a user of Debian's."""
 USER_DATA = f"{FIRMWARE}/user-data"
 MODE = re.compile("[0-7]{1,5}")
+OF_CMDLINE = "of the kernel's command line"
 SPECIAL = ("device", "pipe", "socket")
 ALWAYS_WRITABLE = ("/tmp", "/var/tmp")  # noqa: S108 - of the image
 
@@ -134,7 +135,12 @@ class Rights:
         allowed = {**self.delivered.get(kind, {}), **row.own(self._image)}
         asked = {each.name for each in self._image.plan.expected if each.kind == kind}
         found = self.found(kind).items()
-        unasked = {name: what for name, what in found if name not in asked and allowed.get(name) != what}
+        unasked = {
+            # No package brings a word of the command line, whatever the image says.
+            name: what
+            for name, what in found
+            if name not in asked and (what == OF_CMDLINE or allowed.get(name) != what)
+        }
         return [self._explain(kind, name, what, allowed.get(name)) for name, what in sorted(unasked.items())]
 
     def _explain(self, kind: str, name: str, what: str, delivered: str | None) -> str:
@@ -235,7 +241,7 @@ def _find_words(image: System) -> dict[str, str]:
     """Words of the kernel's command line that the plan does not have, and those of the plan that let somebody in."""
     planned, ways_in = planned_words(image.plan), set(find_ways_in(image.cmdline))
     found = [word for word in image.cmdline if word not in planned or word in ways_in]
-    return dict.fromkeys(found, "of the kernel's command line")
+    return dict.fromkeys(found, OF_CMDLINE)
 
 
 def _is_link_in(tree: Tree, link: Entry) -> bool:

@@ -172,6 +172,14 @@ def test_words_of_the_kernel_are_those_of_the_plan(cmdline: str, found: list[str
     asked.check_asked("access")
 
 
+def test_no_word_of_the_kernel_is_brought_by_a_package(tmp_path: Path) -> None:
+    word, what = "init=/bin/sh", "of the kernel's command line"
+    delivered = json.dumps({"format": 1, "access": {word: what}})
+    image = make_image(tmp_path, lambda _: None, files={"/boot/cmdline.txt": word, DELIVERED: delivered})
+    (said,) = image.find_unasked("access")
+    assert said.startswith(f"{word} ({what}")
+
+
 def test_every_kind_of_a_recipe_is_one_that_specs_ask() -> None:
     assert {*KINDS, "traces", "listening"} == set(Expect.model_fields)
     assert set(ADDED) == set(KINDS)
