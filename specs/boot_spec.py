@@ -161,5 +161,10 @@ def test_kernel_upgrades_know_the_board(image: Subject) -> None:
     assert f"Machine: {name}" in image.file("/etc/flash-kernel/db").lines
 
 
+def test_kernel_upgrades_read_what_the_build_wrote(image: Subject, boot_config: tuple[str, str]) -> None:
+    path, text = boot_config
+    assert find_difference(image.file(path).content, text.encode()) == ""
+
+
 def test_kernel_upgrades_write_the_boot_files(image: Subject, upgrade_hook: str) -> None:
     assert image.file(upgrade_hook).mode & 0o111

@@ -19,8 +19,6 @@ FSTAB_TYPES = {Filesystem.FAT32: "vfat", Filesystem.EXT4: "ext4"}
 """What fstab calls the filesystems of a recipe."""
 CLOUD_DISTRO = "/usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py"
 """What the build adds to cloud-init."""
-ENTRY = "boardwright"
-"""What the names of systemd-boot's entries begin with: kernel-install's token."""
 CAPABILITY = "security.capability"
 """The extended attribute that holds the capabilities of a file (capabilities(7))."""
 

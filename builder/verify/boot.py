@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from builder.errors import VerifyError
+from builder.plan.boot_config import ENTRY
 from builder.plan.boot_script import render_script, script_files
 from builder.plan.kernel_words import split_words
 from builder.plan.model import Plan
-from builder.rootfs.model import ENTRY
 from builder.verify.boot_lines import Line, read_lines, read_text, refuse, refuse_others, take_one
 from builder.verify.tables import laid_files
 from builder.verify.tree import Tree

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builder.plan.boot_config import render_boot_config
 from builder.plan.model import Plan
 from builder.plan.packages import name_of
 from builder.recipe.check import OLDEST
@@ -102,6 +103,7 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
     "config_line": lambda plan: {
         line: line for text in plan.recipe.boot.config.values() for line in text.splitlines() if line.strip()
     },
+    "boot_config": lambda plan: {path: (path, text) for path, text in render_boot_config(plan).items()},
     "laid_file": laid_files,
     "laid_link": lambda plan: laid_files(plan, links=True),
     # With the line that asks for it, which a report shows so.

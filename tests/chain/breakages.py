@@ -215,6 +215,10 @@ def start_a_shell_instead(mutant: Mutant) -> None:
     mutant.edit_boot("cmdline.txt", "rootwait", "rootwait init=/bin/sh")
 
 
+def start_a_shell_after_the_next_upgrade(mutant: Mutant) -> None:
+    mutant.put("/etc/default/raspi-extra-cmdline", "cgroup_enable=memory init=/bin/sh\n")
+
+
 def log_root_in_at_a_console(mutant: Mutant) -> None:
     text = "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root %I\n"
     mutant.put("/etc/systemd/system/getty@tty1.service", text)
@@ -311,6 +315,9 @@ BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
     trust_an_archive_blindly: {"packages_spec.py::test_apt_trusts_nothing_without_a_signature"},
     let_root_in_by_password: {"system_spec.py::test_ssh_does_not_let_root_in_by_password", ACCESS},
     start_a_shell_instead: {ACCESS},
+    start_a_shell_after_the_next_upgrade: {
+        "boot_spec.py::test_kernel_upgrades_read_what_the_build_wrote[/etc/default/raspi-extra-cmdline]"
+    },
     log_root_in_at_a_console: {ACCESS},
     give_a_partition_another_type: {"disk_spec.py::test_a_slot_has_the_planned_type[boot]"},
     lose_the_boot_flag: {"disk_spec.py::test_a_slot_is_bootable_if_planned[boot]"},

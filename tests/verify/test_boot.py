@@ -16,6 +16,7 @@ from builder.plan.model import Plan
 from builder.units import MIB
 from builder.verify.boot import BootEntry, read_boot_entry
 from builder.verify.fstab import read_fstab
+from builder.verify.tables import TABLES
 from tests.verify.boot_files import ENTRY, NEW, OLD, boot_files
 from tests.verify.qemu import plan_of
 from tests.verify.test_facts import make_tree
@@ -224,6 +225,21 @@ def test_a_script_of_a_recipe_says_once_what_the_kernel_is_told(tmp_path: Path) 
         own = Plan(**{**vars(plan), "recipe": plan.recipe.model_copy(update={"boot": boot})})
         with pytest.raises(VerifyError, match="lines about bootargs; allowed: one"):
             read("odroid-c1", tmp_path, plan=own)
+
+
+@pytest.mark.parametrize(
+    ("board", "path", "text"),
+    [
+        ("rpi", "/etc/default/raspi-extra-cmdline", "cgroup_enable=memory\n"),
+        ("qemu-amd64", "/etc/kernel/cmdline", f"{plan_of('qemu-amd64').kernel_cmdline}\n"),
+        ("qemu-amd64", LOADER, "timeout 1\nconsole-mode keep\n"),
+        ("odroid-c1", "/etc/flash-kernel/machine", "Boardwright\n"),
+        ("shieldtv", CMDLINE, f"{plan_of('shieldtv').kernel_cmdline}\n"),
+    ],
+)
+def test_what_upgrades_of_the_kernel_read_is_compared(board: str, path: str, text: str) -> None:
+    """A word that stands there alone would be on the command line after the next one."""
+    assert TABLES["boot_config"](plan_of(board))[path] == (path, text)
 
 
 def test_a_file_of_many_empty_lines_is_read_in_no_time(tmp_path: Path) -> None:
