@@ -12,26 +12,23 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from builder.errors import VerifyError
 from builder.units import KIB, MIB
 from builder.verify.entry import Entry, Kind, Piece
 from builder.verify.ext4_blocks import walk_extents, walk_map
+from builder.verify.ext4_super import MAGIC, read_sizes
 from builder.verify.place import Place
 from builder.verify.walk import LARGEST_DIRECTORY, MOST_TEXT, Budget, Walk, damaged
 
 ROOT = 2
 """Inode of the root directory."""
-MAGIC = b"\x53\xef"
-"""At byte 1080 of every ext filesystem."""
 XATTRS = 0xEA020000
 INODE_HAS_EXTENTS = 0x80000
 FLAT_LINK = 60
 """A symbolic link shorter than this lies in its inode."""
-READ_FEATURES = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x2000 | 0x4000
-"""filetype, needs_recovery, extent, 64bit, mmp, flex_bg, metadata_csum_seed, large_dir."""
 
 MOST_RUNS = 1_000_000
 MOST_NODES = 256 * MIB
@@ -81,20 +78,6 @@ def read_ext4_file(place: Place, path: str, *, limit: int) -> tuple[bytes, int] 
         raise _damaged(str(error)) from None
 
 
-@dataclass(frozen=True)
-class _Sizes:
-    """What the superblock says, checked."""
-
-    block: int
-    inode: int
-    inodes: int
-    inodes_per_group: int
-    descriptor: int
-    first_block: int
-    end_bytes: int
-    """Of the filesystem and the image, where the first of them ends."""
-
-
 class _Ext4:
     """A filesystem that is read."""
 
@@ -105,7 +88,7 @@ class _Ext4:
         self._text = Budget("ext4", "bytes of links and extended attributes", MOST_TEXT)
         self._stream = place.image.open("rb", buffering=0)
         self._image_bytes = self._stream.seek(0, 2)
-        self._sizes = self._read_sizes()
+        self._sizes = read_sizes(place.read(1024, 1024), self._image_bytes - place.offset_bytes)
         self._inodes: dict[int, Entry] = {}
 
     def __del__(self) -> None:
@@ -132,31 +115,6 @@ class _Ext4:
                 return None
             here = self._inode(found)
         return (here.read(limit), here.mtime) if here.kind == "file" else None
-
-    def _read_sizes(self) -> _Sizes:
-        raw = self._place.read(1024, 1024)
-        if len(raw) < 1024 or raw[56:58] != MAGIC:
-            raise _damaged("it has no superblock")
-        (inodes, blocks, first, log_block, per_group) = (
-            struct.unpack_from("<I", raw, offset)[0] for offset in (0, 4, 20, 24, 40)
-        )
-        incompatible = struct.unpack_from("<I", raw, 96)[0]
-        if unread := incompatible & ~READ_FEATURES:
-            raise VerifyError(
-                f"the ext4 has features that are not read here (0x{unread:x}); builds use none of them",
-                hint="name an image that `boardwright build` made",
-            )
-        has_64bit = bool(incompatible & 0x80)
-        inode, descriptor = struct.unpack_from("<H", raw, 88)[0], struct.unpack_from("<H", raw, 254)[0]
-        descriptor = descriptor if has_64bit else 32
-        blocks += struct.unpack_from("<I", raw, 336)[0] << 32 if has_64bit else 0
-        block = KIB << log_block if log_block <= 6 else 0
-        if not block or inode not in range(128, block + 1) or inode & (inode - 1):
-            raise _damaged(f"blocks of 2^{log_block} KiB and inodes of {inode} bytes cannot be")
-        if not per_group or descriptor not in range(32, 65) or not inodes:
-            raise _damaged("its superblock has no sizes of groups")
-        end = min(blocks * block, self._image_bytes - self._place.offset_bytes)
-        return _Sizes(block, inode, inodes, per_group, descriptor, first, end)
 
     def _read(self, offset: int, size: int) -> bytes:
         """Return bytes of the filesystem; VerifyError where they are not all in it."""

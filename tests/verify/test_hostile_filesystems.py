@@ -150,6 +150,43 @@ def test_a_crafted_ext4_is_refused(craft: Callable[[Place], str], source: Path, 
     assert "ext4" in caught.value.message
 
 
+def leave_a_journal(place: Place) -> None:
+    """Another passwd waits in the journal; in its place is still the old one."""
+    said = subprocess.run(["debugfs", "-R", "bmap /etc/passwd 0", place.image], check=True, stdout=-1).stdout
+    other = place.image.with_name("other")
+    other.write_bytes(b"evil::0:0::/root:/bin/sh\n".ljust(4096, b"\n"))
+    debug(place, "jo", f"jw -b {int(said)} {other}", "jc")
+    assert place.image.read_bytes()[1024 + 96] & 0x4
+    assert subprocess.run(["e2fsck", "-f", "-n", place.image], stdout=-1, stderr=-1, check=False).returncode == 0
+
+
+def leave_a_deleted_file(place: Place) -> None:
+    debug(place, "ssv last_orphan 12")
+
+
+def leave_a_list_of_deleted_files(place: Place) -> None:
+    with place.image.open("r+b") as stream:
+        stream.seek(1024 + 0x64)
+        features = int.from_bytes(stream.read(4), "little")
+        stream.seek(1024 + 0x64)
+        stream.write((features | 0x10000).to_bytes(4, "little"))
+
+
+@pytest.mark.parametrize(
+    "leave", [leave_a_journal, leave_a_deleted_file, leave_a_list_of_deleted_files], ids=lambda leave: leave.__name__
+)
+def test_an_ext4_that_the_next_mount_changes_is_refused(
+    leave: Callable[[Place], None], source: Path, tmp_path: Path
+) -> None:
+    place = make_ext4(source, tmp_path / "image", "-b", "4096")
+    assert read_ext4(place)
+    leave(place)
+    for read in (read_ext4, lambda place: read_ext4_file(place, "/etc/passwd", limit=100)):
+        with pytest.raises(VerifyError, match="the ext4 was not unmounted") as caught:
+            read(place)
+        assert "e2fsck -p" in caught.value.hint
+
+
 def test_a_name_may_have_a_line_break_and_is_one_name(source: Path, tmp_path: Path) -> None:
     place = make_ext4(source, tmp_path / "image")
     change(place, b"aaaaaaaa", b"a\n/12/xy")
