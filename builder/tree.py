@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 import shutil
+import string
 from pathlib import Path, PurePosixPath
 
 from builder.errors import RecipeError
 from builder.run import run
 
 MAX_LINKS = 40
+_LOWER = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
 _MERGED = re.compile(r"^/(bin|sbin|lib\w*)/")
 
 
@@ -43,6 +45,12 @@ def resolve_inside(root: Path, path: str | PurePosixPath) -> Path:
             here = root
         todo.extend(reversed([part for part in target.parts if part != "/"]))
     return here
+
+
+def fold_name(name: str) -> str:
+    """Return a name of a FAT as it is compared. Of letters outside of ASCII each system has its own opinion, so they
+    stay as they are."""
+    return name.translate(_LOWER)
 
 
 def merge_into_usr(path: str) -> str:

@@ -35,6 +35,11 @@ def test_fstab_checks_a_slot_in_its_turn(image: Subject, slot: Slot) -> None:
 
 def test_the_mount_point_of_a_slot_is_there(image: Subject, slot: Slot) -> None:
     assert image.file(slot.mount).is_directory
+    assert slot.mount not in image.tree.mounts.missing
+
+
+def test_no_file_is_hidden_below_a_mount_point(image: Subject) -> None:
+    assert image.tree.mounts.hidden == ()
 
 
 def test_the_command_line_finds_the_root_by_the_id_in_the_table(image: Subject, plan: Plan) -> None:

@@ -25,7 +25,7 @@ PLACES = re.compile(
     r"|/etc/default/(ssh|dropbear|getty.*|telnetd|inetutils-.*)"
     r"|/(.+/)?(\.ssh(/.+)?|\.rhosts|\.shosts|\.k5login)"
     r"|/(etc|run|usr/lib|usr/local/lib)/systemd/(system|user)-(environment-)?generators(/.+)?"
-    r"|/var/lib/(cloud|extrausers|AccountsService)(/.+)?"
+    r"|/var/lib/(cloud|extrausers|[Aa]ccounts[Ss]ervice)(/.+)?"
 )
 """Files and links of these names let somebody in, or say how. A directory is one of them where it is a link."""
 UNITS = re.compile(r"/(etc|run|usr/lib|usr/local/lib)/systemd/(system|user)/.+\.(service|socket|conf)")
@@ -62,7 +62,7 @@ SHELL_UNITS = re.compile(r"(.*/)?(debug-shell|console-shell|rescue|emergency)\.(
 def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
     """Say whether a file decides who gets in.
 
-    path  in the system, /usr merged
+    path  in the system, /usr merged; the part of it that is in a FAT in lower case
     read  gives its content, of which some need a look
     """
     if PLACES.fullmatch(path):

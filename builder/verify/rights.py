@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from builder.inputs import load_json
-from builder.plan.access import SEEDS, is_link_in, is_way_in, may_lead_in
+from builder.plan.access import is_link_in, is_way_in, may_lead_in
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.kernel_words import find_ways_in, planned_words
 from builder.plan.model import Plan
@@ -147,13 +147,19 @@ class Rights:
         owner = self._find_package(name) if name.startswith("/") else ""
         facts = [what, f"of the package {owner}" if owner else "", f"which brings {delivered}" if delivered else ""]
         line = f"expect: {{{kind}: {{{json.dumps(name)}: WHY}}}}"
-        own = "--user-data FILE, if it is yours, or " if SEEDS.fullmatch(name) and name.endswith("/user-data") else ""
+        own = "--user-data FILE, if it is yours, or " if name == self._user_data else ""
         return f"{_show(name)} ({', '.join(filter(None, facts))}); to allow it: {own}{line}"
 
     @cached_property
     def owners(self) -> Mapping[str, str]:
         """The package of each path that one says is its own, merged into /usr."""
         return {merge_into_usr(path): package for path, package in self._image.listed.items()}
+
+    @cached_property
+    def _user_data(self) -> str:
+        """Where the user's own user-data is, in the letters that the FAT has."""
+        laid = self._image.tree.find(USER_DATA)
+        return laid.path if laid else USER_DATA
 
     def _find_bringer(self, path: str) -> str:
         package = self._find_package(path)
@@ -228,7 +234,7 @@ def _overridden(image: System) -> dict[str, str]:
 
 
 def _find_access(image: System) -> dict[str, str]:
-    files = (each for each in image.tree.of_kind("file") if is_way_in(each.path, each.read))
+    files = (each for each in image.tree.of_kind("file") if is_way_in(image.tree.mounts.fold(each.path), each.read))
     links = (each for each in image.tree.of_kind("symlink") if _is_link_in(image.tree, each))
     return {
         **{each.path: each.hash("sha256") for each in files},
@@ -248,7 +254,7 @@ def _is_link_in(tree: Tree, link: Entry) -> bool:
     if is_link_in(link.path, link.target):
         return True
     file = tree.find(link.path)
-    if file is None or file.kind != "file" or not may_lead_in(link.path, file.path):
+    if file is None or file.kind != "file" or not may_lead_in(link.path, tree.mounts.fold(file.path)):
         return False
     return is_way_in(link.path, file.read)
 

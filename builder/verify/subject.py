@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from builder.errors import BoardwrightError
@@ -28,6 +28,7 @@ from builder.verify.ext4 import read_ext4
 from builder.verify.fat import read_fat
 from builder.verify.filesystems import Facts, check_filesystem, read_facts
 from builder.verify.fstab import Mount, read_fstab
+from builder.verify.join import Part, join
 from builder.verify.kernel import Kernels
 from builder.verify.partitions import Partition, Table, read_table
 from builder.verify.place import Place
@@ -108,16 +109,18 @@ class Subject(Kernels):
     @cached_property
     def _tree(self) -> Tree | str:
         """The tree, or why it cannot be read: found out once, and not by each of hundreds of specs."""
-        slots = sorted(self.plan.disk.slots, key=lambda slot: slot.mount)
+        slots = self.plan.disk.slots
         try:
-            return Tree(entry for slot in slots for entry in self._read_slot(slot))
+            return join(
+                Part(slot.mount, slot.filesystem is Filesystem.FAT32, partial(self._read_slot, slot)) for slot in slots
+            )
         except (BoardwrightError, AssertionError, ValueError) as error:
             return f"the filesystems cannot be read: {error}"
 
-    def _read_slot(self, slot: Slot) -> list[Entry]:
+    def _read_slot(self, slot: Slot, mount: str) -> list[Entry]:
         if slot.filesystem is Filesystem.FAT32:
-            return read_fat(self.place(slot), slot.mount)
-        top = slot.mount.rstrip("/")
+            return read_fat(self.place(slot), mount)
+        top = mount.rstrip("/")
         entries = read_ext4(self.place(slot))
         return [replace(entry, path=(top + entry.path).rstrip("/")) for entry in entries] if top else entries
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The system of an image as a tree: all filesystems in their places, asked in the words of testinfra.
 
-A path is what it means to the booted system: links are followed, absolute ones from the tree's own root.
+A path is what it means to the booted system: links are followed, absolute ones from the tree's own root, and in a FAT
+names count without regard to case.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from builder.tree import fold_name
 from builder.verify.accounts import is_id
 from builder.verify.entry import Entry, Kind
+from builder.verify.mounts import Mounts
 
 MAX_LINKS = 40
 WILD = re.compile(r"[*?\[]")
@@ -23,8 +26,11 @@ WILD = re.compile(r"[*?\[]")
 class Tree:
     """Every entry of a system, by path."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[Entry], mounts: Mounts | None = None) -> None:
         self.entries = {entry.path: entry for entry in entries}
+        self.mounts = mounts or Mounts()
+        fold = self.mounts.fold
+        self._in_fats = {fold(path): entry for path, entry in self.entries.items() if self.mounts.is_fat(path)}
 
     def file(self, path: str) -> File:
         """Return what is asked about a path, whether something is there or not."""
@@ -37,11 +43,11 @@ class Tree:
         while todo:
             part = todo.pop()
             step = str(PurePosixPath(here).parent) if part == ".." else f"{here.rstrip('/')}/{part}"
-            entry = self.entries.get(step)
+            entry = self.entries.get(step) or self._in_fats.get(self.mounts.fold(step))
             if entry is None:
                 return None
             if entry.kind != "symlink" or (not todo and not follow):
-                here = step
+                here = entry.path
                 continue
             links += 1
             if links > MAX_LINKS:
@@ -65,16 +71,24 @@ class Tree:
         """Return what matches a pattern of a whole path; * matches within a name. Links are not followed."""
         start, depth = WILD.split(pattern, maxsplit=1)[0], pattern.count("/")
         matches = re.compile(fnmatch.translate(pattern)).match
-        return [
+        found = [
             entry
             for path, entry in self.entries.items()
             # As deep as the pattern, so no * can stand for a slash.
             if path.startswith(start) and path.count("/") == depth and matches(path)
         ]
+        if self._in_fats:
+            folds = re.compile(fnmatch.translate(fold_name(pattern))).match
+            of_fats = (each for each in self._in_fats.values() if each.path.count("/") == depth)
+            found += [each for each in of_fats if not matches(each.path) and folds(fold_name(each.path))]
+        return found
 
     def below(self, path: str) -> Iterator[Entry]:
         """Yield everything below a directory, links not followed."""
         inside = path.rstrip("/") + "/"
+        if self.mounts.is_fat(path):
+            fold = self.mounts.fold
+            return (entry for name, entry in self.entries.items() if fold(name).startswith(fold(inside)))
         return (entry for name, entry in self.entries.items() if name.startswith(inside) and name != "/")
 
     def of_kind(self, kind: Kind) -> Iterator[Entry]:

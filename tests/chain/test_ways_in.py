@@ -44,7 +44,7 @@ def plant(good: Tree, path: str, content: str, scratch: Path) -> Tree:
         file.write_text(content)
         size = file.stat().st_size
         planted = Entry(path, "file", 0o644, 0, 0, size, 0, pieces=(Piece(0, size, file, 0),))
-    return Tree([*(entry for entry in good.entries.values() if entry.path != path), planted])
+    return Tree([*(entry for entry in good.entries.values() if entry.path != path), planted], good.mounts)
 
 
 def find(plan: Plan, tree: Tree, disk: Path, scratch: Path) -> list[str]:
