@@ -20,6 +20,7 @@ from builder.plan.packages import add_docker_archive, make_packages
 from builder.plan.user_data import check_network_config, check_user_data
 from builder.recipe.boot import Boot
 from builder.recipe.load import Board
+from builder.tree import fold_name
 
 OVERLAY, FIRMWARE = "files", "boot/firmware"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -66,10 +67,16 @@ def _check_first_boot(board: Board, user_data: Path | None) -> Iterator[str]:
     checks = {"user-data": check_user_data, "network-config": check_network_config}
     given = {"user-data": user_data} if user_data else {}
     for name, check in checks.items():
-        laid = [file for top in board.files if (file := top / FIRMWARE / name).is_file()]
+        laid = [file for top in board.files for file in _find_laid(top / FIRMWARE, name)]
         own = [file for file in laid[-1:] if len(board.directories) == 1 or not file.is_relative_to(of_family)]
         for file in [given[name]] if name in given else own:
             yield from check(file)
+
+
+def _find_laid(directory: Path, name: str) -> list[Path]:
+    """Return the file that cloud-init finds by a name: the directory becomes a FAT, which knows no case."""
+    files = sorted(directory.iterdir()) if directory.is_dir() else []
+    return [file for file in files if fold_name(file.name) == name and file.is_file()]
 
 
 def make_kernel_cmdline(boot: Boot, disk: Disk) -> str:

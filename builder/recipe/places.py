@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
+from builder.tree import fold_name
+
 EMPTIED = (
     # keys and ids that every board makes for itself
     "etc/ssh/ssh_host_*",
@@ -77,6 +79,7 @@ def find_owner(path: str) -> str:
 
 
 def _fits(path: str, pattern: str) -> bool:
-    """Say whether a path or a directory that it is in fits; * matches within a name."""
-    parts, wanted = path.split("/"), pattern.split("/")
+    """Say whether a path or a directory that it is in fits; * matches within a name. Below /boot there may be a FAT,
+    where names count without regard to case."""
+    parts, wanted = (fold_name(path) if path.startswith("boot/") else path).split("/"), pattern.split("/")
     return len(parts) >= len(wanted) and all(map(fnmatchcase, parts, wanted))

@@ -168,3 +168,12 @@ def test_a_network_config_of_a_board_is_judged(boards: Path, text: str, words: s
         make_plan(board, version="1", epoch=0)
     assert f"network-config:{words}" in caught.value.message
     assert "secret" not in caught.value.message
+
+
+def test_a_file_is_judged_in_whatever_case_it_is_named(boards: Path) -> None:
+    write_board(boards, "mine", "extends: good\n")
+    file = boards / "mine/files/boot/firmware/USER-Data"
+    file.parent.mkdir(parents=True)
+    file.write_text("#cloud-config\nhostnam: x\n")
+    (warning,) = make_plan(load_board(boards, "mine"), version="1", epoch=0).warnings
+    assert warning.startswith("USER-Data:2:1: found a key that cloud-init does not know")

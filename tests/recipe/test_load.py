@@ -316,6 +316,8 @@ def test_names_that_are_nearly_right_are_told(tmp_path: Path) -> None:
         ("etc/ssh/ssh_host_ed25519_key", "it is emptied at the end of each build"),
         ("var/log/x.log", "it is emptied"),
         ("run/lock/deep/x", "it is emptied"),
+        ("boot/efi/loader/random-seed", "it is emptied"),
+        ("boot/efi/LOADER/RANDOM-SEED", "it is emptied"),  # The same file in a FAT.
     ],
 )
 def test_an_overlay_has_no_say_where_the_build_writes(tmp_path: Path, path: str, instead: str) -> None:
