@@ -55,6 +55,8 @@ class Entry:
     """Where a symbolic link leads."""
     xattrs: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     pieces: tuple[Piece, ...] = ()
+    alias: str = ""
+    """Another name that finds it in its directory: the short one of a FAT."""
 
     def read(self, limit: int | None = None) -> bytes:
         """Return the content, or its first `limit` bytes; VerifyError for more than is read of any file."""

@@ -8,15 +8,14 @@ places and a name that is none are refused (Microsoft, FAT32 File System Specifi
 
 from __future__ import annotations
 
-import calendar
 import struct
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from builder.errors import VerifyError
 from builder.units import MIB, SECTOR
 from builder.verify.entry import Entry, Piece
+from builder.verify.fat_names import Short, read_entries
 from builder.verify.place import Place
 from builder.verify.walk import LARGEST_DIRECTORY, Budget, Walk, damaged
 
@@ -28,8 +27,6 @@ VALUE = 0x0FFFFFFF
 """The bits of an entry of the table that are its value; zero means free."""
 END = 0x0FFFFFF8
 """From this number on, a cluster is the last of its chain."""
-ATTRIBUTES_LONG, ATTRIBUTE_VOLUME, ATTRIBUTE_DIRECTORY = 0x0F, 0x08, 0x10
-DELETED, LAST = 0xE5, 0x00
 
 
 def is_fat32(place: Place) -> bool:
@@ -62,17 +59,6 @@ def find_free(place: Place) -> Iterator[tuple[int, int]]:
         raise _damaged(str(error)) from None
 
 
-@dataclass(frozen=True)
-class _Short:
-    """An entry of a directory as it is stored."""
-
-    name: str
-    is_directory: bool
-    first: int
-    size_bytes: int
-    mtime: int
-
-
 class _Fat:
     """A FAT that is read."""
 
@@ -103,14 +89,14 @@ class _Fat:
     def walk(self, mount: str) -> Iterator[Entry]:
         """Yield every entry, each directory before what is in it."""
         yield Entry(mount, "directory", MODE, 0, 0, 0, 0)
-        root = _Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)
+        root = Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)
         walk = Walk("FAT", self._list, lambda short: short.first if short.is_directory else None, fold=str.lower)
         for path, short in walk.below(mount, root):
             yield self._make(short, path)
 
     def find_in_root(self, name: str) -> Entry | None:
         """Return a file of the root directory, written in any case."""
-        for each, short in self._list("/", _Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)):
+        for each, short in self._list("/", Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)):
             if each.lower() == name.lower() and not short.is_directory:
                 return self._make(short, f"/{each}")
         return None
@@ -126,11 +112,12 @@ class _Fat:
                 yield self._offset(begin), self._offset(number)
                 begin = None
 
-    def _make(self, short: _Short, path: str) -> Entry:
+    def _make(self, short: Short, path: str) -> Entry:
+        alias = short.alias if short.alias.lower() != short.name.lower() else ""
         if short.is_directory:
-            return Entry(path, "directory", MODE, 0, 0, 0, short.mtime)
+            return Entry(path, "directory", MODE, 0, 0, 0, short.mtime, alias=alias)
         pieces = tuple(self._read_chain(short.first, short.size_bytes, path)) if short.size_bytes else ()
-        return Entry(path, "file", MODE, 0, 0, short.size_bytes, short.mtime, pieces=pieces)
+        return Entry(path, "file", MODE, 0, 0, short.size_bytes, short.mtime, pieces=pieces, alias=alias)
 
     def _read_chain(self, first: int, size_bytes: int, path: str) -> Iterator[Piece]:
         """Yield where content lies; clusters that follow each other are one piece."""
@@ -168,66 +155,18 @@ class _Fat:
             if cluster >= END:
                 return
 
-    def _list(self, path: str, directory: _Short) -> Iterator[tuple[str, _Short]]:
+    def _list(self, path: str, directory: Short) -> Iterator[tuple[str, Short]]:
         """Yield what is in a directory, in the order of the disk."""
         most = min(LARGEST_DIRECTORY // self._cluster_bytes, self._clusters)
         clusters = list(self._follow(directory.first, path, most=most + 1))
         if len(clusters) > most or len(set(clusters)) != len(clusters):
             raise _damaged(f"the directory {path} has no end")
         content = b"".join(self._read_cluster(cluster) for cluster in clusters)
-        for short in _read_entries(content):
-            if short.name not in (".", ".."):
-                yield short.name, short
+        for short in read_entries(content, path):
+            yield short.name, short
 
     def _read_cluster(self, cluster: int) -> bytes:
         return self._place.read(self._offset(cluster), self._cluster_bytes)
-
-
-def _read_entries(content: bytes) -> Iterator[_Short]:
-    """Yield the entries of a directory; those with parts of a long name lie before the one they are for."""
-    long: list[bytes] = []
-    for raw in (content[at : at + 32] for at in range(0, len(content) - 31, 32)):
-        if raw[0] == LAST:
-            return
-        if raw[0] != DELETED and raw[11] & 0x3F == ATTRIBUTES_LONG:
-            long.append(raw[1:11] + raw[14:26] + raw[28:32])
-            continue
-        if raw[0] != DELETED and not raw[11] & ATTRIBUTE_VOLUME:
-            yield _parse(raw, long)
-        long = []
-
-
-def _parse(raw: bytes, long: list[bytes]) -> _Short:
-    high, time, date, low, size = struct.unpack_from("<HHHHI", raw, 20)
-    return _Short(
-        name=_long_name(long) if long else _short_name(raw),
-        is_directory=bool(raw[11] & ATTRIBUTE_DIRECTORY),
-        first=low + (high << 16),
-        size_bytes=size,
-        mtime=_seconds(date, time),
-    )
-
-
-def _long_name(parts: list[bytes]) -> str:
-    """Return the name whose parts lie before a short one, the last part first."""
-    text = b"".join(reversed(parts)).decode("utf-16-le", errors="surrogatepass")
-    return text.partition("\0")[0].rstrip("\uffff")
-
-
-def _short_name(raw: bytes) -> str:
-    stem, suffix = (raw[at:end].decode("cp437").rstrip(" ") for at, end in ((0, 8), (8, 11)))
-    # Windows NT's bits: the name, or its suffix, is written in lower case.
-    stem, suffix = (stem.lower() if raw[12] & 0x08 else stem), (suffix.lower() if raw[12] & 0x10 else suffix)
-    return f"{stem}.{suffix}" if suffix else stem
-
-
-def _seconds(date: int, time: int) -> int:
-    """Return seconds since 1970 of the local time of a FAT, which builds write as UTC."""
-    fields = (1980 + (date >> 9), date >> 5 & 15, date & 31, time >> 11, time >> 5 & 63, (time & 31) * 2)
-    try:
-        return calendar.timegm((*fields, 0, 0, 0))
-    except ValueError:
-        return 0
 
 
 def _damaged(what: str) -> VerifyError:

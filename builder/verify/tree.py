@@ -29,8 +29,8 @@ class Tree:
     def __init__(self, entries: Iterable[Entry], mounts: Mounts | None = None) -> None:
         self.entries = {entry.path: entry for entry in entries}
         self.mounts = mounts or Mounts()
-        fold = self.mounts.fold
-        self._in_fats = {fold(path): entry for path, entry in self.entries.items() if self.mounts.is_fat(path)}
+        in_fats = [entry for path, entry in self.entries.items() if self.mounts.is_fat(path)]
+        self._in_fats = {self.mounts.fold(path): entry for entry in in_fats for path in _find_names(entry)}
 
     def file(self, path: str) -> File:
         """Return what is asked about a path, whether something is there or not."""
@@ -79,8 +79,8 @@ class Tree:
         ]
         if self._in_fats:
             folds = re.compile(fnmatch.translate(fold_name(pattern))).match
-            of_fats = (each for each in self._in_fats.values() if each.path.count("/") == depth)
-            found += [each for each in of_fats if not matches(each.path) and folds(fold_name(each.path))]
+            more = [each for path, each in self._in_fats.items() if path.count("/") == depth and folds(fold_name(path))]
+            found += {each.path: each for each in more if not matches(each.path)}.values()
         return found
 
     def below(self, path: str) -> Iterator[Entry]:
@@ -104,6 +104,11 @@ class Tree:
     def groups(self) -> Mapping[int, str]:
         """Names of groups by number."""
         return _names(self.file("/etc/group").content_string)
+
+
+def _find_names(entry: Entry) -> list[str]:
+    """Return the paths that lead to a thing in a FAT."""
+    return [entry.path, f"{entry.path.rpartition('/')[0]}/{entry.alias}"] if entry.alias else [entry.path]
 
 
 def _parts(path: str) -> list[str]:

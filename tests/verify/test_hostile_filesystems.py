@@ -357,7 +357,7 @@ def name_with_a_path(fat: Place) -> str:
 
 def name_a_fat_the_same(fat: Place) -> str:
     write(fat, find_entry(fat, b"UPPER   TXT"), b"CONFIG  TXT")
-    return "has the name 'CONFIG.TXT' twice"
+    return "has the name 'config.txt' twice"
 
 
 def have_no_clusters(fat: Place) -> str:
