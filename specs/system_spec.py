@@ -57,7 +57,7 @@ def test_the_image_says_a_fact_of_itself(image: Subject, release_key: str, relea
 
 
 def test_packages_do_not_overwrite_the_version(image: Subject) -> None:
-    assert "/etc/os-release" in image.file("/var/lib/dpkg/diversions").content_string.splitlines()
+    assert "/etc/os-release" in image.file("/var/lib/dpkg/diversions").content_string.split("\n")
 
 
 def test_the_shell_of_scripts_is_dash(image: Subject) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from builder.errors import VerifyError
 from builder.units import GIB
+from builder.verify.entry import Entry
 from builder.verify.tree import Tree
 
 INFO = "/var/lib/dpkg/info"
@@ -62,7 +63,7 @@ def find_changed_files(tree: Tree) -> list[str]:
     wanted = []
     for listing in tree.glob(f"{INFO}/*.md5sums"):
         package = listing.path.removeprefix(f"{INFO}/").removesuffix(".md5sums").split(":")[0]
-        for line in listing.read().decode(errors="surrogateescape").splitlines():
+        for line in read_lines(listing):
             digest, _, name = line.partition("  ")
             path = f"/{name}"
             diverted_to, by = diversions.get(path, (path, package))
@@ -93,8 +94,13 @@ def _compare(tree: Tree, path: str, digest: str) -> str:
 
 def _read_diversions(tree: Tree) -> dict[str, tuple[str, str]]:
     """Return (new place, package that keeps the old one) by path; dpkg writes three lines for each."""
-    lines = tree.file("/var/lib/dpkg/diversions").content_string.splitlines()
+    lines = tree.file("/var/lib/dpkg/diversions").content_string.split("\n")
     return {path: (to, by) for path, to, by in zip(lines[::3], lines[1::3], lines[2::3], strict=False)}
+
+
+def read_lines(listing: Entry) -> list[str]:
+    """Return the lines of a list of dpkg's, which ends each with a line feed and with nothing else."""
+    return [line for line in listing.read().decode(errors="surrogateescape").split("\n") if line]
 
 
 def read_listed(tree: Tree) -> dict[str, str]:
@@ -102,7 +108,7 @@ def read_listed(tree: Tree) -> dict[str, str]:
     return {
         path: listing.path.removeprefix(f"{INFO}/").removesuffix(".list").split(":")[0]
         for listing in tree.glob(f"{INFO}/*.list")
-        for path in listing.read().decode(errors="surrogateescape").splitlines()
+        for path in read_lines(listing)
     }
 
 

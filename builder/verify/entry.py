@@ -16,6 +16,7 @@ from typing import Literal
 
 from builder.errors import VerifyError
 from builder.units import MIB
+from builder.verify.walk import Budget
 
 LARGEST = 64 * MIB
 """Of a file that is read as a whole."""
@@ -57,6 +58,8 @@ class Entry:
     pieces: tuple[Piece, ...] = ()
     alias: str = ""
     """Another name that finds it in its directory: the short one of a FAT."""
+    budget: Budget | None = field(default=None, compare=False, repr=False)
+    """What may be read of its filesystem, all files together."""
 
     def read(self, limit: int | None = None) -> bytes:
         """Return the content, or its first `limit` bytes; VerifyError for more than is read of any file."""
@@ -64,6 +67,7 @@ class Entry:
         size = self.size_bytes if limit is None else min(limit, self.size_bytes)
         if size > largest:
             raise VerifyError(f"{self.path} has {size} bytes; at most {largest} are read of it")
+        self._use(size)
         content = bytearray(size)
         for piece in self.pieces:
             wanted = min(piece.size_bytes, size - piece.start)
@@ -75,6 +79,7 @@ class Entry:
         """Return a digest of the content by its name ("md5", "sha256"); VerifyError for more than `most` bytes."""
         if self.size_bytes > most:
             raise VerifyError(f"{self.path} has {self.size_bytes} bytes; at most {most} are hashed of it")
+        self._use(self.size_bytes)
         state, position = hashlib.new(name, usedforsecurity=False), 0
         for start, content in self.stored(MIB):
             _hash_zeros(state, start - position)
@@ -82,6 +87,10 @@ class Entry:
             position = start + len(content)
         _hash_zeros(state, self.size_bytes - position)
         return state.hexdigest()
+
+    def _use(self, count: int) -> None:
+        if self.budget:
+            self.budget.use(count)
 
     def stored(self, most: int) -> Iterator[tuple[int, bytes]]:
         """Yield (where it lies, content) of what is no hole, at most so many bytes at once."""

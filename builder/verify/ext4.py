@@ -21,7 +21,7 @@ from builder.verify.entry import Entry, Kind, Piece
 from builder.verify.ext4_blocks import walk_extents, walk_map
 from builder.verify.ext4_super import MAGIC, read_sizes
 from builder.verify.place import Place
-from builder.verify.walk import LARGEST_DIRECTORY, MOST_TEXT, Budget, Walk, damaged
+from builder.verify.walk import LARGEST_DIRECTORY, MOST_READ, MOST_TEXT, Budget, Walk, damaged
 
 ROOT = 2
 """Inode of the root directory."""
@@ -33,7 +33,8 @@ FLAT_LINK = 60
 MOST_RUNS = 1_000_000
 MOST_NODES = 256 * MIB
 """Bytes of the blocks that say where content lies; they are enough for 64 GiB in blocks of 1 KiB."""
-LARGEST_LINK = 4 * KIB
+LARGEST_LINK = 4 * KIB - 1
+"""Bytes; with the zero at its end Linux takes 4096."""
 
 KINDS: Mapping[int, Kind] = {
     0x8: "file",
@@ -86,6 +87,7 @@ class _Ext4:
         self._runs = Budget("ext4", "pieces of files", MOST_RUNS)
         self._nodes = Budget("ext4", "bytes that say where its files lie", MOST_NODES)
         self._text = Budget("ext4", "bytes of links and extended attributes", MOST_TEXT)
+        self._content = Budget("ext4", "bytes that are read of its files", MOST_READ)
         self._stream = place.image.open("rb", buffering=0)
         self._image_bytes = self._stream.seek(0, 2)
         self._sizes = read_sizes(place.read(1024, 1024), self._image_bytes - place.offset_bytes)
@@ -165,19 +167,23 @@ class _Ext4:
             size_bytes=size,
             mtime=struct.unpack_from("<I", raw, 16)[0] + (high << 32),
             inode=number,
-            target=raw[40 : 40 + size].decode(errors="surrogateescape") if is_flat else "",
             xattrs=dict(self._read_xattrs(raw, extra)),
             pieces=tuple(self._find_pieces(raw[40:100], number, size, flags)) if has_blocks and size else (),
+            budget=self._content,
         )
-        if kind == "symlink" and not is_flat:
-            return replace(entry, target=self._read_link(entry))
+        if kind == "symlink":
+            return replace(entry, target=self._read_link(entry, raw[40 : 40 + size] if is_flat else None))
         return entry
 
-    def _read_link(self, entry: Entry) -> str:
-        if entry.size_bytes > LARGEST_LINK:
+    def _read_link(self, entry: Entry, flat: bytes | None) -> str:
+        if not 1 <= entry.size_bytes <= LARGEST_LINK:
             raise _damaged(f"the link {entry.inode} has {entry.size_bytes} bytes")
-        self._text.use(entry.size_bytes)
-        return entry.read().decode(errors="surrogateescape")
+        if flat is None:
+            self._text.use(entry.size_bytes)
+        content = entry.read() if flat is None else flat
+        if 0 in content:  # Linux would end there.
+            raise _damaged(f"the link {entry.inode} has a zero within")
+        return content.decode(errors="surrogateescape")
 
     def _find_pieces(self, root: bytes, number: int, size: int, flags: int) -> Iterator[Piece]:
         """Yield where content lies. Runs follow each other, so what leads to one twice is refused."""

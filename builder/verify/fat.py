@@ -17,7 +17,7 @@ from builder.units import MIB, SECTOR
 from builder.verify.entry import Entry, Piece
 from builder.verify.fat_names import Short, read_entries
 from builder.verify.place import Place
-from builder.verify.walk import LARGEST_DIRECTORY, Budget, Walk, damaged
+from builder.verify.walk import LARGEST_DIRECTORY, MOST_READ, Budget, Walk, damaged
 
 MODE = 0o755
 MOST_PIECES = 1_000_000
@@ -85,6 +85,7 @@ class _Fat:
         self._table = array("I", content)
         self._followed = Budget("FAT", "clusters in its chains, of which each can be in one", self._clusters)
         self._pieces = Budget("FAT", "pieces of files", MOST_PIECES)
+        self._content = Budget("FAT", "bytes that are read of its files", MOST_READ)
 
     def walk(self, mount: str) -> Iterator[Entry]:
         """Yield every entry, each directory before what is in it."""
@@ -117,7 +118,9 @@ class _Fat:
         if short.is_directory:
             return Entry(path, "directory", MODE, 0, 0, 0, short.mtime, alias=alias)
         pieces = tuple(self._read_chain(short.first, short.size_bytes, path)) if short.size_bytes else ()
-        return Entry(path, "file", MODE, 0, 0, short.size_bytes, short.mtime, pieces=pieces, alias=alias)
+        return Entry(
+            path, "file", MODE, 0, 0, short.size_bytes, short.mtime, pieces=pieces, alias=alias, budget=self._content
+        )
 
     def _read_chain(self, first: int, size_bytes: int, path: str) -> Iterator[Piece]:
         """Yield where content lies; clusters that follow each other are one piece."""

@@ -57,4 +57,12 @@ class Services:
         for line in re.findall(r"^ExecStart(?:Pre|Post)?=(.*)$", text, re.MULTILINE):
             program = line.lstrip(PREFIXES).split(" ")[0]
             if not line.startswith("-") and program.startswith("/") and "%" not in program:
-                yield shlex.split(program)[0]
+                yield _unquote(program)
+
+
+def _unquote(word: str) -> str:
+    """Return a word without its quotes; as it is where they do not match, which no systemd takes for a program."""
+    try:
+        return shlex.split(word)[0]
+    except ValueError:
+        return word

@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from builder.errors import VerifyError
 from builder.tree import fold_name
 from builder.verify.accounts import is_id
 from builder.verify.entry import Entry, Kind
 from builder.verify.mounts import Mounts
+from builder.verify.walk import HINT
 
 MAX_LINKS = 40
+"""As many as Linux follows (path_resolution(7))."""
+MOST_STEPS = 20_000_000
+"""In all paths that are asked for, many times what specs take. A link of 4 KiB can have 2000, and lead to others."""
 WILD = re.compile(r"[*?\[]")
 
 
@@ -29,6 +34,7 @@ class Tree:
     def __init__(self, entries: Iterable[Entry], mounts: Mounts | None = None) -> None:
         self.entries = {entry.path: entry for entry in entries}
         self.mounts = mounts or Mounts()
+        self._taken = 0
         in_fats = [entry for path, entry in self.entries.items() if self.mounts.is_fat(path)]
         self._in_fats = {self.mounts.fold(path): entry for entry in in_fats for path in _find_names(entry)}
 
@@ -38,34 +44,41 @@ class Tree:
 
     def find(self, path: str, *, follow: bool = True) -> Entry | None:
         """Return what a path leads to, or None. Without `follow`, a link at its very end is itself the answer."""
-        todo = _parts(path)
-        here, links = "/", 0
-        while todo:
+        todo = self._plan(path)
+        here, kind, links = "/", "directory", 0
+        while todo and kind == "directory":
             part = todo.pop()
             step = str(PurePosixPath(here).parent) if part == ".." else f"{here.rstrip('/')}/{part}"
             entry = self.entries.get(step) or self._in_fats.get(self.mounts.fold(step))
             if entry is None:
                 return None
             if entry.kind != "symlink" or (not todo and not follow):
-                here = entry.path
+                here, kind = entry.path, entry.kind
                 continue
             links += 1
             if links > MAX_LINKS:
                 return None
             if entry.target.startswith("/"):
                 here = "/"
-            todo += _parts(entry.target)
-        return self.entries.get(here)
+            todo += self._plan(entry.target)
+        return None if todo else self.entries.get(here)
+
+    def _plan(self, path: str) -> list[str]:
+        """Return the steps of a path, the last one first; VerifyError for more than are taken in a tree."""
+        steps = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        self._taken += len(steps)
+        if self._taken > MOST_STEPS:
+            raise VerifyError(f"the paths and links of the image have more than {MOST_STEPS} steps", hint=HINT)
+        return steps
 
     def is_circle(self, path: str) -> bool:
-        """Say whether a link leads back to itself, over others or not."""
-        seen = set()
-        while (entry := self.find(path, follow=False)) and entry.kind == "symlink":
-            if entry.path in seen:
-                return True
-            seen.add(entry.path)
+        """Say whether a link leads back to itself, over others or not, or over more links than Linux follows."""
+        for _ in range(MAX_LINKS + 1):
+            entry = self.find(path, follow=False)
+            if entry is None or entry.kind != "symlink":
+                return False
             path = entry.target if entry.target.startswith("/") else f"{entry.path.rpartition('/')[0]}/{entry.target}"
-        return False
+        return True
 
     def glob(self, pattern: str) -> list[Entry]:
         """Return what matches a pattern of a whole path; * matches within a name. Links are not followed."""
@@ -111,13 +124,8 @@ def _find_names(entry: Entry) -> list[str]:
     return [entry.path, f"{entry.path.rpartition('/')[0]}/{entry.alias}"] if entry.alias else [entry.path]
 
 
-def _parts(path: str) -> list[str]:
-    """Return the steps of a path, the last one first."""
-    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
-
-
 def _names(table: str) -> dict[int, str]:
-    rows = [row for line in table.splitlines() if len(row := line.split(":")) >= 4 and is_id(row[2])]
+    rows = [row for line in table.split("\n") if len(row := line.split(":")) >= 4 and is_id(row[2])]
     return {int(row[2]): row[0] for row in reversed(rows)}
 
 
@@ -207,5 +215,5 @@ class File:
     @property
     def lines(self) -> list[str]:
         """The lines that are neither empty nor a comment."""
-        stripped = [line.strip() for line in self.content_string.splitlines()]
+        stripped = [line.strip() for line in self.content_string.split("\n")]
         return [line for line in stripped if line and not line.startswith("#")]

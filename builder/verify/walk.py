@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from builder.errors import VerifyError
-from builder.units import MIB
+from builder.units import GIB, MIB
 
 MOST_ENTRIES = 500_000
 """A desktop with all that Debian has for it is a tenth of this."""
@@ -18,6 +18,9 @@ LONGEST_NAME = 255
 MOST_TEXT = 64 * MIB
 """Letters of all paths, links and extended attributes of a filesystem, a hundred times what `rpi` has."""
 LARGEST_DIRECTORY = 64 * MIB
+MOST_READ = 32 * GIB
+"""Bytes that specs read and hash of the files of a filesystem: a hole of a gigabyte may have a thousand names. Those of
+`rpi` read two gigabytes."""
 HINT = "copy or fetch the image again, or build it again"
 
 Node = TypeVar("Node")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -144,6 +145,50 @@ def test_units_are_enabled_by_links_and_not_by_masked_ones(tmp_path: Path) -> No
     assert not services.is_enabled("other.service")
     assert services.find("getty@tty1.service")
     assert services.missing_programs == ["a.service: /bin/gone"]
+
+
+def test_a_program_with_half_a_pair_of_quotes_is_missing(tmp_path: Path) -> None:
+    tree = make_tree(
+        tmp_path,
+        {
+            "/usr/lib/systemd/system/a.service": "[Service]\nExecStart=/bin/\"sh -c x\nExecStartPre=/bin/'s'h\n",
+            "/bin/sh": "",
+            "/etc/systemd/system/multi-user.target.wants/a.service": "->/usr/lib/systemd/system/a.service",
+        },
+    )
+    assert Services(tree).missing_programs == ['a.service: /bin/"sh']
+
+
+def test_a_line_ends_with_a_line_feed_and_nothing_else(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path, {"/x": "# a\u2028b\x85c\fd\ve\n\n  f \r\n"})
+    assert tree.file("/x").lines == ["f"]
+    sums = f"{hashlib.md5(b'x').hexdigest()}  usr/a\u2028b\n"
+    tree = make_tree(tmp_path, {"/var/lib/dpkg/info/a.md5sums": sums, "/usr/a\u2028b": "x"})
+    assert find_changed_files(tree) == []
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd/../shadow", "/way", "/etc/passwd/x", "/deep/../etc/passwd/../shadow"])
+def test_no_way_leads_through_a_file(path: str, tmp_path: Path) -> None:
+    files = {"/etc/passwd": "", "/etc/shadow": "", "/way": "->/etc/passwd/../shadow", "/deep/x": ""}
+    assert make_tree(tmp_path, files).find(path) is None
+
+
+def test_links_are_followed_as_far_as_linux_does(tmp_path: Path) -> None:
+    links = {f"/l{number}": f"->/l{number + 1}" for number in range(6000)}
+    tree = make_tree(tmp_path, {**links, "/l6000": ""})
+    found = [path for path in links if tree.find(path)]
+    assert found == [f"/l{number}" for number in range(5960, 6000)]
+    begun = time.monotonic()
+    assert [path for path in links if not tree.is_circle(path)] == found
+    assert time.monotonic() - begun < 20
+
+
+def test_steps_have_an_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.verify.tree.MOST_STEPS", 100_000)
+    links = {f"/l{number}": "->" + "d/../" * 700 + f"l{number + 1}" for number in range(100)}
+    tree = make_tree(tmp_path, {**links, "/d/x": ""})
+    with pytest.raises(VerifyError, match="the paths and links of the image have more than 100000 steps"):
+        [tree.find(path) for path in links]
 
 
 def test_cloud_init_files_are_judged_by_the_images_own_schema(tmp_path: Path) -> None:

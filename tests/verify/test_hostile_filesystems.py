@@ -108,6 +108,16 @@ def have_a_link_of_a_gigabyte(place: Place) -> str:
     return "the link [0-9]+ has 1073741824 bytes"
 
 
+def have_a_link_of_nothing(place: Place) -> str:
+    debug(place, "sif /etc/zzzzzzzz size 0")
+    return "the link [0-9]+ has 0 bytes"
+
+
+def have_a_link_that_ends_early(place: Place) -> str:
+    change(place, b"/victim", b"/vic\0im")
+    return "the link [0-9]+ has a zero within"
+
+
 def have_odd_sizes(place: Place) -> str:
     with place.image.open("r+b") as stream:
         stream.seek(1024 + 24)
@@ -137,6 +147,7 @@ def end_early(place: Place) -> str:
 CRAFTED: list[Callable[[Place], str]] = [
     *(link_root_into_itself, link_a_directory_twice, name_two_the_same, name_with_a_slash, name_with_a_zero),
     *(lead_extents_out, lead_to_no_inode, have_an_inode_of_no_kind, have_a_huge_directory, have_a_link_of_a_gigabyte),
+    *(have_a_link_of_nothing, have_a_link_that_ends_early),
     *(have_odd_sizes, have_no_groups, have_strange_features, end_early),
 ]
 

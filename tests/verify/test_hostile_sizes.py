@@ -25,6 +25,8 @@ from builder.verify.artefact import opened
 from builder.verify.cloud import SCHEMAS, Cloud
 from builder.verify.contents import read_contents
 from builder.verify.debian import find_changed_files
+from builder.verify.elf import HEAD_BYTES, is_elf
+from builder.verify.entry import Entry
 from builder.verify.ext4 import read_ext4
 from builder.verify.fat import find_free, read_fat
 from builder.verify.filesystems import read_facts
@@ -52,6 +54,10 @@ def source(tmp_path: Path) -> Path:
     (tree / "etc").mkdir(parents=True)
     (tree / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n" * 200)
     return tree
+
+
+def is_program(entry: Entry) -> bool:
+    return is_elf(entry.read(HEAD_BYTES))
 
 
 def write_blocks(place: Place, *blocks: bytes) -> None:
@@ -129,6 +135,24 @@ def test_paths_have_an_end(source: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(walk, "MOST_TEXT", 5000)
     with pytest.raises(VerifyError, match="more than 5000 letters in its paths"):
         read_ext4(make_ext4(source, tmp_path / "image"))
+
+
+@pytest.mark.parametrize("read", [lambda entry: entry.read(), lambda entry: entry.hash("md5"), is_program])
+def test_files_are_read_to_an_end_together(
+    read: Callable[[Entry], object], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hole has many names, and takes no room."""
+    os.truncate(source / "etc/passwd", 10 * MIB)
+    for number in range(9):
+        os.link(source / "etc/passwd", source / f"etc/{number}")
+    monkeypatch.setattr(ext4, "MOST_READ", 50 * MIB)
+    files = [each for each in read_ext4(make_ext4(source, tmp_path / "image")) if each.size_bytes == 10 * MIB]
+    assert len(files) == 10
+    if read is is_program:
+        assert [read(each) for each in files] == [False] * 10
+        return
+    with pytest.raises(VerifyError, match="more than 52428800 bytes that are read of its files"):
+        [read(each) for each in files]
 
 
 # FAT
