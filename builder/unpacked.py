@@ -7,6 +7,7 @@ the program that unpacks can do that, and the disk ends where its own partition 
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 import zlib
@@ -29,6 +30,8 @@ ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """LZMA's may ask for 4 GiB of memory."""
 ZIP_ERRORS = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, zlib.error)
 """What zipfile raises for damaged and encrypted ones and for unknown versions."""
+LARGEST_ZIP_LIST = MIB
+"""Bytes of the list of a zip, which is read as a whole; a release has one file in it."""
 LARGEST = 64 * GIB
 """Of a disk."""
 SLACK = 64 * MIB
@@ -89,7 +92,7 @@ def _run(path: Path, error: type[BoardwrightError]) -> Iterator[bytes]:
 
 def _read_zip(path: Path, error: type[BoardwrightError]) -> Iterator[bytes]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Limited(path.open("rb", buffering=0)) as file, zipfile.ZipFile(file) as archive:
             images = [name for name in archive.namelist() if name.endswith(".img")]
             if len(images) != 1:
                 count = len(images)
@@ -100,6 +103,18 @@ def _read_zip(path: Path, error: type[BoardwrightError]) -> Iterator[bytes]:
                 yield from _pieces(stream)
     except ZIP_ERRORS as problem:
         raise _damaged(path, str(problem), error) from None
+
+
+class _Limited(io.BufferedReader):
+    """A file of which zipfile gets no more at once: it makes an object of each line of the list."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return bytes; BadZipFile where more are asked for."""
+        wanted = LARGEST_ZIP_LIST + 1 if size is None or size < 0 else size
+        content = super().read(min(wanted, LARGEST_ZIP_LIST + 1))
+        if len(content) > LARGEST_ZIP_LIST:
+            raise zipfile.BadZipFile(f"its list of files has more than {render_size(LARGEST_ZIP_LIST)}")
+        return content
 
 
 def _read(path: Path) -> Iterator[bytes]:

@@ -17,12 +17,14 @@ from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
 from builder.inputs import InputError, load_json, read_bytes
 from builder.recipe.load import list_boards
 from builder.units import MIB, render_size
-from builder.unpacked import LARGEST, unpacked
+from builder.unpacked import HEAD, LARGEST, SLACK, find_end, unpacked
 
 RECORD = ".build.json"
 """What a build leaves beside its image, with the name of the board (release/record.py)."""
 SUFFIXES = (".img", ".img.zst", ".img.xz", ".img.gz", ".img.zip")
 PIECE = MIB
+MOST_RATIO = 100
+"""How many times larger than its file a disk may be, zeros not counted; those of builds are three to five times."""
 GRAIN = 64 * 1024
 """Zeros of this length become a hole."""
 ZEROS = bytes(GRAIN)
@@ -114,9 +116,20 @@ def digest_disk(raw: Path) -> str:
 
 
 def _unpack(path: Path, raw: Path) -> None:
+    written, most = 0, SLACK + MOST_RATIO * path.stat().st_size
     with raw.open("wb") as target:
         for piece in unpacked(path):
-            write_sparse(piece, target)
+            if target.tell() == 0 and find_end(piece[:HEAD]) is None:
+                raise VerifyError(
+                    f"{path.name} holds no disk: it does not begin with a partition table",
+                    hint="name the image of a whole disk, as `boardwright build` makes it",
+                )
+            written += write_sparse(piece, target)
+            if written > most:
+                raise VerifyError(
+                    f"{path.name} becomes more than {render_size(most)} that are not zero, {MOST_RATIO} times its size",
+                    hint="name an image that `boardwright build` made",
+                )
         target.truncate(target.tell())
 
 
@@ -129,11 +142,13 @@ def copy_sparse(source: IO[bytes], target: IO[bytes], *, limit: int | None = Non
     target.truncate(target.tell())
 
 
-def write_sparse(content: bytes, target: IO[bytes]) -> None:
-    """Write, and go over what is zero: it becomes a hole."""
+def write_sparse(content: bytes, target: IO[bytes]) -> int:
+    """Write, and go over what is zero: it becomes a hole. Return how many bytes are none."""
+    written = 0
     for start in range(0, len(content), GRAIN):
         grain = content[start : start + GRAIN]
         if grain == ZEROS:
             target.seek(GRAIN, os.SEEK_CUR)
         else:
-            target.write(grain)
+            written += target.write(grain)
+    return written

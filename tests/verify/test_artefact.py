@@ -18,14 +18,19 @@ import pytest
 from builder.errors import RecipeError, ReleaseError, VerifyError
 from builder.units import MIB
 from builder.unpacked import find_end, unpacked
+from builder.verify import artefact
 from builder.verify.artefact import find_artefact, name_of, opened
+
+ROW = bytes([0, 0, 0, 0, 0x83, 0, 0, 0]) + (2048).to_bytes(4, "little") + (4096).to_bytes(4, "little")
+TABLE = bytes(446) + ROW + bytes(48) + b"\x55\xaa"
+"""Of one partition that ends at 3 MiB."""
 
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     path = tmp_path / "card.img"
     with path.open("wb") as stream:
-        stream.write(os.urandom(3 * MIB + 17))
+        stream.write(TABLE + os.urandom(3 * MIB + 17))
         stream.truncate(9 * MIB + 5)
     return path
 
@@ -171,6 +176,33 @@ def test_no_more_is_unpacked_than_the_table_says(raw: Path, suffix: str, label: 
     assert not scratch.exists() or sum(path.stat().st_size for path in scratch.iterdir()) < 80 * MIB
 
 
+@pytest.mark.parametrize("suffix", PACKED)
+@pytest.mark.parametrize("start", [b"", b"no table", TABLE[:446] + bytes(66)])
+def test_what_is_no_disk_is_not_unpacked(raw: Path, suffix: str, start: bytes, tmp_path: Path) -> None:
+    raw.write_bytes(start.ljust(512, b"x") + os.urandom(3 * MIB))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.raises(VerifyError, match="holds no disk: it does not begin with"), opened(pack(raw, suffix), scratch):
+        pass
+    assert sum(path.stat().st_size for path in scratch.iterdir()) == 0
+
+
+@pytest.mark.parametrize("suffix", [".img.zst", ".img.xz"])
+def test_a_small_file_does_not_fill_the_disk(
+    raw: Path, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artefact, "SLACK", MIB)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    raw.write_bytes(TABLE + b"x" * 20 * MIB)
+    with pytest.raises(VerifyError, match="that are not zero, 100 times its size"), opened(pack(raw, suffix), scratch):
+        pass
+    raw.write_bytes(TABLE + bytes(20 * MIB) + b"x")
+    (raw.parent / f"packed{suffix}").unlink()
+    with opened(pack(raw, suffix), scratch) as found:
+        assert found.raw.stat().st_size == 20 * MIB + 513
+
+
 def test_a_disk_without_a_table_has_an_end_too(raw: Path) -> None:
     packed = pack(raw, ".img.gz")
     with pytest.raises(ReleaseError, match=r"more than 5 MiB come, which is all that it can hold"):
@@ -182,7 +214,6 @@ def test_a_disk_without_a_table_has_an_end_too(raw: Path) -> None:
     [lambda data: data[:300], lambda data: bytes(512) + data[512:], lambda data: data[:446] + bytes(64) + data[510:]],
 )
 def test_a_table_that_is_none_sets_no_end(change: Callable[[bytes], bytes]) -> None:
-    entry = bytes([0, 0, 0, 0, 0x83, 0, 0, 0]) + (2048).to_bytes(4, "little") + (4096).to_bytes(4, "little")
-    head = bytes(446) + entry + bytes(48) + b"\x55\xaa" + bytes(512)
+    head = TABLE + bytes(512)
     assert find_end(head) == 3 * MIB + 64 * MIB
     assert find_end(change(head)) is None

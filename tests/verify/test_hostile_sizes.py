@@ -315,7 +315,15 @@ def pack_with_lzma(path: Path, raw: Path) -> str:
     return "found the method 14; allowed: 0"
 
 
-@pytest.mark.parametrize("craft", [damage_deflated, pack_with_lzma])
+def list_many_files(path: Path, raw: Path) -> str:
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.write(raw, "card.img")
+        for number in range(20_000):
+            packed.writestr(f"{number:020}", b"")
+    return r"its list of files has more than 1 MiB"
+
+
+@pytest.mark.parametrize("craft", [damage_deflated, pack_with_lzma, list_many_files])
 def test_a_crafted_zip_is_refused(craft: Callable[[Path, Path], str], tmp_path: Path) -> None:
     raw, path = tmp_path / "card.img", tmp_path / "packed.img.zip"
     raw.write_bytes(os.urandom(500).hex().encode() * 100)
