@@ -256,6 +256,10 @@ def write_a_file_after_the_build(mutant: Mutant) -> None:
     mutant.change(f"sif /etc/issue mtime @{mutant.plan.epoch + 60}")
 
 
+def hide_a_file_below_the_boot_partition(mutant: Mutant) -> None:
+    mutant.put("/boot/firmware/cmdline.txt", "console=tty1\n")
+
+
 BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
     lose_a_module_directory: {"kernel_spec.py::test_every_module_that_modprobe_knows_is_there", DELIVERED},
     name_another_partition_in_the_command_line: {
@@ -326,5 +330,6 @@ BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
     give_a_filesystem_another_label: {"disk_spec.py::test_a_filesystem_has_the_planned_label[root]"},
     fill_the_root_filesystem: {"disk_spec.py::test_a_filesystem_has_its_margin_free[root]"},
     write_a_file_after_the_build: {"traces_spec.py::test_nothing_is_younger_than_the_build"},
+    hide_a_file_below_the_boot_partition: {"fstab_spec.py::test_no_file_is_hidden_below_a_mount_point"},
 }
 """Each breakage, and every spec that turns red."""
