@@ -24,6 +24,7 @@ RECORD = "artefacts.json"
 CODE = (
     *("image", "release/artefact.py", "release/checksums.py", "release/compress.py", "release/record.py"),
     *("verify", "plan/access.py", "plan/cloud_yaml.py", "plan/first_boot.py", "unpacked.py"),
+    *("plan/boot_config.py", "plan/boot_script.py", "plan/kernel_words.py"),
     *("pipeline.py", "run.py", "../specs", "../specs/data"),
 )
 """The part of our own code that decides it, and whether it is handed out."""
