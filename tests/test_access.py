@@ -108,7 +108,26 @@ def test_a_seed_is_looked_into(seed: bytes, expected: bool) -> None:
 
 
 def test_meta_data_needs_no_first_line() -> None:
-    assert not lets_in(b"instance-id: x\n", is_meta=True)
+    assert not lets_in(b"instance-id: x\nlocal-hostname: x\n", is_meta=True)
+    assert lets_in(b"hostname: x\n")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "hostname: harbour\nfqdn: harbour.example.org\npreserve_hostname: false\nmanage_etc_hosts: localhost",
+        "locale: en_GB.UTF-8\ntimezone: America/Argentina/Buenos_Aires\nkeyboard: {layout: de, variant: nodeadkeys}",
+        "package_update: true\npackage-upgrade: false\npackages: [vim, g++, [less, 590-2], nginx=1.26.3-3]",
+        "ntp: {enabled: true, servers: [ntp.example.org, 192.0.2.1, '2001:db8::1']}",
+        "apt: {http_proxy: 'http://proxy.example.org:3142/', preserve_sources_list: true}",
+        "swap: {filename: /swapfile, size: 1G}\ngrowpart: {mode: auto, devices: [/]}\nresize_rootfs: noblock",
+        "power_state: {mode: reboot, delay: +5, condition: true}\nssh_pwauth: false\ndisable_root: true",
+        "final_message: The harbour is open after $uptime seconds",
+        "hostname:",
+    ],
+)
+def test_a_seed_may_say_what_lets_nobody_in(said: str) -> None:
+    assert not lets_in(f"#cloud-config\n{said}\n".encode())
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ The build writes down which of the files packages have brought, and the specs fi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 from ruamel.yaml.error import YAMLError
 
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.user_data import FIRST_LINE
+from builder.plan.ways.seeds import META_DATA, USER_DATA, has_only
 
 PLACES = re.compile(
     r"/(etc|usr/etc|usr/lib|usr/share|usr/local/(etc|lib|share))"
@@ -43,17 +43,8 @@ OF_RULES = re.compile(
     re.MULTILINE,
 )
 """What systemd-sysusers and systemd-tmpfiles are told that lets somebody in at the next start."""
-SEEDS = re.compile(r"/boot/((firmware|efi)/)?(user|meta|vendor)-data")
-OF_SEEDS = frozenset(
-    [
-        *("password", "passwd", "hashed_passwd", "plain_text_passwd", "chpasswd", "lock_passwd", "hash_passwd"),
-        *("user", "users", "ssh_pwauth", "ssh_keys", "ssh_authorized_keys", "authorized_keys", "ssh_import_id"),
-        *("public_keys", "disable_root", "sudo", "doas", "system_info", "snap", "autoinstall"),
-        *("runcmd", "bootcmd", "write_files", "phone_home", "ansible", "chef", "puppet", "salt_minion"),
-        *("user_data", "vendor_data", "vendor_data2", "seedfrom", "merge_how", "cloud_init_modules"),
-    ]
-)
-"""Keys of cloud-init's files that let somebody in, or run what does."""
+SEEDS = re.compile(r"/(.+/)?(user|meta|vendor)-data", re.IGNORECASE)
+"""cloud-init's seeds. Names of a FAT partition are the same in capitals."""
 LARGEST_SEED = 1 << 20
 SHELL_UNITS = re.compile(r"(.*/)?(debug-shell|console-shell|rescue|emergency)\.(service|target)")
 """Units that give root a shell."""
@@ -71,7 +62,7 @@ def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
         return OF_UNITS.search(_join_lines(read())) is not None
     if RULES.fullmatch(path):
         return OF_RULES.search(read()) is not None
-    return SEEDS.fullmatch(path) is not None and lets_in(read(), is_meta=path.endswith("meta-data"))
+    return SEEDS.fullmatch(path) is not None and lets_in(read(), is_meta=path.lower().endswith("meta-data"))
 
 
 def is_link_in(path: str, target: str) -> bool:
@@ -95,25 +86,16 @@ def _join_lines(unit: bytes) -> bytes:
 
 
 def lets_in(seed: bytes, *, is_meta: bool = False) -> bool:
-    """Say whether a file of cloud-init lets somebody in. What cannot be looked into may do so: a script, an archive."""
+    """Say whether a file of cloud-init may let somebody in: all but what says only what lets nobody in."""
     if not seed.strip():
         return False
     try:
         text = seed.decode()
         if len(seed) > LARGEST_SEED or not (is_meta or text.partition("\n")[0].rstrip() == FIRST_LINE):
             return True
-        return any(key in OF_SEEDS for key in _find_keys(load_cloud_yaml(text)))
+        content = load_cloud_yaml(text)
+        return content is not None and not (
+            isinstance(content, dict) and has_only(content, META_DATA if is_meta else USER_DATA)
+        )
     except (UnicodeDecodeError, YAMLError, ValueFault):
         return True
-
-
-def _find_keys(value: Any) -> Iterator[str]:
-    """Yield all keys, however deep, as cloud-init takes them: with "_" for "-"."""
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            yield from (str(key).replace("-", "_") for key in each)
-            waiting.extend(each.values())
-        elif isinstance(each, list | tuple):
-            waiting.extend(each)

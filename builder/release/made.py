@@ -23,7 +23,7 @@ TOOLS = ("e2fsprogs", "mtools", "fdisk", "zstd", "xz-utils", "pigz")
 RECORD = "artefacts.json"
 CODE = (
     *("image", "release/artefact.py", "release/checksums.py", "release/compress.py", "release/record.py"),
-    *("verify", "plan/access.py", "plan/cloud_yaml.py", "plan/first_boot.py", "unpacked.py"),
+    *("verify", "plan/access.py", "plan/ways", "plan/cloud_yaml.py", "plan/first_boot.py", "unpacked.py"),
     *("plan/boot_config.py", "plan/boot_script.py", "plan/kernel_words.py"),
     *("pipeline.py", "run.py", "../specs", "../specs/data"),
 )

@@ -20,7 +20,8 @@ from builder.rootfs.supply import Archived
 TOOLS = ("mmdebstrap", "apt", "dpkg")
 """Debian packages of the programs that make a tree; those in the tree are among its own."""
 CODE = (
-    *("rootfs", "plan/access.py", "plan/cloud_yaml.py", "plan/first_boot.py", "quote.py", "run.py", "tree.py"),
+    *("rootfs", "plan/access.py", "plan/ways", "plan/cloud_yaml.py", "plan/first_boot.py"),
+    *("quote.py", "run.py", "tree.py"),
     *("plan/boot_config.py", "plan/boot_script.py", "plan/kernel_words.py"),
 )
 """The part of our own code that writes into a tree, or decides what is written."""
