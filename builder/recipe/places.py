@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from builder.tree import fold_name
+from builder.tree import fold_name, merge_into_usr
 
 EMPTIED = (
     # keys and ids that every board makes for itself
@@ -66,12 +66,18 @@ WRITTEN: Mapping[str, str] = {
     "etc/cloud/cloud.cfg.d/90_boardwright.cfg": "a file of another name beside it",
     "usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py": "nothing: it is Boardwright's own",
     "usr/lib/clock-epoch": "nothing: it is the time of the build",
+    "etc/ld.so.cache": "etc/ld.so.conf.d/NAME.conf",
+    # what the specs hold an image against
+    "usr/lib/boardwright": "nothing: the build writes there what packages have brought",
+    "var/lib/dpkg": "`packages` of board.yaml, or dpkg in customise.sh",
+    "var/lib/apt": "`packages` of board.yaml, or apt in customise.sh",
 }
 """Patterns of what the build writes when the overlays are laid, and what says so instead."""
 
 
 def find_owner(path: str) -> str:
     """Return what is to be used instead of a file of an overlay at `path`, relative to the system; "" if it is free."""
+    path = merge_into_usr(f"/{path}").removeprefix("/")  # /lib is a link to /usr/lib.
     for pattern, instead in WRITTEN.items():
         if _fits(path, pattern):
             return instead

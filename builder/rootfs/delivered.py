@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from builder.rootfs.model import CAPABILITY, DELIVERED, HELD
 from builder.run import run
 from builder.tree import merge_into_usr, resolve_inside, write_text
 
+INFO, STATUS = "/var/lib/dpkg/info", "/var/lib/dpkg/status"
 KINDS = ("setid", "capabilities", "writable", "links", "special", "access")
 SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
@@ -76,29 +78,71 @@ def _measure_link(tree: Path, path: str, place: str) -> Iterator[tuple[str, str]
 
 def _measure_file(path: str, place: str, setid: str) -> Iterator[tuple[str, str]]:
     if is_way_in(place, Path(path).read_bytes):
-        yield "access", hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        yield "access", _hash(Path(path), "sha256")
     if setid:
         yield "setid", setid
     if value := _read_capability(path):
         yield "capabilities", value
 
 
-def add_packages(delivered: dict[str, Any], tree: Path, names: Iterable[str]) -> dict[str, Any]:
-    """Return what was delivered together with the files of packages that a script of the board has installed."""
-    paths = {path for name in names for path in _read_listed(tree, name)}
-    found = find_delivered(tree)
+def add_packages(
+    delivered: dict[str, Any], tree: Path, names: Collection[str], laid: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return what was delivered together with the files of packages that a script of the board has installed.
+
+    laid  paths of the board's own files, which dpkg leaves as they are where they are conffiles (dpkg(1), confold)
+
+    Of what decides who gets in, it is only what is as the package has it: the script may have changed it since.
+    """
+    lists = _read_lists(tree)
+    others = {path for name, paths in lists.items() if name not in names for path in paths}
+    paths = {path for name in names for path in lists.get(name, ())} - others - set(laid)
+    found, digests = find_delivered(tree), _read_digests(tree, names)
+    access = found["access"].items()
+    found["access"] = {
+        path: what for path, what in access if path in paths and _is_as_listed(tree, path, what, digests)
+    }
     return {
         kind: {**rows, **{path: what for path, what in found[kind].items() if path in paths}}
         for kind, rows in delivered.items()
     }
 
 
-def _read_listed(tree: Path, package: str) -> Iterator[str]:
-    """Yield the paths of a package's files, merged into /usr; of one for several architectures too (libc6:amd64)."""
-    for listing in resolve_inside(tree, "/var/lib/dpkg/info").glob(f"{package}*.list"):
-        if listing.name.removesuffix(".list").split(":")[0] == package:
-            for line in listing.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-                yield merge_into_usr(line)
+def add_written(delivered: dict[str, Any], written: Mapping[str, str]) -> dict[str, Any]:
+    """Return what was delivered together with files that the build has written itself, which have a say in access."""
+    digests = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in written.items()}
+    return {**delivered, "access": {**delivered.get("access", {}), **digests}}
+
+
+def _is_as_listed(tree: Path, path: str, what: str, digests: Collection[tuple[str, str]]) -> bool:
+    """Say whether a path is as its package has it. Of links dpkg knows no more than the name."""
+    if what.startswith("-> "):
+        return True
+    return (path, _hash(resolve_inside(tree, path), "md5")) in digests
+
+
+def _hash(path: Path, name: str) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.new(name, usedforsecurity=False)).hexdigest()
+
+
+def _read_digests(tree: Path, names: Collection[str]) -> set[tuple[str, str]]:
+    """Return (path, MD5) of the files of packages, and of all conffiles."""
+    rows = re.findall(r"^ (/.+) ([0-9a-f]{32})(?: .*)?$", "\n".join(_read_lines(tree, STATUS)), re.MULTILINE)
+    for listing in resolve_inside(tree, INFO).glob("*.md5sums"):
+        if listing.name.removesuffix(".md5sums").split(":")[0] in names:
+            pairs = (line.partition("  ") for line in _read_lines(tree, f"{INFO}/{listing.name}"))
+            rows += [(merge_into_usr(f"/{path}"), digest) for digest, _, path in pairs]
+    return set(rows)
+
+
+def _read_lists(tree: Path) -> dict[str, set[str]]:
+    """Return the paths of each package, merged into /usr, for all architectures that it is there for (libc6:amd64)."""
+    lists: dict[str, set[str]] = {}
+    for listing in resolve_inside(tree, INFO).glob("*.list"):
+        paths = lists.setdefault(listing.name.removesuffix(".list").split(":")[0], set())
+        paths.update(map(merge_into_usr, _read_lines(tree, f"{INFO}/{listing.name}")))
+    return lists
 
 
 def find_configured(tree: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from builder.errors import RecipeError
 from builder.inputs import read_bytes
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.model import Plan
+from builder.recipe.places import find_owner
 from builder.rootfs.bootloader import Command
 from builder.rootfs.model import CLOUD_DISTRO
 from builder.tree import resolve_inside, write_text
@@ -36,19 +37,21 @@ def link_firmware(plan: Plan, rootfs: Path) -> None:
         (rootfs / FIRMWARE.lstrip("/")).symlink_to(os.path.relpath(mount, "/boot"))
 
 
-def lay_files(plan: Plan, rootfs: Path) -> None:
-    """Lay the files/ of the board and of its ancestors over the tree, as root's, with plain modes.
+def lay_files(plan: Plan, rootfs: Path) -> frozenset[str]:
+    """Lay the files/ of the board and of its ancestors over the tree, as root's, with plain modes; return their places.
 
     git keeps nothing of a mode but the executable bit, so the others are set here: 0440 below sudoers.d, which
     sudo insists on, else 0755 or 0644.
     """
+    laid = set()
     for directory in plan.directories:
         overlay = directory / "files"
         for source in sorted(path for path in overlay.rglob("*") if path.is_symlink() or not path.is_dir()):
             if source.name == ".gitkeep":  # git has no empty directories: it stands for one.
                 _make_directory(source, rootfs, "/" + source.parent.relative_to(overlay).as_posix())
                 continue
-            _lay_file(source, rootfs, "/" + source.relative_to(overlay).as_posix())
+            laid.add(_lay_file(source, rootfs, "/" + source.relative_to(overlay).as_posix()))
+    return frozenset(laid)
 
 
 def _make_directory(source: Path, rootfs: Path, path: str) -> Path:
@@ -63,17 +66,21 @@ def _make_directory(source: Path, rootfs: Path, path: str) -> Path:
     return directory
 
 
-def _lay_file(source: Path, rootfs: Path, path: str) -> None:
+def _lay_file(source: Path, rootfs: Path, path: str) -> str:
     parent = _make_directory(source, rootfs, str(Path(path).parent))
     target = parent / source.name
+    place = target.relative_to(rootfs).as_posix()
+    if instead := find_owner(place):  # By a link of a package, or of a board that this one extends.
+        raise RecipeError(f"{source} leads to /{place}, which the build writes itself", hint=f"use {instead}")
     if target.is_dir() and not target.is_symlink():
         raise RecipeError(f"{source} is a file, but the image has a directory at {path}", hint="choose another name")
     target.unlink(missing_ok=True)
     if source.is_symlink():
         target.symlink_to(source.readlink())
-        return
+        return f"/{place}"
     shutil.copyfile(source, target)
     target.chmod(0o440 if "/sudoers.d/" in path else 0o755 if os.access(source, os.X_OK) else 0o644)
+    return f"/{place}"
 
 
 def write_names(plan: Plan, rootfs: Path) -> None:
@@ -117,15 +124,18 @@ def write_release(plan: Plan, rootfs: Path) -> None:
     write_text(rootfs, f"{FIRMWARE}/os-release", text)
 
 
-def write_first_boot(plan: Plan, rootfs: Path) -> None:
-    """Point cloud-init at the FAT partition, name its default user, and lay the user's own user-data there."""
+def write_first_boot(plan: Plan, rootfs: Path) -> dict[str, str]:
+    """Point cloud-init at the FAT partition, name its default user, and lay the user's own user-data there. Return what
+    was added to cloud-init's own program, by path."""
     has_distro = (rootfs / CLOUD_DISTRO.lstrip("/")).parent.is_dir()
-    if has_distro:
-        write_text(rootfs, CLOUD_DISTRO, CLOUD_DISTRO_SOURCE.read_text(encoding="utf-8"))
+    programs = {CLOUD_DISTRO: CLOUD_DISTRO_SOURCE.read_text(encoding="utf-8")} if has_distro else {}
+    for place, text in programs.items():
+        write_text(rootfs, place, text)
     write_text(rootfs, CLOUD_CONFIG, render_cloud_config(plan, has_distro=has_distro))
     if plan.user_data:
         path = write_text(rootfs, f"{FIRMWARE}/user-data", "")
         path.write_bytes(read_bytes(plan.user_data))  # As it is, ends of lines included.
+    return programs
 
 
 def write_locale_gen(rootfs: Path) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,14 @@ from builder.rootfs.bootstrap import (
     write_board_seed,
 )
 from builder.rootfs.clean import clamp_times, clean_layer, clean_tree
-from builder.rootfs.delivered import add_packages, find_configured, find_delivered, read_delivered, write_delivered
+from builder.rootfs.delivered import (
+    add_packages,
+    add_written,
+    find_configured,
+    find_delivered,
+    read_delivered,
+    write_delivered,
+)
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
 from builder.rootfs.kept import TREE, Kept, find_kept, set_aside, tree_name, write_kept
@@ -220,30 +227,33 @@ def _make_system(site: Site, tree: Path) -> None:
     plan, delivered = site.plan, read_delivered(tree)
     _let_names_resolve(tree)
     write_text(tree, "/etc/fstab", render_fstab(plan))
-    identity.lay_files(plan, tree)
+    laid = identity.lay_files(plan, tree)
     identity.write_names(plan, tree)
     identity.write_sudoers(plan, tree)
     site.run_inside(identity.identity_commands(plan, tree), tree, plan.epoch)
     identity.write_locale_gen(tree)
     identity.write_release(plan, tree)
-    identity.write_first_boot(plan, tree)
+    written = identity.write_first_boot(plan, tree)
     site.run_inside(prepare_boot(plan, tree), tree, plan.epoch)
     if scripts := [directory for directory in plan.directories if (directory / CUSTOMISE).is_file()]:
-        delivered = _run_scripts(site, scripts, tree, delivered)
-    write_key_units(tree)
+        delivered = _run_scripts(site, scripts, tree, delivered, laid)
+    delivered = add_written(delivered, {**written, **write_key_units(tree)})
     write_delivered(tree, {**delivered, **find_configured(tree)})
 
 
-def _run_scripts(site: Site, directories: Sequence[Path], tree: Path, delivered: dict[str, Any]) -> dict[str, Any]:
-    """Run the scripts of a board and its ancestors, and return what was delivered with the packages they installed."""
-    before = {package.name for package in read_packages(tree)}
+def _run_scripts(
+    site: Site, directories: Sequence[Path], tree: Path, delivered: dict[str, Any], laid: Collection[str]
+) -> dict[str, Any]:
+    """Run the scripts of a board and its ancestors, and return what was delivered with the packages they installed or
+    upgraded. What the boards' own files/ have `laid` is none of it, where a package has it too."""
+    before = set(read_packages(tree))
     for directory in directories:
         shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
         network = site.plan.recipe.customise.network
         script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}", network=network)
         site.run_inside([script], tree, site.plan.epoch)
-    installed = {package.name for package in read_packages(tree)} - before
-    return add_packages(delivered, tree, installed) if installed else delivered
+    installed = {package.name for package in set(read_packages(tree)) - before}
+    return add_packages(delivered, tree, installed, laid) if installed else delivered
 
 
 def _let_names_resolve(tree: Path) -> None:

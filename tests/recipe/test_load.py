@@ -318,6 +318,12 @@ def test_names_that_are_nearly_right_are_told(tmp_path: Path) -> None:
         ("run/lock/deep/x", "it is emptied"),
         ("boot/efi/loader/random-seed", "it is emptied"),
         ("boot/efi/LOADER/RANDOM-SEED", "it is emptied"),  # The same file in a FAT.
+        ("var/lib/dpkg/info/openssh-server.md5sums", "`packages` of board.yaml"),
+        ("var/lib/dpkg/diversions", "`packages` of board.yaml"),
+        ("var/lib/apt/extended_states", "`packages` of board.yaml"),
+        ("usr/lib/boardwright/delivered.json", "the build writes there what packages have brought"),
+        ("lib/boardwright/delivered.json", "the build writes there what packages have brought"),
+        ("etc/ld.so.cache", "etc/ld.so.conf.d/NAME.conf"),
     ],
 )
 def test_an_overlay_has_no_say_where_the_build_writes(tmp_path: Path, path: str, instead: str) -> None:

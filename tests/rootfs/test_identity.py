@@ -146,6 +146,24 @@ def test_the_users_own_user_data(tmp_path: Path, plan_real: PlanReal, tree: Path
     assert (tree / "boot/firmware/user-data").read_text() == "#cloud-config\nhostname: möwe\n"
 
 
+def test_a_file_is_not_led_to_where_the_build_writes(plan: Plan, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "parent/files/srv").mkdir(parents=True)
+    (tmp_path / "parent/files/srv/state").symlink_to("../var/lib")
+    (tmp_path / "child/files/srv/state/dpkg/info").mkdir(parents=True)
+    (tmp_path / "child/files/srv/state/dpkg/info/x.md5sums").touch()
+    one = replace(plan, directories=(tmp_path / "parent",))
+    assert identity.lay_files(one, tree) == {"/srv/state"}
+    with pytest.raises(RecipeError, match=r"x\.md5sums leads to /var/lib/dpkg/info/x\.md5sums, which the build writes"):
+        identity.lay_files(replace(one, directories=(*one.directories, tmp_path / "child")), tree)
+
+
+def test_the_places_of_files_are_told(plan: Plan, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "board/files/lib/x").mkdir(parents=True)
+    (tmp_path / "board/files/lib/x/y").touch()
+    (tmp_path / "board/files/lib/x/.gitkeep").touch()
+    assert identity.lay_files(replace(plan, directories=(tmp_path / "board",)), tree) == {"/usr/lib/x/y"}
+
+
 def test_sudoers(plan: Plan, tree: Path) -> None:
     users = {"a": User(sudo="nopasswd"), "b": User(sudo="password"), "c": User()}
     identity.write_sudoers(_change(plan, users=users), tree)
