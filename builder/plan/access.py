@@ -14,20 +14,9 @@ from ruamel.yaml.error import YAMLError
 
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.user_data import FIRST_LINE
+from builder.plan.ways.places import ABOVE, PLACES
 from builder.plan.ways.seeds import META_DATA, USER_DATA, has_only
 
-PLACES = re.compile(
-    r"/(etc|usr/etc|usr/lib|usr/share|usr/local/(etc|lib|share))"
-    r"/(ssh|dropbear|pam\.d|security|sudoers\.d|polkit-1|doas\.d|userdb|credstore(\.encrypted)?)(/.+)?"
-    r"|/etc/cloud(/.+)?"
-    r"|/etc/(sudoers|doas\.conf|pam\.conf|nsswitch\.conf|inittab|securetty|hosts\.equiv|shosts\.equiv|krb5\.keytab)"
-    r"|/etc/(ld\.so\.preload|rc\.local|inetd\.conf|xinetd\.conf|xinetd\.d(/.+)?)"
-    r"|/etc/default/(ssh|dropbear|getty.*|telnetd|inetutils-.*)"
-    r"|/(.+/)?(\.ssh(/.+)?|\.rhosts|\.shosts|\.k5login)"
-    r"|/(etc|run|usr/lib|usr/local/lib)/systemd/(system|user)-(environment-)?generators(/.+)?"
-    r"|/var/lib/(cloud|extrausers|[Aa]ccounts[Ss]ervice)(/.+)?"
-)
-"""Files and links of these names let somebody in, or say how. A directory is one of them where it is a link."""
 UNITS = re.compile(r"/(etc|run|usr/lib|usr/local/lib)/systemd/(system|user)/.+\.(service|socket|conf)")
 OF_UNITS = re.compile(
     rb"sshd|agetty|mingetty|autologin|sulogin|\blogin\b|dropbear|telnetd|rshd|rlogind|rexecd|ttyd|shellinabox"
@@ -71,7 +60,9 @@ def is_link_in(path: str, target: str) -> bool:
     path    in the system, /usr merged
     target  as the link has it
     """
-    return PLACES.fullmatch(path) is not None or ("/systemd/" in path and SHELL_UNITS.fullmatch(target) is not None)
+    if PLACES.fullmatch(path) or ABOVE.fullmatch(path):
+        return True
+    return "/systemd/" in path and SHELL_UNITS.fullmatch(target) is not None
 
 
 def may_lead_in(path: str, leads_to: str) -> bool:

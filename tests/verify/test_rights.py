@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from builder.plan.kernel_words import split_words
 from builder.plan.model import Plan
 from builder.recipe.expect import Expect, Expected
 from builder.recipe.model import User
-from builder.rootfs.delivered import add_packages, find_configured, find_delivered, write_delivered
+from builder.rootfs.delivered import add_packages, add_written, find_configured, find_delivered, write_delivered
 from builder.rootfs.model import CAPABILITY, DELIVERED
 from builder.verify.accounts import read_users
 from builder.verify.debian import read_listed, read_packages
@@ -44,6 +45,7 @@ FILES = {
             "setid": {"/usr/bin/passwd": "4755 root:root"},
             "shells": {"root": "/bin/bash"},
             "links": {"/a": "b"},
+            "access": {"/usr/bin/passwd": hashlib.sha256(b"").hexdigest()},
         }
     ),
 }
@@ -332,6 +334,72 @@ def test_packages_that_a_script_of_the_board_installs_are_packages(tmp_path: Pat
     before = {"setid": {"/usr/bin/su": "4755 root:root"}, "shells": {}}
     after = add_packages(before, tmp_path, ["cron"])
     assert after == {"setid": {"/usr/bin/su": "4755 root:root", "/usr/bin/crontab": "2755 0:0"}, "shells": {}}
+
+
+def test_what_decides_who_gets_in_is_of_a_package_only_as_dpkg_has_it(tmp_path: Path) -> None:
+    """A script installs vsftpd and proftpd, and changes files of theirs; one was laid by files/, one is of openssh."""
+    files = {
+        name: hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+        for name in ("vsftpd", "laid", "changed", "sshd")
+    }
+    for directory in ("etc/pam.d", "usr/bin", "usr/sbin", "usr/lib/systemd", "var/lib/dpkg/info"):
+        (tmp_path / directory).mkdir(parents=True)
+    for name in files:
+        (tmp_path / "etc/pam.d" / name).write_text("other" if name == "changed" else name)
+    for place in ("usr/sbin/login", "usr/sbin/su"):
+        (tmp_path / place).write_text("program")
+    (tmp_path / "usr/sbin/getty").symlink_to("agetty")
+    info = tmp_path / "var/lib/dpkg/info"
+    (info / "vsftpd.list").write_text("".join(f"/etc/pam.d/{name}\n" for name in files) + "/sbin/login\n/sbin/getty\n")
+    (info / "openssh-server.list").write_text("/etc/pam.d/sshd\n")
+    digest = hashlib.md5(b"program", usedforsecurity=False).hexdigest()
+    (info / "vsftpd.md5sums").write_text(f"{digest}  sbin/login\n")
+    conffiles = "".join(f" /etc/pam.d/{name} {digest}\n" for name, digest in files.items())
+    (tmp_path / "var/lib/dpkg/status").write_text(f"Package: vsftpd\nConffiles:\n{conffiles}Description: x\n")
+    after = add_packages({"access": {"/etc/pam.d/sshd": "before"}}, tmp_path, ["vsftpd"], ["/etc/pam.d/laid"])
+    hashes = {
+        "/etc/pam.d/vsftpd": hashlib.sha256(b"vsftpd").hexdigest(),
+        "/usr/sbin/login": hashlib.sha256(b"program").hexdigest(),
+    }
+    assert after == {"access": {"/etc/pam.d/sshd": "before", **hashes, "/usr/sbin/getty": "-> agetty"}}
+
+
+def test_what_the_build_writes_into_a_program_is_delivered() -> None:
+    assert add_written({"access": {"/a": "1"}}, {"/b": "x"}) == {
+        "access": {"/a": "1", "/b": hashlib.sha256(b"x").hexdigest()}
+    }
+
+
+def test_a_program_of_login_is_held_by_what_the_build_wrote_down_not_by_lists_of_dpkg(tmp_path: Path) -> None:
+    sums = hashlib.md5(b"another", usedforsecurity=False).hexdigest()
+    files = {"/usr/bin/passwd": "another", "/var/lib/dpkg/info/passwd.md5sums": f"{sums}  usr/bin/passwd\n"}
+    with pytest.raises(AssertionError, match=r"^/usr/bin/passwd \("):
+        make_image(tmp_path, lambda _: None, files=files).check_asked("access")
+
+
+@pytest.mark.parametrize(
+    ("target", "is_found"),
+    [
+        ("libblas.so.3.1", False),  # The file itself is found.
+        ("/etc/alternatives/blas", False),
+        ("/srv/blas.so", True),
+        ("/nowhere", True),
+    ],
+)
+def test_a_link_of_a_library_leads_to_one_that_is_looked_at_or_of_a_package(
+    tmp_path: Path, target: str, is_found: bool
+) -> None:
+    files = {
+        "/usr/lib/arm-linux-gnueabihf/libblas.so.3.1": "",
+        "/usr/lib/arm-linux-gnueabihf/blas/libblas.so.3": "",
+        "/etc/alternatives/blas": "->/usr/lib/arm-linux-gnueabihf/blas/libblas.so.3",
+        "/srv/blas.so": "",
+        "/var/lib/dpkg/info/libblas3.list": "/lib/arm-linux-gnueabihf/blas/libblas.so.3\n",
+        "/usr/lib/arm-linux-gnueabihf/libblas.so.3": f"->{target}",
+    }
+    found = make_image(tmp_path, lambda _: None, files=files).found("access")
+    assert ("/usr/lib/arm-linux-gnueabihf/libblas.so.3" in found) is is_found
+    assert "/usr/lib/arm-linux-gnueabihf/libblas.so.3.1" in found
 
 
 def test_a_script_of_the_board_may_leave_fstab_out_or_make_a_link_of_it(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Places of a system whose files decide who gets in, whatever they say: a name is enough.
+
+Paths are those of a system whose /bin, /sbin and /lib are links into /usr.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TRIPLET = r"([a-z0-9_]+-linux-[a-z0-9_]+/)?"
+_BELOW = "(/.+)?"
+
+_LOGIN = (
+    # ssh, PAM, sudo, polkit, and what they ask
+    rf"/(etc|run|var/lib|usr/etc|usr/lib|usr/share|usr/local/(etc|lib|share))/(ssh|dropbear|pam\.d|security|sudoers\.d"
+    rf"|polkit-1|doas\.d|userdb|credstore(\.encrypted)?|pam-configs|sssd|gdm3?|lightdm|sddm(\.conf(\.d)?)?|greetd|lxdm"
+    rf"|xrdp|cockpit|krb5\.conf\.d){_BELOW}",
+    r"/etc/(sudoers|sudo\.conf|sudo_logsrvd\.conf|doas\.conf|pam\.conf|nsswitch\.conf|login\.defs|inittab|securetty)",
+    r"/etc/(hosts\.equiv|shosts\.equiv|krb5\.(conf|keytab)|nslcd\.conf|pam_ldap\.conf|libnss-ldap\.conf|slim\.conf)",
+    r"/etc/(inetd\.conf|xinetd\.conf|xinetd\.d(/.+)?|X11/(xdm(/.+)?|default-display-manager))",
+    r"/etc/default/(ssh|dropbear|getty.*|telnetd|inetutils-.*|nodm)",
+    rf"/(.+/)?(\.(ssh|vnc){_BELOW}|\.rhosts|\.shosts|\.k5login)",
+    rf"/etc/cloud{_BELOW}",
+    rf"/var/lib/(cloud|extrausers|AccountsService|systemd/home|pam){_BELOW}",
+)
+_STARTED = (
+    # what init and systemd start as root
+    r"/etc/(rc\.local|init\.d(/.+)?)",
+    rf"/(etc|run|usr/lib|usr/local/lib)/systemd/(system|user)-(environment-)?generators{_BELOW}",
+    rf"/usr/lib/systemd/system-(shutdown|sleep){_BELOW}",
+    # what is laid over /etc and /usr (systemd-sysext(8)), or into them (systemd-repart(8), systemd-sysupdate(8))
+    rf"/(etc|run|var/lib|usr/lib|usr/local/lib)/(extensions|confexts|portables){_BELOW}",
+    rf"/(etc|run|usr/lib|usr/local/lib)/(repart\.d|sysupdate(\..+)?\.d|binfmt\.d){_BELOW}",
+    # scripts that others run as root: cron, packages of kernels, initrds, the network, a login
+    rf"/etc/cron\.(hourly|daily|weekly|monthly|yearly){_BELOW}",
+    rf"/var/spool/(cron/crontabs|cron/atjobs|anacron){_BELOW}",
+    rf"/(etc|usr/lib|usr/share)/kernel/(preinst|postinst|prerm|postrm|install|header_.+)\.d{_BELOW}",
+    rf"/(etc|usr/share)/initramfs-tools/(hooks|scripts){_BELOW}|/etc/initramfs/post-update\.d{_BELOW}",
+    rf"/(etc/dracut\.conf\.d|usr/lib/dracut){_BELOW}|/etc/dracut\.conf",
+    rf"/(etc|usr/lib|usr/local/lib)/NetworkManager/dispatcher\.d{_BELOW}|/(etc|usr/lib)/networkd-dispatcher{_BELOW}",
+    rf"/etc/network/(if-.+|.+)\.d/.+|/etc/network/if-[a-z-]+\.d|/etc/(dhcp|ppp|resolvconf|acpi|update-motd\.d){_BELOW}",
+    rf"/(etc|usr/lib|usr/share)/dhcpcd(\.(enter|exit)-hook|/dhcpcd-hooks{_BELOW})|/etc/dhcpcd\.(enter|exit)-hook",
+    # what D-Bus starts, and who may ask for it
+    rf"/(etc|run|usr/share|usr/local/share)/dbus-1/(system-services|system\.d){_BELOW}",
+    r"/(etc|usr/share)/dbus-1/system(-local)?\.conf",
+    rf"/etc/containerd{_BELOW}|/etc/udev/hwdb\.bin|/etc/apt/trusted\.gpg(\.d{_BELOW})?",
+)
+_PROGRAMS = (
+    # Of login and rights, and those that all others stand on. packages_spec holds all files of packages, by dpkg's own
+    # lists; these are held by what the build has written down, and links, of which dpkg's lists say nothing, too.
+    r"/usr/(local/)?s?bin/(sshd|dropbear|login|a?getty|sulogin|su|sudo|sudo_root|doas|pkexec|passwd|chpasswd|gpasswd)",
+    r"/usr/(local/)?s?bin/(newgrp|chsh|chfn|runuser|setpriv|nologin|unix_chkpwd|unix_update|pam_.+|init|telinit)",
+    r"/usr/(local/)?s?bin/(systemctl|systemd-.+|udevadm|dbus-(daemon|broker.*)|polkitd|sssd|nslcd|nscd|cron|crond|atd)",
+    r"/usr/(local/)?s?bin/(dockerd|containerd.*|runc|docker-(init|proxy)|cloud-init.*|cloud-id|ldconfig|kmod|modprobe)",
+    r"/usr/(local/)?s?bin/(sh|bash|dash|busybox)",
+    r"/usr/lib/systemd/[^/]+",
+    rf"/usr/(lib|libexec)/(openssh|sudo|polkit-1|polkit[^/]*|dbus-1\.0|docker|cloud-init|sssd){_BELOW}",
+    rf"/usr/lib/python3/dist-packages/cloudinit{_BELOW}",
+)
+LIBRARIES = re.compile(
+    rf"/usr/(local/)?lib(32|64|x32|o32)?/{_TRIPLET}(glibc-hwcaps/.+/|security/|sudo/|ossl-modules/)?[^/]+\.so(\.[^/]*)?"
+    r"|/etc/ld\.so\.(preload|conf|conf\.d(/.+)?)"
+)
+"""Libraries that programs load by their name alone, and where they are looked for (ld.so(8))."""
+PLACES = re.compile("|".join((*_LOGIN, *_STARTED, *_PROGRAMS, LIBRARIES.pattern)))
+"""Files and links of these names let somebody in, or say how. A directory is one of them where it is a link."""
+ABOVE = re.compile(
+    r"/(etc|run|root|usr|var|home)|/usr/(s?bin|lib(exec|32|64|x32)?|etc|share|local)|/var/(lib|spool|spool/cron)"
+    r"|/usr/local/(s?bin|lib|etc|share)|/(etc|run|usr/(local/)?(lib|share))/(systemd|udev|dbus-1)|/etc/(docker|network|apt)"
+    r"|/usr/(local/)?lib/[a-z0-9_]+-linux-[a-z0-9_]+(/(sudo|security|glibc-hwcaps))?|/usr/lib/python3(/dist-packages)?"
+    r"|/(etc|usr/(lib|share))/(NetworkManager|kernel|initramfs-tools|dhcpcd)|/var/lib/systemd"
+)
+"""Directories that hold such places. A link of such a name brings others in their stead."""
