@@ -9,7 +9,10 @@ import pytest
 
 from builder.plan.access import is_link_in, is_way_in, lets_in, may_lead_in
 from builder.plan.kernel_words import find_ways_in, planned_words, split_words
-from tests.chain.ways_in import WAYS, WORDS
+from builder.recipe.load import list_boards, load_board
+from builder.tree import merge_into_usr
+from tests.chain.test_users_boards import PAGE_BOARDS
+from tests.chain.ways_in import HONEST, WAYS, WORDS
 from tests.conftest import ROOT
 from tests.verify.qemu import plan_of
 
@@ -21,6 +24,14 @@ def test_each_way_in_is_one(way: str) -> None:
         assert is_link_in(path, content.removeprefix("-> "))
     else:
         assert is_way_in(path, content.encode)
+
+
+@pytest.mark.parametrize(("path", "content"), HONEST)
+def test_what_a_board_has_for_other_ends_is_none(path: str, content: str) -> None:
+    if content.startswith("-> "):
+        assert not is_link_in(path, content.removeprefix("-> "))
+    else:
+        assert not is_way_in(path, content.encode)
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -141,3 +152,21 @@ def test_a_seed_may_say_what_lets_nobody_in(said: str) -> None:
 )
 def test_a_link_out_of_the_places_may_bring_one(path: str, leads_to: str, expected: bool) -> None:
     assert may_lead_in(path, leads_to) is expected
+
+
+@pytest.mark.parametrize("name", list_boards(ROOT / "boards"))
+def test_boards_name_their_own_ways_in(name: str) -> None:
+    board = load_board(ROOT / "boards", name)
+    files = {f"/{path.relative_to(tree)}": path for tree in board.files for path in tree.rglob("*") if path.is_file()}
+    found = {place for place, path in files.items() if is_way_in(merge_into_usr(place), path.read_bytes)}
+    assert found == board.recipe.expect.access.keys()
+
+
+def test_boards_of_users_name_their_own_ways_in() -> None:
+    found = {
+        f"{board}: {path.removeprefix('files')}"
+        for board, files in PAGE_BOARDS.items()
+        for path, text in files.items()
+        if path.startswith("files/") and is_way_in(path.removeprefix("files"), text.encode)
+    }
+    assert found == {"kiosk: /etc/systemd/system/kiosk.service"}

@@ -14,29 +14,55 @@ from ruamel.yaml.error import YAMLError
 
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.user_data import FIRST_LINE
+from builder.plan.ways import programs, rules, units
 from builder.plan.ways.places import ABOVE, PLACES
 from builder.plan.ways.seeds import META_DATA, USER_DATA, has_only
 
-UNITS = re.compile(r"/(etc|run|usr/lib|usr/local/lib)/systemd/(system|user)/.+\.(service|socket|conf)")
-OF_UNITS = re.compile(
-    rb"sshd|agetty|mingetty|autologin|sulogin|\blogin\b|dropbear|telnetd|rshd|rlogind|rexecd|ttyd|shellinabox"
-    rb"|\bn(et)?cat\b|\bnc\b|\bsocat\b|Accept\s*=\s*(1|y|t|on)|StandardInput\s*=\s*(tty|socket)|Credential\w*\s*="
-    rb"|/bin/(ba|da|z|k)?sh\s*$",
-    re.IGNORECASE | re.MULTILINE,
-)
-"""What a unit says that gives somebody a shell."""
-RULES = re.compile(r"/(etc|run|usr/lib|usr/local/lib)/(sysusers|tmpfiles)\.d/.+\.conf")
-OF_RULES = re.compile(
-    rb"authorized_keys|\.ssh|/ssh/|sudoers|shadow|passwd|pam\.d|polkit|credstore|generators|/systemd/system"
-    rb"|^[ \t]*u!?[ \t]+\S+[ \t]+[\"']?0\b|/bin/(ba|da|z|k)?sh[ \t\r]*$",
-    re.MULTILINE,
-)
-"""What systemd-sysusers and systemd-tmpfiles are told that lets somebody in at the next start."""
 SEEDS = re.compile(r"/(.+/)?(user|meta|vendor)-data", re.IGNORECASE)
 """cloud-init's seeds. Names of a FAT partition are the same in capitals."""
 LARGEST_SEED = 1 << 20
-SHELL_UNITS = re.compile(r"(.*/)?(debug-shell|console-shell|rescue|emergency)\.(service|target)")
-"""Units that give root a shell."""
+
+
+Judge = Callable[[str, bytes], bool]
+_BASES = "(etc|run|usr/lib|usr/share|usr/local/lib|usr/local/share)"
+_DOT_FILES = r"\.(bashrc|profile|bash_(profile|login|logout|aliases)|z(shrc|shenv|profile|login|logout)|[ck]shrc|login)"
+
+
+def _by_content(judge: Callable[[bytes], bool]) -> Judge:
+    return lambda _, content: judge(content)
+
+
+JUDGED: tuple[tuple[re.Pattern[str], Judge], ...] = (
+    (units.UNITS, units.unit_lets_in),
+    (units.CONFIGURATION, units.configuration_lets_in),
+    *(
+        (re.compile(pattern), _by_content(judge))
+        for pattern, judge in (
+            (units.PRESETS.pattern, units.preset_lets_in),
+            (rf"/{_BASES}/tmpfiles\.d/.+\.conf", rules.tmpfiles_let_in),  # noqa: S108 - no temporary file
+            (rf"/{_BASES}/sysusers\.d/.+\.conf", rules.sysusers_let_in),
+            (rf"/{_BASES}/udev/rules\.d/.+\.rules", rules.udev_lets_in),
+            (rf"/{_BASES}/udev/hwdb\.d/.+\.hwdb", rules.hwdb_lets_in),
+            (rf"/{_BASES}/modprobe\.d/.+|/etc/modprobe\.conf", rules.modprobe_lets_in),
+            (rf"/{_BASES}/sysctl\.d/.+\.conf|/etc/sysctl\.conf", rules.sysctl_lets_in),
+            (r"/etc/(crontab|anacrontab|cron\.d/.+)", programs.cron_lets_in),
+            (rf"/etc/environment|(/{_BASES}|/.+/\.config)/environment\.d/.+\.conf", programs.environment_lets_in),
+            (r"/(.+/)?\.pam_environment", programs.environment_lets_in),
+            (r"/etc/(profile|bash\.bashrc|profile\.d/.+|zsh/.+|csh\..+)", programs.profile_lets_in),
+            (rf"/(root|etc/skel)/{_DOT_FILES}", programs.profile_lets_in),
+            (r"/etc/apt/apt\.conf(\.d/.+)?", programs.apt_lets_in),
+            (r"/etc/dpkg/dpkg\.cfg(\.d/.+)?", programs.dpkg_lets_in),
+            (r"/etc/network/interfaces(\.d/.+)?", programs.interfaces_let_in),
+            (r"/etc/logrotate\.(conf|d/.+)", programs.logrotate_lets_in),
+            (r"/etc/samba/.+\.conf", programs.samba_lets_in),
+            (r"/etc/default/.+", programs.defaults_let_in),
+            (r"/etc/docker/daemon\.json", programs.docker_lets_in),
+            (rf"/etc/rc[0-6S]\.d/.+|{units.COPIES.pattern}", lambda _: True),
+        )
+    ),
+    (SEEDS, lambda path, content: lets_in(content, is_meta=path.lower().endswith("meta-data"))),
+)
+"""Files that are judged by what they say. A board has some of them for other ends."""
 
 
 def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
@@ -45,13 +71,16 @@ def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
     path  in the system, /usr merged; the part of it that is in a FAT in lower case
     read  gives its content, of which some need a look
     """
-    if PLACES.fullmatch(path):
+    return PLACES.fullmatch(path) is not None or any(
+        _may_let_in(judge, path, read()) for pattern, judge in JUDGED if pattern.fullmatch(path)
+    )
+
+
+def _may_let_in(judge: Judge, path: str, content: bytes) -> bool:
+    try:
+        return judge(path, content)
+    except ValueError:  # No text, or one that cannot be read surely.
         return True
-    if UNITS.fullmatch(path):
-        return OF_UNITS.search(_join_lines(read())) is not None
-    if RULES.fullmatch(path):
-        return OF_RULES.search(read()) is not None
-    return SEEDS.fullmatch(path) is not None and lets_in(read(), is_meta=path.lower().endswith("meta-data"))
 
 
 def is_link_in(path: str, target: str) -> bool:
@@ -62,18 +91,17 @@ def is_link_in(path: str, target: str) -> bool:
     """
     if PLACES.fullmatch(path) or ABOVE.fullmatch(path):
         return True
-    return "/systemd/" in path and SHELL_UNITS.fullmatch(target) is not None
+    if re.fullmatch(r"/etc/rc[0-6S]\.d/.+", path):
+        return re.fullmatch(r"\.\./init\.d/[^/]+", target) is None
+    return units.unit_link_lets_in(path, target)
 
 
 def may_lead_in(path: str, leads_to: str) -> bool:
-    """Say whether a link may bring a way in from elsewhere: it has the name of one, and its file lies outside of those
-    places, where no look at the names of files would find it."""
-    return any(kind.fullmatch(path) and not kind.fullmatch(leads_to) for kind in (UNITS, RULES, SEEDS))
-
-
-def _join_lines(unit: bytes) -> bytes:
-    """Put lines of a unit that go on in the next into one, as systemd does."""
-    return re.sub(rb"\\\n", b" ", unit)
+    """Say whether a link may bring a way in from elsewhere: it has the name of one, and its file is not judged as one
+    of that name is."""
+    if units.find_role(path) != units.find_role(leads_to):
+        return True
+    return any(kind.fullmatch(path) and not kind.fullmatch(leads_to) for kind, _ in JUDGED)
 
 
 def lets_in(seed: bytes, *, is_meta: bool = False) -> bool:

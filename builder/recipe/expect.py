@@ -34,8 +34,8 @@ class Expect(Frozen):
     programs: dict[SystemPath, Why] = {}
     """Programs in the path that are of no package; those below /usr/local need no line."""
     access: dict[AccessName, Why] = {}
-    """Files that decide who gets in (of ssh, sudo, PAM, cloud-init, consoles; units that start a shell), and words of
-    the kernel's command line that do, such as init=/usr/sbin/overlay."""
+    """Files that decide who gets in or make root run a command, mounts of fstab over such files, and words of the
+    kernel's command line that let somebody in, such as init=/usr/sbin/overlay."""
     listening: dict[Port, Why] = {}
     """Ports, such as tcp/80, that are open to the network on the running system."""
 

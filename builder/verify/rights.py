@@ -16,12 +16,11 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from builder.inputs import load_json
-from builder.plan.access import is_link_in, is_way_in, may_lead_in
+from builder.plan.access import is_way_in
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.kernel_words import find_ways_in, planned_words
 from builder.plan.model import Plan
 from builder.plan.user_data import digest_user_data
-from builder.plan.ways.places import LIBRARIES
 from builder.recipe.expect import Expected
 from builder.rootfs.model import CAPABILITY, CLOUD_DISTRO, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
 from builder.tree import merge_into_usr
@@ -30,6 +29,7 @@ from builder.verify.debian import Package
 from builder.verify.entry import Entry
 from builder.verify.fstab import Mount
 from builder.verify.tree import Tree
+from builder.verify.ways import find_covers, leads_in
 
 NO_LOGIN = frozenset(
     {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync", "/usr/bin/sync"}
@@ -236,11 +236,12 @@ def _overridden(image: System) -> dict[str, str]:
 
 def _find_access(image: System) -> dict[str, str]:
     files = (each for each in image.tree.of_kind("file") if is_way_in(image.tree.mounts.fold(each.path), each.read))
-    links = (each for each in image.tree.of_kind("symlink") if _is_link_in(image, each))
+    links = (each for each in image.tree.of_kind("symlink") if leads_in(image, each))
     return {
         **{each.path: each.hash("sha256") for each in files},
         **{each.path: f"-> {each.target}" for each in links},
         **_find_words(image),
+        **find_covers(image),
     }
 
 
@@ -249,25 +250,6 @@ def _find_words(image: System) -> dict[str, str]:
     planned, ways_in = planned_words(image.plan), set(find_ways_in(image.cmdline))
     found = [word for word in image.cmdline if word not in planned or word in ways_in]
     return dict.fromkeys(found, OF_CMDLINE)
-
-
-def _is_link_in(image: System, link: Entry) -> bool:
-    file = image.tree.find(link.path)
-    if LIBRARIES.fullmatch(link.path):
-        return not _is_library(image, file)
-    if is_link_in(link.path, link.target):
-        return True
-    if file is None or file.kind != "file" or not may_lead_in(link.path, image.tree.mounts.fold(file.path)):
-        return False
-    return is_way_in(link.path, file.read)
-
-
-def _is_library(image: System, file: Entry | None) -> bool:
-    """Say whether a link leads to a library that is looked at itself, or is a package's. ldconfig and
-    update-alternatives make such links, also for packages that a script installs."""
-    if file is None or file.kind != "file":
-        return False
-    return LIBRARIES.fullmatch(file.path) is not None or file.path in map(merge_into_usr, image.listed)
 
 
 def _written(image: System) -> dict[str, str]:

@@ -16,7 +16,7 @@ from builder.verify.entry import Entry, Piece
 from builder.verify.subject import Subject
 from builder.verify.tree import Tree
 from tests.chain.conftest import EPOCH, VERSION
-from tests.chain.ways_in import AUTOLOGIN, OTHER_WORDS, UNIT, WAYS, WORDS
+from tests.chain.ways_in import AUTOLOGIN, HONEST, OTHER_WORDS, UNIT, WAYS, WORDS
 from tests.conftest import ROOT
 
 CMDLINE = "/boot/firmware/cmdline.txt"
@@ -96,7 +96,11 @@ def test_a_good_image_has_none(good: Tree, plan: Plan, rpi_disk: Path, tmp_path:
     ("path", "content"),
     [
         ("/etc/systemd/system/harbour.service", "[Service]\nExecStart=/usr/local/bin/harbour --serve\n"),
-        ("/etc/systemd/system/docker.service.d/x.conf", "[Service]\nEnvironment=A=b\n"),
+        (
+            "/etc/systemd/system/docker.service.d/x.conf",
+            "[Service]\nEnvironment=HTTP_PROXY=http://proxy.example.org\n",
+        ),
+        *HONEST,
         ("/boot/firmware/user-data", "#cloud-config\nhostname: mine\n# password: hypriot\npackages: [passwd]\n"),
         ("/etc/motd", "password: none\n"),
         ("/etc/tmpfiles.d/harbour.conf", "d /var/lib/harbour 755 harbour harbour\n"),

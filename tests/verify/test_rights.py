@@ -402,6 +402,47 @@ def test_a_link_of_a_library_leads_to_one_that_is_looked_at_or_of_a_package(
     assert "/usr/lib/arm-linux-gnueabihf/libblas.so.3.1" in found
 
 
+@pytest.mark.parametrize(
+    ("row", "is_found"),
+    [
+        ("/srv/p /etc/pam.d none bind 0 0", True),
+        ("LABEL=home /home ext4 defaults 0 0", True),
+        ("/srv/e /etc none bind 0 0", True),
+        ("tmpfs /boot/firmware tmpfs size=1M 0 0", True),
+        ("tmpfs /var/cache/pictures tmpfs size=1M 0 0", False),
+        ("proc /proc proc hidepid=2 0 0", False),
+        ("LABEL=data /srv/data ext4 defaults 0 0", False),
+        ("/swap none swap sw 0 0", False),
+    ],
+)
+def test_what_fstab_mounts_over_places_of_access_is_found(tmp_path: Path, row: str, is_found: bool) -> None:
+    files = {"/etc/fstab": f"PARTUUID=1 / ext4 defaults 0 1\n{row}\n"}
+    found = make_image(tmp_path, lambda _: None, files=files).found("access")
+    assert (row.split()[1] in found) is is_found
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "is_found"),
+    [
+        ("harbour.service", "/srv/harbour.service", True),
+        ("harbour.service", "own.service", False),
+        # A whole unit may start a program of the board's own, a part of another's may not.
+        ("getty@tty1.service.d/x.conf", "../own.service", True),
+        ("own.timer", "own.service", True),
+    ],
+)
+def test_a_file_is_judged_by_the_name_of_the_link_to_it(tmp_path: Path, path: str, target: str, is_found: bool) -> None:
+    units = "/etc/systemd/system"
+    files = {
+        f"{units}/own.service": "[Service]\nExecStart=/opt/own\n",
+        "/srv/harbour.service": "[Service]\nExecStart=/usr/bin/passwd -d root\n",
+        f"{units}/{path}": f"->{target}",
+    }
+    found = make_image(tmp_path, lambda _: None, files=files).found("access")
+    assert (f"{units}/{path}" in found) is is_found
+    assert f"{units}/own.service" not in found
+
+
 def test_a_script_of_the_board_may_leave_fstab_out_or_make_a_link_of_it(tmp_path: Path) -> None:
     (tmp_path / "var/lib/dpkg").mkdir(parents=True)
     (tmp_path / "var/lib/dpkg/status").touch()

@@ -16,12 +16,14 @@ _LOGIN = (
     rf"/(etc|run|var/lib|usr/etc|usr/lib|usr/share|usr/local/(etc|lib|share))/(ssh|dropbear|pam\.d|security|sudoers\.d"
     rf"|polkit-1|doas\.d|userdb|credstore(\.encrypted)?|pam-configs|sssd|gdm3?|lightdm|sddm(\.conf(\.d)?)?|greetd|lxdm"
     rf"|xrdp|cockpit|krb5\.conf\.d){_BELOW}",
-    r"/etc/(sudoers|sudo\.conf|sudo_logsrvd\.conf|doas\.conf|pam\.conf|nsswitch\.conf|login\.defs|inittab|securetty)",
+    r"/(usr/)?etc/(sudoers|sudo\.conf|sudo_logsrvd\.conf|doas\.conf|pam\.conf|nsswitch\.conf|login\.defs|inittab|securetty)",
     r"/etc/(hosts\.equiv|shosts\.equiv|krb5\.(conf|keytab)|nslcd\.conf|pam_ldap\.conf|libnss-ldap\.conf|slim\.conf)",
     r"/etc/(inetd\.conf|xinetd\.conf|xinetd\.d(/.+)?|X11/(xdm(/.+)?|default-display-manager))",
     r"/etc/default/(ssh|dropbear|getty.*|telnetd|inetutils-.*|nodm)",
     rf"/(.+/)?(\.(ssh|vnc){_BELOW}|\.rhosts|\.shosts|\.k5login)",
     rf"/etc/cloud{_BELOW}",
+    # systemd-stub(7): credentials beside the kernel; names of a FAT partition are the same in capitals
+    rf"(?i:/boot/(.+/)?(loader/(credentials|addons)|[^/]+\.extra\.d){_BELOW})",
     rf"/var/lib/(cloud|extrausers|AccountsService|systemd/home|pam){_BELOW}",
 )
 _STARTED = (
@@ -39,12 +41,13 @@ _STARTED = (
     rf"/(etc|usr/share)/initramfs-tools/(hooks|scripts){_BELOW}|/etc/initramfs/post-update\.d{_BELOW}",
     rf"/(etc/dracut\.conf\.d|usr/lib/dracut){_BELOW}|/etc/dracut\.conf",
     rf"/(etc|usr/lib|usr/local/lib)/NetworkManager/dispatcher\.d{_BELOW}|/(etc|usr/lib)/networkd-dispatcher{_BELOW}",
-    rf"/etc/network/(if-.+|.+)\.d/.+|/etc/network/if-[a-z-]+\.d|/etc/(dhcp|ppp|resolvconf|acpi|update-motd\.d){_BELOW}",
+    rf"/etc/network/if-[a-z-]+\.d{_BELOW}|/etc/(dhcp|ppp|resolvconf|acpi|update-motd\.d){_BELOW}",
     rf"/(etc|usr/lib|usr/share)/dhcpcd(\.(enter|exit)-hook|/dhcpcd-hooks{_BELOW})|/etc/dhcpcd\.(enter|exit)-hook",
     # what D-Bus starts, and who may ask for it
     rf"/(etc|run|usr/share|usr/local/share)/dbus-1/(system-services|system\.d){_BELOW}",
     r"/(etc|usr/share)/dbus-1/system(-local)?\.conf",
-    rf"/etc/containerd{_BELOW}|/etc/udev/hwdb\.bin|/etc/apt/trusted\.gpg(\.d{_BELOW})?",
+    rf"/(etc|run|usr/share)/containers/systemd{_BELOW}|/etc/containerd{_BELOW}|/etc/udev/hwdb\.bin",
+    rf"/etc/apt/trusted\.gpg(\.d{_BELOW})?",
 )
 _PROGRAMS = (
     # Of login and rights, and those that all others stand on. packages_spec holds all files of packages, by dpkg's own
@@ -67,8 +70,25 @@ PLACES = re.compile("|".join((*_LOGIN, *_STARTED, *_PROGRAMS, LIBRARIES.pattern)
 """Files and links of these names let somebody in, or say how. A directory is one of them where it is a link."""
 ABOVE = re.compile(
     r"/(etc|run|root|usr|var|home)|/usr/(s?bin|lib(exec|32|64|x32)?|etc|share|local)|/var/(lib|spool|spool/cron)"
-    r"|/usr/local/(s?bin|lib|etc|share)|/(etc|run|usr/(local/)?(lib|share))/(systemd|udev|dbus-1)|/etc/(docker|network|apt)"
-    r"|/usr/(local/)?lib/[a-z0-9_]+-linux-[a-z0-9_]+(/(sudo|security|glibc-hwcaps))?|/usr/lib/python3(/dist-packages)?"
-    r"|/(etc|usr/(lib|share))/(NetworkManager|kernel|initramfs-tools|dhcpcd)|/var/lib/systemd"
+    r"|/usr/local/(s?bin|lib|etc|share)|/usr/(local/)?lib/[a-z0-9_]+-linux-[a-z0-9_]+(/(sudo|security|glibc-hwcaps))?"
+    r"|/usr/lib/python3(/dist-packages)?|/var/lib/systemd"
+    r"|/(etc|run|usr/(local/)?(lib|share))/([^/]+/)?([^/]+\.d|systemd|udev|dbus-1|NetworkManager|kernel)"
+    r"|/(etc|usr/share)/(initramfs-tools|dhcpcd|docker|network|apt|default|samba|zsh|skel|dpkg|xdg)"
+    r"|/(etc|run|usr/(local/)?(lib|share))/systemd/[^/]+|/(.+/)?\.(config|local)(/(share|systemd))*"
 )
-"""Directories that hold such places. A link of such a name brings others in their stead."""
+"""Directories that hold such places, or files that are judged by what they say. A link of such a name brings others."""
+_NO_PLACE = re.compile(
+    r"/(etc|usr|root|boot|dev|proc|sys|s?bin|lib[^/]*)(/.*)?|/var/lib/(dpkg|apt|systemd|dbus|docker|containerd)(/.*)?"
+    r"|/run/(systemd|udev|credentials|sudo|user|docker.*|containerd|cloud-init|dbus|initramfs|[^/]+\.d)(/.*)?"
+)
+"""Where nothing of a board's own is put while it runs: files of packages, seeds, devices, what systemd goes by."""
+_PLAIN = re.compile(r"(/[A-Za-z0-9_.:@+-]+)+")
+
+
+def may_be_laid(path: str) -> bool:
+    """Say whether something can be put at a path, or mounted there, and no file that decides who gets in comes to be
+    another by that. The path is one that is written plainly."""
+    path = path.rstrip("/")
+    if not _PLAIN.fullmatch(path) or "/." in path or _NO_PLACE.fullmatch(path) or ABOVE.fullmatch(path):
+        return False
+    return not any(PLACES.fullmatch(path + below) for below in ("", "/x", "/x.conf"))

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""Commands and variables that a board's own configuration may hold without giving anybody access.
+
+A program of the board's own may be started: what it does is the board's business, and nobody can tell from outside. A
+program of a package is none: with the right arguments, many of them let somebody in (`passwd -d root`).
+"""
+
+from __future__ import annotations
+
+import re
+
+OWN = r"/(usr/local/(s?bin|lib|libexec|share)|opt|srv)/[A-Za-z0-9_+@./-]+"
+_INTERPRETER = "((/usr)?/bin/(ba|da)?sh|/usr/bin/python3( -[uBEsO]+)*|/usr/bin/(node|perl|php|ruby))"
+_OWN_COMMAND = re.compile(rf"({_INTERPRETER} )?{OWN}( .*)?")
+_HARMLESS_COMMAND = re.compile(
+    r"(/usr)?/bin/(true|false|sleep [0-9.]+|kill (-s )?-?(SIG)?(HUP|TERM|INT|QUIT|USR1|USR2) \$MAINPID)"
+)
+_HARMLESS_NAMES = re.compile(
+    "((https?|ftp|all|no)_proxy|LANG|LANGUAGE|LC_[A-Z]+|TZ|TERM|EDITOR|VISUAL|PAGER|LESS|GO(MAXPROCS|MEMLIMIT|GC)"
+    "|DOCKER_(RAMDISK|BUILDKIT)|COMPOSE_PROJECT_NAME|XDG_SESSION_TYPE|MAILTO)",
+    re.IGNORECASE,
+)
+_PLAIN = r"""[^\s"'\\%$`]*"""
+_QUOTED = r"""(?:"[^"\\%$`]*"|'[^'\\%$`]*')"""
+_ASSIGNMENT = re.compile(rf"""\s*(?:"(\w+)=[^"\\%$`]*"|'(\w+)=[^'\\%$`]*'|(\w+)=(?:{_QUOTED}|{_PLAIN}))(?=\s|$)""")
+_UNSAFE = re.compile(r"/\.\.(/|\s|$)|\s;(\s|$)")
+"""A path that leads elsewhere, and what begins another command in a line of a unit."""
+
+
+def is_own_command(line: str) -> bool:
+    """Say whether a command starts a program or script of the board's own, or one that does nothing to others."""
+    if _HARMLESS_COMMAND.fullmatch(line):
+        return True
+    return _OWN_COMMAND.fullmatch(line) is not None and _UNSAFE.search(line) is None
+
+
+def has_harmless_variables(words: str) -> bool:
+    """Say whether all of NAME=VALUE words are such that no program gets options or code by them."""
+    at, words = 0, words.rstrip()
+    while at < len(words):
+        found = _ASSIGNMENT.match(words, at)
+        if found is None or not _HARMLESS_NAMES.fullmatch(found[1] or found[2] or found[3]):
+            return False
+        at = found.end()
+    return True

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""Lines of configuration files as all programs read them: what some may read otherwise is an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+
+def list_lines(content: bytes, comment: tuple[str, ...] = ("#",), *, joins: bool = False) -> Iterator[str]:
+    """Yield lines that are neither empty nor a comment. Raises ValueError for what others may read in another way.
+
+    joins  whether a line that ends in a backslash goes on in the next
+    """
+    waiting = ""
+    for raw in content.decode().replace("\r\n", "\n").split("\n"):
+        line = raw.strip(" \t")
+        if _ODD.search(line) or (line.endswith("\\") and (not joins or line.startswith(comment))):
+            raise ValueError("a line that is not plain")
+        if line.endswith("\\"):
+            waiting += line[:-1] + " "
+            continue
+        if waiting or (line and not line.startswith(comment)):
+            yield waiting + line
+        waiting = ""
+    if waiting:
+        yield waiting
+
+
+_ODD = re.compile(r"[^\S \t]|[\x00-\x08\x0e-\x1f\x7f]")
+"""Blanks that are none to everybody, and control characters."""

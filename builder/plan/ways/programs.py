@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Configuration of programs that can make root run a command, or let others in: cron, shells, APT, Docker and others.
+
+Each function says of the content of a file whether it may let somebody in; ValueError stands for what it cannot read.
+"""
+
+from __future__ import annotations
+
+import re
+
+from builder.inputs import load_json
+from builder.plan.ways.commands import has_harmless_variables, is_own_command
+from builder.plan.ways.plain import list_lines
+
+_CRON_TIME = re.compile(r"(@[a-z]+|(?:[0-9A-Za-z*/,~-]+\s+){4}[0-9A-Za-z*/,~-]+)\s+([a-z_][a-z0-9_-]*)\s+(.*)")
+
+
+def cron_lets_in(content: bytes) -> bool:
+    """crontab(5) of the system: TIME USER COMMAND, with a program of the board's own that no shell makes more of."""
+    return not all(map(_is_harmless_job, list_lines(content)))
+
+
+def _is_harmless_job(line: str) -> bool:
+    if re.match(r"\w+\s*=", line):
+        name, value = (each.strip() for each in line.split("=", 1))
+        is_usual = re.fullmatch("PATH=.*|HOME=/[a-z/]*|SHELL=(/usr)?/bin/(ba)?sh", f"{name}={value}")
+        return is_usual is not None or has_harmless_variables(f"{name}={value}")
+    found = _CRON_TIME.fullmatch(line)
+    command = re.sub("( >{1,2} ?/dev/null)?( 2>&1)?$", "", found[3]) if found else ""
+    return re.fullmatch(r"[\w /.,:=@+-]+", command) is not None and is_own_command(command)
+
+
+def environment_lets_in(content: bytes) -> bool:
+    """environment.d(5), pam_env(8): variables that no program takes options or code from."""
+    return not all(has_harmless_variables(line.removeprefix("export ")) for line in list_lines(content))
+
+
+_SHELL_LINE = re.compile(
+    r"export\s+\w+(\s+\w+)*|umask\s+0[0-7]{2,3}|(export\s+)?(PATH|MANPATH)=\"?(\$\{?\w+\}?|[\w/.+-]+)(:(\$\{?\w+\}?|[\w/.+-]+))*\"?"
+    r"|alias\s+(?!su|ssh|login|passwd|doas|pkexec)[\w.-]+=('[\w /.,:=+-]+'|\"[\w /.,:=+-]+\")"
+)
+
+
+def profile_lets_in(content: bytes) -> bool:
+    """What shells read at a login: variables, a path, an alias. Anything else is a program."""
+    return not all(
+        _SHELL_LINE.fullmatch(line) or has_harmless_variables(line.removeprefix("export "))
+        for line in list_lines(content)
+    )
+
+
+_APT_WORD = re.compile(
+    r"\s+|//[^\n]*|#(?!include|clear|x-apt)[^\n]*|/\*.*?\*/|[{};]|\"[^\"\n]*\"(?=\s*;)|([A-Za-z0-9:_.-]+)", re.DOTALL
+)
+_APT_PARTS = frozenset(
+    [
+        *("acquire", "http", "https", "ftp", "proxy", "timeout", "retries", "pipeline-depth", "dl-limit", "queue-mode"),
+        *(
+            "languages",
+            "forceipv4",
+            "forceipv6",
+            "gzipindexes",
+            "by-hash",
+            "pdiffs",
+            "check-valid-until",
+            "apt",
+            "periodic",
+        ),
+        *("install-recommends", "install-suggests", "autoremove", "recommendsimportant", "suggestsimportant"),
+        *("update-package-lists", "download-upgradeable-packages", "autocleaninterval", "unattended-upgrade", "enable"),
+        *(
+            "randomsleep",
+            "verbose",
+            "cache-limit",
+            "get",
+            "show-versions",
+            "assume-yes",
+            "color",
+            "never-markauto-sections",
+        ),
+        *("automatic-reboot", "automatic-reboot-time", "automatic-reboot-withusers", "remove-unused-dependencies", ""),
+        *(
+            "remove-unused-kernel-packages",
+            "remove-new-unused-dependencies",
+            "package-blacklist",
+            "minimalsteps",
+            "origins-pattern",
+            "allowed-origins",
+        ),
+        *("true", "false", "yes", "no", "none"),
+    ]
+)
+
+
+def apt_lets_in(content: bytes) -> bool:
+    """apt.conf(5): words outside of quotes are names, and those that are known run nothing and trust nobody."""
+    text, at = content.decode(), 0
+    while at < len(text):
+        found = _APT_WORD.match(text, at)
+        if found is None:
+            return True
+        parts = (found[1] or "").lower().split("::")
+        if not all(part in _APT_PARTS or part.isdigit() for part in parts):
+            return True
+        at = found.end()
+    return False
+
+
+_UP = re.compile(r"((pre-|post-)?(up|down)|map|script|source(-directory)?|mapping|template|command)\b")
+_USUAL_SOURCE = "source /etc/network/interfaces.d/*"
+
+
+def interfaces_let_in(content: bytes) -> bool:
+    """interfaces(5): commands before and after an interface comes and goes."""
+    return any(_UP.match(line) and line != _USUAL_SOURCE for line in list_lines(content))
+
+
+_ROTATE = re.compile(r"\b((pre|post)(rotate|remove)|(first|last)action|(un)?compresscmd)\b|(^|[{\s])include\s")
+
+
+def logrotate_lets_in(content: bytes) -> bool:
+    """logrotate.conf(5): scripts that it runs."""
+    return any(map(_ROTATE.search, list_lines(content)))
+
+
+_SAMBA = re.compile("exec|script|command|program|action|include|widelinks|configbackend", re.IGNORECASE)
+
+
+def samba_lets_in(content: bytes) -> bool:
+    """smb.conf(5): commands that are run for who connects. Samba does not heed blanks in names."""
+    names = (line.partition("=")[0].replace(" ", "").replace("\t", "") for line in list_lines(content, ("#", ";")))
+    return any(map(_SAMBA.search, names))
+
+
+_DPKG = re.compile("no-debsig|no-pager|log[= ]/var/log/[A-Za-z0-9_.-]+|path-(in|ex)clude[= ].*|force-unsafe-io")
+
+
+def dpkg_lets_in(content: bytes) -> bool:
+    """dpkg.cfg(5): options of dpkg, of which some are commands."""
+    return not all(map(_DPKG.fullmatch, list_lines(content)))
+
+
+def defaults_let_in(content: bytes) -> bool:
+    """Files of /etc/default, which are variables of services: those that put code into any program (ld.so(8))."""
+    return (
+        re.search(rb"\b(LD_\w+|GLIBC_TUNABLES|BASH_ENV|PYTHON(PATH|STARTUP|HOME)|PERL5(LIB|OPT))\s*=", content)
+        is not None
+    )
+
+
+_DOCKER_KEYS = frozenset(
+    [
+        *("log-driver", "log-opts", "log-level", "log-format", "storage-driver", "storage-opts", "data-root", "debug"),
+        *("registry-mirrors", "dns", "dns-opts", "dns-search", "bip", "fixed-cidr", "fixed-cidr-v6", "default-gateway"),
+        *(
+            "default-address-pools",
+            "ipv6",
+            "ip",
+            "ip6tables",
+            "iptables",
+            "ip-forward",
+            "ip-masq",
+            "icc",
+            "mtu",
+            "bridge",
+        ),
+        *("live-restore", "experimental", "features", "max-concurrent-downloads", "max-concurrent-uploads", "builder"),
+        *("max-download-attempts", "default-ulimits", "default-shm-size", "userland-proxy", "userns-remap", "labels"),
+        *("no-new-privileges", "shutdown-timeout", "default-cgroupns-mode", "cgroup-parent", "exec-opts", "hosts"),
+        "insecure-registries",
+    ]
+)
+
+
+def docker_lets_in(content: bytes) -> bool:
+    """daemon.json of Docker: whom it listens to (`hosts`), and what it starts, is not a board's own to say."""
+    said = load_json(content)
+    return not (isinstance(said, dict) and said.keys() <= _DOCKER_KEYS and _are_local(said.get("hosts", [])))
+
+
+def _are_local(hosts: object) -> bool:
+    return isinstance(hosts, list) and all(
+        each in ("fd://", "unix://", "unix:///var/run/docker.sock", "unix:///run/docker.sock") for each in hosts
+    )

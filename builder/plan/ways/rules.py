@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Rules of systemd, udev and the kernel that can make root run a command, or write where access is decided.
+
+Each function says of the content of a file whether it may let somebody in; ValueError stands for what it cannot read.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+
+from builder.plan.ways.places import may_be_laid
+from builder.plan.ways.plain import list_lines
+
+
+def tmpfiles_let_in(content: bytes) -> bool:
+    """tmpfiles.d(5): TYPE PATH MODE USER GROUP AGE ARGUMENT."""
+    rows = [line.split() for line in list_lines(content)]
+    return not all(
+        re.fullmatch("[A-Za-z][^\"'%\\\\]*", row[0]) and all(map(_is_harmless_path, row[1:2])) for row in rows
+    )
+
+
+def _is_harmless_path(path: str) -> bool:
+    path = re.sub("^%[tSCLTV]", lambda found: _SPECIFIERS[found[0]], path)
+    if "/." in path:
+        return False
+    if path.startswith(("/sys/class/", "/sys/devices/", "/sys/bus/", "/sys/block/")):
+        return True  # Lights, clocks, pins.
+    # Of a pattern it is the directory that all it stands for lies in.
+    return may_be_laid(path[: found.start()].rpartition("/")[0] if (found := re.search(r"[*?\[]", path)) else path)
+
+
+_SPECIFIERS = {"%t": "/run", "%S": "/var/lib", "%C": "/var/cache", "%L": "/var/log", "%T": "/tmp", "%V": "/var/tmp"}  # noqa: S108 - of the image
+
+_SYSUSER = re.compile(
+    r"[ug]!?\s+[A-Za-z0-9_-]+(\s+(-|[1-9][0-9]*(:[1-9][0-9]*)?)"
+    r"(\s+(-|\"[^\"\\%]*\"|'[^'\\%]*'|[^\s\"'\\%]+)(\s+(-|/[A-Za-z0-9_./-]*)(\s+(-|/usr/sbin/nologin|/(usr/)?bin/false))?)?)?)?"
+    r"|r\s+-\s+[1-9][0-9]*-[1-9][0-9]*"
+    r"|m\s+[A-Za-z0-9_-]+\s+(audio|video|render|input|plugdev|dialout|gpio|i2c|spi|netdev|bluetooth|cdrom|users|tty)"
+)
+
+
+def sysusers_let_in(content: bytes) -> bool:
+    """sysusers.d(5): a user of the system has a number that is not 0, and no shell."""
+    return not all(map(_SYSUSER.fullmatch, list_lines(content)))
+
+
+_UDEV_KEYS = re.compile(
+    r"(ACTION|DEVPATH|KERNELS?|NAME|SYMLINK|SUBSYSTEMS?|DRIVERS?|ATTRS?\{(?!.*\.\.)[^}]+\}|ENV\{(?!SYSTEMD_|.*CMD)[^}]+\}"
+    r"|TAGS?|TEST(\{[0-7]+\})?|OWNER|GROUP|MODE|OPTIONS|LABEL|GOTO|CONST\{\w+\}|IMPORT\{(builtin|db|parent)\})"
+)
+_UDEV_TOKEN = re.compile(r'[\s,]*([A-Z]+(?:\{[^}"]*\})?)\s*(?:[=!]=|[-+:]?=)\s*i?"([^"\\]*)"')
+
+
+def udev_lets_in(content: bytes) -> bool:
+    """udev(7): keys that name, own and group devices; RUN, PROGRAM and IMPORT of programs run one."""
+    return not all(map(_is_udev_rule, list_lines(content, joins=True)))
+
+
+def _is_udev_rule(line: str) -> bool:
+    at, line = 0, line.rstrip(" \t,")
+    if ".." in line:
+        return False
+    while at < len(line):
+        found = _UDEV_TOKEN.match(line, at)
+        if found is None or not _UDEV_KEYS.fullmatch(found[1]):
+            return False
+        at = found.end()
+    return True
+
+
+def hwdb_lets_in(content: bytes) -> bool:
+    """hwdb(7): properties of devices. systemd starts units by those with its name (systemd.device(5))."""
+    return b"SYSTEMD_" in content.upper()
+
+
+_MODPROBE = re.compile(
+    r"(alias|blacklist|options|softdep|weakdep)\s.*|(install|remove)\s+\S+\s+(/usr)?/bin/(true|false)\s*"
+)
+
+
+def modprobe_lets_in(content: bytes) -> bool:
+    """modprobe.d(5): `install` and `remove` run a command; one that does nothing is how a module is turned off."""
+    return not all(map(_MODPROBE.fullmatch, list_lines(content, joins=True)))
+
+
+_RUN_BY_KERNEL = (
+    *("kernel.core_pattern", "kernel.modprobe", "kernel.hotplug", "kernel.poweroff_cmd"),
+    *("kernel.usermodehelper.bset", "fs.binfmt_misc.register"),
+)
+
+
+def sysctl_lets_in(content: bytes) -> bool:
+    """sysctl.d(5): values of the kernel that name a program which it starts."""
+    rows = (line.partition("=") for line in list_lines(content, ("#", ";")))
+    return any(_names_program(key.strip().lstrip("-").replace("/", "."), value.strip()) for key, _, value in rows)
+
+
+def _names_program(key: str, value: str) -> bool:
+    key = key.removeprefix(".").removeprefix("proc.sys.")
+    if key == "kernel.core_pattern" and re.fullmatch(r"(/var/[\w./%-]+|[\w.%-]*)", value):
+        return ".." in value
+    is_program = key.startswith(("kernel.usermodehelper", "fs.binfmt_misc"))
+    return ".." in key or is_program or any(fnmatchcase(name, key) for name in _RUN_BY_KERNEL)

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""Units and configuration of systemd: what a board's own may say without giving anybody access.
+
+Places are those of systemd.unit(5) and `systemd-analyze unit-paths`; the form of files is that of systemd.syntax(7).
+Keys that are not here may start a program of a package, read a terminal, or change what a service sees of the system.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+
+from builder.plan.ways.commands import has_harmless_variables, is_own_command
+from builder.plan.ways.places import may_be_laid
+
+_BASES = "(etc|run|usr/lib|usr/share|usr/local/lib|usr/local/share|etc/xdg)"
+_KINDS = "service|socket|timer|path|mount|automount|swap|target|slice|scope|device"
+_DIRECTORY = (
+    rf"(/{_BASES}/systemd/(system|user)(\.control|\.attached)?|/run/systemd/(transient|generator(\.early|\.late)?)"
+    r"|/(.+/)?\.(config|local/share)/systemd/user(\.control)?|/var/lib/.+/systemd/user)"
+)
+UNITS = re.compile(rf"{_DIRECTORY}/([^/]+\.({_KINDS})|.*\.d/[^/]+\.conf)")
+"""Files that systemd reads as units, or as parts of some (drop-ins)."""
+COPIES = re.compile(rf"{_DIRECTORY}/.+\.(wants|requires|upholds)/.+")
+"""What is a link everywhere."""
+_OF_UNITS = re.compile(rf"{_DIRECTORY}/.+")
+_UNIT_NAME = re.compile(rf"[^/]+\.({_KINDS}|conf)")
+_DROP_IN = re.compile(rf"/(?:[^/]*\.)?({_KINDS})\.d/[^/]+\.conf$")
+_SHELL_NAMES = (
+    *("debug-shell.service", "console-shell.service", "container-shell@.service", "rescue.service", "rescue.target"),
+    *("emergency.service", "emergency.target", "runlevel1.target", "breakpoint-pre-basic.service"),
+)
+_SHELL_UNIT = re.compile(
+    r"(.*/)?((debug|console|container)-shell(@.*)?\.service|(rescue|emergency)\.(service|target)|runlevel1\.target"
+    r"|(systemd-)?breakpoint-?.*\.service)"
+)
+"""Units that give root a shell."""
+PRESETS = re.compile(rf"/{_BASES}/systemd/(system|user|initrd)-preset/[^/]+")
+CONFIGURATION = re.compile(rf"/{_BASES}/systemd/([^/]+)\.conf(\.d/[^/]+\.conf)?")
+_HARMLESS_DAEMONS = frozenset(
+    [
+        *("journald", "journald@", "journal-upload", "resolved", "timesyncd", "networkd", "sleep", "oomd", "logind"),
+        *("pstore", "coredump"),
+    ]
+)
+_NAME = "[A-Za-z0-9_.@:\\\\-]+"
+
+Check = Callable[[str], bool]
+_Checks = tuple[tuple[re.Pattern[str], Check], ...]
+
+
+def _is_any(_: str) -> bool:
+    return True
+
+
+def _starts_no_shell(value: str) -> bool:
+    names = value.split()
+    return all(re.fullmatch(_NAME, name) and not _SHELL_UNIT.fullmatch(name) for name in names)
+
+
+def _is_own_program(value: str) -> bool:
+    return not value or is_own_command(value.lstrip("-:+!"))
+
+
+def _is_output(value: str) -> bool:
+    return (
+        re.fullmatch(r"journal(\+console)?|null|inherit|syslog|kmsg|(append|file|truncate):/var/log/[\w./-]+", value)
+        is not None
+    )
+
+
+def _is_plain_mount(value: str) -> bool:
+    return not re.search(r"bind|dir=|subvol|[%\\\"']", value)
+
+
+def _checks(*rows: tuple[str, Check]) -> _Checks:
+    return tuple((re.compile(pattern), check) for pattern, check in rows)
+
+
+_UNIT = _checks(
+    (
+        "Description|Documentation|(Condition|Assert).+|(Requires|Wants)MountsFor|DefaultDependencies|After|Before",
+        _is_any,
+    ),
+    (
+        "StartLimit.+|IgnoreOnIsolate|StopWhenUnneeded|RefuseManual.+|AllowIsolate|CollectMode|Job(Running)?Timeout.+",
+        _is_any,
+    ),
+    ("SourcePath|(Success|Failure)Action.*|SurviveFinalKillSignal|RebootArgument", _is_any),
+    (
+        "Wants|Requires|Requisite|BindsTo|PartOf|Upholds|Conflicts|On(Failure|Success)(JobMode)?|Propagates(Reload|Stop)To"
+        "|(Reload|Stop)PropagatedFrom|JoinsNamespaceOf",
+        _starts_no_shell,
+    ),
+)
+_INSTALL = _checks(("WantedBy|RequiredBy|UpheldBy|Alias|Also|DefaultInstance", _starts_no_shell))
+_RESOURCES = _checks(
+    ("CPU.+|Startup(CPU|IO|Memory).+|Allowed(CPUs|MemoryNodes)|Memory.+|Tasks.+|IO.+|Managed.+|Slice|Delegate", _is_any)
+)
+_RUNNING = (
+    *_RESOURCES,
+    *_checks(
+        (
+            "Restart.*|Timeout.+|Runtime(Max|Randomized).+|Watchdog.+|Kill.+|SendSIG.+|FinalKillSignal|SuccessExitStatus",
+            _is_any,
+        ),
+        (
+            "Limit.+|Nice|OOM.+|Syslog.+|Log(Level|RateLimit|Extra|Filter).*|CoredumpFilter|TimerSlackNSec|StartLimit.+",
+            _is_any,
+        ),
+        (
+            "Protect.+|Private.+|NoNewPrivileges|Restrict.+|SystemCall.+|Lock.+|MemoryDenyWriteExecute|RemoveIPC",
+            _is_any,
+        ),
+        ("ReadOnlyPaths|CapabilityBoundingSet|DevicePolicy|DeviceAllow|IPAddress(Allow|Deny)|IPAccounting", _is_any),
+        ("Standard(Output|Error)", _is_output),
+    ),
+)
+_OWN_SERVICE = (
+    *_checks(
+        ("Exec(Start|StartPre|StartPost|Condition|Reload|Stop|StopPost)", _is_own_program),
+        ("Type|RemainAfterExit|GuessMainPID|PIDFile|BusName|NotifyAccess|FileDescriptorStoreMax|OpenFile", _is_any),
+        ("User|Group|SupplementaryGroups|DynamicUser|WorkingDirectory|UMask|AmbientCapabilities|SecureBits", _is_any),
+        (
+            "Environment(File)?|PassEnvironment|UnsetEnvironment|ReadWritePaths|InaccessiblePaths|NoExecPaths|ExecPaths",
+            _is_any,
+        ),
+        ("(Runtime|State|Cache|Logs)Directory(Mode|Preserve|Quota|Accounting)?", _is_any),
+        ("StandardInput", lambda value: value == "null"),
+    ),
+    *_RUNNING,
+)
+_TIMER = _checks(
+    ("On.+|AccuracySec|RandomizedDelaySec|RandomizedOffsetSec|FixedRandomDelay|DeferReactivation", _is_any),
+    ("Persistent|WakeSystem|RemainAfterElapse", _is_any),
+    ("Unit", _starts_no_shell),
+)
+_PATH = _checks(
+    ("Path(Exists|ExistsGlob|Changed|Modified)|DirectoryNotEmpty|TriggerLimit.+|DirectoryMode", _is_any),
+    ("Unit", _starts_no_shell),
+)
+_MOUNT = _checks(
+    ("What|Type|SloppyOptions|LazyUnmount|ReadWriteOnly|ForceUnmount|DirectoryMode|TimeoutSec", _is_any),
+    ("Options|ExtraOptions|Priority|TimeoutIdleSec", _is_any),
+    ("Where", may_be_laid),
+)
+_MOUNT_PART = _checks(
+    ("Options|ExtraOptions", _is_plain_mount),
+    ("DirectoryMode|Timeout(Idle)?Sec|Priority|LazyUnmount|ForceUnmount", _is_any),
+)
+
+_ALWAYS: Mapping[str, _Checks] = {"Unit": _UNIT, "Install": _INSTALL}
+_WHOLE: Mapping[str, Mapping[str, _Checks]] = {
+    "service": {"Service": _OWN_SERVICE},
+    "timer": {"Timer": _TIMER},
+    "path": {"Path": _PATH},
+    "mount": {"Mount": _MOUNT},
+    "automount": {"Automount": _MOUNT},
+    "swap": {"Swap": _MOUNT_PART + _checks(("What", _is_any))},
+    "slice": {"Slice": _RESOURCES},
+    "target": {"Target": ()},
+    "device": {},
+    "scope": {},
+}
+"""Sections of a board's own units. A socket is none: it opens a service to others."""
+_PART: Mapping[str, Mapping[str, _Checks]] = {
+    **_WHOLE,
+    "service": {"Service": (*_RUNNING, *_checks(("Environment", has_harmless_variables)))},
+    "mount": {"Mount": _MOUNT_PART},
+    "automount": {"Automount": _MOUNT_PART},
+    "swap": {"Swap": _MOUNT_PART},
+    "socket": {},
+}
+"""Sections of drop-ins, which may be of a unit of a package."""
+_MANAGER = {
+    "Manager": _checks(
+        (
+            "Log(Level|Target|Color|Location|Time)|ShowStatus|StatusUnitFormat|CtrlAltDelBurstAction|CPUAffinity",
+            _is_any,
+        ),
+        ("(Runtime|Reboot|KExec|Shutdown)?Watchdog.+|TimerSlackNSec|RateLimit.+|ReloadLimit.+|ProtectSystem", _is_any),
+        (
+            "Default(Timeout|StartLimit|RestartSec|Limit|Tasks|Memory|CPU|IO|IP|Timer|OOM|DeviceTimeout).*|NoNewPrivileges",
+            _is_any,
+        ),
+        ("DefaultEnvironment|ManagerEnvironment", has_harmless_variables),
+    )
+}
+
+
+def unit_lets_in(path: str, content: bytes) -> bool:
+    """Say whether a file at a place of units may let somebody in."""
+    part, (stem, _, kind) = _DROP_IN.search(path), path.rpartition("/")[2].rpartition(".")
+    sections = _PART.get(part[1]) if part else _WHOLE.get(kind)
+    if sections is None or (kind in ("timer", "path") and _SHELL_UNIT.fullmatch(f"{stem}.service")):
+        return True
+    if not part and kind in ("mount", "automount") and not re.search(rb"^\s*Where\s*=", content, re.MULTILINE):
+        return True  # It has its place by its name.
+    return not _says_only(content, {**_ALWAYS, **sections})
+
+
+def configuration_lets_in(path: str, content: bytes) -> bool:
+    """Say whether a file that configures one of systemd's own daemons may let somebody in."""
+    found = CONFIGURATION.fullmatch(path)
+    name = found[2] if found else ""
+    return name not in _HARMLESS_DAEMONS and not (name in ("system", "user") and _says_only(content, _MANAGER))
+
+
+def preset_lets_in(content: bytes) -> bool:
+    """Say whether a preset (systemd.preset(5)) enables a unit that gives root a shell."""
+    rows = [line.split() for line in content.decode(errors="replace").splitlines()]
+    patterns = [row[1] for row in rows if len(row) > 1 and row[0] == "enable"]
+    return any(fnmatchcase(name, pattern) for name in _SHELL_NAMES for pattern in patterns)
+
+
+def unit_link_lets_in(path: str, target: str) -> bool:
+    """Say whether a link at a place of units may let somebody in by its name or its target. systemd goes by the name of
+    a link in .wants, and of what the others lead to."""
+    if not _OF_UNITS.fullmatch(path) or target == "/dev/null":
+        return False
+    name = path.rpartition("/")[2]
+    is_directory = not _UNIT_NAME.fullmatch(name)
+    return is_directory or _SHELL_UNIT.fullmatch(name) is not None or _SHELL_UNIT.fullmatch(target) is not None
+
+
+def find_role(path: str) -> str:
+    """Return as what systemd reads a file at a place of units; "" for no such place."""
+    if not UNITS.fullmatch(path):
+        return ""
+    part = _DROP_IN.search(path)
+    return f"part of {part[1]}" if part else path.rpartition(".")[2]
+
+
+def _says_only(content: bytes, sections: Mapping[str, _Checks]) -> bool:
+    """Say whether a file has nothing but sections and keys that are allowed, with values that are."""
+    try:
+        return all(_is_allowed(sections, *row) for row in _read_rows(content.decode()))
+    except (UnicodeDecodeError, ValueError):
+        return False
+
+
+def _is_allowed(sections: Mapping[str, _Checks], section: str, key: str, value: str) -> bool:
+    if section.startswith("X-"):  # systemd.unit(5): ignored.
+        return True
+    found = [check for pattern, check in sections.get(section, ()) if pattern.fullmatch(key)]
+    return bool(found) and all(check(value) for check in found)
+
+
+def _read_rows(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (section, key, value). Raises ValueError for what is none: systemd ignores it, or reads it otherwise."""
+    section = ""
+    for line in _join_lines(text.removeprefix("\ufeff")):
+        if line.startswith("["):
+            if not line.endswith("]"):
+                raise ValueError(line)
+            section = line[1:-1]
+            continue
+        key, is_row, value = line.partition("=")
+        if not is_row or not section:
+            raise ValueError(line)
+        yield section, key.strip(" \t"), value.strip(" \t")
+
+
+def _join_lines(text: str) -> Iterator[str]:
+    """Yield lines without those that are empty or comments; one that ends in a backslash goes on in the next, as in
+    config_parse() of systemd's src/shared/conf-parser.c. Raises ValueError for other ends of lines that it knows."""
+    text = text.replace("\r\n", "\n")
+    if "\0" in text or "\r" in text:
+        raise ValueError("an end of a line that is none to others")
+    waiting = ""
+    for raw in text.split("\n"):
+        line = raw.lstrip(" \t")
+        if line.startswith(("#", ";")):
+            continue
+        if (len(line) - len(line.rstrip("\\"))) % 2:
+            waiting += line[:-1] + " "
+            continue
+        if whole := (waiting + line).strip(" \t"):
+            yield whole
+        waiting = ""
+    if waiting.strip(" \t"):
+        yield waiting.strip(" \t")

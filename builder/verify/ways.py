@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""Links and mounts of an image that bring other files where it is decided who gets in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from builder.plan.access import is_link_in, is_way_in, may_lead_in
+from builder.plan.model import Plan
+from builder.plan.ways.places import LIBRARIES, may_be_laid
+from builder.tree import merge_into_usr
+from builder.verify.entry import Entry
+from builder.verify.fstab import Mount
+from builder.verify.tree import Tree
+
+NO_COVER = frozenset({"swap", "proc", "sysfs", "devpts", "debugfs", "tracefs", "configfs", "hugetlbfs", "cgroup2"})
+"""Of fstab: swap, and what the kernel makes up."""
+
+
+class System(Protocol):
+    """What is asked of an image here."""
+
+    @property
+    def tree(self) -> Tree: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def listed(self) -> Mapping[str, str]: ...
+    @property
+    def fstab(self) -> Mapping[str, Mount]: ...
+
+
+def find_covers(image: System) -> dict[str, str]:
+    """What fstab mounts over places of access. Partitions of the recipe have their files in the tree."""
+    own = {slot.mount for slot in image.plan.disk.slots}
+    mounts = {path: row for path, row in image.fstab.items() if path not in own and row.kind not in NO_COVER}
+    return {path: f"mounted by fstab from {row.source}" for path, row in mounts.items() if not may_be_laid(path)}
+
+
+def leads_in(image: System, link: Entry) -> bool:
+    """Say whether a link decides who gets in, by its name, its target, or what its file says."""
+    file = image.tree.find(link.path)
+    if LIBRARIES.fullmatch(link.path):
+        return not _is_library(image, file)
+    if is_link_in(link.path, link.target):
+        return True
+    if file is None or file.kind != "file" or not may_lead_in(link.path, image.tree.mounts.fold(file.path)):
+        return False
+    return is_way_in(link.path, file.read)
+
+
+def _is_library(image: System, file: Entry | None) -> bool:
+    """Say whether a link leads to a library that is looked at itself, or is a package's. ldconfig and
+    update-alternatives make such links, also for packages that a script installs."""
+    if file is None or file.kind != "file":
+        return False
+    return LIBRARIES.fullmatch(file.path) is not None or file.path in map(merge_into_usr, image.listed)
