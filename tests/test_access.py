@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from builder.plan.access import is_link_in, is_way_in, lets_in, may_lead_in
+from builder.plan.access import is_link_in, is_way_in, leads_in, lets_in
 from builder.plan.kernel_words import find_ways_in, planned_words, split_words
 from builder.recipe.load import list_boards, load_board
 from builder.tree import merge_into_usr
 from tests.chain.test_users_boards import PAGE_BOARDS
-from tests.chain.ways_in import HONEST, WAYS, WORDS
+from tests.chain.ways_in import AUTOLOGIN, HONEST, WAYS, WORDS
 from tests.conftest import ROOT
 from tests.verify.qemu import plan_of
 
@@ -146,12 +146,43 @@ def test_a_seed_may_say_what_lets_nobody_in(said: str) -> None:
     [
         ("/etc/systemd/system/x.service", "/srv/x.service", True),
         ("/etc/systemd/system/x.service", "/usr/lib/systemd/system/x.service", False),
+        ("/etc/systemd/system/ssh.service.d/x.conf", "/etc/systemd/system/x.service", True),
+        ("/etc/systemd/system/multi-user.target.wants/x.service", "/usr/lib/systemd/system/x.service", False),
+        ("/etc/profile.d/x.sh", "/usr/lib/systemd/profile.d/x.sh", True),
         ("/etc/tmpfiles.d/x.conf", "/srv/x", True),
         ("/srv/x", "/srv/y", False),
+        ("/srv/x", "/etc/systemd/system/x.service", False),
     ],
 )
 def test_a_link_out_of_the_places_may_bring_one(path: str, leads_to: str, expected: bool) -> None:
-    assert may_lead_in(path, leads_to) is expected
+    assert leads_in(path, leads_to, AUTOLOGIN.encode) is expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/rc2.d/S01x", "/etc/systemd/system/x.target.wants/y.service", "/etc/systemd/user/x.d/y.requires/z.path"],
+)
+def test_a_file_where_all_others_are_links_is_one(path: str) -> None:
+    assert is_way_in(path, lambda: b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/etc/systemd/system/x.service", "[Service]\n" + "Credential" * 20_000),
+        ("/etc/systemd/system/x.mount", "\n" * 200_000),
+        ("/etc/systemd/system/x.service", "[Service]\nEnvironment=" + "A=b " * 50_000),
+        ("/etc/systemd/system-preset/x.preset", f"enable {'*a' * 100_000}\n"),
+        ("/etc/sysctl.d/x.conf", "* " * 100_000),
+        ("/etc/udev/rules.d/x.rules", 'ENV{x}="1", ' * 20_000),
+        ("/etc/apt/apt.conf.d/x", "/* " * 60_000),
+        ("/etc/default/x", "LD_" * 60_000),
+    ],
+)
+def test_a_long_file_is_judged_in_no_time(path: str, text: str) -> None:
+    start = time.process_time()
+    is_way_in(path, text.encode)
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("name", list_boards(ROOT / "boards"))

@@ -21,6 +21,8 @@ from builder.plan.ways.seeds import META_DATA, USER_DATA, has_only
 SEEDS = re.compile(r"/(.+/)?(user|meta|vendor)-data", re.IGNORECASE)
 """cloud-init's seeds. Names of a FAT partition are the same in capitals."""
 LARGEST_SEED = 1 << 20
+DEEP = re.compile(r"([\[{][^\]}\[{]{0,99}){64}")
+"""Brackets in brackets, which take seconds to read."""
 
 
 Judge = Callable[[str, bytes], bool]
@@ -32,6 +34,8 @@ def _by_content(judge: Callable[[bytes], bool]) -> Judge:
     return lambda _, content: judge(content)
 
 
+LINKS = re.compile(rf"/etc/rc[0-6S]\.d/.+|{units.OF_DEPENDENCIES}")
+"""Names that are of links everywhere; a file is none of a package."""
 JUDGED: tuple[tuple[re.Pattern[str], Judge], ...] = (
     (units.UNITS, units.unit_lets_in),
     (units.CONFIGURATION, units.configuration_lets_in),
@@ -57,7 +61,6 @@ JUDGED: tuple[tuple[re.Pattern[str], Judge], ...] = (
             (r"/etc/samba/.+\.conf", programs.samba_lets_in),
             (r"/etc/default/.+", programs.defaults_let_in),
             (r"/etc/docker/daemon\.json", programs.docker_lets_in),
-            (rf"/etc/rc[0-6S]\.d/.+|{units.COPIES.pattern}", lambda _: True),
         )
     ),
     (SEEDS, lambda path, content: lets_in(content, is_meta=path.lower().endswith("meta-data"))),
@@ -71,9 +74,9 @@ def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
     path  in the system, /usr merged; the part of it that is in a FAT in lower case
     read  gives its content, of which some need a look
     """
-    return PLACES.fullmatch(path) is not None or any(
-        _may_let_in(judge, path, read()) for pattern, judge in JUDGED if pattern.fullmatch(path)
-    )
+    if PLACES.fullmatch(path) or LINKS.fullmatch(path):
+        return True
+    return any(_may_let_in(judge, path, read()) for pattern, judge in JUDGED if pattern.fullmatch(path))
 
 
 def _may_let_in(judge: Judge, path: str, content: bytes) -> bool:
@@ -96,12 +99,15 @@ def is_link_in(path: str, target: str) -> bool:
     return units.unit_link_lets_in(path, target)
 
 
-def may_lead_in(path: str, leads_to: str) -> bool:
-    """Say whether a link may bring a way in from elsewhere: it has the name of one, and its file is not judged as one
-    of that name is."""
-    if units.find_role(path) != units.find_role(leads_to):
-        return True
-    return any(kind.fullmatch(path) and not kind.fullmatch(leads_to) for kind, _ in JUDGED)
+def leads_in(path: str, leads_to: str, read: Callable[[], bytes]) -> bool:
+    """Say whether a link brings a way in by what its file says, which is judged otherwise by that file's own name.
+
+    leads_to  the place of the file
+    read      gives its content
+    """
+    is_other = units.find_role(path) != units.find_role(leads_to)
+    kinds = [judge for kind, judge in JUDGED if kind.fullmatch(path) and (is_other or not kind.fullmatch(leads_to))]
+    return any(_may_let_in(judge, path, read()) for judge in kinds)
 
 
 def lets_in(seed: bytes, *, is_meta: bool = False) -> bool:
@@ -111,6 +117,8 @@ def lets_in(seed: bytes, *, is_meta: bool = False) -> bool:
     try:
         text = seed.decode()
         if len(seed) > LARGEST_SEED or not (is_meta or text.partition("\n")[0].rstrip() == FIRST_LINE):
+            return True
+        if DEEP.search(text):
             return True
         content = load_cloud_yaml(text)
         return content is not None and not (

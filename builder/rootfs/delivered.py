@@ -18,7 +18,7 @@ from typing import Any
 
 from builder.errors import MachineError, RecipeError
 from builder.inputs import load_json, read_bytes
-from builder.plan.access import is_link_in, is_way_in
+from builder.plan.access import is_link_in, is_way_in, leads_in
 from builder.rootfs.model import CAPABILITY, DELIVERED, HELD
 from builder.run import run
 from builder.tree import merge_into_usr, resolve_inside, write_text
@@ -70,9 +70,12 @@ def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: st
 
 def _measure_link(tree: Path, path: str, place: str) -> Iterator[tuple[str, str]]:
     target = str(Path(path).readlink())
-    if not _leads_somewhere(tree, place):
+    end = _find_end(tree, place)
+    if end is None:
         yield "links", target
-    if is_link_in(place, target):
+    if is_link_in(place, target) or (
+        end and end.is_file() and leads_in(place, f"/{end.relative_to(tree)}", end.read_bytes)
+    ):
         yield "access", f"-> {target}"
 
 
@@ -180,11 +183,13 @@ def write_delivered(tree: Path, delivered: dict[str, Any]) -> None:
     write_text(tree, DELIVERED, json.dumps({"format": 1, **delivered}, indent=1, ensure_ascii=True) + "\n")
 
 
-def _leads_somewhere(tree: Path, place: str) -> bool:
+def _find_end(tree: Path, place: str) -> Path | None:
+    """Return what a link leads to in the tree, None where nothing is."""
     try:
-        return os.path.lexists(resolve_inside(tree, place))
+        end = resolve_inside(tree, place)
     except RecipeError:  # A loop of links.
-        return False
+        return None
+    return end if os.path.lexists(end) else None
 
 
 def _read_capability(path: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from builder.plan.access import is_link_in, is_way_in, may_lead_in
+from builder.plan.access import is_link_in, leads_in
 from builder.plan.model import Plan
 from builder.plan.ways.places import LIBRARIES, may_be_laid
 from builder.tree import merge_into_usr
@@ -38,16 +38,16 @@ def find_covers(image: System) -> dict[str, str]:
     return {path: f"mounted by fstab from {row.source}" for path, row in mounts.items() if not may_be_laid(path)}
 
 
-def leads_in(image: System, link: Entry) -> bool:
+def is_link_way_in(image: System, link: Entry) -> bool:
     """Say whether a link decides who gets in, by its name, its target, or what its file says."""
     file = image.tree.find(link.path)
     if LIBRARIES.fullmatch(link.path):
         return not _is_library(image, file)
     if is_link_in(link.path, link.target):
         return True
-    if file is None or file.kind != "file" or not may_lead_in(link.path, image.tree.mounts.fold(file.path)):
+    if file is None or file.kind != "file":
         return False
-    return is_way_in(link.path, file.read)
+    return leads_in(link.path, image.tree.mounts.fold(file.path), file.read)
 
 
 def _is_library(image: System, file: Entry | None) -> bool:

@@ -6,6 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+LONGEST_PATTERN = 250
+"""Of names with * in them: long ones take long to compare."""
+
 
 def list_lines(content: bytes, comment: tuple[str, ...] = ("#",), *, joins: bool = False) -> Iterator[str]:
     """Yield lines that are neither empty nor a comment. Raises ValueError for what others may read in another way.

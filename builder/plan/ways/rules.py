@@ -10,7 +10,7 @@ import re
 from fnmatch import fnmatchcase
 
 from builder.plan.ways.places import may_be_laid
-from builder.plan.ways.plain import list_lines
+from builder.plan.ways.plain import LONGEST_PATTERN, list_lines
 
 
 def tmpfiles_let_in(content: bytes) -> bool:
@@ -102,4 +102,9 @@ def _names_program(key: str, value: str) -> bool:
     if key == "kernel.core_pattern" and re.fullmatch(r"(/var/[\w./%-]+|[\w.%-]*)", value):
         return ".." in value
     is_program = key.startswith(("kernel.usermodehelper", "fs.binfmt_misc"))
-    return ".." in key or is_program or any(fnmatchcase(name, key) for name in _RUN_BY_KERNEL)
+    return (
+        ".." in key
+        or len(key) > LONGEST_PATTERN
+        or is_program
+        or any(fnmatchcase(name, key) for name in _RUN_BY_KERNEL)
+    )

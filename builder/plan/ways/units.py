@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from builder.plan.ways.commands import has_harmless_variables, is_own_command
 from builder.plan.ways.places import may_be_laid
+from builder.plan.ways.plain import LONGEST_PATTERN
 
 _BASES = "(etc|run|usr/lib|usr/share|usr/local/lib|usr/local/share|etc/xdg)"
 _KINDS = "service|socket|timer|path|mount|automount|swap|target|slice|scope|device"
@@ -22,8 +23,8 @@ _DIRECTORY = (
 )
 UNITS = re.compile(rf"{_DIRECTORY}/([^/]+\.({_KINDS})|.*\.d/[^/]+\.conf)")
 """Files that systemd reads as units, or as parts of some (drop-ins)."""
-COPIES = re.compile(rf"{_DIRECTORY}/.+\.(wants|requires|upholds)/.+")
-"""What is a link everywhere."""
+OF_DEPENDENCIES = rf"{_DIRECTORY}/.+\.(wants|requires|upholds)/.+"
+"""What a unit needs, as links; a pattern."""
 _OF_UNITS = re.compile(rf"{_DIRECTORY}/.+")
 _UNIT_NAME = re.compile(rf"[^/]+\.({_KINDS}|conf)")
 _DROP_IN = re.compile(rf"/(?:[^/]*\.)?({_KINDS})\.d/[^/]+\.conf$")
@@ -195,9 +196,8 @@ def unit_lets_in(path: str, content: bytes) -> bool:
     sections = _PART.get(part[1]) if part else _WHOLE.get(kind)
     if sections is None or (kind in ("timer", "path") and _SHELL_UNIT.fullmatch(f"{stem}.service")):
         return True
-    if not part and kind in ("mount", "automount") and not re.search(rb"^\s*Where\s*=", content, re.MULTILINE):
-        return True  # It has its place by its name.
-    return not _says_only(content, {**_ALWAYS, **sections})
+    needed = "Where" if not part and kind in ("mount", "automount") else ""  # Else it has its place by its name.
+    return not _says_only(content, {**_ALWAYS, **sections}, needed)
 
 
 def configuration_lets_in(path: str, content: bytes) -> bool:
@@ -211,6 +211,8 @@ def preset_lets_in(content: bytes) -> bool:
     """Say whether a preset (systemd.preset(5)) enables a unit that gives root a shell."""
     rows = [line.split() for line in content.decode(errors="replace").splitlines()]
     patterns = [row[1] for row in rows if len(row) > 1 and row[0] == "enable"]
+    if any(len(pattern) > LONGEST_PATTERN for pattern in patterns):
+        return True
     return any(fnmatchcase(name, pattern) for name in _SHELL_NAMES for pattern in patterns)
 
 
@@ -232,12 +234,13 @@ def find_role(path: str) -> str:
     return f"part of {part[1]}" if part else path.rpartition(".")[2]
 
 
-def _says_only(content: bytes, sections: Mapping[str, _Checks]) -> bool:
-    """Say whether a file has nothing but sections and keys that are allowed, with values that are."""
+def _says_only(content: bytes, sections: Mapping[str, _Checks], needed: str = "") -> bool:
+    """Say whether a file has nothing but sections and keys that are allowed, with values that are, and a key."""
     try:
-        return all(_is_allowed(sections, *row) for row in _read_rows(content.decode()))
-    except (UnicodeDecodeError, ValueError):
+        rows = list(_read_rows(content.decode()))
+    except ValueError:
         return False
+    return all(_is_allowed(sections, *row) for row in rows) and (not needed or needed in {key for _, key, _ in rows})
 
 
 def _is_allowed(sections: Mapping[str, _Checks], section: str, key: str, value: str) -> bool:
