@@ -120,6 +120,7 @@ def test_a_seed_is_looked_into(seed: bytes, expected: bool) -> None:
 
 def test_meta_data_needs_no_first_line() -> None:
     assert not lets_in(b"instance-id: x\nlocal-hostname: x\n", is_meta=True)
+    assert not lets_in(b"instance-id: ''\n", is_meta=True)
     assert lets_in(b"hostname: x\n")
 
 

@@ -284,7 +284,7 @@ BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
         "traces_spec.py::test_a_trace_is_not_there[/usr/bin/qemu-*]",
         "packages_spec.py::test_programs_in_the_path_are_of_a_package",
     },
-    give_user_data_a_wrong_type: {"first_boot_spec.py::test_user_data_is_valid", USER_DATA},
+    give_user_data_a_wrong_type: {"first_boot_spec.py::test_user_data_is_valid", USER_DATA, ACCESS},
     forget_the_first_line_of_user_data: {
         "first_boot_spec.py::test_user_data_starts_as_cloud_init_wants_it",
         USER_DATA,

@@ -42,7 +42,7 @@ def has_only(content: Mapping[Any, Any], allowed: Mapping[str, Check]) -> bool:
     """Say whether all keys are allowed, with values that are. cloud-init takes "-" for "_" in some of them."""
     for key, value in content.items():
         check = allowed.get(str(key).replace("-", "_"))
-        if check is None or not (value is None or check(value)):
+        if check is None or not (value is None or value == "" or check(value)):
             return False
     return True
 
