@@ -4,13 +4,11 @@
 A process gets an argument list (never a shell), a small environment with LC_ALL=C.UTF-8 and TZ=UTC, and a
 session of its own, so that ^C in the terminal reaches us alone and we end our children in order. It dies with us
 even on SIGKILL (parent-death signal, set by setpriv of util-linux where that exists), and does not begin when we died
-before that was set.
+before that was set. What runs beside us or on our terminal has a watchdog besides, for programs that lose the signal.
 """
 
 from __future__ import annotations
 
-import contextvars
-import io
 import os
 import shlex
 import signal
@@ -23,9 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TextIO
 
-from builder import log
 from builder.errors import DISK_FULL_HINT, SpaceError, ToolError, disk_full_as_space_error
 from builder.interrupts import handled, held_off
+from builder.output import Reader
 from builder.proxy import find_proxies
 from builder.tools import find_tool, has_tool, search_path
 
@@ -35,16 +33,13 @@ PASSED_ON = ("PATH", "HOME", "TERM", "TMPDIR", "SSL_CERT_FILE")
 LAST_LINES = 15
 END_TIMEOUT_S = 20.0
 """How long a program may take to clean up after SIGTERM."""
-OUTPUT_BYTES = 128 * 1024 * 1024
-"""Most that a program may print: it may read what a stranger made, or be a stranger's."""
-LINE_BYTES = 1024 * 1024
-LINGER_S = 5.0
-"""How long a program that has ended may leave somebody else writing into its output."""
 UNLESS_ORPHANED = '[ "$PPID" = "$0" ] || exit 1; unset PWD OLDPWD SHLVL; exec "$@"'
 """The second half of the guard: no signal comes of a parent that had died before it was asked for.
 
 The shell gets the parent's pid as $0. What it adds to the environment is taken out again.
 """
+KILL_AT_END = 'read -r pid && { read -r _; kill -s KILL "$pid"; }'
+"""What a watchdog does: it is told a pid, and waits for the end of the pipe."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +83,12 @@ def run(
         _started(command, env=env, cwd=cwd, stdin=stdin, stdout=stdout) as process,
     ):
         end = partial(_signal_group, process, signal.SIGKILL)
-        out, err = (_Reader(stream, story, command[0], end) for stream in (process.stdout, process.stderr))
+        out, err = (Reader(stream, story, command[0], end) for stream in (process.stdout, process.stderr))
         try:
             code = process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             raise ToolError(f"{argv[0]} was still running after {timeout_s:g} s", hint=_repeat(command)) from None
-        if not (out.has_ended(LINGER_S) and err.has_ended(LINGER_S)):
+        if not (out.has_ended() and err.has_ended()):
             # A background process holds a pipe: without this it would be waited for, however long it runs.
             _signal_group(process, signal.SIGKILL)
         result = Result(tuple(command), code, out.text(), err.text())
@@ -105,8 +100,17 @@ def run(
 def attach(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> int:
     """Run a program on our own terminal and return its exit code; ^C is for the program, not for us."""
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
-    with handled(signal.SIG_IGN, [signal.SIGINT]):
-        return subprocess.run([*_guard(), *command], env=_environment(env), check=False).returncode
+    with (
+        handled(signal.SIG_IGN, [signal.SIGINT]),
+        _watchdog() as watch,
+        subprocess.Popen([*_guard(), *command], env=_environment(env)) as process,
+    ):
+        try:
+            watch(process.pid)
+            return process.wait()
+        except BaseException:
+            process.kill()
+            raise
 
 
 @contextmanager
@@ -115,9 +119,43 @@ def running(argv: Sequence[str | Path], *, output: Path) -> Iterator[subprocess.
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
     with (
         output.open("ab") as stream,
+        _watchdog() as watch,
         _started(command, env=None, cwd=None, stdin=None, stdout=stream, stderr=stream) as process,
     ):
+        watch(process.pid)
         yield process
+
+
+@contextmanager
+def _watchdog() -> Iterator[Callable[[int], None]]:
+    """Start a process that kills another when we die, and yield how to name that one, by its pid.
+
+    A program that takes another user loses its parent-death signal (prctl(2)), as QEMU does once it has opened its
+    files. The watchdog has no such signal: it reads from a pipe, which ends with us, however we end.
+    """
+    read, write = os.pipe()
+    process = None
+    try:
+        with held_off():
+            process = subprocess.Popen(
+                [find_tool("sh"), "-c", KILL_AT_END],
+                env=_environment(None),
+                stdin=read,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        yield lambda pid: _write_line(write, str(pid))
+    finally:
+        if process:
+            process.kill()
+            process.wait()
+        os.close(read)
+        os.close(write)
+
+
+def _write_line(handle: int, text: str) -> None:
+    os.write(handle, f"{text}\n".encode())
 
 
 @contextmanager
@@ -187,63 +225,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-
-
-class _Reader:
-    """Collects a stream in a thread, line by line, so that neither pipe of a process can fill up and block it.
-
-    It goes on reading when telling fails (log on a full disk), and says so at the end. A program that prints more than
-    is kept is ended. The thread closes the stream: closing it from outside would wait for whoever still holds its
-    other end.
-    """
-
-    def __init__(self, stream: IO[bytes] | None, story: TextIO | None, name: str, end: Callable[[], None]) -> None:
-        self._output = io.StringIO()
-        self._name, self._end = name, end
-        self._problem: Exception | None = None
-        self._thread = threading.Thread(
-            target=contextvars.copy_context().run, args=(self._collect, stream, story), daemon=True
-        )
-        self._thread.start()
-
-    def _collect(self, stream: IO[bytes] | None, story: TextIO | None) -> None:
-        if stream is None:
-            return
-        size = 0
-        with stream:
-            while raw := stream.readline(LINE_BYTES):
-                size += len(raw)
-                if size > OUTPUT_BYTES:
-                    self._refuse()
-                    continue
-                text = raw.decode(errors="replace")
-                self._output.write(text)
-                if story and not self._problem:
-                    self._tell(text, story)
-
-    def _refuse(self) -> None:
-        if not isinstance(self._problem, ToolError):
-            name = Path(self._name).name
-            hint = "look at what it works on: its input may cause that"
-            self._problem = ToolError(f"{name} printed more than {OUTPUT_BYTES >> 20} MiB, and was ended", hint=hint)
-            self._end()
-
-    def _tell(self, text: str, story: TextIO) -> None:
-        try:
-            story.write(text)
-            log.line(text.rstrip())
-        except (OSError, ValueError) as error:  # ValueError: closed, when a reader outlives its process.
-            self._problem = error
-
-    def has_ended(self, timeout_s: float) -> bool:
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def text(self) -> str:
-        self.has_ended(LINGER_S)  # Who left the process group (a daemon) may hold the pipe for ever.
-        if self._problem:
-            raise self._problem
-        return self._output.getvalue()
 
 
 @contextmanager

@@ -25,6 +25,7 @@ FLOORS = {
     "proxy": 1,
     "own": 1,
     "tools": 1,
+    "output": 1,
     "run": 1,
     "inputs": 1,
     "tree": 1,

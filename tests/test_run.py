@@ -149,7 +149,7 @@ def test_much_output_on_both_streams_does_not_block() -> None:
 def test_a_background_process_that_holds_the_output_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LINGER_S", 0.3)
+    monkeypatch.setattr("builder.output.LINGER_S", 0.3)
     child = tmp_path / "child"
     begun = time.monotonic()
     assert sh(f"echo said; sleep 60 & echo $! > {child}").stdout == "said\n"
@@ -158,7 +158,7 @@ def test_a_background_process_that_holds_the_output_is_not_waited_for(
 
 
 def test_a_daemon_that_holds_the_output_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LINGER_S", 0.3)
+    monkeypatch.setattr("builder.output.LINGER_S", 0.3)
     child = tmp_path / "child"
     try:
         assert sh(f"echo said; setsid sh -c 'echo $$ > {child}; exec sleep 60' & sleep 0.3").stdout == "said\n"
@@ -258,6 +258,54 @@ def test_kill_9_of_the_parent_kills_the_child(tmp_path: Path) -> None:
     wait_until(lambda: not is_alive(child), "the child outlived its parent")
 
 
+OTHER_USER = """
+import sys
+from pathlib import Path
+from builder.run import attach, running
+become = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]
+command = [*become, "sh", "-c", 'echo $$; exec sleep 60']
+if sys.argv[2] == "beside":
+    with running(command, output=Path(sys.argv[1])) as process:
+        process.wait()
+else:
+    attach(command)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may take another user")
+@pytest.mark.parametrize("how", ["beside", "on the terminal"])
+def test_kill_9_of_the_parent_kills_a_child_that_took_another_user(tmp_path: Path, how: str) -> None:
+    """Its parent-death signal is gone then."""
+    words = [sys.executable, "-c", OTHER_USER, str(tmp_path / "pid"), how]
+    with (tmp_path / "pid").open("wb") as stream:
+        parent = subprocess.Popen(words, cwd=ROOT, stdout=stream, stderr=subprocess.DEVNULL)
+    child = read_pid(tmp_path / "pid")
+    wait_until(lambda: Path(f"/proc/{child}/comm").read_text() == "sleep\n", "it did not get as far")
+    assert Path(f"/proc/{child}").stat().st_uid == 65534
+    parent.kill()
+    parent.wait()
+    try:
+        wait_until(lambda: not is_alive(child), "the child outlived its parent")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_watchdog_ends_with_what_it_watches(tmp_path: Path) -> None:
+    before = _find_children()
+    with running(["sleep", "60"], output=tmp_path / "output") as process:
+        assert len(_find_children() - before) == 2
+    assert not is_alive(process.pid)
+    assert _find_children() == before
+    assert attach(["true"]) == 0
+    assert _find_children() == before
+
+
+def _find_children() -> set[str]:
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {pid for task in tasks for pid in task.read_text().split()}
+
+
 ORPHAN = """
 import os, sys, time
 from builder import run
@@ -354,7 +402,7 @@ def test_a_program_beside_us_has_its_time(tmp_path: Path) -> None:
     "script", ["exec yes", "exec cat /dev/zero", "exec yes >&2", "(trap '' TERM; yes) & exec sleep 60"]
 )
 def test_a_program_that_does_not_stop_talking(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    monkeypatch.setattr("builder.run.OUTPUT_BYTES", 3 << 20)
+    monkeypatch.setattr("builder.output.OUTPUT_BYTES", 3 << 20)
     begun = time.monotonic()
     with pytest.raises(ToolError, match="sh printed more than 3 MiB, and was ended"):
         run(["sh", "-c", script])

@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +18,8 @@ import pytest
 from builder.run import run
 from builder.verify.qemu import command, confine
 from builder.verify.qemu.command import make_command
+from tests.chaos.place import wait_until
+from tests.conftest import ROOT
 from tests.verify.qemu import plan_of
 
 ALL = "000001ffffffffff"
@@ -120,6 +126,42 @@ def test_qemu_knows_these_options(tmp_path: Path) -> None:
     ]
     said = run(["qemu-system-x86_64", *options], stdin=b"info status\nquit\n", timeout_s=30)
     assert "VM status: paused" in said.stdout
+
+
+CUTTER = """
+import sys, time
+from pathlib import Path
+from builder.verify.qemu.confine import confine
+from builder.verify.bench import Bench, Reach, Running
+from builder.verify.qemu import machine as module
+from contextlib import ExitStack
+work = Path(sys.argv[1])
+qemu = "qemu-system-x86_64"
+words = [qemu, *confine(qemu), "-machine", "none", "-display", "none", "-S", "-monitor", "none", "-serial", "none"]
+machine = module.Machine(tuple(words), str(work / "console.log"), 1)
+with module.switched_on(machine, work) as first, ExitStack() as later:
+    bench = Bench(Running(Reach("pirate", "127.0.0.1"), "board", first), work, work / "ssh", later)
+    bench._wait = lambda up: print(bench.machine.pid, flush=True) or time.sleep(60)
+    bench.cut_power()
+"""
+
+
+@pytest.mark.boot
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's QEMU takes another user")
+def test_a_machine_that_was_started_again_ends_with_the_specs_however_they_end(tmp_path: Path) -> None:
+    """Their process is killed; QEMU's parent-death signal is gone, as it has taken another user."""
+    with subprocess.Popen([sys.executable, "-c", CUTTER, tmp_path], cwd=ROOT, stdout=subprocess.PIPE) as specs:
+        assert specs.stdout
+        process = Path("/proc", specs.stdout.readline().decode().strip())
+        try:
+            wait_until(lambda: process.stat().st_uid == pwd.getpwnam(confine.USER).pw_uid, "QEMU is still root")
+        finally:
+            specs.kill()
+    try:
+        wait_until(lambda: not process.exists() or "State:\tZ" in (process / "status").read_text(), "QEMU goes on")
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(int(process.name), signal.SIGKILL)
 
 
 def test_a_version_is_read_from_what_qemu_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
