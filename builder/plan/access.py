@@ -18,7 +18,7 @@ from builder.plan.ways import programs, rules, units
 from builder.plan.ways.places import ABOVE, PLACES
 from builder.plan.ways.seeds import META_DATA, USER_DATA, has_only
 
-SEEDS = re.compile(r"/(.+/)?(user|meta|vendor)-data", re.IGNORECASE)
+SEEDS = re.compile(r"(?i:/(.+/)?(user|meta|vendor)-data)")
 """cloud-init's seeds. Names of a FAT partition are the same in capitals."""
 LARGEST_SEED = 1 << 20
 DEEP = re.compile(r"([\[{][^\]}\[{]{0,99}){64}")
@@ -66,6 +66,8 @@ JUDGED: tuple[tuple[re.Pattern[str], Judge], ...] = (
     (SEEDS, lambda path, content: lets_in(content, is_meta=path.lower().endswith("meta-data"))),
 )
 """Files that are judged by what they say. A board has some of them for other ends."""
+_JUDGED_PLACES = re.compile("|".join(pattern.pattern for pattern, _ in JUDGED))
+"""The places of all of them: of most files it is asked once."""
 
 
 def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
@@ -76,6 +78,8 @@ def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
     """
     if PLACES.fullmatch(path) or LINKS.fullmatch(path):
         return True
+    if not _JUDGED_PLACES.fullmatch(path):
+        return False
     return any(_may_let_in(judge, path, read()) for pattern, judge in JUDGED if pattern.fullmatch(path))
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from ruamel.yaml.error import YAMLError
@@ -41,7 +42,7 @@ class Cloud:
             raise VerifyError(f"{path} of the image is not for cloud-init: {problem}", hint=REBUILD) from None
         return content if isinstance(content, dict) else {}
 
-    @property
+    @cached_property
     def modules(self) -> set[str]:
         """Names of the modules that run in any stage, as in their documentation: users_groups."""
         stages = ("cloud_init_modules", "cloud_config_modules", "cloud_final_modules")

@@ -69,22 +69,22 @@ def find_changed_files(tree: Tree) -> list[str]:
             diverted_to, by = diversions.get(path, (path, package))
             wanted.append((path if by == package else diverted_to, digest))
     wanted = list(dict.fromkeys(wanted))  # A list can have a line a million times.
-    _check_size(tree, wanted)
-    parts = [wanted[start : start + PART] for start in range(0, len(wanted), PART)]
+    rows = [(path, digest, tree.find(path)) for path, digest in wanted]
+    _check_size(entry for _, _, entry in rows)
+    parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        problems = pool.map(lambda part: [_compare(tree, *each) for each in part], parts)
+        problems = pool.map(lambda part: [_compare(*each) for each in part], parts)
         return [problem for part in problems for problem in part if problem]
 
 
-def _check_size(tree: Tree, wanted: Iterable[tuple[str, str]]) -> None:
+def _check_size(entries: Iterable[Entry | None]) -> None:
     """Raise VerifyError for more content than can be hashed within minutes: names can lead to the same file."""
-    total = sum(entry.size_bytes for path, _ in wanted if (entry := tree.find(path)))
+    total = sum(entry.size_bytes for entry in entries if entry)
     if total > MOST_HASHED:
         raise VerifyError(f"the lists of packages name files of {total} bytes; at most {MOST_HASHED} are hashed")
 
 
-def _compare(tree: Tree, path: str, digest: str) -> str:
-    entry = tree.find(path)
+def _compare(path: str, digest: str, entry: Entry | None) -> str:
     if entry is None:
         return f"{path} is missing"
     if entry.hash("md5") != digest:

@@ -68,6 +68,7 @@ class Rights:
 
     def __init__(self, image: System) -> None:
         self._image = image
+        self._found: dict[str, Mapping[str, str]] = {}
 
     @cached_property
     def delivered(self) -> Mapping[str, Mapping[str, str]]:
@@ -85,7 +86,9 @@ class Rights:
 
     def found(self, kind: str) -> Mapping[str, str]:
         """Return what there is of a kind, with what matters of each."""
-        return KINDS[kind].find(self._image)
+        if kind not in self._found:
+            self._found[kind] = KINDS[kind].find(self._image)
+        return self._found[kind]
 
     def has(self, expected: Expected) -> bool:
         """Say whether the image has what a line of `expect` allows."""

@@ -38,6 +38,14 @@ class Tree:
         in_fats = [entry for path, entry in self.entries.items() if self.mounts.is_fat(path)]
         self._in_fats = {self.mounts.fold(path): entry for entry in in_fats for path in _find_names(entry)}
 
+    @cached_property
+    def _levels(self) -> Mapping[int, list[tuple[str, Entry]]]:
+        """The entries by how deep they lie."""
+        levels: dict[int, list[tuple[str, Entry]]] = {}
+        for path, entry in self.entries.items():
+            levels.setdefault(path.count("/"), []).append((path, entry))
+        return levels
+
     def file(self, path: str) -> File:
         """Return what is asked about a path, whether something is there or not."""
         return File(self, path)
@@ -86,9 +94,9 @@ class Tree:
         matches = re.compile(fnmatch.translate(pattern)).match
         found = [
             entry
-            for path, entry in self.entries.items()
             # As deep as the pattern, so no * can stand for a slash.
-            if path.startswith(start) and path.count("/") == depth and matches(path)
+            for path, entry in self._levels.get(depth, ())
+            if path.startswith(start) and matches(path)
         ]
         if self._in_fats:
             folds = re.compile(fnmatch.translate(fold_name(pattern))).match
