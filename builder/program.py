@@ -1,29 +1,93 @@
 # SPDX-License-Identifier: MIT
-"""What of this machine and of this program decides a product: versions of tools, a digest of our own code."""
+"""Cache inputs from this machine: versions of Debian packages, and a digest of the part of our own code that decides.
+
+That part is not listed, but found: a stage names the modules that it starts with, and all that these import belongs
+to it, but for PASSIVE. Of a directory that has such a module, data, scripts and programs in C belong to it too.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from builder.run import run
 
 HERE = Path(__file__).parent
-KINDS = (".py", ".c", ".yaml")
+CODE = (".py", ".pyc")
+_TOLD = "what is logged and how a build ends"
+_FETCHED = "where files come from: their digests are compared, and are inputs"
+_HELD = "what is held while a build runs, and given back"
+_INPUT = "its result is an input of the stages"
+PASSIVE: Mapping[str, str] = {
+    **dict.fromkeys(("errors", "interrupts", "log", "output", "text"), _TOLD),
+    **dict.fromkeys(("cache", "fetch", "http", "proxy", "rate", "remote", "s3", "shared", "store"), _FETCHED),
+    **dict.fromkeys(("holder", "journal", "ours", "program", "resources", "workspace"), _HELD),
+    **dict.fromkeys(("plan.make", "plan.model", "plan.keys", "plan.identity", "plan.packages", "recipe"), _INPUT),
+}
+"""Modules and folders that decide nothing of what a stage makes, with the reason. What only they import does not count
+either."""
+_IMPORT = re.compile(
+    rb"^[ \t]*(?:from[ \t]+builder((?:\.\w+)*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+builder((?:\.\w+)+))",
+    re.MULTILINE,
+)
+_NAME = re.compile(rb"\w+")
 
 
 @cache
-def digest_code(*places: str) -> str:
-    """Return one digest of modules and folders of this package, or beside it: digest_code("rootfs", "../specs")."""
+def digest_code(*starts: str) -> str:
+    """Return one digest of all code and data that `find_code` has for the same names."""
     state = hashlib.sha256()
-    for place in places:
-        path = HERE / place
-        files = sorted(file for file in path.iterdir() if file.suffix in KINDS) if path.is_dir() else [path]
-        for file in files:
-            state.update(file.name.encode() + b"\0" + file.read_bytes())
+    for file in find_code(*starts):
+        state.update(file.relative_to(HERE.parent).as_posix().encode() + b"\0" + file.read_bytes())
     return state.hexdigest()[:16]
+
+
+def find_code(*starts: str) -> list[Path]:
+    """Return the files that decide what comes of some modules, sorted.
+
+    starts  modules by their names below `builder` ("rootfs.make"), and directories by their path from there
+            ("../specs"), of which all modules count
+    """
+    modules = _find_modules()
+    todo = [file for start in starts for file in (_list_python(start) if "/" in start else [modules[start]])]
+    found: set[Path] = set()
+    while todo:
+        file = todo.pop()
+        if file not in found:
+            found.add(file)
+            todo += [modules[name] for name in _find_imports(file.read_bytes(), modules) if not _is_passive(name)]
+    directories = {file.parent for file in found}
+    beside = {file for each in directories for file in each.iterdir() if file.is_file() and file.suffix not in CODE}
+    return sorted(found | beside)
+
+
+@cache
+def _find_modules() -> dict[str, Path]:
+    """Return the file of each module by its name below `builder`; of a package, its __init__."""
+    files = {file: file.relative_to(HERE).with_suffix("").parts for file in HERE.rglob("*.py")}
+    return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): file for file, parts in files.items()}
+
+
+def _list_python(directory: str) -> list[Path]:
+    return list((HERE / directory).resolve().glob("*.py"))
+
+
+def _find_imports(source: bytes, modules: Mapping[str, Path]) -> Iterator[str]:
+    """Yield the modules that a source imports, anywhere in it."""
+    for match in _IMPORT.finditer(source):
+        base = (match[1] or match[3] or b"").decode()[1:]
+        names = [name.decode() for name in _NAME.findall(match[2] or b"")]
+        for name in (base, *(f"{base}.{name}".lstrip(".") for name in names)):
+            if name and name in modules:
+                yield name
+
+
+def _is_passive(module: str) -> bool:
+    parts = module.split(".")
+    return any(".".join(parts[:end]) in PASSIVE for end in range(1, len(parts) + 1))
 
 
 def find_versions(packages: Sequence[str]) -> dict[str, str]:

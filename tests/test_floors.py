@@ -76,7 +76,7 @@ def find_imports(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int,
         elif isinstance(node, ast.ImportFrom):
             start = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join((*start, *filter(None, [node.module])))
-            names = [f"{base}.{alias.name}" for alias in node.names] if base.count(".") <= 1 else [base]
+            names = [f"{base}.{alias.name}" for alias in node.names]
         else:
             continue
         for name in names:
@@ -182,4 +182,4 @@ def late():
     import builder.p
 """
     found = {name for _, name in find_imports(ast.parse(source), ("builder", "here"))}
-    assert found == {"a", "b.c", "e", "f", "g.h", "here.j", "here.k", "m", "n.o", "p"}
+    assert found == {"a", "b.c", "e", "f", "g.h.i", "here.j", "here.k.l", "m", "n.o", "p"}

@@ -19,12 +19,8 @@ from builder.rootfs.supply import Archived
 
 TOOLS = ("mmdebstrap", "apt", "dpkg")
 """Debian packages of the programs that make a tree; those in the tree are among its own."""
-CODE = (
-    *("rootfs", "plan/access.py", "plan/ways", "plan/cloud_yaml.py", "plan/first_boot.py"),
-    *("quote.py", "run.py", "tree.py"),
-    *("plan/boot_config.py", "plan/boot_script.py", "plan/kernel_words.py"),
-)
-"""The part of our own code that writes into a tree, or decides what is written."""
+CODE = "rootfs.make"
+"""The module of our own code that makes a tree."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ Origins = Mapping[str, Origin]
 
 def find_plan_inputs(plan: Plan) -> dict[str, Mapping[str, str]]:
     """Return the inputs of each step that are known without a look at the machine's tools and the archives."""
-    program = digest_code(*CODE)
+    program = digest_code(CODE)
     return {step.name: {**step.inputs, "program": program} for step in plan.steps if step.name in ROOTFS_STEPS}
 
 

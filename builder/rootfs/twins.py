@@ -32,7 +32,7 @@ from builder.rootfs.pairs import Sources, find_paired, find_versions, make_apt
 from builder.rootfs.records import load_twins
 from builder.run import run
 
-CODE = ("rootfs/twins.py", "rootfs/pairs.py")
+CODE = "rootfs.twins"
 """The part of our own code that decides a tree."""
 PLACE = ".boardwright-twins"
 TAUGHT = "dpkg-knows-the-target"
@@ -97,7 +97,7 @@ def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache
     paired = find_paired(versions, foreign.name, environment)
     if not paired.intersection(PACKAGES):
         return None
-    key = hashlib.sha256(f"{sorted(versions.items())} {sorted(paired)} {digest_code(*CODE)}".encode())
+    key = hashlib.sha256(f"{sorted(versions.items())} {sorted(paired)} {digest_code(CODE)}".encode())
     tree = cache / f"{sources.suite}-{native.name}-for-{foreign.name}-{key.hexdigest()[:16]}"
     if not tree.exists():
         scratch = cache / f"{tree.name}.part"
@@ -131,7 +131,7 @@ def _find_current(answer: Path, sources: Sources, root: Path, cache: Path) -> Pa
 
 
 def _digest(sources: Sources) -> str:
-    return hashlib.sha256(f"{sources!r} {digest_code(*CODE)}".encode()).hexdigest()
+    return hashlib.sha256(f"{sources!r} {digest_code(CODE)}".encode()).hexdigest()
 
 
 def _unpack(versions: dict[str, str], environment: dict[str, str], packages: Path) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +16,6 @@ from builder.recipe.load import load_board
 from builder.release.made import find_artefact_inputs, write_made
 from builder.rootfs.kept import write_kept
 from builder.rootfs.origin import (
-    CODE,
     Origins,
     find_change,
     find_changed_input,
@@ -137,16 +135,3 @@ def test_the_newest_record_counts_wherever_the_build_ran(tmp_path: Path) -> None
     assert foresee(tmp_path, _plan("2.0"))["system"] == HIT
     os.utime(tmp_path / "records/rpi/made.json", (0, 0))
     assert foresee(tmp_path, _plan("2.0"))["system"] == "miss: version has changed"
-
-
-VALUES = {"model", "identity", "keys", "packages"}
-"""What of the plan the stage imports besides code: their results are inputs by themselves."""
-
-
-def test_all_code_that_decides_a_tree_is_an_input() -> None:
-    """A change of it would else leave layers of before in use."""
-    modules = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "builder/rootfs").glob("*.py")]
-    imported = {node.module for tree in modules for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    of_plan = {str(name).removeprefix("builder.plan.") for name in imported if str(name).startswith("builder.plan.")}
-    assert {f"plan/{name}.py" for name in of_plan - VALUES} <= set(CODE)
-    assert all((ROOT / "builder" / place).exists() for place in CODE)
