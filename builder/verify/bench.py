@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A running system on the bench: asked over one ssh connection, restarted, its power cut.
 
-It is a machine in QEMU or a real board; only the first can lose its power. Whoever restarts it waits until it is
-up again, so that what is asked next is asked of a system that has settled.
+It is a machine in QEMU or a real board; only the first can lose its power. A restart ends when the system is up again
+and has settled.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from builder.verify.qemu.watch import BOOT_S, GLANCE_S, Caller, wait
 ANSWER_S = 300.0
 """How long one command may take; emulated machines are slow."""
 NO_CONNECTION = 255
+LONGEST = 2000
+"""Letters of what a command prints, in a message."""
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 
 KEPT = "boardwright-kept"
@@ -48,7 +50,7 @@ class Reach:
     identity: str = ""
     """Private key; the agent's and the user's own without."""
     fleeting: bool = False
-    """Its host key is nobody's business: it lasts as long as the machine."""
+    """Its host key lasts as long as the machine, and is not looked at."""
 
     @property
     def url(self) -> str:
@@ -125,8 +127,7 @@ class Bench:
         """Run a command line and return what it said; VerifyError when it failed."""
         result = self.call(command, stdin=stdin, timeout_s=timeout_s)
         if result.code:
-            said = (result.stderr.strip() or result.stdout.strip())[-2000:]
-            raise VerifyError(f"{command!r} ended with {result.code} on the system: {said}")
+            raise VerifyError(f"{command!r} ended with {result.code} on the system: {_last_words(result)}")
         return result.stdout.strip()
 
     def settle(self) -> None:
@@ -136,9 +137,11 @@ class Bench:
     def restart(self) -> None:
         """Restart the system in order, and wait for it."""
         before = self.ask(BOOT_ID)
-        self.call("sudo systemctl reboot")
+        asked = self.call("sudo systemctl reboot")
+        if asked.code not in (0, NO_CONNECTION):  # The system may end the connection before it answers.
+            raise VerifyError(f"the system does not restart: {_last_words(asked)}")
         self.hang_up()
-        self._wait(lambda: self._boot_id() not in ("", before))
+        self._wait(before)
 
     def write_without_end(self) -> None:
         """Write a file for good, then go on writing others; return when some of them are on the disk."""
@@ -151,20 +154,24 @@ class Bench:
         cut_power(self.machine)
         self.hang_up()
         self.machine = self._later.enter_context(switched_on(self.machine, self._work))
-        self._wait(lambda: self._boot_id() != "")
+        self._wait("")
 
-    def _wait(self, up: Callable[[], bool]) -> None:
+    def _wait(self, before: str) -> None:
+        """Wait for a boot that is another than `before`."""
         if self.machine:
             # ssh waits a long time for a machine that takes the connection and says nothing yet.
             answers = Caller(self.machine)
-            wait(self.machine, lambda: answers() and up(), what="ssh", timeout_s=BOOT_S)
+            wait(self.machine, lambda: answers() and not self._find_missing(before), what="ssh", timeout_s=BOOT_S)
         else:
-            _wait_for(up)
+            _wait_for(lambda: self._find_missing(before))
         self.settle()
 
-    def _boot_id(self) -> str:
+    def _find_missing(self, before: str) -> str:
+        """Return why the system is not up again, or nothing when it is."""
         result = self.call(BOOT_ID)
-        return "" if result.code else result.stdout.strip()
+        if result.code:
+            return f"it does not answer ssh: {_last_words(result)}"
+        return "it answers, and was not restarted" if result.stdout.strip() == before else ""
 
     def hang_up(self) -> None:
         """End the shared connection: it leads to a system that is gone."""
@@ -172,12 +179,16 @@ class Bench:
         run(argv, ok=(0, NO_CONNECTION), timeout_s=ANSWER_S)
 
 
-def _wait_for(up: Callable[[], bool]) -> None:
+def _wait_for(find_missing: Callable[[], str]) -> None:
     deadline = time.monotonic() + BOOT_S
-    while not up():
+    while missing := find_missing():
         if time.monotonic() > deadline:
-            raise VerifyError(f"the board did not answer ssh within {BOOT_S:.0f} s of its restart")
+            raise VerifyError(f"the board is not back {BOOT_S:.0f} s after its restart: {missing}")
         time.sleep(GLANCE_S)
+
+
+def _last_words(result: Result) -> str:
+    return (result.stderr.strip() or result.stdout.strip() or f"exit code {result.code}")[-LONGEST:]
 
 
 @contextmanager

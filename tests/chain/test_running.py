@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.verify.bench import Running, opened_bench
+from builder.verify.qemu.machine import Machine
 from builder.verify.running import booted
 from tests.chain.conftest import EPOCH, VERSION, Built, verify
 from tests.chain.upgrade import opened_shelf, upgrade_kernel
@@ -41,6 +43,18 @@ def board(qemu_amd64: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Board(running, scratch / "user-data")
 
 
+@contextmanager
+def console_shown(machine: Machine | None) -> Iterator[None]:
+    """Show what the machine and QEMU printed with a failure: `verify` takes it for a real board, and cannot."""
+    try:
+        yield
+    except AssertionError as error:
+        if machine:
+            state = "runs" if machine.is_running else "is off"
+            error.add_note(f"the machine {state}; QEMU printed:\n{machine.last_words}\nits console:\n{machine.tail}")
+        raise
+
+
 def test_a_board_that_runs_is_asked_by_ssh(
     board: Board, qemu_amd64: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,7 +66,8 @@ def test_a_board_that_runs_is_asked_by_ssh(
     (tmp_path / "bin/ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     named = ("--host", reach.url, "--identity", reach.identity, "--user-data", board.user_data)
-    verdicts = verify(tmp_path, qemu_amd64.file(".img"), *named)
+    with console_shown(board.running.machine):
+        verdicts = verify(tmp_path, qemu_amd64.file(".img"), *named)
     files = {verdict["file"] for verdict in verdicts}
     assert "restart_spec.py" in files
     assert "power_cut_spec.py" not in files

@@ -21,7 +21,10 @@ echo "$last" >> calls
 [ ! -e down ] || { echo "no route to it" >&2; exit 255; }
 case "$last" in
     *boot_id) cat boot_id;;
-    "sudo systemctl reboot") cp next_id boot_id;;
+    "sudo systemctl reboot")
+        [ ! -e refuses ] || { echo "Call to Reboot failed" >&2; exit 1; }
+        cp next_id boot_id
+        [ ! -e gone ] || touch down;;
     cloud-init*) exit 1;;
     127.0.0.1) exit 0;;
     *) exec sh -c "$last";;
@@ -66,12 +69,25 @@ def test_a_restart_waits_for_another_boot(bench: Bench) -> None:
     assert bench.ask(module.BOOT_ID) == "second"
 
 
-def test_a_board_that_stays_away_after_its_restart_is_said(
-    bench: Bench, system: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("left", "text", "message"),
+    [
+        ("next_id", "first\n", "0 s after its restart: it answers, and was not restarted"),
+        ("gone", "", "0 s after its restart: it does not answer ssh: no route to it"),
+    ],
+)
+def test_a_board_that_is_not_back_after_its_restart_says_how_it_was_asked(
+    bench: Bench, system: Path, monkeypatch: pytest.MonkeyPatch, left: str, text: str, message: str
 ) -> None:
     monkeypatch.setattr(module, "BOOT_S", 0.1)
-    (system / "next_id").write_text("first\n")
-    with pytest.raises(VerifyError, match="the board did not answer ssh within 0 s of its restart"):
+    (system / left).write_text(text)
+    with pytest.raises(VerifyError, match=message):
+        bench.restart()
+
+
+def test_a_board_that_refuses_to_restart_is_not_waited_for(bench: Bench, system: Path) -> None:
+    (system / "refuses").touch()
+    with pytest.raises(VerifyError, match="the system does not restart: Call to Reboot failed"):
         bench.restart()
 
 
