@@ -96,7 +96,7 @@ def _render_flash_kernel(plan: Plan) -> dict[str, str]:
 
 
 def _render_none(plan: Plan) -> dict[str, str]:
-    """What starts the kernel is elsewhere; whoever makes that needs to know what to tell the kernel."""
+    """What starts the kernel is not of this image; its maker needs to know what to tell the kernel."""
     return {"/boot/firmware/cmdline.txt": quote.line(plan.kernel_cmdline) + "\n"}
 
 

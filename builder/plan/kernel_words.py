@@ -41,7 +41,7 @@ _OF_SYSTEMD = re.compile(
     r"|default_timeout_start_sec|dump_core|crash_(chvt|reboot)|cpu_affinity|mask|swap|zram|gpt_auto|tty\.(rows|columns)\..*"
     r"|unified_cgroup_hierarchy|legacy_systemd_cgroup_controller"
 )
-"""What follows "systemd." and gives nobody a shell, a password or a program (kernel-command-line(7)). New versions
+"""What follows "systemd." and gives no shell, no password and no program (kernel-command-line(7)). New versions
 bring new words, so any other one is taken for one that does."""
 _NO = frozenset({"0", "no", "n", "false", "f", "off"})
 

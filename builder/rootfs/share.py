@@ -4,11 +4,10 @@
 An archive is known by its digest, and so is the tree that comes out of it: what was damaged, or is not what its name
 says, is not taken. It holds what GNU tar needs to give back owners, times, capabilities and the marks of overlayfs.
 
-Whoever may write to the store behind decides what a name stands for. So a layer is only taken when it was made from the
+Who may write to the store behind decides what a name stands for. So a layer is only taken when it was made from the
 inputs that are wanted, has the packages that are foreseen, and its files are those that dpkg's lists have. All of that
 lies in the layer itself, so a good forgery is not found out. And it is only unpacked when it is not much more than what
-its packages can become. With a key that only trusted builds hold, no layer is
-taken that was not signed with it.
+its packages can become. With a key that only trusted builds hold, no layer is taken that was not signed with it.
 """
 
 from __future__ import annotations

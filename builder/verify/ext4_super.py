@@ -62,7 +62,7 @@ def read_sizes(raw: bytes, room: int) -> Sizes:
 
 def _check_features(raw: bytes, incompatible: int) -> None:
     """Raise VerifyError for a filesystem that is not read here, and for one that Linux changes when it mounts it: it
-    writes what is in the journal to its places, and removes files that nobody has open any more. What is read here
+    writes what is in the journal to its places, and removes deleted files that a program had open. What is read here
     would not be what the system sees."""
     if unread := incompatible & ~(READ_FEATURES | NEEDS_RECOVERY):
         raise VerifyError(

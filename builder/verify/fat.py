@@ -91,6 +91,7 @@ class _Fat:
         """Yield every entry, each directory before what is in it."""
         yield Entry(mount, "directory", MODE, 0, 0, 0, 0)
         root = Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)
+        # Letters outside of ASCII are folded too: two names that any system takes for one are refused.
         walk = Walk("FAT", self._list, lambda short: short.first if short.is_directory else None, fold=str.lower)
         for path, short in walk.below(mount, root):
             yield self._make(short, path)

@@ -39,7 +39,7 @@ def read_facts(place: Place) -> Facts:
 
 
 def _read_ext4(place: Place) -> Facts:
-    """The superblock (Documentation/filesystems/ext4/super.rst)."""
+    """The superblock (Documentation/filesystems/ext4/super.rst). It is described also where ext4_super refuses it."""
     raw = place.read(1024, 1024).ljust(1024, b"\0")
 
     def number(low: int, high: int) -> int:

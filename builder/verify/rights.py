@@ -87,7 +87,8 @@ class Rights:
     def found(self, kind: str) -> Mapping[str, str]:
         """Return what there is of a kind, with what matters of each."""
         if kind not in self._found:
-            self._found[kind] = KINDS[kind].find(self._image)
+            row = KINDS[kind]
+            self._found[kind] = {**row.find(self._image), **row.never_delivered(self._image)}
         return self._found[kind]
 
     def has(self, expected: Expected) -> bool:
@@ -133,18 +134,15 @@ class Rights:
         return [path for path in found if not any(f"{path}/".startswith(f"{name}/") for name in asked)]
 
     def find_unasked(self, kind: str) -> list[str]:
-        """Return a sentence for each thing of a kind that nobody has asked for: what it is, whose, and the line of the
+        """Return a sentence for each thing of a kind that is not asked for: what it is, whose, and the line of the
         recipe that would allow it."""
         row = KINDS[kind]
         allowed = {**self.delivered.get(kind, {}), **row.own(self._image)}
+        for name in row.never_delivered(self._image):
+            allowed.pop(name, None)
         asked = {each.name for each in self._image.plan.expected if each.kind == kind}
         found = self.found(kind).items()
-        unasked = {
-            # No package brings a word of the command line, whatever the image says.
-            name: what
-            for name, what in found
-            if name not in asked and (what == OF_CMDLINE or allowed.get(name) != what)
-        }
+        unasked = {name: what for name, what in found if name not in asked and allowed.get(name) != what}
         return [self._explain(kind, name, what, allowed.get(name)) for name, what in sorted(unasked.items())]
 
     def _explain(self, kind: str, name: str, what: str, delivered: str | None) -> str:
@@ -243,9 +241,11 @@ def _find_access(image: System) -> dict[str, str]:
     return {
         **{each.path: each.hash("sha256") for each in files},
         **{each.path: f"-> {each.target}" for each in links},
-        **_find_words(image),
-        **find_covers(image),
     }
+
+
+def _find_words_and_covers(image: System) -> dict[str, str]:
+    return {**_find_words(image), **find_covers(image)}
 
 
 def _find_words(image: System) -> dict[str, str]:
@@ -276,6 +276,8 @@ class Kind:
 
     find: Callable[[System], Mapping[str, str]]
     own: Callable[[System], Mapping[str, str]] = lambda _: {}
+    never_delivered: Callable[[System], Mapping[str, str]] = lambda _: {}
+    """What else is found, and no package can bring, whatever the image says of that."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -291,5 +293,5 @@ KINDS: Mapping[str, Kind] = {
         _find_mounts, lambda image: {each.mount: FSTAB_TYPES[each.filesystem] for each in image.plan.disk.slots}
     ),
     "programs": Kind(_find_programs),
-    "access": Kind(_find_access, _written),
+    "access": Kind(_find_access, _written, _find_words_and_covers),
 }

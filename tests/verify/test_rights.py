@@ -183,6 +183,16 @@ def test_no_word_of_the_kernel_is_brought_by_a_package(tmp_path: Path) -> None:
     assert said.startswith(f"{word} ({what}")
 
 
+def test_no_mount_over_a_place_of_access_is_brought_by_a_package(tmp_path: Path) -> None:
+    row = "/dev/sda1 /etc/ssh ext4 defaults 0 2\n"
+    what = "mounted by fstab from /dev/sda1"
+    listed = json.loads(FILES[DELIVERED])
+    delivered = json.dumps({**listed, "access": {**listed.get("access", {}), "/etc/ssh": what}})
+    image = make_image(tmp_path, lambda _: None, files={"/etc/fstab": row, DELIVERED: delivered})
+    (said,) = image.find_unasked("access")
+    assert said.startswith(f"/etc/ssh ({what}")
+
+
 def test_every_kind_of_a_recipe_is_one_that_specs_ask() -> None:
     assert {*KINDS, "traces", "listening"} == set(Expect.model_fields)
     assert set(ADDED) == set(KINDS)

@@ -2,7 +2,8 @@
 """What starts, taken out of an image, for machines whose own firmware QEMU does not have.
 
 Kernel and initrd are what a Raspberry Pi's firmware would load: config.txt names them, cmdline.txt is the command line.
-A virtual machine has no ROM that reads a card, so its U-Boot is taken out too.
+The card of a board that was in use starts too, so config.txt may have more lines here than verify/boot.py takes, which
+judges an image as it was built. A virtual machine has no ROM that reads a card, so its U-Boot is taken out too.
 
 The copies have names of ours in a directory of their own. An image says how its files are called, and what else lies in
 the directory of work must not change: the disk that specs read afterwards, the card, the key of ssh.
