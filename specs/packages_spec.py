@@ -38,7 +38,7 @@ def test_the_packages_are_those_of_the_list(image: Subject, listed_packages: Map
 
 
 def test_every_file_of_a_package_is_as_delivered(image: Subject) -> None:
-    assert image.changed_files == []
+    assert [f"{path} {reason}" for path, reason in image.changed_files.items()] == []
 
 
 def test_programs_in_the_path_are_of_a_package(image: Subject) -> None:

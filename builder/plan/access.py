@@ -17,10 +17,13 @@ from builder.plan.user_data import FIRST_LINE
 from builder.plan.ways import programs, rules, units
 from builder.plan.ways.places import ABOVE, PLACES
 from builder.plan.ways.seeds import META_DATA, USER_DATA, has_only
+from builder.units import KIB, MIB
 
 SEEDS = re.compile(r"(?i:/(.+/)?(user|meta|vendor)-data)")
 """cloud-init's seeds. Names of a FAT partition are the same in capitals."""
-LARGEST_SEED = 1 << 20
+LARGEST_SEED = 64 * KIB
+LARGEST = MIB
+"""Of a file that is judged. More is written by no person, and counts as a way in."""
 DEEP = re.compile(r"([\[{][^\]}\[{]{0,99}){64}")
 """Brackets in brackets, which take seconds to read."""
 
@@ -74,18 +77,19 @@ def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
     """Say whether a file decides who gets in.
 
     path  in the system, /usr merged; the part of it that is in a FAT in lower case
-    read  gives its content, of which some need a look
+    read  gives its content, of which some need a look; ValueError where it is not to be read
     """
     if PLACES.fullmatch(path) or LINKS.fullmatch(path):
         return True
     if not _JUDGED_PLACES.fullmatch(path):
         return False
-    return any(_may_let_in(judge, path, read()) for pattern, judge in JUDGED if pattern.fullmatch(path))
+    return any(_may_let_in(judge, path, read) for pattern, judge in JUDGED if pattern.fullmatch(path))
 
 
-def _may_let_in(judge: Judge, path: str, content: bytes) -> bool:
+def _may_let_in(judge: Judge, path: str, read: Callable[[], bytes]) -> bool:
     try:
-        return judge(path, content)
+        content = read()
+        return len(content) > LARGEST or judge(path, content)
     except ValueError:  # No text, or one that cannot be read surely.
         return True
 
@@ -111,7 +115,7 @@ def leads_in(path: str, leads_to: str, read: Callable[[], bytes]) -> bool:
     """
     is_other = units.find_role(path) != units.find_role(leads_to)
     kinds = [judge for kind, judge in JUDGED if kind.fullmatch(path) and (is_other or not kind.fullmatch(leads_to))]
-    return any(_may_let_in(judge, path, read()) for judge in kinds)
+    return any(_may_let_in(judge, path, read) for judge in kinds)
 
 
 def lets_in(seed: bytes, *, is_meta: bool = False) -> bool:

@@ -54,8 +54,8 @@ def _parse(status: str) -> Iterator[Package]:
             )
 
 
-def find_changed_files(tree: Tree) -> list[str]:
-    """Return every file of a package that is missing or not as delivered, with the reason.
+def find_changed_files(tree: Tree) -> dict[str, str]:
+    """Return every file of a package that is missing or not as delivered: the reason by path.
 
     Configuration files are not in the lists. All content is read and hashed: a gigabyte in about two seconds.
     """
@@ -73,8 +73,9 @@ def find_changed_files(tree: Tree) -> list[str]:
     _check_size(entry for _, _, entry in rows)
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        problems = pool.map(lambda part: [_compare(*each) for each in part], parts)
-        return [problem for part in problems for problem in part if problem]
+        problems = pool.map(lambda part: [_compare(digest, entry) for _, digest, entry in part], parts)
+        reasons = [reason for part in problems for reason in part]
+    return {path: reason for (path, _, _), reason in zip(rows, reasons, strict=True) if reason}
 
 
 def _check_size(entries: Iterable[Entry | None]) -> None:
@@ -84,12 +85,10 @@ def _check_size(entries: Iterable[Entry | None]) -> None:
         raise VerifyError(f"the lists of packages name files of {total} bytes; at most {MOST_HASHED} are hashed")
 
 
-def _compare(path: str, digest: str, entry: Entry | None) -> str:
+def _compare(digest: str, entry: Entry | None) -> str:
     if entry is None:
-        return f"{path} is missing"
-    if entry.hash("md5") != digest:
-        return f"{path} is not as its package delivers it"
-    return ""
+        return "is missing"
+    return "is not as its package delivers it" if entry.hash("md5") != digest else ""
 
 
 def _read_diversions(tree: Tree) -> dict[str, tuple[str, str]]:

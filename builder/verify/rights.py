@@ -29,7 +29,7 @@ from builder.verify.debian import Package
 from builder.verify.entry import Entry
 from builder.verify.fstab import Mount
 from builder.verify.tree import Tree
-from builder.verify.ways import find_covers, is_link_way_in
+from builder.verify.ways import Reader, find_covers, is_link_way_in
 
 NO_LOGIN = frozenset(
     {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync", "/usr/bin/sync"}
@@ -236,8 +236,9 @@ def _overridden(image: System) -> dict[str, str]:
 
 
 def _find_access(image: System) -> dict[str, str]:
-    files = (each for each in image.tree.of_kind("file") if is_way_in(image.tree.mounts.fold(each.path), each.read))
-    links = (each for each in image.tree.of_kind("symlink") if is_link_way_in(image, each))
+    fold, reader, owned = image.tree.mounts.fold, Reader(), frozenset(map(merge_into_usr, image.listed))
+    files = (each for each in image.tree.of_kind("file") if is_way_in(fold(each.path), reader.prepare(each)))
+    links = (each for each in image.tree.of_kind("symlink") if is_link_way_in(image, each, owned, reader))
     return {
         **{each.path: each.hash("sha256") for each in files},
         **{each.path: f"-> {each.target}" for each in links},

@@ -178,8 +178,8 @@ class Subject(Kernels):
         return Rights(self)
 
     @cached_property
-    def changed_files(self) -> list[str]:
-        """Files of packages that are missing or not as delivered."""
+    def changed_files(self) -> Mapping[str, str]:
+        """Files of packages that are missing or not as delivered: the reason by path."""
         return find_changed_files(self.tree)
 
     @cached_property
@@ -211,16 +211,14 @@ class Subject(Kernels):
             for entry in files
             if not entry.path.startswith(FOR_OTHER_PROCESSORS) and is_foreign(entry.read(HEAD_BYTES), architecture)
         ]
-        return [path for path in found if not self._is_delivered(path)] + [
+        changed = frozenset(map(merge_into_usr, self.changed_files)) if found else ()
+        # What is of a package, and as that brings it, is as it should be.
+        return [path for path in found if path in changed or path not in self.rights.owners] + [
             f"{name}: {member.path}"
             for name, initrd in self.initrds.items()
             for member in initrd.values()
             if is_foreign(member.content[:HEAD_BYTES], architecture)
         ]
-
-    def _is_delivered(self, path: str) -> bool:
-        """Say whether a file is of a package, and as that brings it."""
-        return path in self.rights.owners and not any(text.startswith(f"{path} ") for text in self.changed_files)
 
     @cached_property
     def unlisted_programs(self) -> list[str]:

@@ -122,7 +122,10 @@ def test_changed_and_missing_files_of_packages_are_named(tmp_path: Path) -> None
             f"{sums['bad']}  usr/gone\n{sums['moved']}  usr/moved\n",
         },
     )
-    assert find_changed_files(tree) == ["/usr/bad is not as its package delivers it", "/usr/gone is missing"]
+    assert find_changed_files(tree) == {
+        "/usr/bad": "is not as its package delivers it",
+        "/usr/gone": "is missing",
+    }
 
 
 def test_units_are_enabled_by_links_and_not_by_masked_ones(tmp_path: Path) -> None:
@@ -164,7 +167,7 @@ def test_a_line_ends_with_a_line_feed_and_nothing_else(tmp_path: Path) -> None:
     assert tree.file("/x").lines == ["f"]
     sums = f"{hashlib.md5(b'x').hexdigest()}  usr/a\u2028b\n"
     tree = make_tree(tmp_path, {"/var/lib/dpkg/info/a.md5sums": sums, "/usr/a\u2028b": "x"})
-    assert find_changed_files(tree) == []
+    assert find_changed_files(tree) == {}
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd/../shadow", "/way", "/etc/passwd/x", "/deep/../etc/passwd/../shadow"])

@@ -26,6 +26,7 @@ from builder.verify.entry import Entry
 from builder.verify.fstab import read_fstab
 from builder.verify.rights import KINDS, Rights
 from builder.verify.tree import Tree
+from builder.verify.ways import MOST_JUDGED, SEED_COST
 from tests.verify.test_facts import make_tree
 
 PASSWD = (
@@ -181,6 +182,25 @@ def test_no_word_of_the_kernel_is_brought_by_a_package(tmp_path: Path) -> None:
     image = make_image(tmp_path, lambda _: None, files={"/boot/cmdline.txt": word, DELIVERED: delivered})
     (said,) = image.find_unasked("access")
     assert said.startswith(f"{word} ({what}")
+
+
+def test_files_that_take_long_to_judge_are_ways_in_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def note(entry: Entry, limit: int | None = None) -> bytes:
+        read.append(entry.path)
+        return original(entry, limit)
+
+    original = Entry.read
+    seeds = {f"/srv/{number}/user-data": "#cloud-config\nhostname: x\n".ljust(32000) for number in range(20)}
+    rules = {"/etc/udev/rules.d/1.rules": 'KERNEL=="x"\n' * 90_000, "/etc/udev/rules.d/2.rules": 'KERNEL=="x"\n'}
+    image = make_image(tmp_path, lambda _: None, files={**seeds, **rules})
+    monkeypatch.setattr(Entry, "read", note)
+    found = [row.partition(" ")[0] for row in image.find_unasked("access")]
+    judged = [path for path in read if path.endswith("user-data")]
+    assert len(judged) == MOST_JUDGED // SEED_COST // 32000
+    assert set(found) == seeds.keys() - set(judged) | {"/etc/udev/rules.d/1.rules"}
+    assert "/etc/udev/rules.d/1.rules" not in read
 
 
 def test_no_mount_over_a_place_of_access_is_brought_by_a_package(tmp_path: Path) -> None:
