@@ -60,6 +60,8 @@ class Entry:
     """Another name that finds it in its directory: the short one of a FAT."""
     budget: Budget | None = field(default=None, compare=False, repr=False)
     """What may be read of its filesystem, all files together."""
+    digests: dict[tuple[str, int, tuple[Piece, ...]], str] = field(default_factory=dict, compare=False, repr=False)
+    """What `hash` has found, by kind and content: a large file is read once for all specs."""
 
     def read(self, limit: int | None = None) -> bytes:
         """Return the content, or its first `limit` bytes; VerifyError for more than is read of any file."""
@@ -79,6 +81,12 @@ class Entry:
         """Return a digest of the content by its name ("md5", "sha256"); VerifyError for more than `most` bytes."""
         if self.size_bytes > most:
             raise VerifyError(f"{self.path} has {self.size_bytes} bytes; at most {most} are hashed of it")
+        key = (name, self.size_bytes, self.pieces)
+        if key not in self.digests:
+            self.digests[key] = self._hash(name)
+        return self.digests[key]
+
+    def _hash(self, name: str) -> str:
         self._use(self.size_bytes)
         state, position = hashlib.new(name, usedforsecurity=False), 0
         for start, content in self.stored(MIB):
