@@ -22,7 +22,7 @@ from typing import IO
 from builder import http, log
 from builder.errors import DownloadError, TrustError, disk_full_as_space_error
 from builder.http import bare
-from builder.inputs import open_unfinished
+from builder.inputs import is_still_at, open_unfinished
 from builder.run import run
 from builder.units import GIB, MIB, render_size
 
@@ -105,7 +105,7 @@ def _partial(path: Path) -> Iterator[IO[bytes]]:
         try:
             yield stream
         finally:
-            if _is_at(stream, path):
+            if is_still_at(stream.fileno(), path):
                 path.unlink()
 
 
@@ -113,16 +113,9 @@ def _locked(path: Path) -> IO[bytes]:
     while True:
         stream = open_unfinished(path)
         fcntl.flock(stream, fcntl.LOCK_EX)
-        if _is_at(stream, path):
+        if is_still_at(stream.fileno(), path):
             return stream
         stream.close()  # Renamed or removed by the process that held it until now: this is no longer the partial file.
-
-
-def _is_at(stream: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _publish(stream: IO[bytes], target: Path) -> None:

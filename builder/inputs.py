@@ -13,7 +13,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -123,7 +123,7 @@ def open_unfinished(path: Path) -> IO[bytes]:
     if path.is_symlink():
         raise InputError(path, "found a link; remove it")
     try:
-        if path.exists():
+        with suppress(FileNotFoundError):  # Who held it until now may have renamed it.
             _check_kind(path, path.stat())
         stream = open(path, "ab+", opener=_open)  # noqa: SIM115
     except OSError as error:
@@ -134,6 +134,15 @@ def open_unfinished(path: Path) -> IO[bytes]:
         stream.close()
         raise
     return stream
+
+
+def is_still_at(descriptor: int, path: Path) -> bool:
+    """Say whether an open file or directory still has its name: another process may have renamed or removed it before
+    it was locked here."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_new(path: Path, content: bytes) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import RecipeError
-from builder.inputs import InputError, load_json, open_unfinished, opened, read_bytes, read_text, write_new
+from builder.inputs import InputError, is_still_at, load_json, open_unfinished, opened, read_bytes, read_text, write_new
 from builder.units import MIB
 
 BUILDER = Path(__file__).parent.parent / "builder"
@@ -238,3 +238,30 @@ def test_only_these_modules_open_files_by_themselves() -> None:
         path.relative_to(BUILDER).with_suffix("").as_posix() for path in BUILDER.rglob("*.py") if find_reading(path)
     }
     assert reading == {module for modules in OURS.values() for module in modules}
+
+
+def test_a_file_that_was_finished_meanwhile_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process renames it between the look at it and its opening."""
+    path = tmp_path / "x.partial"
+    path.write_bytes(b"whole")
+    stat = Path.stat
+
+    def vanish(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self == path and follow_symlinks:
+            self.unlink(missing_ok=True)
+        return stat(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", vanish)
+    monkeypatch.setattr(Path, "exists", lambda self: True)
+    with open_unfinished(path) as stream:
+        assert stream.read() == b""
+
+
+def test_what_was_renamed_or_made_anew_has_no_longer_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with path.open("xb") as stream:
+        assert is_still_at(stream.fileno(), path)
+        path.rename(tmp_path / "y")
+        assert not is_still_at(stream.fileno(), path)
+        path.touch()
+        assert not is_still_at(stream.fileno(), path)

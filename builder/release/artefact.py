@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from builder.errors import BusyError, disk_full_as_space_error
+from builder.inputs import is_still_at
 from builder.ours import check_no_link
 from builder.release.checksums import render_sum, sha256_file
 from builder.release.compress import Compression, compress, suffix_of, sync
@@ -149,7 +150,10 @@ def partial_directory(path: Path, journal: Journal | None) -> Iterator[Path]:
     """Hold a directory; a lock on it keeps a second build of the same name (another state directory) out."""
     check_no_link(path)
     path.mkdir(exist_ok=True)  # Not yet in the journal: until it is locked, it may be the other build's to remove.
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise _busy(path) from None
     try:
         _lock(descriptor, path)
         _empty(path)
@@ -169,13 +173,16 @@ def _empty(path: Path) -> None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    busy = BusyError(f"another build is making {path}", hint="wait for it, or name another --output")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise busy from None
-    if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
-        raise busy  # It ended just now and took the directory with it; the name may be a third one's already.
+        raise _busy(path) from None
+    if not is_still_at(descriptor, path):
+        raise _busy(path)  # It ended just now and took the directory with it; the name may be a third one's already.
+
+
+def _busy(path: Path) -> BusyError:
+    return BusyError(f"another build is making {path}", hint="wait for it, or name another --output")
 
 
 @contextmanager

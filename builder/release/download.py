@@ -20,7 +20,7 @@ from typing import IO
 from builder import http, log
 from builder.errors import BusyError, RecipeError, TrustError, disk_full_as_space_error
 from builder.http import PassingError, bare
-from builder.inputs import open_unfinished
+from builder.inputs import is_still_at, open_unfinished
 from builder.ours import check_parts
 from builder.release.checksums import sha256_file
 from builder.release.compress import sync
@@ -147,7 +147,7 @@ def _partial(path: Path) -> Iterator[IO[bytes]]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise busy from None
-        if not path.exists() or not os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+        if not is_still_at(stream.fileno(), path):
             raise busy  # It ended just now: what was opened here has got its final name.
         yield stream
 

@@ -277,6 +277,21 @@ def test_a_directory_that_vanishes_before_it_is_locked_is_busy(
         make(image, output)
 
 
+def test_a_directory_that_vanishes_before_it_is_opened_is_busy(
+    image: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_late = os.open
+
+    def vanish(path: Path, flags: int, *rest: int) -> int:
+        if str(path).endswith(".boardwright-x-1.partial"):
+            Path(path).rmdir()
+        return open_late(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", vanish)
+    with pytest.raises(BusyError):
+        make(image, output)
+
+
 KILLED = """
 import sys
 from pathlib import Path
