@@ -2,7 +2,8 @@
 """Cache inputs from this machine: versions of Debian packages, and a digest of the part of our own code that decides.
 
 That part is not listed, but found: a stage names the modules that it starts with, and all that these import belongs
-to it, but for PASSIVE. Of a directory that has such a module, data, scripts and programs in C belong to it too.
+to it, but for PASSIVE. Of a directory that has such a module, data, scripts and programs in C belong to it too, and so
+does what a module names in a text: a file or a directory beside it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 _NAME = re.compile(rb"\w+")
+_TEXT = re.compile(rb"\"(\w+(?:\.\w+)*)\"")
 
 
 @cache
@@ -61,7 +63,17 @@ def find_code(*starts: str) -> list[Path]:
             todo += [modules[name] for name in _find_imports(file.read_bytes(), modules) if not _is_passive(name)]
     directories = {file.parent for file in found}
     beside = {file for each in directories for file in each.iterdir() if file.is_file() and file.suffix not in CODE}
-    return sorted(found | beside)
+    return sorted(found | beside | {named for file in found for named in _find_named(file)})
+
+
+def _find_named(file: Path) -> Iterator[Path]:
+    """Yield the files that a module names in a text, such as a program that it starts or writes into an image."""
+    for name in _TEXT.findall(file.read_bytes()):
+        path = file.parent / name.decode()
+        if path.is_dir() and path.name != "__pycache__":
+            yield from (each for each in path.rglob("*") if each.is_file() and each.suffix not in CODE)
+        elif path.is_file():
+            yield path
 
 
 @cache

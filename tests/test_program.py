@@ -86,6 +86,8 @@ def test_what_is_passive_is_there_and_has_a_reason() -> None:
         ((ROOTFS,), "rootfs/locale-gen.sh"),
         ((ROOTFS,), "plan/first_boot.py"),
         ((ROOTFS,), "run.py"),
+        ((ROOTFS,), "rootfs/cloud_distro.py"),
+        (ARTEFACT, "verify/try_console.py"),
         ((TWINS,), "rootfs/pairs.py"),
         (ARTEFACT, "image/table.py"),
         (ARTEFACT, "verify/plugin.py"),
