@@ -40,7 +40,7 @@ def test_what_listens_to_the_network_is_a_unit_of_a_package_or_asked_for(
 ) -> None:
     asked = {each.name for each in plan.expected if each.kind == "listening"}
     others = [each for each in system.listeners if not each.is_local and f"{each.protocol}/{each.port}" not in asked]
-    own = [each for each in others if system.find_unit_file(each.unit) not in image.rights.owners]
+    own = [each for each in others if system.find_unit_file(each.unit) not in image.owners]
     assert [
         f"{each.program}; to allow it: expect: {{listening: {{{each.protocol}/{each.port}: WHY}}}}" for each in own
     ] == []

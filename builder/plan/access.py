@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.user_data import FIRST_LINE
 from builder.plan.ways import programs, rules, units
-from builder.plan.ways.places import ABOVE, PLACES
+from builder.plan.ways.places import ABOVE, PLACES, is_of_system
 from builder.plan.ways.seeds import META_DATA, USER_DATA, has_only
 from builder.units import KIB, MIB
 
@@ -45,8 +45,9 @@ JUDGED: tuple[tuple[re.Pattern[str], Judge], ...] = (
     *(
         (re.compile(pattern), _by_content(judge))
         for pattern, judge in (
-            (units.PRESETS.pattern, units.preset_lets_in),
-            (rf"/{_BASES}/tmpfiles\.d/.+\.conf", rules.tmpfiles_let_in),  # noqa: S108 - no temporary file
+            (units.PRESETS.pattern, rules.preset_lets_in),
+            (rf"/{_BASES}/systemd/network/.+", rules.network_lets_in),
+            (rf"/{_BASES}/(user-)?tmpfiles\.d/.+\.conf", rules.tmpfiles_let_in),
             (rf"/{_BASES}/sysusers\.d/.+\.conf", rules.sysusers_let_in),
             (rf"/{_BASES}/udev/rules\.d/.+\.rules", rules.udev_lets_in),
             (rf"/{_BASES}/udev/hwdb\.d/.+\.hwdb", rules.hwdb_lets_in),
@@ -92,6 +93,17 @@ def _may_let_in(judge: Judge, path: str, read: Callable[[], bytes]) -> bool:
         return len(content) > LARGEST or judge(path, content)
     except ValueError:  # No text, or one that cannot be read surely.
         return True
+
+
+def is_held(path: str) -> bool:
+    """Say whether a file is to be as its package, or the build, has it: a part of the system that is of no kind whose
+    content can be judged."""
+    return is_of_system(path) and not _JUDGED_PLACES.fullmatch(path)
+
+
+def is_link_held(path: str) -> bool:
+    """Say whether a link is to be as its package, or the build, has it. Those that enable units are judged."""
+    return is_of_system(path) and not (LINKS.fullmatch(path) or units.is_at_place(path))
 
 
 def is_link_in(path: str, target: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -47,6 +47,16 @@ def clean_tree(rootfs: Path) -> None:
     resolver = rootfs / "etc/resolv.conf"
     resolver.unlink(missing_ok=True)
     resolver.symlink_to(RESOLVER)
+
+
+def remove_compiled(rootfs: Path, known: Collection[str]) -> None:
+    """Remove compiled Python of the system that a script of the board has left, but what is `known`, by its path in the
+    tree: Python takes it for the source, without a look at that, and no list of a package has it."""
+    for directory in resolve_inside(rootfs, "/usr/lib").glob("python3*"):
+        inside = resolve_inside(rootfs, f"/{directory.relative_to(rootfs)}")  # A script may have made a link of it.
+        for path in list(inside.rglob("*.pyc")):
+            if f"/{path.relative_to(rootfs)}" not in known:
+                path.unlink()
 
 
 def _remove(rootfs: Path, pattern: str) -> None:

@@ -12,28 +12,30 @@ import json
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from builder.errors import MachineError, RecipeError
 from builder.inputs import load_json, read_bytes
-from builder.plan.access import is_link_in, is_way_in, leads_in
+from builder.plan.access import is_held, is_link_held, is_link_in, is_way_in, leads_in
 from builder.rootfs.model import CAPABILITY, DELIVERED, HELD
 from builder.run import run
 from builder.tree import merge_into_usr, resolve_inside, write_text
 
-INFO, STATUS = "/var/lib/dpkg/info", "/var/lib/dpkg/status"
+INFO, STATUS, DIVERSIONS = "/var/lib/dpkg/info", "/var/lib/dpkg/status", "/var/lib/dpkg/diversions"
 KINDS = ("setid", "capabilities", "writable", "links", "special", "access")
 SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
 def find_delivered(tree: Path) -> dict[str, Any]:
     """Return what a tree of packages alone has, by kind: set-id files and files with capabilities, writable places,
-    links that lead nowhere, special files, login shells, files that decide who gets in.
+    links that lead nowhere, special files, login shells, files that decide who gets in and others of the system.
 
-    Owners are names of the tree's own users and groups, where it has one.
+    Owners are names of the tree's own users and groups, where it has one. Files whose MD5 dpkg has are not among those
+    of the system: specs compare them with that.
     """
+    summed = _list_summed(tree)
     users, groups = _read_names(tree, "/etc/passwd"), _read_names(tree, "/etc/group")
     found: dict[str, Any] = {kind: {} for kind in KINDS}
     for path, place in _walk(tree):
@@ -41,6 +43,8 @@ def find_delivered(tree: Path) -> dict[str, Any]:
         owner = f"{users.get(state.st_uid, state.st_uid)}:{groups.get(state.st_gid, state.st_gid)}"
         for kind, what in _measure(tree, path, place, state, owner):
             found[kind][place] = what
+        if stat.S_ISREG(state.st_mode) and place not in summed and is_held(place):
+            found["access"][place] = _hash(Path(path), "sha256")
     found["shells"] = _read_shells(tree)
     return {kind: dict(sorted(rows.items())) for kind, rows in found.items()}
 
@@ -73,8 +77,10 @@ def _measure_link(tree: Path, path: str, place: str) -> Iterator[tuple[str, str]
     end = _find_end(tree, place)
     if end is None:
         yield "links", target
-    if is_link_in(place, target) or (
-        end and end.is_file() and leads_in(place, f"/{end.relative_to(tree)}", end.read_bytes)
+    if (
+        is_link_held(place)
+        or is_link_in(place, target)
+        or (end and end.is_file() and leads_in(place, f"/{end.relative_to(tree)}", end.read_bytes))
     ):
         yield "access", f"-> {target}"
 
@@ -88,6 +94,16 @@ def _measure_file(path: str, place: str, setid: str) -> Iterator[tuple[str, str]
         yield "capabilities", value
 
 
+def add_built(delivered: dict[str, Any], tree: Path, laid: Collection[str]) -> dict[str, Any]:
+    """Return what was delivered together with what the build itself has made of the tree since, before a script of the
+    board runs.
+
+    laid  paths of the board's own files, of which none is the build's
+    """
+    access = {path: what for path, what in find_delivered(tree)["access"].items() if path not in laid}
+    return {**delivered, "access": {**delivered["access"], **access}}
+
+
 def add_packages(
     delivered: dict[str, Any], tree: Path, names: Collection[str], laid: Collection[str] = ()
 ) -> dict[str, Any]:
@@ -95,7 +111,8 @@ def add_packages(
 
     laid  paths of the board's own files, which dpkg leaves as they are where they are conffiles (dpkg(1), confold)
 
-    Of what decides who gets in, it is only what is as the package has it: the script may have changed it since.
+    Of what decides who gets in, and of the system, it is only what is as the package has it, and its own scripts: the
+    script of the board may have changed it since.
     """
     lists = _read_lists(tree)
     others = {path for name, paths in lists.items() if name not in names for path in paths}
@@ -103,18 +120,28 @@ def add_packages(
     found, digests = find_delivered(tree), _read_digests(tree, names)
     access = found["access"].items()
     found["access"] = {
-        path: what for path, what in access if path in paths and _is_as_listed(tree, path, what, digests)
+        path: what
+        for path, what in access
+        if _is_script_of(path, names) or (path in paths and _is_as_listed(tree, path, what, digests))
     }
+    paths |= found["access"].keys()
     return {
         kind: {**rows, **{path: what for path, what in found[kind].items() if path in paths}}
         for kind, rows in delivered.items()
     }
 
 
-def add_written(delivered: dict[str, Any], written: Mapping[str, str]) -> dict[str, Any]:
-    """Return what was delivered together with files that the build has written itself, which have a say in access."""
-    digests = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in written.items()}
-    return {**delivered, "access": {**delivered.get("access", {}), **digests}}
+def add_written(delivered: dict[str, Any], tree: Path, places: Collection[str]) -> dict[str, Any]:
+    """Return what was delivered together with files that the build has written after all scripts."""
+    paths = {place: resolve_inside(tree, place) for place in places}
+    digests = {place: _hash(path, "sha256") for place, path in paths.items() if path.is_file()}
+    return {**delivered, "access": {**delivered["access"], **digests}}
+
+
+def _is_script_of(path: str, names: Collection[str]) -> bool:
+    """Say whether a path is that of a script which dpkg runs for one of some packages."""
+    directory, _, name = path.rpartition("/")
+    return directory == INFO and name.rpartition(".")[0].split(":")[0] in names
 
 
 def _is_as_listed(tree: Path, path: str, what: str, digests: Collection[tuple[str, str]]) -> bool:
@@ -137,6 +164,16 @@ def _read_digests(tree: Path, names: Collection[str]) -> set[tuple[str, str]]:
             pairs = (line.partition("  ") for line in _read_lines(tree, f"{INFO}/{listing.name}"))
             rows += [(merge_into_usr(f"/{path}"), digest) for digest, _, path in pairs]
     return set(rows)
+
+
+def _list_summed(tree: Path) -> set[str]:
+    """Return the paths, merged into /usr, of files whose MD5 dpkg has; of diverted ones where they are now."""
+    found = set()
+    for listing in resolve_inside(tree, INFO).glob("*.md5sums"):
+        found |= {f"/{line.partition('  ')[2]}" for line in _read_lines(tree, f"{INFO}/{listing.name}")}
+    lines = _read_lines(tree, DIVERSIONS)
+    moved = dict(zip(lines[::3], lines[1::3], strict=False))
+    return {merge_into_usr(moved.get(path, path)) for path in found}
 
 
 def _read_lists(tree: Path) -> dict[str, set[str]]:

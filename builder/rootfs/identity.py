@@ -124,18 +124,15 @@ def write_release(plan: Plan, rootfs: Path) -> None:
     write_text(rootfs, f"{FIRMWARE}/os-release", text)
 
 
-def write_first_boot(plan: Plan, rootfs: Path) -> dict[str, str]:
-    """Point cloud-init at the FAT partition, name its default user, and lay the user's own user-data there. Return what
-    was added to cloud-init's own program, by path."""
+def write_first_boot(plan: Plan, rootfs: Path) -> None:
+    """Point cloud-init at the FAT partition, name its default user, and lay the user's own user-data there."""
     has_distro = (rootfs / CLOUD_DISTRO.lstrip("/")).parent.is_dir()
-    programs = {CLOUD_DISTRO: CLOUD_DISTRO_SOURCE.read_text(encoding="utf-8")} if has_distro else {}
-    for place, text in programs.items():
-        write_text(rootfs, place, text)
+    if has_distro:
+        write_text(rootfs, CLOUD_DISTRO, CLOUD_DISTRO_SOURCE.read_text(encoding="utf-8"))
     write_text(rootfs, CLOUD_CONFIG, render_cloud_config(plan, has_distro=has_distro))
     if plan.user_data:
         path = write_text(rootfs, f"{FIRMWARE}/user-data", "")
         path.write_bytes(read_bytes(plan.user_data))  # As it is, ends of lines included.
-    return programs
 
 
 def write_locale_gen(rootfs: Path) -> None:

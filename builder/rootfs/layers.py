@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from builder import log
-from builder.errors import RecipeError
 from builder.fetch import fetch
 from builder.plan.model import DebPlan, Plan
 from builder.rootfs import emulation as emulate
@@ -26,8 +24,9 @@ from builder.rootfs.bootstrap import (
     write_board_seed,
 )
 from builder.rootfs.clean import clamp_times, clean_layer, clean_tree
+from builder.rootfs.customise import INSIDE, run_scripts
 from builder.rootfs.delivered import (
-    add_packages,
+    add_built,
     add_written,
     find_configured,
     find_delivered,
@@ -36,6 +35,7 @@ from builder.rootfs.delivered import (
 )
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
+from builder.rootfs.installed import read_packages
 from builder.rootfs.kept import TREE, Kept, find_kept, set_aside, tree_name, write_kept
 from builder.rootfs.model import Package
 from builder.rootfs.news import find_releases
@@ -48,9 +48,6 @@ from builder.run import run
 from builder.store import Store
 from builder.tree import resolve_inside, write_text
 from builder.workspace import Workspace
-
-CUSTOMISE = "customise.sh"
-INSIDE = "/var/tmp/boardwright"  # noqa: S108 - of the rootfs, where nobody else is
 
 
 @dataclass(frozen=True)
@@ -233,27 +230,12 @@ def _make_system(site: Site, tree: Path) -> None:
     site.run_inside(identity.identity_commands(plan, tree), tree, plan.epoch)
     identity.write_locale_gen(tree)
     identity.write_release(plan, tree)
-    written = identity.write_first_boot(plan, tree)
+    identity.write_first_boot(plan, tree)
     site.run_inside(prepare_boot(plan, tree), tree, plan.epoch)
-    if scripts := [directory for directory in plan.directories if (directory / CUSTOMISE).is_file()]:
-        delivered = _run_scripts(site, scripts, tree, delivered, laid)
-    delivered = add_written(delivered, {**written, **write_key_units(tree)})
+    delivered = add_built(delivered, tree, laid)
+    delivered = run_scripts(plan, tree, delivered, laid=laid, run_inside=site.run_inside)
+    delivered = add_written(delivered, tree, write_key_units(tree))
     write_delivered(tree, {**delivered, **find_configured(tree)})
-
-
-def _run_scripts(
-    site: Site, directories: Sequence[Path], tree: Path, delivered: dict[str, Any], laid: Collection[str]
-) -> dict[str, Any]:
-    """Run the scripts of a board and its ancestors, and return what was delivered with the packages they installed or
-    upgraded. What the boards' own files/ have `laid` is none of it, where a package has it too."""
-    before = set(read_packages(tree))
-    for directory in directories:
-        shutil.copyfile(directory / CUSTOMISE, tree / INSIDE.lstrip("/"))
-        network = site.plan.recipe.customise.network
-        script = Command(("sh", "-e", INSIDE), name=f"{directory.name}/{CUSTOMISE}", network=network)
-        site.run_inside([script], tree, site.plan.epoch)
-    installed = {package.name for package in set(read_packages(tree)) - before}
-    return add_packages(delivered, tree, installed, laid) if installed else delivered
 
 
 def _let_names_resolve(tree: Path) -> None:
@@ -262,23 +244,6 @@ def _let_names_resolve(tree: Path) -> None:
     resolver.unlink(missing_ok=True)
     if here.is_file():
         shutil.copyfile(here, resolver)
-
-
-def read_packages(tree: Path) -> tuple[Package, ...]:
-    """Return the installed packages of a tree, from dpkg's database, without running a program of the tree."""
-    rows = run(
-        [
-            "dpkg-query",
-            f"--admindir={tree / 'var/lib/dpkg'}",
-            "--show",
-            "--showformat=${db:Status-Status}\\t${Package}\\t${Version}\\t${Architecture}\\t${Installed-Size}\\n",
-        ]
-    ).stdout.splitlines()
-    fields = [row.split("\t") for row in rows]
-    broken = [row[1] for row in fields if row[0] not in ("installed", "config-files", "not-installed")]
-    if broken:
-        raise RecipeError(f"packages left half installed: {', '.join(broken)}", hint="see the build's log")
-    return tuple(Package(row[1], row[2], row[3], int(row[4] or 0)) for row in fields if row[0] == "installed")
 
 
 def _move_out(tree: Path, mount: str, target: Path) -> None:

@@ -64,16 +64,16 @@ def remove_own_keys(rootfs: Path) -> None:
                     other.unlink()
 
 
-def write_key_units(rootfs: Path) -> dict[str, str]:
-    """Let the board make the keys of the packages that the tree has; return the units by path."""
-    units = {}
+def write_key_units(rootfs: Path) -> list[str]:
+    """Let the board make the keys of the packages that the tree has; return the paths of the units."""
+    units = []
     for key in OWN_KEYS:
         if not resolve_inside(rootfs, key.argv[0]).is_file():
             continue
         unit = f"boardwright-{key.name}.service"
         directories = " ".join(sorted({str(Path(file).parent) for file in key.files}))
         text = UNIT.format(name=key.name, key=key.files[0], directories=directories, command=" ".join(key.argv))
-        units[f"/etc/systemd/system/{unit}"] = text
+        units.append(f"/etc/systemd/system/{unit}")
         write_text(rootfs, f"/etc/systemd/system/{unit}", text)
         wanted = resolve_inside(rootfs, "/etc/systemd/system/sysinit.target.wants")
         wanted.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,8 @@ from pathlib import Path
 from builder import log
 from builder.errors import RecipeError, ToolError
 from builder.inputs import InputError, read_bytes
+from builder.rootfs.installed import read_packages
 from builder.rootfs.kept import RECORD, TREE, XATTRS, Kept, find_intact, find_kept, set_aside
-from builder.rootfs.layers import read_packages
 from builder.rootfs.origin import Origins
 from builder.rootfs.overlay import find_obstacle
 from builder.run import run

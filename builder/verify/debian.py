@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from builder.errors import VerifyError
+from builder.tree import merge_into_usr
 from builder.units import GIB
 from builder.verify.entry import Entry
 from builder.verify.tree import Tree
@@ -59,23 +60,27 @@ def find_changed_files(tree: Tree) -> dict[str, str]:
 
     Configuration files are not in the lists. All content is read and hashed: a gigabyte in about two seconds.
     """
-    diversions = _read_diversions(tree)
-    wanted = []
-    for listing in tree.glob(f"{INFO}/*.md5sums"):
-        package = listing.path.removeprefix(f"{INFO}/").removesuffix(".md5sums").split(":")[0]
-        for line in read_lines(listing):
-            digest, _, name = line.partition("  ")
-            path = f"/{name}"
-            diverted_to, by = diversions.get(path, (path, package))
-            wanted.append((path if by == package else diverted_to, digest))
-    wanted = list(dict.fromkeys(wanted))  # A list can have a line a million times.
-    rows = [(path, digest, tree.find(path)) for path, digest in wanted]
+    rows = [(path, digest, tree.find(path)) for path, digest in read_sums(tree)]
     _check_size(entry for _, _, entry in rows)
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
     with ThreadPoolExecutor(max_workers=2) as pool:
         problems = pool.map(lambda part: [_compare(digest, entry) for _, digest, entry in part], parts)
         reasons = [reason for part in problems for reason in part]
     return {path: reason for (path, _, _), reason in zip(rows, reasons, strict=True) if reason}
+
+
+def read_sums(tree: Tree) -> list[tuple[str, str]]:
+    """Return (path, MD5) of the files of packages, of diverted ones where they are now. No configuration is in it."""
+    diversions = _read_diversions(tree)
+    found = []
+    for listing in tree.glob(f"{INFO}/*.md5sums"):
+        package = listing.path.removeprefix(f"{INFO}/").removesuffix(".md5sums").split(":")[0]
+        for line in read_lines(listing):
+            digest, _, name = line.partition("  ")
+            path = f"/{name}"
+            diverted_to, by = diversions.get(path, (path, package))
+            found.append((path if by == package else diverted_to, digest))
+    return list(dict.fromkeys(found))  # A list can have a line a million times.
 
 
 def _check_size(entries: Iterable[Entry | None]) -> None:
@@ -102,15 +107,15 @@ def read_lines(listing: Entry) -> list[str]:
     return [line for line in listing.read().decode(errors="surrogateescape").split("\n") if line]
 
 
-def read_listed(tree: Tree) -> dict[str, str]:
-    """Return the package of every path that one says is its own."""
+def read_owners(tree: Tree) -> dict[str, str]:
+    """Return the package of every path, merged into /usr, that one says is its own."""
     return {
-        path: listing.path.removeprefix(f"{INFO}/").removesuffix(".list").split(":")[0]
+        merge_into_usr(path): listing.path.removeprefix(f"{INFO}/").removesuffix(".list").split(":")[0]
         for listing in tree.glob(f"{INFO}/*.list")
         for path in read_lines(listing)
     }
 
 
 def read_diverted(tree: Tree) -> set[str]:
-    """Return where files of packages were diverted to."""
-    return {to for to, _ in _read_diversions(tree).values()}
+    """Return where files of packages were diverted to, merged into /usr."""
+    return {merge_into_usr(to) for to, _ in _read_diversions(tree).values()}

@@ -10,26 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
 from builder.inputs import load_json
-from builder.plan.access import is_way_in
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.kernel_words import find_ways_in, planned_words
 from builder.plan.model import Plan
 from builder.plan.user_data import digest_user_data
 from builder.recipe.expect import Expected
 from builder.rootfs.model import CAPABILITY, CLOUD_DISTRO, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
-from builder.tree import merge_into_usr
 from builder.verify.accounts import User
 from builder.verify.debian import Package
 from builder.verify.entry import Entry
 from builder.verify.fstab import Mount
 from builder.verify.tree import Tree
-from builder.verify.ways import Reader, find_covers, is_link_way_in
+from builder.verify.ways import find_covers, find_files_and_links
 
 NO_LOGIN = frozenset(
     {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync", "/usr/bin/sync"}
@@ -52,7 +50,9 @@ class System(Protocol):
     @property
     def packages(self) -> Mapping[str, Package]: ...
     @property
-    def listed(self) -> Mapping[str, str]: ...
+    def owners(self) -> Mapping[str, str]: ...
+    @property
+    def summed(self) -> Collection[str]: ...
     @property
     def users(self) -> Mapping[str, User]: ...
     @property
@@ -93,6 +93,8 @@ class Rights:
 
     def has(self, expected: Expected) -> bool:
         """Say whether the image has what a line of `expect` allows."""
+        if expected.kind == "access" and expected.name.endswith("/"):
+            return any(name.startswith(expected.name) for name in self.found("access"))
         if expected.kind in KINDS:
             return expected.name in self.found(expected.kind)
         return self._image.tree.find(expected.name) is not None
@@ -141,7 +143,8 @@ class Rights:
         for name in row.never_delivered(self._image):
             allowed.pop(name, None)
         asked = {each.name for each in self._image.plan.expected if each.kind == kind}
-        found = self.found(kind).items()
+        directories = tuple(name for name in asked if kind == "access" and name.endswith("/"))
+        found = ((name, what) for name, what in self.found(kind).items() if not name.startswith(directories))
         unasked = {name: what for name, what in found if name not in asked and allowed.get(name) != what}
         return [self._explain(kind, name, what, allowed.get(name)) for name, what in sorted(unasked.items())]
 
@@ -151,11 +154,6 @@ class Rights:
         line = f"expect: {{{kind}: {{{json.dumps(name)}: WHY}}}}"
         own = "--user-data FILE, if it is yours, or " if name == self._user_data else ""
         return f"{_show(name)} ({', '.join(filter(None, facts))}); to allow it: {own}{line}"
-
-    @cached_property
-    def owners(self) -> Mapping[str, str]:
-        """The package of each path that one says is its own, merged into /usr."""
-        return {merge_into_usr(path): package for path, package in self._image.listed.items()}
 
     @cached_property
     def _user_data(self) -> str:
@@ -168,7 +166,7 @@ class Rights:
         return f"its package {package}" if package else "a package or dpkg-statoverride"
 
     def _find_package(self, path: str) -> str:
-        return self.owners.get(path, "")
+        return self._image.owners.get(path, "")
 
 
 def _show(path: str) -> str:
@@ -235,16 +233,6 @@ def _overridden(image: System) -> dict[str, str]:
     return {path: f"{mode:04o} {row[0]}:{row[1]}" for path, (mode, row) in modes.items() if mode & 0o6000}
 
 
-def _find_access(image: System) -> dict[str, str]:
-    fold, reader, owned = image.tree.mounts.fold, Reader(), frozenset(map(merge_into_usr, image.listed))
-    files = (each for each in image.tree.of_kind("file") if is_way_in(fold(each.path), reader.prepare(each)))
-    links = (each for each in image.tree.of_kind("symlink") if is_link_way_in(image, each, owned, reader))
-    return {
-        **{each.path: each.hash("sha256") for each in files},
-        **{each.path: f"-> {each.target}" for each in links},
-    }
-
-
 def _find_words_and_covers(image: System) -> dict[str, str]:
     return {**_find_words(image), **find_covers(image)}
 
@@ -294,5 +282,5 @@ KINDS: Mapping[str, Kind] = {
         _find_mounts, lambda image: {each.mount: FSTAB_TYPES[each.filesystem] for each in image.plan.disk.slots}
     ),
     "programs": Kind(_find_programs),
-    "access": Kind(_find_access, _written, _find_words_and_covers),
+    "access": Kind(find_files_and_links, _written, _find_words_and_covers),
 }

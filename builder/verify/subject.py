@@ -21,7 +21,7 @@ from builder.units import SECTOR
 from builder.verify.accounts import Group, User, read_groups, read_shadow, read_users
 from builder.verify.boot import BootEntry, read_boot_entry
 from builder.verify.cloud import Cloud
-from builder.verify.debian import Package, find_changed_files, read_diverted, read_listed, read_packages
+from builder.verify.debian import Package, find_changed_files, read_diverted, read_owners, read_packages, read_sums
 from builder.verify.elf import HEAD_BYTES, is_elf, is_foreign
 from builder.verify.entry import Entry
 from builder.verify.ext4 import read_ext4
@@ -183,14 +183,19 @@ class Subject(Kernels):
         return find_changed_files(self.tree)
 
     @cached_property
-    def listed(self) -> Mapping[str, str]:
-        """The package of each path that one says is its own."""
-        return read_listed(self.tree)
+    def summed(self) -> frozenset[str]:
+        """Paths of files whose MD5 dpkg has, merged into /usr."""
+        return frozenset(merge_into_usr(path) for path, _ in read_sums(self.tree))
+
+    @cached_property
+    def owners(self) -> Mapping[str, str]:
+        """The package of each path, merged into /usr, that one says is its own."""
+        return read_owners(self.tree)
 
     @cached_property
     def listed_files(self) -> frozenset[str]:
-        """Paths that packages say are theirs, and where their files were diverted to."""
-        return frozenset({*self.listed, *read_diverted(self.tree)})
+        """Paths that packages say are theirs, merged into /usr, and where their files were diverted to."""
+        return frozenset({*self.owners, *read_diverted(self.tree)})
 
     @cached_property
     def apt_sources(self) -> Mapping[str, str]:
@@ -213,7 +218,7 @@ class Subject(Kernels):
         ]
         changed = frozenset(map(merge_into_usr, self.changed_files)) if found else ()
         # What is of a package, and as that brings it, is as it should be.
-        return [path for path in found if path in changed or path not in self.rights.owners] + [
+        return [path for path in found if path in changed or path not in self.owners] + [
             f"{name}: {member.path}"
             for name, initrd in self.initrds.items()
             for member in initrd.values()
@@ -224,8 +229,7 @@ class Subject(Kernels):
     def unlisted_programs(self) -> list[str]:
         """Files in the system's path that no package says are its own."""
         files = (entry for place in PATH for entry in self.tree.glob(f"{place}/*") if entry.kind == "file")
-        own = set(map(merge_into_usr, self.listed_files))
-        return [entry.path for entry in files if entry.path not in own]
+        return [entry.path for entry in files if entry.path not in self.listed_files]
 
     def is_program(self, path: str) -> bool:
         """Say whether a path leads to an ELF file."""

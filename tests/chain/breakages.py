@@ -295,7 +295,7 @@ BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
     keep_the_machine_id: {"traces_spec.py::test_the_machine_id_is_made_at_first_boot"},
     leave_an_apt_list: {"traces_spec.py::test_a_trace_is_not_there[/var/lib/apt/lists/*]"},
     leave_the_builds_resolver: {"traces_spec.py::test_the_resolver_is_systemds"},
-    leave_a_private_key: {"traces_spec.py::test_no_private_key_is_there[/etc]"},
+    leave_a_private_key: {"traces_spec.py::test_no_private_key_is_there[/etc]", ACCESS},
     let_anybody_become_root: {"files_spec.py::test_no_other_file_is_setuid_or_setgid"},
     take_the_right_from_sudo: {"files_spec.py::test_setuid_and_setgid_files_are_as_their_packages_bring_them"},
     give_a_program_capabilities: {"files_spec.py::test_no_other_file_has_capabilities"},
@@ -320,7 +320,8 @@ BREAKAGES: Mapping[Callable[[Mutant], None], set[str]] = {
     let_root_in_by_password: {"system_spec.py::test_ssh_does_not_let_root_in_by_password", ACCESS},
     start_a_shell_instead: {ACCESS},
     start_a_shell_after_the_next_upgrade: {
-        "boot_spec.py::test_kernel_upgrades_read_what_the_build_wrote[/etc/default/raspi-extra-cmdline]"
+        "boot_spec.py::test_kernel_upgrades_read_what_the_build_wrote[/etc/default/raspi-extra-cmdline]",
+        ACCESS,
     },
     log_root_in_at_a_console: {ACCESS},
     give_a_partition_another_type: {"disk_spec.py::test_a_slot_has_the_planned_type[boot]"},

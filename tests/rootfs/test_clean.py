@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.recipe.places import EMPTIED
-from builder.rootfs.clean import clamp_times, clean_tree
+from builder.rootfs.clean import clamp_times, clean_tree, remove_compiled
 from tests.rootfs.boards import EPOCH
 
 GONE = (
@@ -128,3 +128,21 @@ def test_times(tmp_path: Path) -> None:
     assert set(times) == {"tree", "sub", "young", "link", "dangling", "loop", "pipe", "just"}
     assert set(times.values()) == {EPOCH * 10**9}
     assert (tmp_path / "outside").stat().st_mtime_ns == outside
+
+
+def test_compiled_python_of_a_script_is_removed(tmp_path: Path) -> None:
+    """But what was there before, and what is not the system's."""
+    modules = tmp_path / "usr/lib/python3/dist-packages/__pycache__"
+    own = tmp_path / "usr/local/lib/python3.13/dist-packages/__pycache__"
+    for directory in (modules, own):
+        directory.mkdir(parents=True)
+        for name in ("known.cpython-313.pyc", "new.cpython-313.pyc"):
+            (directory / name).touch()
+    elsewhere = tmp_path.with_name("elsewhere") / "python3"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "x.pyc").touch()
+    (tmp_path / "usr/lib/python3.13").symlink_to(elsewhere)
+    remove_compiled(tmp_path, {"/usr/lib/python3/dist-packages/__pycache__/known.cpython-313.pyc": ""})
+    assert [path.name for path in modules.iterdir()] == ["known.cpython-313.pyc"]
+    assert len(list(own.iterdir())) == 2
+    assert (elsewhere / "x.pyc").exists()

@@ -13,8 +13,8 @@ import pytest
 from builder.errors import BoardwrightError, DownloadError, RecipeError, ToolError, TrustError
 from builder.rootfs import emulation as emulate
 from builder.rootfs.explain import explain
+from builder.rootfs.installed import read_packages
 from builder.rootfs.kept import Kept, opened_rootfs
-from builder.rootfs.layers import read_packages
 from builder.rootfs.model import Rootfs
 from builder.run import run
 from builder.workspace import open_workspace

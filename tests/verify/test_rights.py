@@ -18,10 +18,17 @@ from builder.plan.kernel_words import split_words
 from builder.plan.model import Plan
 from builder.recipe.expect import Expect, Expected
 from builder.recipe.model import User
-from builder.rootfs.delivered import add_packages, add_written, find_configured, find_delivered, write_delivered
+from builder.rootfs.delivered import (
+    add_built,
+    add_packages,
+    add_written,
+    find_configured,
+    find_delivered,
+    write_delivered,
+)
 from builder.rootfs.model import CAPABILITY, DELIVERED
 from builder.verify.accounts import read_users
-from builder.verify.debian import read_listed, read_packages
+from builder.verify.debian import read_owners, read_packages, read_sums
 from builder.verify.entry import Entry
 from builder.verify.fstab import read_fstab
 from builder.verify.rights import KINDS, Rights
@@ -38,6 +45,7 @@ FILES = {
     "/etc/fstab": "PARTUUID=1 / ext4 defaults 0 1\n",
     "/var/lib/dpkg/status": "Package: less\nStatus: install ok installed\nVersion: 1\n",
     "/var/lib/dpkg/info/passwd.list": "/usr/bin/passwd\n/usr/bin/chage\n",
+    "/var/lib/dpkg/info/tool.md5sums": "d41d8cd98f00b204e9800998ecf8427e  usr/bin/tool\n",
     "/usr/bin/passwd": "",
     "/usr/bin/tool": "",
     DELIVERED: json.dumps(
@@ -52,6 +60,7 @@ FILES = {
 }
 
 
+NOTHING = hashlib.sha256(b"").hexdigest()
 STATUS = "Package: {}\nStatus: {}\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n\n"
 
 
@@ -66,7 +75,8 @@ class Image:
         facts = {"recipe": recipe, "disk": disk, "expected": expected, "user_data": None, "kernel_cmdline": words}
         self.plan = cast("Plan", SimpleNamespace(**facts))
         self.packages = read_packages(tree.file("/var/lib/dpkg/status").content_string)
-        self.listed = read_listed(tree)
+        self.owners = read_owners(tree)
+        self.summed = frozenset(path for path, _ in read_sums(tree))
         self.users = read_users(tree.file("/etc/passwd").content_string)
         self.fstab = read_fstab(tree.file("/etc/fstab").content_string)
         self.unlisted_programs = [each.path for each in tree.glob("/usr/bin/*") if each.path == "/usr/bin/new"]
@@ -324,7 +334,12 @@ def test_a_tree_of_packages_is_measured(tmp_path: Path) -> None:
         "writable": {"/srv/open": "1777"},
         "links": {"/etc/mtab": "../proc/self/mounts", "/etc/round": "round"},
         "special": {"/run/pipe": "pipe"},
-        "access": {},
+        "access": {
+            "/etc/group2": "-> /etc/group",
+            "/etc/round": "-> round",
+            "/usr/bin/mtr-packet": NOTHING,
+            "/usr/bin/ssh-agent": NOTHING,
+        },
         "shells": {"root": "/bin/bash"},
     }
     write_delivered(tmp_path, found)
@@ -383,6 +398,8 @@ def test_what_decides_who_gets_in_is_of_a_package_only_as_dpkg_has_it(tmp_path: 
     info = tmp_path / "var/lib/dpkg/info"
     (info / "vsftpd.list").write_text("".join(f"/etc/pam.d/{name}\n" for name in files) + "/sbin/login\n/sbin/getty\n")
     (info / "openssh-server.list").write_text("/etc/pam.d/sshd\n")
+    for name in ("vsftpd.postinst", "vsftpd.extra.postinst", "openssh-server.prerm"):
+        (info / name).write_text("script")
     digest = hashlib.md5(b"program", usedforsecurity=False).hexdigest()
     (info / "vsftpd.md5sums").write_text(f"{digest}  sbin/login\n")
     conffiles = "".join(f" /etc/pam.d/{name} {digest}\n" for name, digest in files.items())
@@ -391,13 +408,32 @@ def test_what_decides_who_gets_in_is_of_a_package_only_as_dpkg_has_it(tmp_path: 
     hashes = {
         "/etc/pam.d/vsftpd": hashlib.sha256(b"vsftpd").hexdigest(),
         "/usr/sbin/login": hashlib.sha256(b"program").hexdigest(),
+        "/var/lib/dpkg/info/vsftpd.postinst": hashlib.sha256(b"script").hexdigest(),
     }
     assert after == {"access": {"/etc/pam.d/sshd": "before", **hashes, "/usr/sbin/getty": "-> agetty"}}
 
 
-def test_what_the_build_writes_into_a_program_is_delivered() -> None:
-    assert add_written({"access": {"/a": "1"}}, {"/b": "x"}) == {
-        "access": {"/a": "1", "/b": hashlib.sha256(b"x").hexdigest()}
+def test_what_the_build_itself_makes_is_delivered(tmp_path: Path) -> None:
+    """Before a script of the board runs, all but the board's own files; after that what it has written, by name."""
+    for name in ("etc/own.conf", "etc/laid.conf", "etc/late.conf"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "etc/link").symlink_to("own.conf")
+    before = {"setid": {}, "access": {"/etc/laid.conf": "of a package"}}
+    built = add_built(before, tmp_path, {"/etc/laid.conf"})
+    own, late = (hashlib.sha256(name.encode()).hexdigest() for name in ("etc/own.conf", "etc/late.conf"))
+    assert built == {
+        "setid": {},
+        "access": {
+            "/etc/laid.conf": "of a package",
+            "/etc/late.conf": late,
+            "/etc/link": "-> own.conf",
+            "/etc/own.conf": own,
+        },
+    }
+    assert add_written(before, tmp_path, ["/etc/late.conf", "/etc/missing"])["access"] == {
+        "/etc/laid.conf": "of a package",
+        "/etc/late.conf": late,
     }
 
 
@@ -437,6 +473,7 @@ def test_a_link_of_a_library_leads_to_one_that_is_looked_at_or_of_a_package(
     ("row", "is_found"),
     [
         ("/srv/p /etc/pam.d none bind 0 0", True),
+        ("/srv/p /etc/pam.d proc noatime,rbind 0 0", True),
         ("LABEL=home /home ext4 defaults 0 0", True),
         ("/srv/e /etc none bind 0 0", True),
         ("tmpfs /boot/firmware tmpfs size=1M 0 0", True),
@@ -450,6 +487,62 @@ def test_what_fstab_mounts_over_places_of_access_is_found(tmp_path: Path, row: s
     files = {"/etc/fstab": f"PARTUUID=1 / ext4 defaults 0 1\n{row}\n"}
     found = make_image(tmp_path, lambda _: None, files=files).found("access")
     assert (row.split()[1] in found) is is_found
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "is_found"),
+    [
+        ("/etc/harbour.conf", "x", True),
+        ("/etc/harbour/harbour.conf", "x", True),
+        ("/etc/exports.d/harbour.exports", "x", True),
+        ("/etc/nginx/nginx.conf", "of the package", False),
+        ("/etc/nginx/nginx.conf", "another", True),
+        ("/etc/nginx/sites-enabled/x", "x", True),
+        ("/etc/nginx/sites-enabled/y", "->../sites-available/y", True),
+        ("/usr/lib/nginx/module.conf", "as dpkg has it", False),
+        ("/usr/lib/harbour/x", "x", True),
+        ("/usr/local/lib/harbour/x", "x", False),
+        ("/usr/local/lib/harbour/x.so", "x", True),
+        ("/usr/bin/python3", "->python3.13", False),
+        ("/usr/bin/python3", "->/srv/p", True),
+        ("/usr/local/bin/harbour", "x", False),
+        ("/usr/local/bin/nginx", "x", True),  # It comes before that of the package.
+        ("/root/.bashrc", "passwd -d root", True),
+        ("/home/pi/.profile", "passwd -d root", True),
+        ("/home/pi/notes", "x", False),
+    ],
+)
+def test_a_part_of_the_system_is_of_a_package_or_of_the_build(
+    tmp_path: Path, path: str, content: str, is_found: bool
+) -> None:
+    delivered = {
+        **json.loads(FILES[DELIVERED]),
+        "access": {
+            "/usr/bin/passwd": NOTHING,
+            "/etc/nginx/nginx.conf": hashlib.sha256(b"of the package").hexdigest(),
+            "/usr/bin/python3": "-> python3.13",
+        },
+    }
+    files = {
+        DELIVERED: json.dumps(delivered),
+        "/var/lib/dpkg/info/nginx.list": "/etc/nginx\n/etc/nginx/nginx.conf\n/usr/lib/nginx\n/usr/sbin/nginx\n",
+        "/var/lib/dpkg/info/nginx.md5sums": "0  usr/lib/nginx/module.conf\n",
+    }
+    image = make_image(tmp_path, lambda _: None, files={**files, path: content})
+    assert [row.partition(" (")[0] for row in image.find_unasked("access")] == [path] * is_found
+
+
+def test_a_line_for_a_directory_allows_what_lies_in_it(tmp_path: Path) -> None:
+    lines = allow("access", "/etc/nginx/"), allow("access", "/etc/ngin/")
+    files = {
+        "/etc/nginx/a": "x",
+        "/etc/nginx/b/c": "x",
+        "/etc/nginx.conf": "x",
+        "/var/lib/dpkg/info/n.list": "/etc/nginx\n",
+    }
+    image = make_image(tmp_path, lambda _: None, *lines, files=files)
+    assert [row.partition(" (")[0] for row in image.find_unasked("access")] == ["/etc/nginx.conf"]
+    assert [image.has(line) for line in lines] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,21 @@ from __future__ import annotations
 import re
 
 OWN = r"/(usr/local/(s?bin|lib|libexec|share)|opt|srv)/[A-Za-z0-9_+@./-]+"
-_INTERPRETER = "((/usr)?/bin/(ba|da)?sh|/usr/bin/python3( -[uBEsO]+)*|/usr/bin/(node|perl|php|ruby))"
-_OWN_COMMAND = re.compile(rf"({_INTERPRETER} )?{OWN}( .*)?")
+_INTERPRETER = (
+    "((/usr)?/bin/(ba|da)?sh|/usr/bin/python3( -[uBEsO]+)*|/usr/bin/node( --max-old-space-size=[0-9]+)?"
+    "|/usr/bin/(perl|php|ruby))"
+)
+_OWN_COMMAND = re.compile(rf"({_INTERPRETER} )?({OWN}|\"{OWN}\")( .*)?")
 _HARMLESS_COMMAND = re.compile(
     r"(/usr)?/bin/(true|false|sleep [0-9.]+|kill (-s )?-?(SIG)?(HUP|TERM|INT|QUIT|USR1|USR2) \$MAINPID)"
 )
 _HARMLESS_NAMES = re.compile(
-    "((https?|ftp|all|no)_proxy|LANG|LANGUAGE|LC_[A-Z]+|TZ|TERM|EDITOR|VISUAL|PAGER|LESS|GO(MAXPROCS|MEMLIMIT|GC)"
+    "((https?|ftp|all|no)_proxy|LANG|LANGUAGE|LC_[A-Z]+|TZ|TERM|EDITOR|VISUAL|PAGER|GO(MAXPROCS|MEMLIMIT|GC)"
     "|DOCKER_(RAMDISK|BUILDKIT)|COMPOSE_PROJECT_NAME|XDG_SESSION_TYPE|MAILTO)",
     re.IGNORECASE,
 )
-_PLAIN = r"""[^\s"'\\%$`]*"""
+_PLAIN = "[A-Za-z0-9_.,:/@+=-]*"
+"""No letter of it means more to a shell or to systemd."""
 _QUOTED = r"""(?:"[^"\\%$`]*"|'[^'\\%$`]*')"""
 _ASSIGNMENT = re.compile(rf"""\s*(?:"(\w+)=[^"\\%$`]*"|'(\w+)=[^'\\%$`]*'|(\w+)=(?:{_QUOTED}|{_PLAIN}))(?=\s|$)""")
 _UNSAFE = re.compile(r"/\.\.(/|\s|$)|\s;(\s|$)")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Places of a system whose files decide who gets in, whatever they say: a name is enough.
+"""Places of a system whose files decide who gets in, or are parts of it, whatever they say: a name is enough.
 
 Paths are those of a system whose /bin, /sbin and /lib are links into /usr.
 """
@@ -19,7 +19,7 @@ _LOGIN = (
     r"/(usr/)?etc/(sudoers|sudo\.conf|sudo_logsrvd\.conf|doas\.conf|pam\.conf|nsswitch\.conf|login\.defs|inittab|securetty)",
     r"/etc/(hosts\.equiv|shosts\.equiv|krb5\.(conf|keytab)|nslcd\.conf|pam_ldap\.conf|libnss-ldap\.conf|slim\.conf)",
     r"/etc/(inetd\.conf|xinetd\.conf|xinetd\.d(/.+)?|X11/(xdm(/.+)?|default-display-manager))",
-    r"/etc/default/(ssh|dropbear|getty.*|telnetd|inetutils-.*|nodm)",
+    r"/etc/default/(ssh|dropbear|getty.*|telnetd|inetutils-.*|nodm|u-boot|raspi-.*|grub.*|flash-kernel|docker)",
     rf"/(.+/)?(\.(ssh|vnc){_BELOW}|\.rhosts|\.shosts|\.k5login)",
     rf"/etc/cloud{_BELOW}",
     # systemd-stub(7): credentials beside the kernel; names of a FAT partition are the same in capitals
@@ -44,9 +44,9 @@ _STARTED = (
     rf"/etc/network/if-[a-z-]+\.d{_BELOW}|/etc/(dhcp|ppp|resolvconf|acpi|update-motd\.d){_BELOW}",
     rf"/(etc|usr/lib|usr/share)/dhcpcd(\.(enter|exit)-hook|/dhcpcd-hooks{_BELOW})|/etc/dhcpcd\.(enter|exit)-hook",
     # what D-Bus starts, and who may ask for it
-    rf"/(etc|run|usr/share|usr/local/share)/dbus-1/(system-services|system\.d){_BELOW}",
+    rf"/(etc|run|usr/lib|usr/share|usr/local/share)/dbus-1/(system-services|system\.d){_BELOW}",
     r"/(etc|usr/share)/dbus-1/system(-local)?\.conf",
-    rf"/(etc|run|usr/share)/containers/systemd{_BELOW}|/etc/containerd{_BELOW}|/etc/udev/hwdb\.bin",
+    rf"/(etc|run|usr/share)/containers/systemd{_BELOW}|/etc/containerd{_BELOW}",
     rf"/etc/apt/trusted\.gpg(\.d{_BELOW})?",
 )
 _PROGRAMS = (
@@ -62,10 +62,11 @@ _PROGRAMS = (
     rf"/usr/lib/python3/dist-packages/cloudinit{_BELOW}",
 )
 LIBRARIES = re.compile(
-    rf"/usr/(local/)?lib(32|64|x32|o32)?/{_TRIPLET}(glibc-hwcaps/.+/|security/|sudo/|ossl-modules/)?[^/]+\.so(\.[^/]*)?"
+    r"/usr/(local/)?lib(32|64|x32|o32|exec)?/(.+/)?[^/]+\.so(\.[^/]*)?"
     r"|/etc/ld\.so\.(preload|conf|conf\.d(/.+)?)"
 )
-"""Libraries that programs load by their name alone, and where they are looked for (ld.so(8))."""
+"""Libraries that programs load by their name alone or by a directory of plugins, and where they are looked for
+(ld.so(8))."""
 PLACES = re.compile("|".join((*_LOGIN, *_STARTED, *_PROGRAMS, LIBRARIES.pattern)))
 """Files and links of these names let somebody in, or say how. A directory is one of them where it is a link."""
 ABOVE = re.compile(
@@ -79,10 +80,32 @@ ABOVE = re.compile(
 """Directories that hold such places, or files that are judged by what they say. A link of such a name brings others."""
 _NO_PLACE = re.compile(
     r"/(etc|usr|root|boot|dev|proc|sys|s?bin|lib[^/]*)(/.*)?|/var/lib/(dpkg|apt|systemd|dbus|docker|containerd)(/.*)?"
-    r"|/run/(systemd|udev|credentials|sudo|user|docker.*|containerd|cloud-init|dbus|initramfs|[^/]+\.d)(/.*)?"
+    r"|/run/(systemd|udev|credentials|sudo|user|docker.*|containerd|cloud-init|dbus|initramfs|nextroot|[^/]+\.d)(/.*)?"
 )
 """Where nothing of a board's own is put while it runs: files of packages, seeds, devices, what systemd goes by."""
 _PLAIN = re.compile(r"(/[A-Za-z0-9_.:@+-]+)+")
+
+_SYSTEM = re.compile(
+    r"/(etc|usr|root)/.+|/home/[^/]+/\..+|/var/lib/dpkg/info/[^/]+\.(preinst|postinst|prerm|postrm|config|triggers)"
+)
+_LANGUAGES = r"(lib|share)/([^/]+-linux-[^/]+/)?(python|perl|site_ruby|ruby|lua|tcl|node)"
+_FREE = re.compile(
+    "|".join(
+        (
+            # a board's own programs
+            rf"/usr/local/(?!{_LANGUAGES}|etc/).+",
+            # what other specs look at, or is written for each board
+            r"/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|fstab|hostname|hosts|machine-id|timezone|adjtime|mailname)",
+            r"/etc/(locale\.gen|resolv\.conf|mtab|apt/(sources\.list(\.d/.+)?|preferences\.d/.+|keyrings/.+))",
+            # what is shown, or says how a network is reached
+            r"/etc/(motd|issue(\.net)?|modules(-load\.d/.+)?|avahi/services/.+|netplan/.+|fonts/.+|skel/[^.].*)",
+            r"/etc/NetworkManager/system-connections/.+",
+            r"/usr/share/(fonts|icons|backgrounds|pixmaps|sounds|wallpapers|images|doc|man|info|locale|zoneinfo)/.+",
+            r"/usr/lib/firmware/.+",
+            r"/usr/lib/boardwright/delivered\.json",
+        )
+    )
+)
 
 
 def may_be_laid(path: str) -> bool:
@@ -92,3 +115,9 @@ def may_be_laid(path: str) -> bool:
     if not _PLAIN.fullmatch(path) or "/." in path or _NO_PLACE.fullmatch(path) or ABOVE.fullmatch(path):
         return False
     return not any(PLACES.fullmatch(path + below) for below in ("", "/x", "/x.conf"))
+
+
+def is_of_system(path: str) -> bool:
+    """Say whether a path is a part of the system, which packages and the build bring: what others put there can make
+    root run a command in more ways than a list can have. A board's own programs and some data are no part of it."""
+    return _SYSTEM.fullmatch(path) is not None and _FREE.fullmatch(path) is None

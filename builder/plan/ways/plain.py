@@ -6,15 +6,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-LONGEST_PATTERN = 250
-"""Of names with * in them: long ones take long to compare."""
-
 
 def list_lines(content: bytes, comment: tuple[str, ...] = ("#",), *, joins: bool = False) -> Iterator[str]:
     """Yield lines that are neither empty nor a comment. Raises ValueError for what others may read in another way.
 
-    joins  whether a line that ends in a backslash goes on in the next
+    joins  whether a line that ends in a backslash goes on in the next; with "\\r" before its end, some say it does
     """
+    if joins and b"\r" in content:
+        raise ValueError("a line that ends otherwise")
     waiting = ""
     for raw in content.decode().replace("\r\n", "\n").split("\n"):
         line = raw.strip(" \t")

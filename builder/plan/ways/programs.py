@@ -23,21 +23,29 @@ def cron_lets_in(content: bytes) -> bool:
 def _is_harmless_job(line: str) -> bool:
     if re.match(r"\w+\s*=", line):
         name, value = (each.strip() for each in line.split("=", 1))
-        is_usual = re.fullmatch("PATH=.*|HOME=/[a-z/]*|SHELL=(/usr)?/bin/(ba)?sh", f"{name}={value}")
+        is_usual = re.fullmatch(
+            "PATH=.*|HOME=/[a-z/]*|SHELL=(/usr)?/bin/(ba)?sh|CRON_TZ=[A-Za-z0-9_/+-]*", f"{name}={value}"
+        )
         return is_usual is not None or has_harmless_variables(f"{name}={value}")
     found = _CRON_TIME.fullmatch(line)
-    command = re.sub("( >{1,2} ?/dev/null)?( 2>&1)?$", "", found[3]) if found else ""
+    command = re.sub(r"( >{1,2} ?/(dev/null|var/log/[\w.-]+))?( 2>&1)?$", "", found[3]) if found else ""
     return re.fullmatch(r"[\w /.,:=@+-]+", command) is not None and is_own_command(command)
+
+
+_SEARCH_PATH = re.compile(r"PATH=(\"?)/[\w/.-]+(:/[\w/.-]+)*\1")
 
 
 def environment_lets_in(content: bytes) -> bool:
     """environment.d(5), pam_env(8): variables that no program takes options or code from."""
-    return not all(has_harmless_variables(line.removeprefix("export ")) for line in list_lines(content))
+    lines = (line.removeprefix("export ") for line in list_lines(content))
+    return not all(_SEARCH_PATH.fullmatch(line) or has_harmless_variables(line) for line in lines)
 
 
 _SHELL_LINE = re.compile(
-    r"export\s+\w+(\s+\w+)*|umask\s+0[0-7]{2,3}|(export\s+)?(PATH|MANPATH)=\"?(\$\{?\w+\}?|[\w/.+-]+)(:(\$\{?\w+\}?|[\w/.+-]+))*\"?"
-    r"|alias\s+(?!su|ssh|login|passwd|doas|pkexec)[\w.-]+=('[\w /.,:=+-]+'|\"[\w /.,:=+-]+\")"
+    r"export\s+\w+(\s+\w+)*|umask\s+0[0-7]{2,3}"
+    r"|(export\s+)?(PATH|MANPATH)=\"?(\$\{?\w+\}?|[\w/.+-]+)(:(\$\{?\w+\}?|[\w/.+-]+))*\"?"
+    r"|alias\s+[\w.-]+=(?P<quote>['\"])(ls|dir|grep|egrep|fgrep|cd|df|du|free|ip|cp|mv|rm|mkdir|diff|tree)"
+    r"( [\w /.,:=+-]+)?(?P=quote)"
 )
 
 
@@ -49,9 +57,10 @@ def profile_lets_in(content: bytes) -> bool:
     )
 
 
-_APT_WORD = re.compile(
-    r"\s+|//[^\n]*|#(?!include|clear|x-apt)[^\n]*|/\*.*?\*/|[{};]|\"[^\"\n]*\"(?=\s*;)|([A-Za-z0-9:_.-]+)", re.DOTALL
-)
+_APT_COMMENT = re.compile(r"^[ \t]*(//|#(?!include|clear|x-apt)).*$", re.MULTILINE)
+_APT_WORD = re.compile(r"\s+|[{};]|\"[^\"\n]*\"(?=\s*;)|([A-Za-z0-9:_.-]+)")
+
+
 _APT_PARTS = frozenset(
     [
         *("acquire", "http", "https", "ftp", "proxy", "timeout", "retries", "pipeline-depth", "dl-limit", "queue-mode"),
@@ -66,7 +75,17 @@ _APT_PARTS = frozenset(
             "apt",
             "periodic",
         ),
-        *("install-recommends", "install-suggests", "autoremove", "recommendsimportant", "suggestsimportant"),
+        *(
+            "default-release",
+            "unattended-upgrade",
+            "mail",
+            "mailreport",
+            "install-recommends",
+            "install-suggests",
+            "autoremove",
+            "recommendsimportant",
+            "suggestsimportant",
+        ),
         *("update-package-lists", "download-upgradeable-packages", "autocleaninterval", "unattended-upgrade", "enable"),
         *(
             "randomsleep",
@@ -93,8 +112,9 @@ _APT_PARTS = frozenset(
 
 
 def apt_lets_in(content: bytes) -> bool:
-    """apt.conf(5): words outside of quotes are names, and those that are known run nothing and trust nobody."""
-    text, at = content.decode(), 0
+    """apt.conf(5): words outside of quotes are names, and those that are known run nothing and trust nobody. A comment
+    has a line of its own: what others hide depends on quotes in them."""
+    text, at = _APT_COMMENT.sub("", content.decode()), 0
     while at < len(text):
         found = _APT_WORD.match(text, at)
         if found is None:
@@ -107,28 +127,41 @@ def apt_lets_in(content: bytes) -> bool:
 
 
 _UP = re.compile(r"((pre-|post-)?(up|down)|map|script|source(-directory)?|mapping|template|command)\b")
+_INTERFACE = re.compile(r"[A-Za-z0-9 \t_.:/@+-]+")
 _USUAL_SOURCE = "source /etc/network/interfaces.d/*"
 
 
 def interfaces_let_in(content: bytes) -> bool:
-    """interfaces(5): commands before and after an interface comes and goes."""
-    return any(_UP.match(line) and line != _USUAL_SOURCE for line in list_lines(content))
+    """interfaces(5): commands before and after an interface comes and goes. Values stand in a line of a shell."""
+    return not all(
+        line == _USUAL_SOURCE or (_INTERFACE.fullmatch(line) and not _UP.match(line)) for line in list_lines(content)
+    )
 
 
-_ROTATE = re.compile(r"\b((pre|post)(rotate|remove)|(first|last)action|(un)?compresscmd)\b|(^|[{\s])include\s")
+_ROTATE = re.compile(
+    r"\b((pre|post)(rotate|remove)|(first|last)action|(un)?compresscmd|olddir|mail)\b|(^|[{\s])include\s|\.\."
+)
+_LOGS = re.compile(r"(\"?/(var/log|var/lib|srv|opt|home)/[A-Za-z0-9_./*-]+\"?\s*)+\{?")
 
 
 def logrotate_lets_in(content: bytes) -> bool:
-    """logrotate.conf(5): scripts that it runs."""
-    return any(map(_ROTATE.search, list_lines(content)))
+    """logrotate.conf(5): scripts that it runs, and files that are no logs: it moves them and changes their modes."""
+    lines = list(list_lines(content))
+    names = (line for line in lines if line.startswith(("/", '"')))
+    return any(map(_ROTATE.search, lines)) or not all(map(_LOGS.fullmatch, names))
 
 
-_SAMBA = re.compile("exec|script|command|program|action|include|widelinks|configbackend", re.IGNORECASE)
+_SAMBA = re.compile(
+    "exec|script|command|program|action|include|widelinks|configbackend|vfs|guest|public|force|admin|null|security",
+    re.IGNORECASE,
+)
 
 
 def samba_lets_in(content: bytes) -> bool:
-    """smb.conf(5): commands that are run for who connects. Samba does not heed blanks in names."""
-    names = (line.partition("=")[0].replace(" ", "").replace("\t", "") for line in list_lines(content, ("#", ";")))
+    """smb.conf(5): commands that are run for who connects, and who may without a password. Samba does not heed blanks
+    in names."""
+    rows = (line for line in list_lines(content, ("#", ";")) if not line.startswith("["))
+    names = (row.partition("=")[0].replace(" ", "").replace("\t", "") for row in rows)
     return any(map(_SAMBA.search, names))
 
 
@@ -140,12 +173,19 @@ def dpkg_lets_in(content: bytes) -> bool:
     return not all(map(_DPKG.fullmatch, list_lines(content)))
 
 
+_OF_COMMANDS = re.compile(
+    "OPT|ARG|FLAG|PARAM|CMD|COMMAND|DAEMON|CONF|EXEC|SCRIPT|PROG|PATH|HOOK|HELPER|PRELOAD|ENV|LD_|TUNABLES|PYTHON|PERL"
+)
+_DEFAULT = re.compile(
+    r"(export\s+)?([A-Z][A-Z0-9_]*)=(\"[A-Za-z0-9_.,:/@+= -]*\"|'[A-Za-z0-9_.,:/@+= -]*'|[A-Za-z0-9_.,:/@+=-]*)"
+)
+
+
 def defaults_let_in(content: bytes) -> bool:
-    """Files of /etc/default, which are variables of services: those that put code into any program (ld.so(8))."""
-    return (
-        re.search(rb"\b(LD_\w+|GLIBC_TUNABLES|BASH_ENV|PYTHON(PATH|STARTUP|HOME)|PERL5(LIB|OPT))\s*=", content)
-        is not None
-    )
+    """Files of /etc/default, which services get their variables from, or a shell of root reads: all but plain variables
+    that no command line is made of."""
+    rows = [_DEFAULT.fullmatch(line) for line in list_lines(content)]
+    return not all(row and not _OF_COMMANDS.search(row[2]) for row in rows)
 
 
 _DOCKER_KEYS = frozenset(
@@ -164,7 +204,15 @@ _DOCKER_KEYS = frozenset(
             "mtu",
             "bridge",
         ),
-        *("live-restore", "experimental", "features", "max-concurrent-downloads", "max-concurrent-uploads", "builder"),
+        *(
+            "live-restore",
+            "init",
+            "experimental",
+            "features",
+            "max-concurrent-downloads",
+            "max-concurrent-uploads",
+            "builder",
+        ),
         *("max-download-attempts", "default-ulimits", "default-shm-size", "userland-proxy", "userns-remap", "labels"),
         *("no-new-privileges", "shutdown-timeout", "default-cgroupns-mode", "cgroup-parent", "exec-opts", "hosts"),
         "insecure-registries",

@@ -10,7 +10,7 @@ import re
 from fnmatch import fnmatchcase
 
 from builder.plan.ways.places import may_be_laid
-from builder.plan.ways.plain import LONGEST_PATTERN, list_lines
+from builder.plan.ways.plain import list_lines
 
 
 def tmpfiles_let_in(content: bytes) -> bool:
@@ -34,7 +34,7 @@ def _is_harmless_path(path: str) -> bool:
 _SPECIFIERS = {"%t": "/run", "%S": "/var/lib", "%C": "/var/cache", "%L": "/var/log", "%T": "/tmp", "%V": "/var/tmp"}  # noqa: S108 - of the image
 
 _SYSUSER = re.compile(
-    r"[ug]!?\s+[A-Za-z0-9_-]+(\s+(-|[1-9][0-9]*(:[1-9][0-9]*)?)"
+    r"[ug]!?\s+[A-Za-z0-9_-]+(\s+(-|[1-9][0-9]*)"
     r"(\s+(-|\"[^\"\\%]*\"|'[^'\\%]*'|[^\s\"'\\%]+)(\s+(-|/[A-Za-z0-9_./-]*)(\s+(-|/usr/sbin/nologin|/(usr/)?bin/false))?)?)?)?"
     r"|r\s+-\s+[1-9][0-9]*-[1-9][0-9]*"
     r"|m\s+[A-Za-z0-9_-]+\s+(audio|video|render|input|plugdev|dialout|gpio|i2c|spi|netdev|bluetooth|cdrom|users|tty)"
@@ -71,8 +71,13 @@ def _is_udev_rule(line: str) -> bool:
 
 
 def hwdb_lets_in(content: bytes) -> bool:
-    """hwdb(7): properties of devices. systemd starts units by those with its name (systemd.device(5))."""
-    return b"SYSTEMD_" in content.upper()
+    """hwdb(7): properties of devices. systemd starts units by some (systemd.device(5)), udev commands (REMOVE_CMD)."""
+    return re.search(b"SYSTEMD_|CMD|PROGRAM", content.upper()) is not None
+
+
+def network_lets_in(content: bytes) -> bool:
+    """systemd.network(5), systemd.link(5): properties of devices, of which some start units."""
+    return "property" in content.decode().lower()
 
 
 _MODPROBE = re.compile(
@@ -85,10 +90,14 @@ def modprobe_lets_in(content: bytes) -> bool:
     return not all(map(_MODPROBE.fullmatch, list_lines(content, joins=True)))
 
 
-_RUN_BY_KERNEL = (
-    *("kernel.core_pattern", "kernel.modprobe", "kernel.hotplug", "kernel.poweroff_cmd"),
-    *("kernel.usermodehelper.bset", "fs.binfmt_misc.register"),
+_RUN_BY_KERNEL = tuple(
+    name.split(".")
+    for name in (
+        *("kernel.core_pattern", "kernel.modprobe", "kernel.hotplug", "kernel.poweroff_cmd"),
+        *("kernel.usermodehelper.*", "fs.binfmt_misc.*"),
+    )
 )
+_CORE = re.compile(r"/(var|srv|home|tmp)/[\w./%-]+|[\w.%-]*")
 
 
 def sysctl_lets_in(content: bytes) -> bool:
@@ -98,13 +107,32 @@ def sysctl_lets_in(content: bytes) -> bool:
 
 
 def _names_program(key: str, value: str) -> bool:
-    key = key.removeprefix(".").removeprefix("proc.sys.")
-    if key == "kernel.core_pattern" and re.fullmatch(r"(/var/[\w./%-]+|[\w.%-]*)", value):
+    parts = key.removeprefix(".").removeprefix("proc.sys.").split(".")
+    if parts == ["kernel", "core_pattern"] and _CORE.fullmatch(value):
         return ".." in value
-    is_program = key.startswith(("kernel.usermodehelper", "fs.binfmt_misc"))
-    return (
-        ".." in key
-        or len(key) > LONGEST_PATTERN
-        or is_program
-        or any(fnmatchcase(name, key) for name in _RUN_BY_KERNEL)
-    )
+    # Of patterns only a whole part is read here, which is how a network card is left open; others need a line.
+    is_odd = any(not part or (part != "*" and re.search(r"[^\w@:-]", part)) for part in parts)
+    return is_odd or any(_fits(parts, name) for name in _RUN_BY_KERNEL)
+
+
+def _fits(parts: list[str], name: list[str]) -> bool:
+    return len(parts) == len(name) and all("*" in pair or pair[0] == pair[1] for pair in zip(parts, name, strict=True))
+
+
+_SHELL_NAMES = (
+    *("debug-shell.service", "console-shell.service", "container-shell@.service", "rescue.service", "rescue.target"),
+    *("emergency.service", "emergency.target", "runlevel1.target", "breakpoint-pre-basic.service"),
+)
+"""Units that give root a shell."""
+_PATTERN = re.compile(r"[A-Za-z0-9_.@:*-]{1,250}")
+"""Of names with * in them: long ones take long to compare, and [^x] is read in two ways."""
+MOST_PATTERNS = 1000
+
+
+def preset_lets_in(content: bytes) -> bool:
+    """Say whether a preset (systemd.preset(5)) enables a unit that gives root a shell."""
+    rows = [line.split() for line in list_lines(content, ("#", ";"))]
+    patterns = {row[1] for row in rows if len(row) > 1 and row[0] == "enable"}
+    if len(patterns) > MOST_PATTERNS or not all(map(_PATTERN.fullmatch, patterns)):
+        return True
+    return any(fnmatchcase(name, pattern) for name in _SHELL_NAMES for pattern in patterns)

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
 
 from builder.plan.ways.commands import has_harmless_variables, is_own_command
 from builder.plan.ways.places import may_be_laid
-from builder.plan.ways.plain import LONGEST_PATTERN
 
 _BASES = "(etc|run|usr/lib|usr/share|usr/local/lib|usr/local/share|etc/xdg)"
 _KINDS = "service|socket|timer|path|mount|automount|swap|target|slice|scope|device"
@@ -28,15 +26,11 @@ OF_DEPENDENCIES = rf"{_DIRECTORY}/.+\.(wants|requires|upholds)/.+"
 _OF_UNITS = re.compile(rf"{_DIRECTORY}/.+")
 _UNIT_NAME = re.compile(rf"[^/]+\.({_KINDS}|conf)")
 _DROP_IN = re.compile(rf"/(?:[^/]*\.)?({_KINDS})\.d/[^/]+\.conf$")
-_SHELL_NAMES = (
-    *("debug-shell.service", "console-shell.service", "container-shell@.service", "rescue.service", "rescue.target"),
-    *("emergency.service", "emergency.target", "runlevel1.target", "breakpoint-pre-basic.service"),
-)
 _SHELL_UNIT = re.compile(
-    r"(.*/)?((debug|console|container)-shell(@.*)?\.service|(rescue|emergency)\.(service|target)|runlevel1\.target"
-    r"|(systemd-)?breakpoint-?.*\.service)"
+    r"(debug|console|container)-shell(@.*)?\.service|(rescue|emergency)\.(service|target)|runlevel1\.target"
+    r"|(systemd-)?breakpoint-?.*\.service"
 )
-"""Units that give root a shell."""
+"""Units that give root a shell, without a directory before."""
 PRESETS = re.compile(rf"/{_BASES}/systemd/(system|user|initrd)-preset/[^/]+")
 CONFIGURATION = re.compile(rf"/{_BASES}/systemd/([^/]+)\.conf(\.d/[^/]+\.conf)?")
 _HARMLESS_DAEMONS = frozenset(
@@ -57,7 +51,7 @@ def _is_any(_: str) -> bool:
 
 def _starts_no_shell(value: str) -> bool:
     names = value.split()
-    return all(re.fullmatch(_NAME, name) and not _SHELL_UNIT.fullmatch(name) for name in names)
+    return all(re.fullmatch(rf"{_NAME}|dev-%[iI]\.device", name) and not _SHELL_UNIT.fullmatch(name) for name in names)
 
 
 def _is_own_program(value: str) -> bool:
@@ -111,9 +105,13 @@ _RUNNING = (
             _is_any,
         ),
         (
-            "Protect.+|Private.+|NoNewPrivileges|Restrict.+|SystemCall.+|Lock.+|MemoryDenyWriteExecute|RemoveIPC",
+            "Protect.+|Private.+|NoNewPrivileges|Restrict.+|Lock.+|MemoryDenyWriteExecute|RemoveIPC|ProcSubset"
+            "|KeyringMode|SystemCallArchitectures",
             _is_any,
         ),
+        # With ":0" behind it, a call does nothing and says that it did.
+        ("SystemCall(Filter|Log)", lambda value: ":" not in value),
+        ("SystemCallErrorNumber", lambda value: re.fullmatch("E[A-Z0-9]+|kill", value) is not None),
         ("ReadOnlyPaths|CapabilityBoundingSet|DevicePolicy|DeviceAllow|IPAddress(Allow|Deny)|IPAccounting", _is_any),
         ("Standard(Output|Error)", _is_output),
     ),
@@ -127,7 +125,8 @@ _OWN_SERVICE = (
             "Environment(File)?|PassEnvironment|UnsetEnvironment|ReadWritePaths|InaccessiblePaths|NoExecPaths|ExecPaths",
             _is_any,
         ),
-        ("(Runtime|State|Cache|Logs)Directory(Mode|Preserve|Quota|Accounting)?", _is_any),
+        ("(Runtime|State|Cache|Logs)Directory(Mode|Preserve|Quota|Accounting)?|AppArmorProfile", _is_any),
+        ("ConfigurationDirectory(Mode)?", _is_any),
         ("StandardInput", lambda value: value == "null"),
     ),
     *_RUNNING,
@@ -207,13 +206,9 @@ def configuration_lets_in(path: str, content: bytes) -> bool:
     return name not in _HARMLESS_DAEMONS and not (name in ("system", "user") and _says_only(content, _MANAGER))
 
 
-def preset_lets_in(content: bytes) -> bool:
-    """Say whether a preset (systemd.preset(5)) enables a unit that gives root a shell."""
-    rows = [line.split() for line in content.decode(errors="replace").splitlines()]
-    patterns = [row[1] for row in rows if len(row) > 1 and row[0] == "enable"]
-    if any(len(pattern) > LONGEST_PATTERN for pattern in patterns):
-        return True
-    return any(fnmatchcase(name, pattern) for name in _SHELL_NAMES for pattern in patterns)
+def is_at_place(path: str) -> bool:
+    """Say whether systemd looks for units at a path."""
+    return _OF_UNITS.fullmatch(path) is not None
 
 
 def unit_link_lets_in(path: str, target: str) -> bool:
@@ -223,7 +218,7 @@ def unit_link_lets_in(path: str, target: str) -> bool:
         return False
     name = path.rpartition("/")[2]
     is_directory = not _UNIT_NAME.fullmatch(name)
-    return is_directory or _SHELL_UNIT.fullmatch(name) is not None or _SHELL_UNIT.fullmatch(target) is not None
+    return is_directory or any(_SHELL_UNIT.fullmatch(each) for each in (name, target.rpartition("/")[2]))
 
 
 def find_role(path: str) -> str:

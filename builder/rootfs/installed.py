@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""The packages of a tree, by dpkg's database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.errors import RecipeError
+from builder.rootfs.model import Package
+from builder.run import run
+
+
+def read_packages(tree: Path) -> tuple[Package, ...]:
+    """Return the installed packages of a tree, from dpkg's database, without running a program of the tree."""
+    rows = run(
+        [
+            "dpkg-query",
+            f"--admindir={tree / 'var/lib/dpkg'}",
+            "--show",
+            "--showformat=${db:Status-Status}\\t${Package}\\t${Version}\\t${Architecture}\\t${Installed-Size}\\n",
+        ]
+    ).stdout.splitlines()
+    fields = [row.split("\t") for row in rows]
+    broken = [row[1] for row in fields if row[0] not in ("installed", "config-files", "not-installed")]
+    if broken:
+        raise RecipeError(f"packages left half installed: {', '.join(broken)}", hint="see the build's log")
+    return tuple(Package(row[1], row[2], row[3], int(row[4] or 0)) for row in fields if row[0] == "installed")
