@@ -87,6 +87,8 @@ def _check_bill(
         return ["cannot be read: it is nested too deep"]
     except (KeyError, IndexError, StopIteration, TypeError):
         return ["it does not say what it is of"]
+    if not all(isinstance(each, str) for row in rows for each in row):  # A validator may let null stand for no value.
+        return ["it has a package whose name or version is no text"]
     listing = path.with_name(f"{package.name}.packages")
     other = rows ^ (read_rows(listing) if listing.is_file() else set())
     problems += ["it is of another image"] if digest != package.image_sha256 else []

@@ -86,6 +86,20 @@ def test_anything_in_any_place_of_cyclonedx(place: tuple[Steps, bool], text: str
     check_change(tmp_path, ".cdx.json", place, text, wrong)
 
 
+@pytest.mark.parametrize("wrong", [b"null", b"5", b"true", b"[]", b"{}"])
+@pytest.mark.parametrize(
+    ("suffix", "place"),
+    [
+        (".spdx.json", ("packages", 1, "name")),
+        (".spdx.json", ("packages", 1, "versionInfo")),
+        (".cdx.json", ("components", 0, "name")),
+        (".cdx.json", ("components", 0, "version")),
+    ],
+)
+def test_a_package_whose_name_or_version_is_no_text(suffix: str, place: Steps, wrong: bytes, tmp_path: Path) -> None:
+    assert check(tmp_path, suffix, put(DOCUMENTS[suffix], place, wrong))
+
+
 def test_hostile_text_in_a_list_of_packages(tmp_path: Path) -> None:
     document = json.dumps(DOCUMENTS[".spdx.json"]).encode()
     for text in HOSTILE:
