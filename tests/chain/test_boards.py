@@ -55,9 +55,14 @@ class Start:
     """How far a board came."""
 
     console: str
-    answers: bool
     trouble: str
+    """Why ssh was not reached; "" where the board has greeted."""
     seconds: float
+
+    @property
+    def answers(self) -> bool:
+        """Whether ssh has greeted. It is not asked once more: a busy machine may take longer than one call waits."""
+        return not self.trouble
 
     @property
     def kernel_seconds(self) -> float:
@@ -186,8 +191,7 @@ def watch(machine: Machine) -> Start:
         wait_for_ssh(machine)
     except VerifyError as error:
         trouble = error.message
-    # That it was greeted is not asked a second time: on a busy machine the next answer may take longer than one call.
-    return Start(machine.console, not trouble, trouble, time.monotonic() - begun)
+    return Start(machine.console, trouble, time.monotonic() - begun)
 
 
 def check_start(start: Start, qemu: Qemu | None, proof: str) -> None:
