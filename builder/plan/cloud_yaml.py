@@ -7,17 +7,22 @@ YAML takes by their form may be none that Python can hold. No message repeats a 
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MantissaNoDotYAML1_1Warning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from builder.recipe.source import MAX_NODES, MAX_NUMBER
 
 Steps = tuple[str | int, ...]
 LARGEST = 10**MAX_NUMBER
+_BAD_VALUE = (ValueError, OverflowError, IndexError, KeyError)
+"""What ruamel raises for a value that has the form of a number or a date, or a tag that says so, and is none: the last
+two for `!!int ''` and `!!bool x`."""
 
 
 class ValueFault(Exception):
@@ -44,8 +49,10 @@ def _load(text: str, root: Node | None) -> Any:
         if count >= MAX_NODES:
             raise ValueFault(f"aliases make this more than {MAX_NODES} values; write it without")
     try:
-        content = _make_reader().load(text)
-    except (ValueError, OverflowError):
+        with warnings.catch_warnings():  # It would print lines about 1e5.
+            warnings.simplefilter("ignore", MantissaNoDotYAML1_1Warning)
+            content = _make_reader().load(text)
+    except _BAD_VALUE:
         raise ValueFault("found a number or a date that cannot be one; quote it", _find_odd(root)) from None
     for path, value in _list_values(content, ()):
         if isinstance(value, int) and abs(value) > LARGEST:
@@ -77,14 +84,19 @@ def _walk(node: Node | None, path: Steps, above: frozenset[int]) -> Iterator[tup
 def _find_odd(root: Node | None) -> Steps:
     """Return the place of the value that has the form of a number or a date and cannot be read as one."""
     for path, node in _walk(root, (), frozenset()):
-        if isinstance(node, ScalarNode) and node.style is None:
-            try:
-                _make_reader().load(node.value)
-            except YAMLError:
-                continue
-            except (ValueError, OverflowError):
-                return path
+        if isinstance(node, ScalarNode) and (_is_odd(f"!<{node.tag}> {json.dumps(node.value)}") or _is_odd(node.value)):
+            return path
     return ()
+
+
+def _is_odd(text: str) -> bool:
+    try:
+        _make_reader().load(text)
+    except YAMLError:
+        return False
+    except _BAD_VALUE:
+        return True
+    return False
 
 
 def _list_values(value: object, path: Steps) -> Iterator[tuple[Steps, object]]:

@@ -200,7 +200,11 @@ class _Reader:
             return 0
         try:
             value: int | float | bool | None = self.scalars.constructor.construct_object(node)
-        except (ValueError, KeyError):  # `!!int many`: the tag promises what the text does not keep
+        except (
+            ValueError,
+            KeyError,
+            IndexError,
+        ):  # `!!int many`, `!!int ''`: the tag promises what the text does not keep
             self._refuse(node, f"found {shorten(node.value)!r} with the tag {node.tag}, which it does not fit")
             return str(node.value)
         return value
