@@ -28,7 +28,8 @@ class Mount:
 
 
 def read_fstab(text: str) -> dict[str, Mount]:
-    """Return the lines of fstab by mount point; the last two fields may be left out (fstab(5)).
+    """Return the lines of fstab by mount point, of swap by what is swapped to; the last two fields may be left out
+    (fstab(5)).
 
     Raises VerifyError for a line with fewer than four fields, and for a second one of a mount point: of two, systemd
     takes the first, mount(8) both.
@@ -42,10 +43,11 @@ def read_fstab(text: str) -> dict[str, Mount]:
         if len(fields) < 4:
             raise _refuse(line, "at least four fields: what, where, type and options")
         source, where, kind, options = fields[:4]
+        where = source if kind == "swap" else where
         place = _normalise(where)
-        if kind != "swap" and place in places:
+        if place in places:
             raise _refuse(line, "one line for each mount point")
-        places.add(place if kind != "swap" else "")
+        places.add(place)
         turn = int(fields[5]) if fields[5:] and TURN.fullmatch(fields[5]) else 0
         rows.setdefault(where, Mount(source, kind, options, turn))
     return rows

@@ -274,7 +274,10 @@ def test_fstab_is_read_by_mount_point() -> None:
         "# x\n\nPARTUUID=1-02 / ext4 noatime 0 1\n/a none swap sw\n/b none swap sw 0 0\ntmpfs\t/t tmpfs x\n"
     )
     assert rows["/"].turn == 1
-    assert (rows["none"].source, rows["/t"].options) == ("/a", "x")
+    assert [path for path, row in rows.items() if row.kind == "swap"] == ["/a", "/b"]
+    assert rows["/t"].options == "x"
+    with pytest.raises(VerifyError, match="one line for each mount point"):
+        read_fstab("/a none swap sw 0 0\n/a none swap x 0 0\n")
 
 
 @pytest.mark.parametrize(
