@@ -35,6 +35,10 @@ def test_nothing_else_is_writable_by_everybody(image: Subject) -> None:
     image.rights.check_asked("writable")
 
 
+def test_nothing_else_of_the_system_is_writable_by_others_than_root(image: Subject) -> None:
+    image.rights.check_asked("owners")
+
+
 def test_every_other_link_leads_somewhere(image: Subject) -> None:
     image.rights.check_asked("links")
 

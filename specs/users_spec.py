@@ -34,6 +34,10 @@ def test_a_user_is_in_a_group_of_the_recipe(image: Subject, membership: tuple[st
     assert name in image.groups[group].members
 
 
+def test_a_user_lives_below_home(image: Subject, user: str) -> None:
+    assert image.users[user].home == f"/home/{user}"
+
+
 def test_a_user_owns_his_home(image: Subject, user: str) -> None:
     home = image.file(image.users[user].home)
     assert (home.user, home.group) == (user, user)

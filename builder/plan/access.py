@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.user_data import FIRST_LINE
-from builder.plan.ways import programs, rules, units
+from builder.plan.ways import programs, rules, servers, units
 from builder.plan.ways.places import ABOVE, PLACES, is_of_system
 from builder.plan.ways.seeds import META_DATA, USER_DATA, has_only
 from builder.units import KIB, MIB
@@ -62,9 +62,9 @@ JUDGED: tuple[tuple[re.Pattern[str], Judge], ...] = (
             (r"/etc/dpkg/dpkg\.cfg(\.d/.+)?", programs.dpkg_lets_in),
             (r"/etc/network/interfaces(\.d/.+)?", programs.interfaces_let_in),
             (r"/etc/logrotate\.(conf|d/.+)", programs.logrotate_lets_in),
-            (r"/etc/samba/.+\.conf", programs.samba_lets_in),
+            (r"/etc/samba/.+\.conf", servers.samba_lets_in),
             (r"/etc/default/.+", programs.defaults_let_in),
-            (r"/etc/docker/daemon\.json", programs.docker_lets_in),
+            (r"/etc/docker/daemon\.json", servers.docker_lets_in),
         )
     ),
     (SEEDS, lambda path, content: lets_in(content, is_meta=path.lower().endswith("meta-data"))),
@@ -80,7 +80,7 @@ def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
     path  in the system, /usr merged; the part of it that is in a FAT in lower case
     read  gives its content, of which some need a look; ValueError where it is not to be read
     """
-    if PLACES.fullmatch(path) or LINKS.fullmatch(path):
+    if PLACES.fullmatch(path) or LINKS.fullmatch(path) or not path.isprintable():  # A line feed fits no pattern.
         return True
     if not _JUDGED_PLACES.fullmatch(path):
         return False
@@ -112,7 +112,7 @@ def is_link_in(path: str, target: str) -> bool:
     path    in the system, /usr merged
     target  as the link has it
     """
-    if PLACES.fullmatch(path) or ABOVE.fullmatch(path):
+    if PLACES.fullmatch(path) or ABOVE.fullmatch(path) or not path.isprintable():
         return True
     if re.fullmatch(r"/etc/rc[0-6S]\.d/.+", path):
         return re.fullmatch(r"\.\./init\.d/[^/]+", target) is None
@@ -120,11 +120,14 @@ def is_link_in(path: str, target: str) -> bool:
 
 
 def leads_in(path: str, leads_to: str, read: Callable[[], bytes]) -> bool:
-    """Say whether a link brings a way in by what its file says, which is judged otherwise by that file's own name.
+    """Say whether a link brings a way in by its end, to which another link may lead, or by what the file there says,
+    which is judged otherwise by that file's own name.
 
     leads_to  the place of the file
     read      gives its content
     """
+    if units.unit_link_lets_in(path, leads_to):
+        return True
     is_other = units.find_role(path) != units.find_role(leads_to)
     kinds = [judge for kind, judge in JUDGED if kind.fullmatch(path) and (is_other or not kind.fullmatch(leads_to))]
     return any(_may_let_in(judge, path, read) for judge in kinds)

@@ -17,6 +17,8 @@ class Expect(Frozen):
     """Files with capabilities, such as cap_net_bind_service."""
     writable: dict[SystemPath, Why] = {}
     """Files and directories that every user may write to."""
+    owners: dict[SystemPath, Why] = {}
+    """Files and directories of the system that others than root own or may write, such as a key of a service."""
     links: dict[SystemPath, Why] = {}
     """Symlinks that lead nowhere until the system runs."""
     special: dict[SystemPath, Why] = {}

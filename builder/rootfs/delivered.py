@@ -19,18 +19,20 @@ from typing import Any
 from builder.errors import MachineError, RecipeError
 from builder.inputs import load_json, read_bytes
 from builder.plan.access import is_held, is_link_held, is_link_in, is_way_in, leads_in
-from builder.rootfs.model import CAPABILITY, DELIVERED, HELD
+from builder.plan.ways.places import is_of_root
+from builder.rootfs.model import ACLS, CAPABILITY, DELIVERED, HELD
 from builder.run import run
 from builder.tree import merge_into_usr, resolve_inside, write_text
 
 INFO, STATUS, DIVERSIONS = "/var/lib/dpkg/info", "/var/lib/dpkg/status", "/var/lib/dpkg/diversions"
-KINDS = ("setid", "capabilities", "writable", "links", "special", "access")
+KINDS = ("setid", "capabilities", "writable", "owners", "links", "special", "access")
 SPECIAL = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 
 
 def find_delivered(tree: Path) -> dict[str, Any]:
     """Return what a tree of packages alone has, by kind: set-id files and files with capabilities, writable places,
-    links that lead nowhere, special files, login shells, files that decide who gets in and others of the system.
+    what of the system others than root may write, links that lead nowhere, special files, login shells, files that
+    decide who gets in and others of the system.
 
     Owners are names of the tree's own users and groups, where it has one. Files whose MD5 dpkg has are not among those
     of the system: specs compare them with that.
@@ -65,6 +67,10 @@ def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: st
         return
     if state.st_mode & stat.S_IWOTH:
         yield "writable", mode
+    if is_of_root(place):
+        acl = " with an ACL" if any(_read_attribute(path, name) for name in ACLS) else ""
+        if state.st_uid or (state.st_gid and state.st_mode & stat.S_IWGRP) or acl:
+            yield "owners", f"{mode} {owner}{acl}"
     if kind in SPECIAL:
         yield "special", SPECIAL[kind]
     if kind == stat.S_IFREG:
@@ -90,7 +96,7 @@ def _measure_file(path: str, place: str, setid: str) -> Iterator[tuple[str, str]
         yield "access", _hash(Path(path), "sha256")
     if setid:
         yield "setid", setid
-    if value := _read_capability(path):
+    if value := _read_attribute(path, CAPABILITY):
         yield "capabilities", value
 
 
@@ -111,8 +117,8 @@ def add_packages(
 
     laid  paths of the board's own files, which dpkg leaves as they are where they are conffiles (dpkg(1), confold)
 
-    Of what decides who gets in, and of the system, it is only what is as the package has it, and its own scripts: the
-    script of the board may have changed it since.
+    Of what decides who gets in, and of the system, it is only what is as the package's lists have it, and its own
+    scripts: the script of the board may have changed it since. A script that changes these lists too is believed.
     """
     lists = _read_lists(tree)
     others = {path for name, paths in lists.items() if name not in names for path in paths}
@@ -229,9 +235,9 @@ def _find_end(tree: Path, place: str) -> Path | None:
     return end if os.path.lexists(end) else None
 
 
-def _read_capability(path: str) -> str:
+def _read_attribute(path: str, name: str) -> str:
     try:
-        return os.getxattr(path, CAPABILITY, follow_symlinks=False).hex()
+        return os.getxattr(path, name, follow_symlinks=False).hex()
     except OSError:
         return ""
 

@@ -19,6 +19,8 @@ FSTAB_TYPES = {Filesystem.FAT32: "vfat", Filesystem.EXT4: "ext4"}
 """What fstab calls the filesystems of a recipe."""
 CLOUD_DISTRO = "/usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py"
 """What the build adds to cloud-init."""
+ACLS = ("system.posix_acl_access", "system.posix_acl_default")
+"""Extended attributes that let more users in than a mode says (acl(5))."""
 CAPABILITY = "security.capability"
 """The extended attribute that holds the capabilities of a file (capabilities(7))."""
 

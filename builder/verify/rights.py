@@ -20,14 +20,15 @@ from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config,
 from builder.plan.kernel_words import find_ways_in, planned_words
 from builder.plan.model import Plan
 from builder.plan.user_data import digest_user_data
+from builder.plan.ways.places import is_of_root
 from builder.recipe.expect import Expected
-from builder.rootfs.model import CAPABILITY, CLOUD_DISTRO, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
-from builder.verify.accounts import User
+from builder.rootfs.model import ACLS, CAPABILITY, CLOUD_DISTRO, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
+from builder.verify.accounts import Group, User
 from builder.verify.debian import Package
 from builder.verify.entry import Entry
 from builder.verify.fstab import Mount
 from builder.verify.tree import Tree
-from builder.verify.ways import find_covers, find_files_and_links
+from builder.verify.ways import find_beside_files, find_files_and_links
 
 NO_LOGIN = frozenset(
     {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync", "/usr/bin/sync"}
@@ -55,6 +56,8 @@ class System(Protocol):
     def summed(self) -> Collection[str]: ...
     @property
     def users(self) -> Mapping[str, User]: ...
+    @property
+    def groups(self) -> Mapping[str, Group]: ...
     @property
     def fstab(self) -> Mapping[str, Mount]: ...
     @property
@@ -178,8 +181,8 @@ def _take_texts(rows: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _owned(image: System, entry: Entry) -> str:
-    file = image.tree.file(entry.path)
-    return f"{entry.mode:04o} {file.user}:{file.group}"
+    user, group = image.tree.users.get(entry.uid, entry.uid), image.tree.groups.get(entry.gid, entry.gid)
+    return f"{entry.mode:04o} {user}:{group}"
 
 
 def _find_setid(image: System) -> dict[str, str]:
@@ -194,6 +197,16 @@ def _find_capabilities(image: System) -> dict[str, str]:
 def _find_writable(image: System) -> dict[str, str]:
     entries = (each for each in image.tree.entries.values() if each.kind != "symlink" and each.mode & 0o002)
     return {each.path: f"{each.mode:04o}" for each in entries}
+
+
+def _find_owners(image: System) -> dict[str, str]:
+    """Return what of the system others than root own or may write."""
+    entries = (each for each in image.tree.entries.values() if each.kind != "symlink" and is_of_root(each.path))
+    return {
+        each.path: _owned(image, each) + (" with an ACL" if each.xattrs.keys() & ACLS else "")
+        for each in entries
+        if each.uid or (each.gid and each.mode & 0o020) or each.xattrs.keys() & ACLS
+    }
 
 
 def _find_links(image: System) -> dict[str, str]:
@@ -233,8 +246,8 @@ def _overridden(image: System) -> dict[str, str]:
     return {path: f"{mode:04o} {row[0]}:{row[1]}" for path, (mode, row) in modes.items() if mode & 0o6000}
 
 
-def _find_words_and_covers(image: System) -> dict[str, str]:
-    return {**_find_words(image), **find_covers(image)}
+def _find_beside_files(image: System) -> dict[str, str]:
+    return {**_find_words(image), **find_beside_files(image)}
 
 
 def _find_words(image: System) -> dict[str, str]:
@@ -273,6 +286,7 @@ KINDS: Mapping[str, Kind] = {
     "setid": Kind(_find_setid, _overridden),
     "capabilities": Kind(_find_capabilities),
     "writable": Kind(_find_writable, lambda _: dict.fromkeys(ALWAYS_WRITABLE, "1777")),
+    "owners": Kind(_find_owners),
     "links": Kind(_find_links, lambda _: {"/etc/resolv.conf": RESOLVER}),
     "special": Kind(_find_special),
     "shells": Kind(_find_shells, lambda image: {name: user.shell for name, user in image.plan.recipe.users.items()}),
@@ -282,5 +296,5 @@ KINDS: Mapping[str, Kind] = {
         _find_mounts, lambda image: {each.mount: FSTAB_TYPES[each.filesystem] for each in image.plan.disk.slots}
     ),
     "programs": Kind(_find_programs),
-    "access": Kind(find_files_and_links, _written, _find_words_and_covers),
+    "access": Kind(find_files_and_links, _written, _find_beside_files),
 }

@@ -3,25 +3,42 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from builder.inputs import load_json
 from builder.plan.access import LARGEST, SEEDS, is_held, is_link_held, is_link_in, is_way_in, leads_in
 from builder.plan.model import Plan
 from builder.plan.ways.places import LIBRARIES, may_be_laid
 from builder.units import MIB
+from builder.verify.accounts import Group, User
 from builder.verify.entry import Entry
 from builder.verify.fstab import Mount
+from builder.verify.members import find_members
 from builder.verify.tree import Tree
 
 NO_COVER = frozenset({"swap", "proc", "sysfs", "devpts", "debugfs", "tracefs", "configfs", "hugetlbfs", "cgroup2"})
 """Of fstab: swap, and what the kernel makes up."""
 BINDS = re.compile(r"(^|,)(r?bind|move)(,|$)|dir=")
+STARTS = re.compile(
+    r"(^|,)x-systemd\.(?!(automount|makefs|growfs|rw-only|pcrfs|(device|mount|idle)-timeout=[^,]*"
+    r"|(before|after|wanted-by|required-by)=[^,]*|(requires|wants)-mounts-for=[^,]*)(,|$))"
+)
+"""Options by which systemd starts units with a mount (systemd.mount(5)): all but those that are known to start none."""
 MOST_JUDGED = 32 * MIB
 """Of all files together; those of `rpi` have 1.2 MiB."""
-OWN_PROGRAM = re.compile(r"/usr/local/s?bin/([^/]+)")
+OWN_PROGRAMS = (
+    (re.compile(r"/usr/local/s?bin/([^/]+)"), ("/usr/bin", "/usr/sbin")),
+    (
+        re.compile(r"/usr/local/lib(?:exec)?/docker/cli-plugins/([^/]+)"),
+        ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins"),
+    ),
+)
+"""Places of a board's own programs that are looked into before those of packages."""
+DOCKER = "/etc/docker/daemon.json"
 SEED_COST = 64
 """How many bytes one of a seed counts for: YAML takes as much longer to read."""
 
@@ -35,6 +52,10 @@ class System(Protocol):
     def plan(self) -> Plan: ...
     @property
     def fstab(self) -> Mapping[str, Mount]: ...
+    @property
+    def users(self) -> Mapping[str, User]: ...
+    @property
+    def groups(self) -> Mapping[str, Group]: ...
     @property
     def owners(self) -> Mapping[str, str]: ...
     @property
@@ -52,11 +73,34 @@ def find_files_and_links(image: System) -> dict[str, str]:
     return files | links
 
 
+def find_beside_files(image: System) -> dict[str, str]:
+    """Return what gives somebody access by a line of fstab, of a group or of numbers, or by data of Docker's."""
+    return {**find_covers(image), **find_containers(image), **find_members(image)}
+
+
 def find_covers(image: System) -> dict[str, str]:
     """Return what fstab mounts over places of access. Partitions of the recipe have their files in the tree."""
     own = {slot.mount for slot in image.plan.disk.slots}
-    mounts = {path: row for path, row in image.fstab.items() if path not in own and not _is_made_up(row)}
-    return {path: f"mounted by fstab from {row.source}" for path, row in mounts.items() if not may_be_laid(path)}
+    return {
+        path: f"mounted by fstab from {row.source}"
+        for path, row in image.fstab.items()
+        if STARTS.search(row.options) or not (path in own or _is_made_up(row) or may_be_laid(path))
+    }
+
+
+def find_containers(image: System) -> dict[str, str]:
+    """Return the directory that Docker is told to keep its data in (`data-root`), where something is in it: containers
+    that start with the system, with any rights. Its usual one has nothing either, which `traces` hold."""
+    text = image.tree.file(DOCKER).content_string
+    try:
+        said = load_json(text) if text else {}
+    except ValueError:  # It is a way in itself.
+        return {}
+    place = said.get("data-root") if isinstance(said, dict) else None
+    found = image.tree.find(posixpath.normpath(place)) if isinstance(place, str) and place.startswith("/") else None
+    if found is None or next(image.tree.below(found.path), None) is None:
+        return {}
+    return {str(place): "with data of Docker's in it"}
 
 
 def _is_made_up(row: Mount) -> bool:
@@ -83,8 +127,8 @@ class Search:
         path = self.tree.mounts.fold(file.path)
         if is_way_in(path, lambda: self._read(file)):
             return True
-        if own := OWN_PROGRAM.fullmatch(path):  # It is found before a package's of the same name.
-            return any(f"/usr/{place}/{own[1]}" in self.owned for place in ("bin", "sbin"))
+        if self._hides_program(path):
+            return True
         return is_held(path) and path not in self.summed and path not in self.programs
 
     def has_link(self, link: Entry) -> bool:
@@ -92,11 +136,18 @@ class Search:
         file = self.tree.find(link.path)
         if LIBRARIES.fullmatch(link.path):
             return not self._is_library(file)
-        if is_link_in(link.path, link.target) or is_link_held(link.path):
+        if is_link_in(link.path, link.target) or is_link_held(link.path) or self._hides_program(link.path):
             return True
         if file is None or file.kind != "file":
             return False
         return leads_in(link.path, self.tree.mounts.fold(file.path), lambda: self._read(file))
+
+    def _hides_program(self, path: str) -> bool:
+        """Say whether a program of the board's own is found before a package's of the same name."""
+        for pattern, places in OWN_PROGRAMS:
+            if (own := pattern.fullmatch(path)) and any(f"{place}/{own[1]}" in self.owned for place in places):
+                return True
+        return False
 
     def _is_library(self, file: Entry | None) -> bool:
         """Say whether a link leads to a library that is looked at itself, or is a package's. ldconfig and

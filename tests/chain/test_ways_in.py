@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -78,14 +79,18 @@ def find(plan: Plan, tree: Tree, disk: Path, scratch: Path) -> list[str]:
 ROUNDS = make_rounds(WAYS.values())
 
 
+def _show(path: str) -> str:
+    return path if path.isprintable() else json.dumps(path)
+
+
 @pytest.mark.parametrize("number", range(len(ROUNDS)))
 def test_a_way_in_is_found(number: int, good: Tree, plan: Plan, rpi_disk: Path, tmp_path: Path) -> None:
     things = ROUNDS[number]
     planted = plant(good, things, tmp_path)
     rows = find(plan, planted, rpi_disk, tmp_path)
-    assert [row.partition(" (")[0] for row in rows] == sorted(things)
+    assert [row.partition(" (")[0] for row in rows] == [_show(path) for path in sorted(things)]
     for path, row in zip(sorted(things), rows, strict=True):
-        assert f'expect: {{access: {{"{path}": WHY}}}}' in row
+        assert f"expect: {{access: {{{json.dumps(path)}: WHY}}}}" in row
         assert ("--user-data FILE" in row) is (path == "/boot/firmware/user-data")
     assert find(allow(plan, *things), planted, rpi_disk, tmp_path) == []
     assert find(allow(plan, *(f"{path}x" for path in things)), planted, rpi_disk, tmp_path) == rows

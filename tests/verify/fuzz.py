@@ -195,7 +195,9 @@ def read_all(image: Path, plan: Plan, scratch: Path) -> Iterator[Callable[[], ob
     yield lambda: [file.content for path in FILES.values() if (file := subject.file(path)).is_file]
     yield lambda: subject.users
     yield lambda: (subject.packages, subject.listed_files, subject.changed_files, subject.fstab, subject.os_release)
-    yield lambda: [subject.rights.find_unasked(kind) for kind in ("setid", "writable", "links", "access", "mounts")]
+    yield lambda: [
+        subject.rights.find_unasked(kind) for kind in ("setid", "writable", "owners", "links", "access", "mounts")
+    ]
     yield lambda: subject.boot_entry
     yield lambda: subject.initrds
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +27,8 @@ from builder.rootfs.delivered import (
     find_delivered,
     write_delivered,
 )
-from builder.rootfs.model import CAPABILITY, DELIVERED
-from builder.verify.accounts import read_users
+from builder.rootfs.model import ACLS, CAPABILITY, DELIVERED
+from builder.verify.accounts import read_groups, read_users
 from builder.verify.debian import read_owners, read_packages, read_sums
 from builder.verify.entry import Entry
 from builder.verify.fstab import read_fstab
@@ -60,6 +61,7 @@ FILES = {
 }
 
 
+NO_ID = 0xFFFFFFFF
 NOTHING = hashlib.sha256(b"").hexdigest()
 STATUS = "Package: {}\nStatus: {}\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n\n"
 
@@ -69,7 +71,7 @@ class Image:
 
     def __init__(self, tree: Tree, *expected: Expected, slots: Sequence[SimpleNamespace]) -> None:
         self.tree = tree
-        users = {"pi": User(shell="/bin/zsh", sudo="nopasswd")}
+        users = {"pi": User(shell="/bin/zsh", sudo="nopasswd", groups=["docker"])}
         recipe = SimpleNamespace(users=users, boot=SimpleNamespace(method="raspi"))
         disk, words = SimpleNamespace(slots=slots), "root=PARTUUID=1 quiet systemd.unit=rescue.target -- --crash-shell"
         facts = {"recipe": recipe, "disk": disk, "expected": expected, "user_data": None, "kernel_cmdline": words}
@@ -78,6 +80,7 @@ class Image:
         self.owners = read_owners(tree)
         self.summed = frozenset(path for path, _ in read_sums(tree))
         self.users = read_users(tree.file("/etc/passwd").content_string)
+        self.groups = read_groups(tree.file("/etc/group").content_string)
         self.fstab = read_fstab(tree.file("/etc/fstab").content_string)
         self.unlisted_programs = [each.path for each in tree.glob("/usr/bin/*") if each.path == "/usr/bin/new"]
         self.cmdline = split_words(tree.file("/boot/cmdline.txt").content_string)
@@ -117,6 +120,7 @@ ADDED: dict[str, tuple[str, Change, dict[str, str]]] = {
     "setid": ("/usr/bin/tool", put("/usr/bin/tool", mode=0o2755, gid=42), {}),
     "capabilities": ("/usr/bin/tool", put("/usr/bin/tool", xattrs={CAPABILITY: b"\1"}), {}),
     "writable": ("/usr/bin/tool", put("/usr/bin/tool", mode=0o666), {}),
+    "owners": ("/boot/x", put("/boot/x", uid=33), {}),
     "links": ("/srv/x", put("/srv/x", kind="symlink", target="nowhere"), {}),
     "special": ("/srv/x", put("/srv/x", kind="pipe"), {}),
     "shells": ("www-data", lambda _: None, {"/etc/passwd": PASSWD.replace("/usr/sbin/nologin", "/bin/sh")}),
@@ -283,6 +287,29 @@ def test_every_path_is_told_and_none_writes_to_a_terminal(tmp_path: Path) -> Non
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "fields", "found"),
+    [
+        ("/etc", {"kind": "directory", "uid": 33, "mode": 0o755}, "0755 www-data:root"),
+        ("/", {"kind": "directory", "uid": 33, "mode": 0o755}, "0755 www-data:root"),
+        ("/etc/pam.d/x", {"gid": 42, "mode": 0o664}, "0664 root:shadow"),
+        ("/etc/pam.d/x", {"gid": 42, "mode": 0o644}, ""),
+        ("/etc/pam.d/x", {"gid": 0, "mode": 0o664}, ""),
+        ("/usr/bin/a\nb", {"uid": 33}, "0644 www-data:root"),
+        ("/var/spool/cron/x", {"uid": 33}, "0644 www-data:root"),
+        ("/root/x", {"xattrs": {ACLS[0]: b"\2"}}, "0644 root:root with an ACL"),
+        ("/boot", {"kind": "directory", "mode": 0o755, "xattrs": {ACLS[1]: b"\2"}}, "0755 root:root with an ACL"),
+        ("/etc/x", {"kind": "symlink", "target": "x", "uid": 33}, ""),
+        ("/srv/x", {"uid": 33}, ""),
+        ("/home/pi/x", {"uid": 33}, ""),
+    ],
+)
+def test_what_others_than_root_may_write_of_the_system_is_found(
+    tmp_path: Path, path: str, fields: dict[str, object], found: str
+) -> None:
+    assert make_image(tmp_path, put(path, **fields)).found("owners").get(path, "") == found
+
+
 def test_traces_are_allowed_with_what_is_below(tmp_path: Path) -> None:
     files = {"/var/lib/docker/x": ""}
     image = make_image(tmp_path, put("/other"), allow("traces", "/var/lib/docker"), files=files)
@@ -327,11 +354,20 @@ def test_a_tree_of_packages_is_measured(tmp_path: Path) -> None:
     (tmp_path / "etc/group2").symlink_to("/etc/group")
     (tmp_path / "etc/round").symlink_to("round")
     os.mkfifo(tmp_path / "run/pipe")
+    for name, uid, gid, mode in (("a", 33, 0, 0o644), ("b", 0, 101, 0o664), ("c", 0, 101, 0o644), ("d", 0, 0, 0o664)):
+        (tmp_path / "srv" / name).touch()
+        (tmp_path / f"etc/{name}").mkdir()
+        for place in ("srv", "etc"):
+            os.chown(tmp_path / place / name, uid, gid)
+            (tmp_path / place / name).chmod(mode)
+    rows = ((1, 6, NO_ID), (2, 6, 33), (4, 4, NO_ID), (16, 6, NO_ID), (32, 4, NO_ID))  # acl(5): the user 33 may write.
+    os.setxattr(tmp_path / "etc/c", ACLS[0], b"\2\0\0\0" + b"".join(struct.pack("<HHI", *row) for row in rows))
     found = find_delivered(tmp_path)
     assert found == {
         "setid": {"/usr/bin/ssh-agent": "2755 root:_ssh"},
         "capabilities": {"/usr/bin/mtr-packet": "0100000200200000000000000000000000000000"},
         "writable": {"/srv/open": "1777"},
+        "owners": {"/etc/a": "0644 33:root", "/etc/b": "0664 root:_ssh", "/etc/c": "0664 root:_ssh with an ACL"},
         "links": {"/etc/mtab": "../proc/self/mounts", "/etc/round": "round"},
         "special": {"/run/pipe": "pipe"},
         "access": {
@@ -481,12 +517,88 @@ def test_a_link_of_a_library_leads_to_one_that_is_looked_at_or_of_a_package(
         ("proc /proc proc hidepid=2 0 0", False),
         ("LABEL=data /srv/data ext4 defaults 0 0", False),
         ("/swap none swap sw 0 0", False),
+        ("/srv/h.img /home/pi ext4 loop 0 0", True),
+        ("tmpfs /srv/x tmpfs x-systemd.requires=debug-shell.service 0 0", True),
+        ("tmpfs /srv/x tmpfs nofail,x-systemd.wants=debug-shell.service,size=1M 0 0", True),
+        ("tmpfs /srv/x tmpfs x-systemd.new-word 0 0", True),
+        ("proc /proc proc x-systemd.requires=debug-shell.service 0 0", True),
+        ("/srv/a none swap sw 0 0\n/srv/b none swap x-systemd.requires=debug-shell.service 0 0", True),
+        (
+            "tmpfs /srv/x tmpfs nofail,x-systemd.automount,x-systemd.device-timeout=5,x-systemd.after=a.service 0 0",
+            False,
+        ),
+        ("/srv/a none swap sw 0 0\n/srv/b none swap sw 0 0", False),
     ],
 )
 def test_what_fstab_mounts_over_places_of_access_is_found(tmp_path: Path, row: str, is_found: bool) -> None:
     files = {"/etc/fstab": f"PARTUUID=1 / ext4 defaults 0 1\n{row}\n"}
     found = make_image(tmp_path, lambda _: None, files=files).found("access")
-    assert (row.split()[1] in found) is is_found
+    source, where = row.rsplit("\n", maxsplit=1)[-1].split()[:2]
+    assert ((source if where == "none" else where) in found) is is_found
+
+
+def test_a_partition_of_the_recipe_starts_no_unit_either(tmp_path: Path) -> None:
+    files = {"/etc/fstab": "PARTUUID=1 / ext4 defaults,x-systemd.requires=debug-shell.service 0 1\n"}
+    assert "/" in make_image(tmp_path, lambda _: None, files=files).found("access")
+
+
+@pytest.mark.parametrize(
+    ("daemon", "is_found"),
+    [
+        ('{"data-root": "/srv/docker"}', True),
+        ('{"data-root": "/srv/other/../docker/"}', True),
+        ('{"data-root": "/srv/link"}', True),
+        ('{"data-root": "/srv/empty"}', False),
+        ('{"data-root": "/srv/none"}', False),
+        ('{"data-root": 7}', False),
+        ("{}", False),
+    ],
+)
+def test_containers_in_an_image_need_a_line(tmp_path: Path, daemon: str, is_found: bool) -> None:
+    files = {
+        "/etc/docker/daemon.json": daemon,
+        "/srv/docker/containers/x/config.v2.json": "{}",
+        "/srv/link": "->docker",
+    }
+    image = make_image(tmp_path, put("/srv/empty", kind="directory"), files=files)
+    place = json.loads(daemon).get("data-root")
+    assert (place in image.found("access")) is is_found
+
+
+@pytest.mark.parametrize("daemon", ["", "[1]", "{", '"/srv"'])
+def test_a_configuration_of_docker_that_is_none_names_no_containers(tmp_path: Path, daemon: str) -> None:
+    found = make_image(tmp_path, lambda _: None, files={"/etc/docker/daemon.json": daemon, "/srv/x": "x"}).found(
+        "access"
+    )
+    assert "/srv" not in found
+
+
+@pytest.mark.parametrize(
+    ("path", "rows", "found"),
+    [
+        ("/etc/group", "root:x:0:root\ndocker:x:99:pi\ngpio:x:98:www-data", ""),
+        ("/etc/group", "root:x:0:\nsudo:x:27:www-data,pi", "pi is in sudo; www-data is in sudo"),
+        ("/etc/group", "root:x:0:\ndocker:x:99:mallory", "mallory is in docker"),
+        ("/etc/group", "root:x:0:\nharmless:x:0:mallory", "mallory is in harmless"),
+        ("/etc/group", "root:x:0:\ndisk:x:500:", "daemon is in disk"),
+        ("/etc/subuid", "pi:100000:65536", ""),
+        ("/etc/subuid", "pi:0:65536", "pi:0:65536"),
+        ("/etc/subuid", "pi:400:200", "pi:400:200"),
+        ("/etc/subuid", "pi:100000:65536\npi:900:5", "pi:900:5"),
+        ("/etc/subuid", "pi:1000:1", "pi:1000:1"),
+        ("/etc/subuid", "pi: 0:1", "pi: 0:1"),
+        ("/etc/subgid", "pi:0:1:2", "pi:0:1:2"),
+        ("/etc/subgid", "pi:100000:65536", ""),
+    ],
+)
+def test_who_may_become_root_by_a_group_or_numbers_needs_a_line(
+    tmp_path: Path, path: str, rows: str, found: str
+) -> None:
+    users = "root:x:0:0::/root:/bin/sh\ndaemon:x:499:500::/:/bin/false\npi:x:1000:1000::/home/pi:/bin/zsh\n"
+    image = make_image(tmp_path, lambda _: None, files={"/etc/passwd": users, path: rows + "\n"})
+    assert image.found("access").get(path, "") == found
+    allowed = make_image(tmp_path, lambda _: None, allow("access", path), files={"/etc/passwd": users, path: rows})
+    assert path not in " ".join(allowed.find_unasked("access"))
 
 
 @pytest.mark.parametrize(
@@ -565,6 +677,35 @@ def test_a_file_is_judged_by_the_name_of_the_link_to_it(tmp_path: Path, path: st
     found = make_image(tmp_path, lambda _: None, files=files).found("access")
     assert (f"{units}/{path}" in found) is is_found
     assert f"{units}/own.service" not in found
+
+
+def test_a_shell_behind_two_links_is_found(tmp_path: Path) -> None:
+    files = {
+        "/usr/lib/systemd/system/debug-shell.service": "[Service]\nExecStart=/opt/x\n",
+        "/srv/a.service": "->/usr/lib/systemd/system/debug-shell.service",
+        "/etc/systemd/system/x.service": "->/srv/a.service",
+    }
+    assert "/etc/systemd/system/x.service" in make_image(tmp_path, lambda _: None, files=files).found("access")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_found"),
+    [
+        ("/usr/local/sbin/nginx", True),
+        ("/usr/local/bin/nginx", True),
+        ("/usr/local/bin/harbour", False),
+        ("/usr/local/lib/docker/cli-plugins/docker-compose", True),
+        ("/usr/local/libexec/docker/cli-plugins/docker-compose", True),
+        ("/usr/local/lib/docker/cli-plugins/docker-harbour", False),
+    ],
+)
+@pytest.mark.parametrize("content", ["x", "->/srv/x"])
+def test_a_program_that_comes_before_one_of_a_package_is_found(
+    tmp_path: Path, path: str, content: str, is_found: bool
+) -> None:
+    listed = "/usr/sbin/nginx\n/usr/libexec/docker/cli-plugins/docker-compose\n"
+    files = {"/var/lib/dpkg/info/nginx.list": listed, "/srv/x": "x", path: content}
+    assert (path in make_image(tmp_path, lambda _: None, files=files).found("access")) is is_found
 
 
 def test_a_script_of_the_board_may_leave_fstab_out_or_make_a_link_of_it(tmp_path: Path) -> None:

@@ -48,6 +48,13 @@ _STARTED = (
     r"/(etc|usr/share)/dbus-1/system(-local)?\.conf",
     rf"/(etc|run|usr/share)/containers/systemd{_BELOW}|/etc/containerd{_BELOW}",
     rf"/etc/apt/trusted\.gpg(\.d{_BELOW})?",
+    rf"/(etc|run|usr/lib|usr/share|usr/local/lib|usr/local/share)/depmod\.d{_BELOW}",
+    # where programs of packages look for others before their own places
+    rf"/opt/(containerd|nri|cni)/(bin|lib|plugins){_BELOW}",
+    rf"/usr/local/share/(bash-completion|dbus-1){_BELOW}|/(home/[^/]+|root|etc/skel)/(bin|\.local/bin){_BELOW}",
+    rf"/var/lib/(vim|emacs[^/]*){_BELOW}",
+    # whom programs trust
+    rf"/usr/local/share/ca-certificates{_BELOW}",
 )
 _PROGRAMS = (
     # Of login and rights, and those that all others stand on. packages_spec holds all files of packages, by dpkg's own
@@ -70,7 +77,7 @@ LIBRARIES = re.compile(
 PLACES = re.compile("|".join((*_LOGIN, *_STARTED, *_PROGRAMS, LIBRARIES.pattern)))
 """Files and links of these names let somebody in, or say how. A directory is one of them where it is a link."""
 ABOVE = re.compile(
-    r"/(etc|run|root|usr|var|home)|/usr/(s?bin|lib(exec|32|64|x32)?|etc|share|local)|/var/(lib|spool|spool/cron)"
+    r"/(etc|run|root|usr|var|home|home/[^/]+|opt/(containerd|nri|cni))|/usr/(s?bin|lib(exec|32|64|x32)?|etc|share|local)|/var/(lib|spool|spool/cron)"
     r"|/usr/local/(s?bin|lib|etc|share)|/usr/(local/)?lib/[a-z0-9_]+-linux-[a-z0-9_]+(/(sudo|security|glibc-hwcaps))?"
     r"|/usr/lib/python3(/dist-packages)?|/var/lib/systemd"
     r"|/(etc|run|usr/(local/)?(lib|share))/([^/]+/)?([^/]+\.d|systemd|udev|dbus-1|NetworkManager|kernel)"
@@ -106,6 +113,17 @@ _FREE = re.compile(
         )
     )
 )
+
+
+_OF_ROOT = re.compile(
+    r"/((etc|usr|root|boot)(/.+)?|home|opt|var)?|/var/(lib|spool)|/var/lib/(dpkg|cloud|systemd)(/.+)?|/var/spool/cron(/.+)?",
+    re.DOTALL,
+)
+
+
+def is_of_root(path: str) -> bool:
+    """Say whether who may write to a path may become root by that: it is of root alone, or as its package brings it."""
+    return _OF_ROOT.fullmatch(path) is not None
 
 
 def may_be_laid(path: str) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Configuration of programs that can make root run a command, or let others in: cron, shells, APT, Docker and others.
+"""Configuration of programs that can make root run a command, or let others in: cron, shells, APT and others.
 
 Each function says of the content of a file whether it may let somebody in; ValueError stands for what it cannot read.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from builder.inputs import load_json
-from builder.plan.ways.commands import has_harmless_variables, is_own_command
+from builder.plan.ways.commands import has_harmless_variables, is_own_command, is_search_path
 from builder.plan.ways.plain import list_lines
 
 _CRON_TIME = re.compile(r"(@[a-z]+|(?:[0-9A-Za-z*/,~-]+\s+){4}[0-9A-Za-z*/,~-]+)\s+([a-z_][a-z0-9_-]*)\s+(.*)")
@@ -32,29 +31,38 @@ def _is_harmless_job(line: str) -> bool:
     return re.fullmatch(r"[\w /.,:=@+-]+", command) is not None and is_own_command(command)
 
 
-_SEARCH_PATH = re.compile(r"PATH=(\"?)/[\w/.-]+(:/[\w/.-]+)*\1")
+_SEARCH_PATH = re.compile(r"PATH=(?P<quote>\"?)(?P<value>[\w/.:${}-]+)(?P=quote)")
 
 
 def environment_lets_in(content: bytes) -> bool:
     """environment.d(5), pam_env(8): variables that no program takes options or code from."""
     lines = (line.removeprefix("export ") for line in list_lines(content))
-    return not all(_SEARCH_PATH.fullmatch(line) or has_harmless_variables(line) for line in lines)
+    return not all(_finds_packages_first(line) or has_harmless_variables(line) for line in lines)
+
+
+def _finds_packages_first(line: str) -> bool:
+    found = _SEARCH_PATH.fullmatch(line)
+    return found is not None and is_search_path(found["value"])
 
 
 _SHELL_LINE = re.compile(
     r"export\s+\w+(\s+\w+)*|umask\s+0[0-7]{2,3}"
-    r"|(export\s+)?(PATH|MANPATH)=\"?(\$\{?\w+\}?|[\w/.+-]+)(:(\$\{?\w+\}?|[\w/.+-]+))*\"?"
-    r"|alias\s+[\w.-]+=(?P<quote>['\"])(ls|dir|grep|egrep|fgrep|cd|df|du|free|ip|cp|mv|rm|mkdir|diff|tree)"
-    r"( [\w /.,:=+-]+)?(?P=quote)"
+    # Options alone: `ip netns exec` and its like run what follows.
+    r"|alias\s+[A-Za-z][\w-]*=(?P<quote>['\"])(ls|dir|grep|egrep|fgrep|df|du|free|ip|diff|tree)"
+    r"( --?[\w=-]+)*(?P=quote)"
+    r"|alias\s+([A-Za-z][\w-]*|\.\.+)=(?P<other>['\"])"
+    r"(cd [\w./-]+|git (status|diff|log|branch)|docker (ps|images|compose))(?P=other)"
 )
 
 
 def profile_lets_in(content: bytes) -> bool:
     """What shells read at a login: variables, a path, an alias. Anything else is a program."""
-    return not all(
-        _SHELL_LINE.fullmatch(line) or has_harmless_variables(line.removeprefix("export "))
-        for line in list_lines(content)
-    )
+    return not all(map(_is_harmless_line, list_lines(content)))
+
+
+def _is_harmless_line(line: str) -> bool:
+    value = re.sub(r"^export\s+", "", line)
+    return bool(_SHELL_LINE.fullmatch(line) or has_harmless_variables(value) or _finds_packages_first(value))
 
 
 _APT_COMMENT = re.compile(r"^[ \t]*(//|#(?!include|clear|x-apt)).*$", re.MULTILINE)
@@ -141,28 +149,21 @@ def interfaces_let_in(content: bytes) -> bool:
 _ROTATE = re.compile(
     r"\b((pre|post)(rotate|remove)|(first|last)action|(un)?compresscmd|olddir|mail)\b|(^|[{\s])include\s|\.\."
 )
-_LOGS = re.compile(r"(\"?/(var/log|var/lib|srv|opt|home)/[A-Za-z0-9_./*-]+\"?\s*)+\{?")
+_LOG = (
+    r"\"?(/var/log/[\w./*-]+|/(srv|opt|mnt|home|var/lib)/(?![\w./*-]*/\.)"
+    r"([\w./*-]+\.(log|out|err)|[\w./*-]*logs?/[\w.*-]+))\"?"
+)
+_LOGS = re.compile(rf"{_LOG}(\s+{_LOG})*\s*\{{?")
+_MODE_FOR_ALL = re.compile(r"\bcreate(olddir)?\s+[0-7]*[2367]\b")
 
 
 def logrotate_lets_in(content: bytes) -> bool:
     """logrotate.conf(5): scripts that it runs, and files that are no logs: it moves them and changes their modes."""
     lines = list(list_lines(content))
     names = (line for line in lines if line.startswith(("/", '"')))
-    return any(map(_ROTATE.search, lines)) or not all(map(_LOGS.fullmatch, names))
-
-
-_SAMBA = re.compile(
-    "exec|script|command|program|action|include|widelinks|configbackend|vfs|guest|public|force|admin|null|security",
-    re.IGNORECASE,
-)
-
-
-def samba_lets_in(content: bytes) -> bool:
-    """smb.conf(5): commands that are run for who connects, and who may without a password. Samba does not heed blanks
-    in names."""
-    rows = (line for line in list_lines(content, ("#", ";")) if not line.startswith("["))
-    names = (row.partition("=")[0].replace(" ", "").replace("\t", "") for row in rows)
-    return any(map(_SAMBA.search, names))
+    return any(_ROTATE.search(line) or _MODE_FOR_ALL.search(line) for line in lines) or not all(
+        map(_LOGS.fullmatch, names)
+    )
 
 
 _DPKG = re.compile("no-debsig|no-pager|log[= ]/var/log/[A-Za-z0-9_.-]+|path-(in|ex)clude[= ].*|force-unsafe-io")
@@ -176,9 +177,8 @@ def dpkg_lets_in(content: bytes) -> bool:
 _OF_COMMANDS = re.compile(
     "OPT|ARG|FLAG|PARAM|CMD|COMMAND|DAEMON|CONF|EXEC|SCRIPT|PROG|PATH|HOOK|HELPER|PRELOAD|ENV|LD_|TUNABLES|PYTHON|PERL"
 )
-_DEFAULT = re.compile(
-    r"(export\s+)?([A-Z][A-Z0-9_]*)=(\"[A-Za-z0-9_.,:/@+= -]*\"|'[A-Za-z0-9_.,:/@+= -]*'|[A-Za-z0-9_.,:/@+=-]*)"
-)
+_IN_QUOTES = "[A-Za-z0-9_.,:/@+=?&%#~ -]*"
+_DEFAULT = re.compile(rf"(export\s+)?([A-Z][A-Z0-9_]*)=(\"{_IN_QUOTES}\"|'{_IN_QUOTES}'|[A-Za-z0-9_.,:/@+=-]*)")
 
 
 def defaults_let_in(content: bytes) -> bool:
@@ -186,47 +186,3 @@ def defaults_let_in(content: bytes) -> bool:
     that no command line is made of."""
     rows = [_DEFAULT.fullmatch(line) for line in list_lines(content)]
     return not all(row and not _OF_COMMANDS.search(row[2]) for row in rows)
-
-
-_DOCKER_KEYS = frozenset(
-    [
-        *("log-driver", "log-opts", "log-level", "log-format", "storage-driver", "storage-opts", "data-root", "debug"),
-        *("registry-mirrors", "dns", "dns-opts", "dns-search", "bip", "fixed-cidr", "fixed-cidr-v6", "default-gateway"),
-        *(
-            "default-address-pools",
-            "ipv6",
-            "ip",
-            "ip6tables",
-            "iptables",
-            "ip-forward",
-            "ip-masq",
-            "icc",
-            "mtu",
-            "bridge",
-        ),
-        *(
-            "live-restore",
-            "init",
-            "experimental",
-            "features",
-            "max-concurrent-downloads",
-            "max-concurrent-uploads",
-            "builder",
-        ),
-        *("max-download-attempts", "default-ulimits", "default-shm-size", "userland-proxy", "userns-remap", "labels"),
-        *("no-new-privileges", "shutdown-timeout", "default-cgroupns-mode", "cgroup-parent", "exec-opts", "hosts"),
-        "insecure-registries",
-    ]
-)
-
-
-def docker_lets_in(content: bytes) -> bool:
-    """daemon.json of Docker: whom it listens to (`hosts`), and what it starts, is not a board's own to say."""
-    said = load_json(content)
-    return not (isinstance(said, dict) and said.keys() <= _DOCKER_KEYS and _are_local(said.get("hosts", [])))
-
-
-def _are_local(hosts: object) -> bool:
-    return isinstance(hosts, list) and all(
-        each in ("fd://", "unix://", "unix:///var/run/docker.sock", "unix:///run/docker.sock") for each in hosts
-    )

@@ -7,6 +7,7 @@ Each function says of the content of a file whether it may let somebody in; Valu
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from builder.plan.ways.places import may_be_laid
@@ -50,11 +51,37 @@ _UDEV_KEYS = re.compile(
     r"(ACTION|DEVPATH|KERNELS?|NAME|SYMLINK|SUBSYSTEMS?|DRIVERS?|ATTRS?\{(?!.*\.\.)[^}]+\}|ENV\{(?!SYSTEMD_|.*CMD)[^}]+\}"
     r"|TAGS?|TEST(\{[0-7]+\})?|OWNER|GROUP|MODE|OPTIONS|LABEL|GOTO|CONST\{\w+\}|IMPORT\{(builtin|db|parent)\})"
 )
-_UDEV_TOKEN = re.compile(r'[\s,]*([A-Z]+(?:\{[^}"]*\})?)\s*(?:[=!]=|[-+:]?=)\s*i?"([^"\\]*)"')
+_UDEV_TOKEN = re.compile(r'[\s,]*([A-Z]+(?:\{[^}"]*\})?)\s*([=!]=|[-+:]?=)\s*i?"([^"\\]*)"')
+_UDEV_SUBSYSTEMS = frozenset(
+    [
+        *(
+            "gpio",
+            "bcm2835-gpiomem",
+            "i2c",
+            "i2c-dev",
+            "spi",
+            "spidev",
+            "tty",
+            "pwm",
+            "leds",
+            "backlight",
+            "iio",
+            "rtc",
+        ),
+        *("video4linux", "media", "drm", "graphics", "sound", "input", "hidraw", "lirc", "cec", "dvb", "dma_heap"),
+        *("vchiq", "watchdog", "pps", "ptp", "hwmon", "thermal", "rfkill", "bluetooth", "net", "usbmisc"),
+    ]
+)
+_UDEV_NAMES = re.compile(
+    r"(ttyUSB|ttyACM|ttyAMA|ttyS|i2c-|spidev|gpio|video|media|event|js|hidraw|rtc|pps|lirc|cec|watchdog|vchiq|vcio|fb)"
+    r"[0-9a-z.*?\[\]-]*"
+)
+"""Devices that give nobody the system. Whom a disk, the memory or any USB device is given to may become root."""
 
 
 def udev_lets_in(content: bytes) -> bool:
-    """udev(7): keys that name, own and group devices; RUN, PROGRAM and IMPORT of programs run one."""
+    """udev(7): keys that name devices, and give away those that are no disk and no memory; RUN, PROGRAM and IMPORT of
+    programs run one."""
     return not all(map(_is_udev_rule, list_lines(content, joins=True)))
 
 
@@ -62,12 +89,24 @@ def _is_udev_rule(line: str) -> bool:
     at, line = 0, line.rstrip(" \t,")
     if ".." in line:
         return False
+    gives, wanted = False, dict[str, str]()
     while at < len(line):
         found = _UDEV_TOKEN.match(line, at)
         if found is None or not _UDEV_KEYS.fullmatch(found[1]):
             return False
+        gives |= found[1] in ("MODE", "OWNER", "GROUP") and found[2] not in ("==", "!=")
+        if found[2] == "==":
+            wanted[found[1]] = found[3]
         at = found.end()
-    return True
+    return not gives or _are_of_no_disk(wanted)
+
+
+def _are_of_no_disk(wanted: Mapping[str, str]) -> bool:
+    """Say whether a rule is for devices that give nobody the system."""
+    subsystems, names = wanted.get("SUBSYSTEM", "").split("|"), wanted.get("KERNEL", "").split("|")
+    if subsystems == ["usb"]:  # Of one maker: not each disk.
+        return any(re.fullmatch("[0-9a-f]{4}", wanted.get(f"{key}{{idVendor}}", "")) for key in ("ATTR", "ATTRS"))
+    return _UDEV_SUBSYSTEMS.issuperset(subsystems) or all(map(_UDEV_NAMES.fullmatch, names))
 
 
 def hwdb_lets_in(content: bytes) -> bool:
@@ -77,11 +116,12 @@ def hwdb_lets_in(content: bytes) -> bool:
 
 def network_lets_in(content: bytes) -> bool:
     """systemd.network(5), systemd.link(5): properties of devices, of which some start units."""
-    return "property" in content.decode().lower()
+    # A comment goes on in no line but its own here: what another may take for its end, list_lines refuses.
+    return any("property" in line.lower() for line in list_lines(content, ("#", ";"), joins=True))
 
 
 _MODPROBE = re.compile(
-    r"(alias|blacklist|options|softdep|weakdep)\s.*|(install|remove)\s+\S+\s+(/usr)?/bin/(true|false)\s*"
+    r"(alias|blacklist|options(?!\s+\"?(e?kgdb|kdb))|softdep|weakdep)\s.*|(install|remove)\s+\S+\s+(/usr)?/bin/(true|false)\s*"
 )
 
 
@@ -97,7 +137,7 @@ _RUN_BY_KERNEL = tuple(
         *("kernel.usermodehelper.*", "fs.binfmt_misc.*"),
     )
 )
-_CORE = re.compile(r"/(var|srv|home|tmp)/[\w./%-]+|[\w.%-]*")
+_CORE = re.compile(r"/(var/(crash|cores?|log|tmp)|srv|mnt|home|tmp)/(?!\.)([\w.%-]+/(?!\.))*[\w.%-]+|[\w.%-]*")
 
 
 def sysctl_lets_in(content: bytes) -> bool:
@@ -109,7 +149,7 @@ def sysctl_lets_in(content: bytes) -> bool:
 def _names_program(key: str, value: str) -> bool:
     parts = key.removeprefix(".").removeprefix("proc.sys.").split(".")
     if parts == ["kernel", "core_pattern"] and _CORE.fullmatch(value):
-        return ".." in value
+        return False
     # Of patterns only a whole part is read here, which is how a network card is left open; others need a line.
     is_odd = any(not part or (part != "*" and re.search(r"[^\w@:-]", part)) for part in parts)
     return is_odd or any(_fits(parts, name) for name in _RUN_BY_KERNEL)

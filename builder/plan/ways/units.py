@@ -60,7 +60,11 @@ def _is_own_program(value: str) -> bool:
 
 def _is_output(value: str) -> bool:
     return (
-        re.fullmatch(r"journal(\+console)?|null|inherit|syslog|kmsg|(append|file|truncate):/var/log/[\w./-]+", value)
+        re.fullmatch(
+            r"journal(\+console)?|null|inherit|syslog|kmsg"
+            r"|(append|file|truncate):/(var/log|srv|mnt|home)/(?!\.)([\w.@%-]+/(?!\.))*[\w.@%-]+",
+            value,
+        )
         is not None
     )
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Configuration of servers that can make root run a command, or let others in: Samba and Docker.
+
+Each function says of the content of a file whether it may let somebody in; ValueError stands for what it cannot read.
+"""
+
+from __future__ import annotations
+
+import re
+
+from builder.inputs import load_json
+from builder.plan.ways.plain import list_lines
+
+_SAMBA = frozenset(
+    [
+        *(
+            "workgroup",
+            "serverstring",
+            "netbiosname",
+            "logfile",
+            "maxlogsize",
+            "loglevel",
+            "syslog",
+            "dnsproxy",
+            "browseable",
+        ),
+        *(
+            "path",
+            "comment",
+            "readonly",
+            "writeable",
+            "writable",
+            "browsable",
+            "available",
+            "validusers",
+            "invalidusers",
+        ),
+        *(
+            "readlist",
+            "writelist",
+            "createmask",
+            "directorymask",
+            "createmode",
+            "directorymode",
+            "hostsallow",
+            "hostsdeny",
+        ),
+        *("interfaces", "bindinterfacesonly", "unixcharset", "doscharset", "oslevel", "localmaster", "domainmaster"),
+        *("preferredmaster", "winssupport", "serverminprotocol", "serversmbencrypt", "smbencrypt", "disablenetbios"),
+        *("loadprinters", "printing", "printcapname", "hidefiles", "vetofiles", "hidedotfiles", "deletevetofiles"),
+        *(
+            "casesensitive",
+            "preservecase",
+            "oplocks",
+            "deadtime",
+            "keepalive",
+            "socketoptions",
+            "usesendfile",
+            "volume",
+        ),
+        *("maxconnections", "storedosattributes", "inheritpermissions", "inheritacls", "easupport", "serverrole"),
+    ]
+)
+_SERVER_ROLES = re.compile(r"(?i:standalone( server)?|auto)")
+_SAMBA_LOGS = re.compile(r"/var/log/samba/[\w.%-]+")
+
+
+def samba_lets_in(content: bytes) -> bool:
+    """smb.conf(5): all but settings of shares and of the server that run no command, load no code and let nobody in
+    without a password. Samba does not heed blanks in names."""
+    rows = (line for line in list_lines(content, ("#", ";")) if not line.startswith("["))
+    return not all(map(_is_harmless_share, rows))
+
+
+def _is_harmless_share(row: str) -> bool:
+    name, _, value = row.partition("=")
+    name, value = re.sub(r"\s", "", name).lower(), value.strip()
+    if name in ("serverrole", "logfile"):
+        return (_SERVER_ROLES if name == "serverrole" else _SAMBA_LOGS).fullmatch(value) is not None
+    return name in _SAMBA
+
+
+_DOCKER_KEYS = frozenset(
+    [
+        *("log-driver", "log-opts", "log-level", "log-format", "storage-driver", "storage-opts", "data-root", "debug"),
+        *("registry-mirrors", "dns", "dns-opts", "dns-search", "bip", "fixed-cidr", "fixed-cidr-v6", "default-gateway"),
+        *(
+            "default-address-pools",
+            "ipv6",
+            "ip",
+            "ip6tables",
+            "iptables",
+            "ip-forward",
+            "ip-masq",
+            "icc",
+            "mtu",
+            "bridge",
+        ),
+        *(
+            "live-restore",
+            "init",
+            "experimental",
+            "features",
+            "max-concurrent-downloads",
+            "max-concurrent-uploads",
+            "builder",
+        ),
+        *("max-download-attempts", "default-ulimits", "default-shm-size", "userland-proxy", "userns-remap", "labels"),
+        *("no-new-privileges", "shutdown-timeout", "default-cgroupns-mode", "cgroup-parent", "exec-opts", "hosts"),
+        "insecure-registries",
+    ]
+)
+
+
+def docker_lets_in(content: bytes) -> bool:
+    """daemon.json of Docker: whom it listens to (`hosts`), and what it starts, is not a board's own to say."""
+    said = load_json(content)
+    return not (isinstance(said, dict) and said.keys() <= _DOCKER_KEYS and _are_local(said.get("hosts", [])))
+
+
+def _are_local(hosts: object) -> bool:
+    return isinstance(hosts, list) and all(
+        each in ("fd://", "unix://", "unix:///var/run/docker.sock", "unix:///run/docker.sock") for each in hosts
+    )
