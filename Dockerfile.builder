@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Where images are built (stage `builder`) and booted (stage `boot`): Debian's tools, the `builder` package and the specs.
-# Made by builder/engine/builder_image.py when one of its inputs changed; nothing but a Debian mirror is needed. BASE is
-# debian:trixie-slim or, where no registry answers, the same thing made from the mirror (builder/engine/base_image.py).
+# Made by builder/engine/docker/builder_image.py when one of its inputs changed; nothing but a Debian mirror is needed. BASE is
+# debian:trixie-slim or, where no registry answers, the same thing made from the mirror (builder/engine/docker/base_image.py).
 ARG BASE=debian:trixie-slim
 FROM ${BASE} AS tools
 

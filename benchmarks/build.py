@@ -22,10 +22,10 @@ from pathlib import Path
 
 from docker import APIClient
 
-from builder.engine.builder_image import make_builder_image
-from builder.engine.connect import open_engine
-from builder.engine.container import STATE, create, make_job, remove
-from builder.engine.transfer import BOARDS, put_inputs
+from builder.engine.docker.builder_image import make_builder_image
+from builder.engine.docker.connect import open_engine
+from builder.engine.docker.container import STATE, create, make_job, remove
+from builder.engine.docker.transfer import BOARDS, put_inputs
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 
@@ -140,7 +140,7 @@ def prepare_native(builder: Builder) -> tuple[str, ...]:
 def run_native(builder: Builder, argv: Sequence[str]) -> Taken:
     """Run mmdebstrap alone, when all that was written before is on the disk."""
     builder.prepare("sync")
-    taken = builder.run(*argv)
+    taken = builder.system.process(*argv)
     builder.prepare(f"rm -rf {NATIVE}")
     return taken
 
@@ -155,7 +155,7 @@ def measure_change(builder: Builder) -> tuple[list[Taken], list[Taken]]:
     builder.prepare(f"mkdir {STATE}/whole; for layer in base packages; do {copy}; done")
     for _ in range(RUNS):
         builder.prepare(f"rm -f {DISK}; truncate -s 2G {DISK}; sync")
-        alone.append(builder.run("mke2fs", "-q", "-F", "-t", "ext4", "-d", f"{STATE}/whole", DISK))
+        alone.append(builder.system.process("mke2fs", "-q", "-F", "-t", "ext4", "-d", f"{STATE}/whole", DISK))
     builder.prepare(f"rm -rf {STATE}/whole {DISK}")
     return changed, alone
 
@@ -165,7 +165,7 @@ def read_digests(builder: Builder) -> list[str]:
     script = (
         f"import json, glob; print(sorted(json.load(open(p))['digest'] for p in glob.glob('{LAYERS}/*/made.json')))"
     )
-    return [builder.run("python3", "-c", script).said.strip()]
+    return [builder.system.process("python3", "-c", script).said.strip()]
 
 
 def measure(builder: Builder) -> Iterator[tuple[str, str, str]]:

@@ -27,16 +27,16 @@ from typing import Any
 
 from docker.errors import NotFound
 
-from builder.engine.builder_image import make_builder_image
-from builder.engine.connect import open_engine
-from builder.engine.container import STATE
+from builder.engine.docker.builder_image import make_builder_image
+from builder.engine.docker.connect import open_engine
+from builder.engine.docker.container import STATE
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = int(os.environ.get("RUNS", "3"))
 FIRST, SECOND = "rpi", "qemu-arm64"
 """Boards of one architecture and one suite, which share no more than that."""
 WITHOUT_STORAGE = (
-    "import builder.engine.docker as docker; docker.find_layer = lambda *_: None; from builder.cli import main; main()"
+    "from builder.engine.docker import run; run.find_layer = lambda *_: None; from builder.cli import main; main()"
 )
 """The command line where the Engine's storage cannot be read: a user who is not root, an Engine elsewhere."""
 

@@ -22,7 +22,7 @@ from docker import APIClient
 
 from benchmarks.build import ROOTFS, RUNS, WAYS, find_seconds, prepare_native, run_native, started
 from benchmarks.processes import Process, watched
-from builder.engine.connect import open_engine
+from builder.engine.docker.connect import open_engine
 
 WORKS = (
     ("initrd", r"/(update-initramfs|mkinitramfs)$"),

@@ -11,10 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from builder.verify.artefact import digest_disk
-from builder.verify.check import read_claim
-from builder.verify.suite import run_specs
+from builder.disk.image_file import digest_disk
+from builder.verify.runner import run_specs
 from builder.verify.task import Task
+from builder.verify.verify import read_claim
 
 BOARDS = Path(__file__).resolve().parents[1] / "boards"
 

@@ -21,9 +21,9 @@ from builder.errors import BoardwrightError
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
-from builder.verify.check import read_claim
-from builder.verify.kernel_log import find_trouble
-from builder.verify.running import booted
+from builder.verify.live.kernel_log import find_trouble
+from builder.verify.live.target import booted
+from builder.verify.verify import read_claim
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build/starts"

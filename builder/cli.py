@@ -146,7 +146,7 @@ def main() -> NoReturn:
     try:
         code = _run()
     except BoardwrightError as error:
-        from builder.session import show_error  # noqa: PLC0415 - whatever raised it has loaded that; --help has not
+        from builder.verbs.session import show_error  # noqa: PLC0415 - whatever raised it has loaded that; --help has not
 
         show_error(error)
         code = error.exit_code
@@ -158,7 +158,7 @@ def _run() -> int:
     if sys.stdout is None:
         raise ToolError("stdout is closed: the result has nowhere to go", hint="send it to a file, or to /dev/null")
     if "BOARDWRIGHT_PROXIES" in os.environ:  # In a container.
-        from builder.proxy import take_proxies  # noqa: PLC0415 - it takes time to load
+        from builder.system.proxy import take_proxies  # noqa: PLC0415 - it takes time to load
 
         take_proxies()
     try:

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from builder import log
-from builder.cache import CACHE_BYTES, in_use, shrink
-from builder.fetch import fetch
+from builder.artefact.build_record import SUFFIX, make_record, render_record
+from builder.artefact.files import Artefact, Compression, finish_artefact, open_partial, render_packages
+from builder.artefact.reuse import RECORD, find_artefact_inputs, find_made, write_made
+from builder.cache.store import Store
+from builder.cache.usage import CACHE_BYTES, in_use, shrink
 from builder.image.assemble import make_image
+from builder.net.download import fetch
+from builder.net.location import Location
 from builder.plan.model import Plan
-from builder.release.artefact import Artefact, Compression, finish_artefact, open_partial, render_packages
-from builder.release.made import RECORD, find_artefact_inputs, find_made, write_made
-from builder.release.record import SUFFIX, make_record, render_record
-from builder.rootfs.kept import Kept, opened_rootfs
 from builder.rootfs.make import Use, find_rootfs, make_rootfs
-from builder.shared import Location
-from builder.store import Store
+from builder.rootfs.stored_tree import Kept, opened_rootfs
+from builder.system.workspace import Workspace, open_workspace
 from builder.units import render_size
-from builder.verify.check import verifying
-from builder.workspace import Workspace, open_workspace
+from builder.verify.verify import verifying
 
 if TYPE_CHECKING:
-    from builder.remote import Remote
+    from builder.cache.remote import Remote
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _opened(shared: Location | None) -> Iterator[Remote | None]:
     if shared is None:
         yield None
         return
-    from builder.remote import open_remote  # noqa: PLC0415 - it takes a fifth of a second, for all who do not share
+    from builder.cache.remote import open_remote  # noqa: PLC0415 - it takes a fifth of a second, for all who do not share
 
     with open_remote(shared) as remote:
         yield remote

@@ -4,7 +4,7 @@
 A name, a title or a line of a tool may hold what a terminal or a CI system obeys: escape sequences, a carriage return
 that overwrites what stands there, characters that change the direction of reading, `::error::` at the start of a line.
 All that is printed goes through `make_visible` or `dump_json`, in the places that print (builder.log,
-builder.session).
+builder.verbs.session).
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import hashlib
 import pytest
 
 from builder.plan.model import BlobPlan
-from builder.verify.blobs import differing_bytes, find_content, written_ranges
-from builder.verify.subject import Subject
+from builder.verify.facts.blobs import differing_bytes, find_content, written_ranges
+from builder.verify.facts.image import Subject
 
 pytestmark = pytest.mark.needs("blobs")
 

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from builder.plan.model import Plan
-from builder.verify.compare import find_difference
-from builder.verify.subject import Subject
-from builder.verify.tables import laid_files
+from builder.verify.facts.compare import find_difference
+from builder.verify.facts.image import Subject
+from builder.verify.parametrize import laid_files
 
 
 def test_the_boot_chain_finds_a_file(image: Subject, boot_file: str) -> None:

@@ -7,8 +7,8 @@ from testinfra.host import Host
 from builder.plan.model import Plan, Slot
 from builder.recipe.model import Recipe
 from builder.units import MIB
-from builder.verify.bench import Running
-from builder.verify.system import System
+from builder.verify.live.ssh import Running
+from builder.verify.live.system import System
 
 pytestmark = pytest.mark.level("booted")
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What specs ask: the image, the plan it must match, the board's recipe, the running system.
 
-Arguments that make one spec of each row (slot, package, user …) are in builder/verify/tables.py and specs/data.
+Arguments that make one spec of each row (slot, package, user …) are in builder/verify/parametrize.py and specs/data.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from testinfra.host import Host
 
 from builder.plan.model import Plan
 from builder.recipe.model import Recipe
-from builder.run import Result, run
-from builder.verify.bench import Bench, Running, opened_bench
-from builder.verify.containers import Containers
+from builder.system.process import Result, run
+from builder.verify.facts.image import Subject
+from builder.verify.live.containers import Containers
+from builder.verify.live.ssh import Bench, Running, opened_bench
+from builder.verify.live.system import System
+from builder.verify.parametrize import find_traits
 from builder.verify.plugin import PLAN, TASK, load_rows
-from builder.verify.subject import Subject
-from builder.verify.system import System
-from builder.verify.tables import find_traits
 from builder.verify.task import Task
 
 PROBE = Path(__file__).parent / "data/probe.py"

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from builder.plan.model import Plan, Slot
 from builder.units import MIB, SECTOR
-from builder.verify.subject import Subject
+from builder.verify.facts.image import Subject
 
 
 def test_the_table_is_of_the_planned_type(image: Subject, plan: Plan) -> None:

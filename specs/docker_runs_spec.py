@@ -5,9 +5,9 @@ import pytest
 from testinfra.host import Host
 
 from builder.units import MIB
-from builder.verify.bench import Running
-from builder.verify.containers import INTERFACES, MEMORY, SENTENCE, Containers
-from builder.verify.system import System
+from builder.verify.live.containers import INTERFACES, MEMORY, SENTENCE, Containers
+from builder.verify.live.ssh import Running
+from builder.verify.live.system import System
 
 pytestmark = [pytest.mark.level("booted"), pytest.mark.needs("docker")]
 

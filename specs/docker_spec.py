@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from builder.verify.subject import Subject
+from builder.verify.facts.image import Subject
 
 pytestmark = pytest.mark.needs("docker")
 

@@ -2,7 +2,7 @@
 """What the recipe allows besides (`expect`) is there: a line that allows nothing is a mistake, or old."""
 
 from builder.recipe.expect import Expected
-from builder.verify.subject import Subject
+from builder.verify.facts.image import Subject
 
 
 def test_what_is_asked_for_is_there(image: Subject, expected: Expected) -> None:

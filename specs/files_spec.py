@@ -3,9 +3,9 @@
 
 from collections.abc import Mapping
 
-from builder.verify.compare import find_file_difference
-from builder.verify.subject import Subject
-from builder.verify.tables import LaidFile
+from builder.verify.facts.compare import find_file_difference
+from builder.verify.facts.image import Subject
+from builder.verify.parametrize import LaidFile
 
 Row = Mapping[str, str]
 

@@ -4,8 +4,8 @@
 import pytest
 
 from builder.plan.model import Plan
-from builder.verify.compare import find_difference
-from builder.verify.subject import Subject
+from builder.verify.facts.compare import find_difference
+from builder.verify.facts.image import Subject
 
 
 def test_user_data_starts_as_cloud_init_wants_it(image: Subject) -> None:

@@ -2,7 +2,7 @@
 """Table, /etc/fstab and kernel command line name the same partitions."""
 
 from builder.plan.model import Plan, Slot
-from builder.verify.subject import Subject
+from builder.verify.facts.image import Subject
 
 
 def test_fstab_mounts_a_slot(image: Subject, slot: Slot) -> None:

@@ -6,7 +6,7 @@ from testinfra.host import Host
 
 from builder.plan.model import Plan
 from builder.recipe.model import Recipe
-from builder.verify.system import System
+from builder.verify.live.system import System
 
 pytestmark = pytest.mark.level("booted")
 

@@ -4,8 +4,8 @@
 import pytest
 
 from builder.recipe.model import Recipe
-from builder.verify.compare import find_difference
-from builder.verify.subject import Subject
+from builder.verify.facts.compare import find_difference
+from builder.verify.facts.image import Subject
 
 
 def test_there_is_no_more_than_one_kernel_for_each_package_of_the_recipe(image: Subject, board: Recipe) -> None:

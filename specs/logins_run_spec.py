@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.verify.bench import Bench
-from builder.verify.passwords import find_open_at_console, find_open_by_ssh
+from builder.verify.live.passwords import find_open_at_console, find_open_by_ssh
+from builder.verify.live.ssh import Bench
 
 pytestmark = [pytest.mark.level("booted"), pytest.mark.needs("machine", "users")]
 

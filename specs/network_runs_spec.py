@@ -6,9 +6,9 @@ from testinfra.host import Host
 
 from builder.plan.model import Plan
 from builder.recipe.expect import Expected
-from builder.verify.bench import Running
-from builder.verify.subject import Subject
-from builder.verify.system import System
+from builder.verify.facts.image import Subject
+from builder.verify.live.ssh import Running
+from builder.verify.live.system import System
 
 pytestmark = pytest.mark.level("booted")
 

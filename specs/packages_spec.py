@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from builder.plan.model import Plan
 from builder.rootfs.model import HELD
-from builder.verify.subject import Subject
-from builder.verify.tables import NamedArchive
+from builder.verify.facts.image import Subject
+from builder.verify.parametrize import NamedArchive
 
 INSTALLED = ("install ok installed", HELD)
 

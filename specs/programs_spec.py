@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from builder.recipe.model import Recipe
-from builder.run import Result
+from builder.system.process import Result
 
 pytestmark = pytest.mark.level("chroot")
 Call = Callable[..., Result]

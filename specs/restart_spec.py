@@ -3,8 +3,8 @@
 
 import pytest
 
-from builder.verify.containers import SENTENCE, Containers
-from builder.verify.system import System
+from builder.verify.live.containers import SENTENCE, Containers
+from builder.verify.live.system import System
 
 pytestmark = pytest.mark.level("booted")
 

@@ -5,7 +5,7 @@ import pytest
 
 from builder.plan.model import Plan
 from builder.recipe.model import Recipe
-from builder.verify.subject import Subject
+from builder.verify.facts.image import Subject
 
 
 def test_the_host_has_the_name_of_the_recipe(image: Subject, board: Recipe) -> None:

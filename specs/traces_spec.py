@@ -2,7 +2,7 @@
 """No secret, no id and no trace of the machine that built it is in the image."""
 
 from builder.plan.model import Plan
-from builder.verify.subject import Subject
+from builder.verify.facts.image import Subject
 
 
 def test_a_trace_is_not_there(image: Subject, trace: str) -> None:

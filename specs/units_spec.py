@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What starts at boot is what the recipe says, and can start."""
 
-from builder.verify.subject import Subject
+from builder.verify.facts.image import Subject
 
 
 def test_a_unit_of_the_recipe_is_enabled(image: Subject, enabled_unit: str) -> None:

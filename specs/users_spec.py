@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from builder.plan.model import Plan
-from builder.verify.subject import Subject
+from builder.verify.facts.image import Subject
 
 
 def test_a_user_of_the_recipe_exists(image: Subject, user: str) -> None:

@@ -21,16 +21,17 @@ from typing import Any
 import pytest
 
 from builder import log
-from builder.engine.builder_image import make_builder_image
-from builder.engine.connect import open_engine
+from builder.engine.docker.builder_image import make_builder_image
+from builder.engine.docker.connect import open_engine
 from builder.errors import MachineError
-from builder.interrupts import never_lost
-from builder.run import run
-from builder.tools import DEBIAN_PACKAGES
-from tests.bucket import ENVIRONMENT, Bucket, serve_bucket
+from builder.system.process import run
+from builder.system.signals import never_lost
+from builder.system.tools import DEBIAN_PACKAGES
+from tests.support.bucket import ENVIRONMENT, Bucket, serve_bucket
 from tests.support.groups import GroupScheduling, find_group, rank
 from tests.support.packages import PACKAGES, find_missing
 
+pytest_plugins = ["tests.support.packaged_fixtures"]
 ROOT = Path(__file__).resolve().parents[1]
 
 NODE = 20

@@ -17,7 +17,7 @@ import pytest
 from builder import cli
 from builder.errors import KINDS
 from tests.conftest import ROOT
-from tests.rootfs.boards import write_tiny
+from tests.support.rootfs_boards import write_tiny
 from tests.test_errors import CODES
 
 SAID_ELSEWHERE = {"VERSION", "USER_DATA", "SOURCE_DATE_EPOCH", "BOARDWRIGHT_BOARDS", "BOARDWRIGHT_WORK"}

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.workspace import open_workspace
+from builder.system.workspace import open_workspace
 from tests.conftest import ROOT
-from tests.rootfs.archive import Signer, make_signer, serve
-from tests.rootfs.boards import write_tiny
+from tests.support.archive import Signer, make_signer, serve
+from tests.support.rootfs_boards import write_tiny
 from tests.test_cli import KEYRING, Done, check_error, command
 
 pytestmark = pytest.mark.machine

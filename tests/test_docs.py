@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 
 from builder.cli import VERBS, LazyCommand, app
 from builder.errors import KINDS
-from builder.options import AssemblerName, CompressionName, EmulationName, EngineName
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Recipe
 from builder.recipe.status import load_status, needs_vendor_blobs
+from builder.verbs.options import AssemblerName, CompressionName, EmulationName, EngineName
 from tests.test_floors import FLOORS
 
 ROOT = Path(__file__).parent.parent
@@ -191,7 +191,7 @@ def test_the_reference_is_that_of_the_models() -> None:
 def test_the_layout_has_every_module_once_with_its_floor() -> None:
     text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
     table = text[text.index("    errors.py ") :].partition("\n\n")[0].splitlines()
-    rows = [(line.split()[0], int(line[-1])) for line in table]
+    rows = [(line.split()[0], int(line.split()[-1])) for line in table]
     parts = [path for path in (ROOT / "builder").iterdir() if path.is_dir() or path.suffix == ".py"]
     names = [f"{path.name}/" if path.is_dir() else path.name for path in parts if not path.name.startswith("__")]
     assert sorted(rows) == sorted((name, FLOORS[name.partition(".")[0].rstrip("/")]) for name in names)

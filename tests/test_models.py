@@ -18,7 +18,7 @@ import builder
 from builder.recipe.values import ALLOWED, Frozen, Word, text
 from builder.units import SIZE
 
-SCRIPTS = ("builder.__main__", "builder.rootfs.cloud_distro", "builder.verify.try_console")
+SCRIPTS = ("builder.__main__", "builder.rootfs.cloud_distro", "builder.verify.live.try_console")
 """What does something when it is imported, or runs in images only."""
 CLOSED = {"pattern", "enum", "const", "format"}
 

@@ -17,9 +17,9 @@ LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
 
 STARTERS = {
-    "builder/run.py": "the only starter of processes",
-    "builder/rootfs/enter.py": "a script that imports nothing of ours; only a fork enters a new namespace",
-    "builder/verify/try_console.py": "runs on the system that is asked, and imports nothing of ours",
+    "builder/system/process.py": "the only starter of processes",
+    "builder/rootfs/namespaces.py": "a script that imports nothing of ours; only a fork enters a new namespace",
+    "builder/verify/live/try_console.py": "runs on the system that is asked, and imports nothing of ours",
 }
 """Files that may start processes, and why."""
 STARTING = {
@@ -68,7 +68,7 @@ def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_processes_are_started_in_one_place(path: Path) -> None:
     found = find_starts(ast.parse(path.read_text(encoding="utf-8")))
     assert "shell=True" not in found
-    assert not found or relative(path) in STARTERS, f"{found}: use builder.run.run"
+    assert not found or relative(path) in STARTERS, f"{found}: use builder.system.process.run"
 
 
 def find_starts(tree: ast.AST) -> set[str]:

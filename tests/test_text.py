@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from rich.markup import escape
 
 from builder import log
-from builder.engine.rows import Lines
+from builder.engine.display import Lines
 from builder.errors import RecipeError
 from builder.log import Event, Json, Plain
-from builder.session import print_json, print_line, print_table, show_error
 from builder.text import SafeConsole, TextTable, dump_json, make_line, make_visible
+from builder.verbs.session import print_json, print_line, print_table, show_error
 
 BUILDER = Path(__file__).parent.parent / "builder"
 TITLE, CLEAR, TURN = "\x1b]0;owned\x07", "\x1b[2J", "\u202e"
@@ -118,10 +118,10 @@ def test_errors_and_results_show_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 PRINTING = ("sys.stdout.write", "sys.stderr.write", "print", "typer.echo", "from rich.console import Console")
 ALLOWED = {
-    *("cli.py", "session.py", "text.py", "engine/rows.py", "engine/doctor.py"),
+    *("cli.py", "verbs/session.py", "text.py", "engine/display.py", "doctor/doctor.py"),
     "verbs/schema.py",  # made from our own types
-    "verify/try_console.py",  # runs on the system that is asked
-    "rootfs/enter.py",  # stands alone; whoever starts it reads what it says
+    "verify/live/try_console.py",  # runs on the system that is asked
+    "rootfs/namespaces.py",  # stands alone; whoever starts it reads what it says
 }
 
 

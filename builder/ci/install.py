@@ -16,7 +16,7 @@ from pathlib import Path
 
 from builder.ci.repository import Repository, relative
 from builder.errors import RecipeError
-from builder.inputs import InputError, read_text, write_new
+from builder.system.files import InputError, read_text, write_new
 
 BRANCH = "main"
 MOVE = "move what is there out of the way"

@@ -18,7 +18,7 @@ from builder.ci.repository import Repository, find_repository
 from builder.errors import RecipeError
 from builder.recipe.load import load_board
 from builder.recipe.status import list_made
-from builder.version import call_git
+from builder.system.git import call_git
 
 CODE = ("builder", "specs", "Dockerfile.builder", "Makefile", "pyproject.toml")
 """What of Boardwright decides an image."""

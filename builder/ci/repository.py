@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import RecipeError
-from builder.version import call_git
+from builder.system.git import call_git
 
 TOOL = "boardwright"
 """Name of the directory in a repository that has Boardwright as a submodule."""

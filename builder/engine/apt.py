@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection
 
 from builder import log
-from builder.run import run
+from builder.system.process import run
 
 LOCK_S = 300
 """How long apt-get waits for another one: on a fresh machine the daily upgrade often runs."""

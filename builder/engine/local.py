@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from builder.cache import in_use
+from builder.cache.usage import in_use
 from builder.engine.apt import can_install, install_packages
 from builder.errors import MachineError
 from builder.plan.model import Plan
 from builder.recipe.model import Architecture
 from builder.rootfs import emulation as emulate
-from builder.rootfs.kept import TREE, list_layers, load_room, tree_name
-from builder.rootfs.overlay import changing
-from builder.rootfs.sources import SYSTEM_KEYRINGS
-from builder.run import attach, run
-from builder.tools import DEBIAN_PACKAGES, has_tool
-from builder.workspace import Workspace, open_workspace
+from builder.rootfs.apt.sources import SYSTEM_KEYRINGS
+from builder.rootfs.overlayfs import changing
+from builder.rootfs.stored_tree import TREE, list_layers, load_room, tree_name
+from builder.system.process import attach, run
+from builder.system.tools import DEBIAN_PACKAGES, has_tool
+from builder.system.workspace import Workspace, open_workspace
 
 TOOLS = (
     *("mmdebstrap", "unshare", "setpriv", "sfdisk", "mke2fs", "e2fsck", "debugfs", "dumpe2fs"),

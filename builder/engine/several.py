@@ -19,22 +19,22 @@ from queue import SimpleQueue
 from typing import IO
 
 from builder import log
-from builder.engine.builder_image import make_builder_image
-from builder.engine.connect import Wanted, choose_engine, engine_errors, open_engine
-from builder.engine.hand_out import read_announced
+from builder.artefact.files import Artefact
+from builder.engine.dispatch import render_options
+from builder.engine.docker.builder_image import make_builder_image
+from builder.engine.docker.connect import Wanted, choose_engine, engine_errors, open_engine
+from builder.engine.docker.hand_out import read_announced
+from builder.engine.events import Story
 from builder.engine.local import install_tools
-from builder.engine.place import render_options
-from builder.engine.story import Story
 from builder.errors import BoardwrightError, Interrupted, RecipeError, ToolError
-from builder.interrupts import queued
 from builder.log import Event, Sink
-from builder.own import own_environment, own_module
 from builder.pipeline import Choices
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
-from builder.release.artefact import Artefact
-from builder.run import Process, piped
+from builder.system.own_module import own_environment, own_module
+from builder.system.process import Process, piped
+from builder.system.signals import queued
 from builder.units import GIB
 
 BUILD_BYTES = 2 * GIB

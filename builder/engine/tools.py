@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.engine.apt import can_install, install_packages
-from builder.engine.connect import Chosen, Wanted, choose_engine
+from builder.engine.docker.connect import Chosen, Wanted, choose_engine
 from builder.errors import MachineError
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Recipe
-from builder.verify.qemu.needs import Need
+from builder.verify.live.qemu.needs import Need
 
 SPLIT_PACKAGES = {"qemu-system-misc": "qemu-system-riscv"}
 """Packages of Debian 12 by what has their programs since Debian 13."""

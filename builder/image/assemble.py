@@ -27,8 +27,8 @@ from builder.image.table import check_table, disk_bytes, write_table
 from builder.image.target import Target, target_in_file
 from builder.plan.model import Plan, Slot
 from builder.rootfs.model import Rootfs
+from builder.system.workspace import Workspace
 from builder.units import MIB, render_size
-from builder.workspace import Workspace
 
 Assembler = Literal["auto", "loop", "offline"]
 OpenSlot = Callable[[Workspace, Path, Slot], AbstractContextManager[Target]]

@@ -15,7 +15,7 @@ from builder.errors import RecipeError, SpaceError, VerifyError
 from builder.image.table import SIGNATURE
 from builder.plan.model import BlobPlan, Disk
 from builder.rootfs.model import Rootfs
-from builder.tree import resolve_inside
+from builder.system.paths import resolve_inside
 from builder.units import render_size
 
 """As many symbolic links as Linux follows in one path."""

@@ -19,9 +19,9 @@ from builder.errors import ToolError, VerifyError
 from builder.image.inodes import BLOCK, Superblock, find_corrections, read_superblock
 from builder.image.target import Target
 from builder.plan.model import Slot
-from builder.run import run
+from builder.system.process import run
+from builder.system.workspace import Workspace
 from builder.units import MIB, SECTOR, align_up
-from builder.workspace import Workspace
 
 MINIMUM_BYTES = 8 * MIB
 """Below 2048 blocks mke2fs makes no journal."""

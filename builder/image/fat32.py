@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import RecipeError, VerifyError
-from builder.image.names import check_names
+from builder.image.fat_names import check_names
 from builder.image.target import Target, copied
 from builder.plan.model import Slot
-from builder.run import run
+from builder.system.process import run
+from builder.system.workspace import Workspace
 from builder.units import MIB, SECTOR
-from builder.workspace import Workspace
 
 CLUSTERS = range(65525 + 16, 1 << 28)
 """How many clusters make a FAT a FAT32 (Microsoft's fatgen103), with the distance it recommends."""

@@ -12,7 +12,7 @@ from builder.image import ext4, fat32
 from builder.image.target import Target
 from builder.plan.model import Slot
 from builder.recipe.model import Filesystem
-from builder.workspace import Workspace
+from builder.system.workspace import Workspace
 
 
 class Content(Protocol):

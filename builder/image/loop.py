@@ -19,9 +19,9 @@ from pathlib import Path
 from builder.errors import BusyError, ToolError
 from builder.image.target import Target, slot_sectors
 from builder.plan.model import Slot
-from builder.run import run
+from builder.system.process import run
+from builder.system.workspace import Workspace
 from builder.units import SECTOR
-from builder.workspace import Workspace
 
 CONTROL = Path("/dev/loop-control")
 LOOP_CTL_GET_FREE = 0x4C82

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from builder.image.target import Target, target_in_file
 from builder.plan.model import Slot
-from builder.workspace import Workspace
+from builder.system.workspace import Workspace
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from builder.errors import RecipeError, SpaceError
 from builder.image.filesystems import MAKERS, Content
 from builder.plan.model import Disk, Slot
 from builder.rootfs.model import Rootfs
+from builder.system.workspace import Workspace
 from builder.units import MIB, SECTOR, align_up, render_size
-from builder.workspace import Workspace
 
 
 def find_trees(disk: Disk, rootfs: Rootfs) -> Mapping[str, Path]:

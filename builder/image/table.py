@@ -14,7 +14,7 @@ from typing import Any
 from builder.errors import VerifyError
 from builder.image.target import slot_sectors
 from builder.plan.model import Disk, Slot
-from builder.run import run
+from builder.system.process import run
 from builder.units import MIB, SECTOR, align_up
 
 GPT_SECTORS = 33

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from builder.recipe.tree import suggest
+from builder.recipe.nodes import suggest
 
 SCHEMAS = Path(__file__).with_name("schemas")
 KINDS = {

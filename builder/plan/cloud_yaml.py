@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from builder.recipe.source import MAX_NODES, MAX_NUMBER
+from builder.recipe.yaml_reader import MAX_NODES, MAX_NUMBER
 
 Steps = tuple[str | int, ...]
 LARGEST = 10**MAX_NUMBER

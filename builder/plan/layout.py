@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from builder.plan.identity import Identity
+from builder.plan.ids import Identity
 from builder.plan.model import BlobPlan, Disk, Slot
 from builder.recipe.geometry import BACKUP_SECTORS, Extent, holes_of, place_partitions
 from builder.recipe.model import Blob, Filesystem, Partition, Recipe, Table

@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from builder.errors import RecipeError
-from builder.plan.identity import make_identity
-from builder.plan.keys import make_steps
+from builder.plan.ids import make_identity
 from builder.plan.layout import make_disk
 from builder.plan.model import Disk, Plan
 from builder.plan.packages import add_docker_archive, make_packages
+from builder.plan.stages import make_steps
 from builder.plan.user_data import check_network_config, check_user_data
 from builder.recipe.boot import Boot
 from builder.recipe.load import Board
-from builder.tree import fold_name
+from builder.system.paths import fold_name
 
 OVERLAY, FIRMWARE = "files", "boot/firmware"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")

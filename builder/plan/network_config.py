@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from builder.plan.cloud_config import Fault, find_faults, load_schema
-from builder.recipe.tree import suggest
+from builder.recipe.nodes import suggest
 
 DEVICES = (
     *("ethernets", "wifis", "bonds", "bridges", "vlans", "tunnels", "modems", "vrfs", "dummy-devices"),

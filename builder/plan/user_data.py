@@ -15,13 +15,13 @@ from typing import Any
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from builder.inputs import read_bytes
 from builder.plan.cloud_config import Fault, find_faults, load_schema
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.network_config import find_network_faults
-from builder.recipe.problems import check_no_problems
-from builder.recipe.source import compose, read_text
-from builder.recipe.tree import Position, Problem
+from builder.recipe.messages import check_no_problems
+from builder.recipe.nodes import Position, Problem
+from builder.recipe.yaml_reader import compose, read_text
+from builder.system.files import read_bytes
 
 FIRST_LINE = "#cloud-config"
 BOM = "\ufeff"

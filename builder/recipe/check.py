@@ -15,8 +15,8 @@ from builder.recipe.boot import Boot
 from builder.recipe.check_disk import Finding, check_blobs, check_table
 from builder.recipe.check_users import check_locale, check_users
 from builder.recipe.model import Archive, Docker, Filesystem, Kernel, Table
+from builder.recipe.nodes import suggest
 from builder.recipe.qemu import Qemu
-from builder.recipe.tree import suggest
 
 Parts = Mapping[str, Any]
 """The valid ones of a recipe's top-level values, by key."""

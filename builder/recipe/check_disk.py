@@ -17,7 +17,7 @@ from builder.recipe.geometry import (
     written_ranges,
 )
 from builder.recipe.model import Blob, Filesystem, Partition, Table
-from builder.recipe.tree import Steps
+from builder.recipe.nodes import Steps
 from builder.units import SECTOR, load_size
 
 Finding = tuple[Steps, str]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builder.recipe.check_disk import Finding
 from builder.recipe.model import User
-from builder.recipe.tree import suggest
+from builder.recipe.nodes import suggest
 
 SHOWN = 8
 """Locales of a country that are shown, at most."""

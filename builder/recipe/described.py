@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from builder.errors import BoardwrightError
-from builder.recipe.tree import shorten
+from builder.recipe.nodes import shorten
 from builder.recipe.values import ALLOWED
 from builder.text import make_line
 

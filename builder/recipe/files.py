@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from builder.recipe.places import find_owner
-from builder.recipe.tree import Entry, List, Map, Node, Position, Problem, Scalar, Steps, render_path, shorten
+from builder.recipe.nodes import Entry, List, Map, Node, Position, Problem, Scalar, Steps, render_path, shorten
+from builder.recipe.written_paths import find_owner
 from builder.text import find_hidden
 
 USED = ("board.yaml", "customise.sh", "files", "debs", "README.md")

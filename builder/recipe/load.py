@@ -20,27 +20,12 @@ from pydantic import TypeAdapter, ValidationError
 from builder.errors import RecipeError
 from builder.recipe.check import check_parts
 from builder.recipe.expect import Expected
-from builder.recipe.files import (
-    find_link_problems,
-    find_overlay,
-    find_script_problems,
-    find_unused,
-    resolve_files,
-)
+from builder.recipe.files import find_link_problems, find_overlay, find_script_problems, find_unused, resolve_files
+from builder.recipe.messages import check_no_problems, explain
 from builder.recipe.model import Recipe
-from builder.recipe.problems import check_no_problems, explain
-from builder.recipe.source import describe, load_tree
-from builder.recipe.template import render_board, render_readme
-from builder.recipe.tree import (
-    Map,
-    Node,
-    Problem,
-    find_node,
-    merge_maps,
-    plain_value,
-    render_path,
-    suggest,
-)
+from builder.recipe.nodes import Map, Node, Problem, find_node, merge_maps, plain_value, render_path, suggest
+from builder.recipe.skeleton import render_board, render_readme
+from builder.recipe.yaml_reader import describe, load_tree
 
 MAX_PARENTS = 8
 _BOARD_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")

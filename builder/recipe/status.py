@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from builder.recipe.load import list_boards, load_board
+from builder.recipe.messages import check_no_problems
 from builder.recipe.model import Recipe
-from builder.recipe.problems import check_no_problems
-from builder.recipe.source import describe, load_tree
-from builder.recipe.tree import Problem, Scalar, plain_value, shorten
+from builder.recipe.nodes import Problem, Scalar, plain_value, shorten
+from builder.recipe.yaml_reader import describe, load_tree
 
 Proof = Literal["planned", "built", "kernel", "booted"]
 """planned: nothing was made; built: made, offline specs green; kernel, booted: its kernel or its whole boot chain was

@@ -17,15 +17,14 @@ from botocore.exceptions import ClientError
 
 from builder import log
 from builder.errors import DownloadError, ReleaseError, TrustError
-from builder.http import LOOK
-from builder.release.gather import Item
-from builder.release.media import LASTING, MOVING, type_of
-from builder.release.model import File
+from builder.net.http import LOOK
+from builder.net.location import Location
+from builder.net.s3 import TROUBLE, is_missing, list_all, make_client, say
+from builder.packaging.model import LONGEST, File
+from builder.release.collect import Item
+from builder.release.content_types import LASTING, MOVING, type_of
+from builder.release.file_tree import ConflictError, Held
 from builder.release.multipart import PART_BYTES, Upload, aborted_on_error, digests_of, find_uploads, split
-from builder.release.reach import LONGEST
-from builder.release.tree import ConflictError, Held
-from builder.s3 import TROUBLE, is_missing, list_all, make_client, say
-from builder.shared import Location
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef

@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 
 from builder.errors import RecipeError
-from builder.release.model import CHANNEL_NAME, Channel, Entry, Release
-from builder.release.publisher import Wish
-from builder.release.tag import Tag, load_tag
+from builder.packaging.model import CHANNEL_NAME, Channel, Entry, Release
+from builder.packaging.tag import Tag, load_tag
+from builder.release.target import Wish
 
 STABLE, LATEST = "stable", "latest"
 

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from builder.artefact.compress import sync
 from builder.errors import ReleaseError, TrustError, disk_full_as_space_error
-from builder.release.checksums import sha256_bytes, sha256_file
-from builder.release.compress import sync
-from builder.release.gather import Item
-from builder.release.model import File
-from builder.release.tree import ConflictError, Held
+from builder.packaging.model import File
+from builder.release.collect import Item
+from builder.release.file_tree import ConflictError, Held
+from builder.system.checksums import sha256_bytes, sha256_file
 
 LOCK = ".boardwright.lock"
 PARTIAL = ".partial"

@@ -15,16 +15,16 @@ from urllib.parse import quote
 
 from builder import log
 from builder.errors import ReleaseError
+from builder.packaging.model import RELEASE_NAME, File, Release, load_release, render
+from builder.packaging.tag import find_tag
 from builder.release.channels import STABLE
-from builder.release.checksums import sha256_bytes
+from builder.release.file_tree import find_before
 from builder.release.github_api import Api, TakenError
 from builder.release.github_assets import Assets
 from builder.release.github_model import Found, Ref, Repository
-from builder.release.model import RELEASE_NAME, File, Release, load_release, render
 from builder.release.patience import PassingError, persist
-from builder.release.publisher import Previous, Shipment, Step, What, Wish
-from builder.release.tag import find_tag
-from builder.release.tree import find_before
+from builder.release.target import Previous, Shipment, Step, What, Wish
+from builder.system.checksums import sha256_bytes
 from builder.units import GIB, render_size
 
 LARGEST_BYTES = 2 * GIB - 1

@@ -22,14 +22,15 @@ import requests
 import urllib3
 from pydantic import TypeAdapter, ValidationError
 
-from builder import __version__, http
+from builder import __version__
 from builder.errors import DownloadError, RecipeError, ReleaseError
-from builder.inputs import load_json
-from builder.rate import measured
+from builder.net import http
+from builder.net.rate import measured
 from builder.recipe.described import Described, explain
 from builder.release.github_model import Asset, Refusal
 from builder.release.patience import PassingError, Patience, persist
-from builder.release.reader import Reader
+from builder.release.upload_body import Reader
+from builder.system.files import load_json
 from builder.text import make_line
 from builder.units import GIB, MIB
 

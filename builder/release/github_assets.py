@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 
 from builder.errors import ReleaseError, TrustError
-from builder.release.checksums import sha256_bytes
+from builder.packaging.model import File
 from builder.release.github_api import Api, TakenError
 from builder.release.github_model import Asset, Found
-from builder.release.model import File
 from builder.release.patience import PassingError, persist
-from builder.release.reader import opened
+from builder.release.upload_body import opened
+from builder.system.checksums import sha256_bytes
 
 TEXT_BYTES = 16 * 1024 * 1024
 """No list of packages and no release.json is longer."""

@@ -5,7 +5,7 @@ A run that was killed leaves an unfinished upload; the next one for the same key
 parts that the server does not have: their MD5, which is the ETag of a part, tells. What an orderly failure leaves is
 removed at once, since unfinished uploads are paid for and seen by nobody.
 
-Each request is signed with the SHA-256 of what it sends (builder/s3.py), which every server compares.
+Each request is signed with the SHA-256 of what it sends (builder/net/s3.py), which every server compares.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 
 from builder import log
 from builder.errors import TrustError
-from builder.s3 import TROUBLE, list_all
+from builder.net.s3 import TROUBLE, list_all
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

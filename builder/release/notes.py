@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from builder.inputs import read_bytes
-from builder.release.gather import Parcel
-from builder.release.history import Commit
-from builder.release.model import LONGEST_NOTES, Partition
-from builder.release.publisher import Previous, Shipment
+from builder.packaging.model import LONGEST_NOTES, Partition
+from builder.release.collect import Parcel
+from builder.release.git_history import Commit
+from builder.release.target import Previous, Shipment
+from builder.system.files import read_bytes
 from builder.text import make_line
 from builder.units import render_size
 

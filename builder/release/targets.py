@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from builder.errors import RecipeError
+from builder.net.location import parse_location
 from builder.release.bucket import Bucket
 from builder.release.directory import Directory
+from builder.release.file_tree import Catalogue, Tree
 from builder.release.github import GitHub
 from builder.release.github_api import Api, load_server
 from builder.release.multipart import PART_BYTES
 from builder.release.patience import Patience
-from builder.release.publisher import Publisher
-from builder.release.tree import Catalogue, Tree
-from builder.shared import parse_location
+from builder.release.target import Publisher
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 EXAMPLES = "github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH"

@@ -14,7 +14,7 @@ from pathlib import Path
 from builder.errors import RecipeError
 from builder.plan.boot_config import ENTRY, render_boot_config
 from builder.plan.model import Plan
-from builder.tree import resolve_inside, write_text
+from builder.system.paths import resolve_inside, write_text
 
 ESP = "/boot/efi"
 

@@ -17,16 +17,16 @@ from pathlib import Path
 
 from builder.plan.model import Plan
 from builder.rootfs import emulation as emulate
-from builder.rootfs import enter
+from builder.rootfs import namespaces
+from builder.rootfs.apt.errors import explain
+from builder.rootfs.apt.resolve import APT_OPTIONS
 from builder.rootfs.bootloader import METHODS
+from builder.rootfs.configure import link_firmware
 from builder.rootfs.emulation import Emulation
-from builder.rootfs.explain import explain
 from builder.rootfs.fstab import render_fstab
-from builder.rootfs.identity import link_firmware
 from builder.rootfs.model import FSTAB_TYPES
-from builder.rootfs.resolve import APT_OPTIONS
-from builder.run import run
-from builder.tree import write_text
+from builder.system.paths import write_text
+from builder.system.process import run
 
 ARCHIVES = "var/cache/apt/archives"
 THREADS = str(min(4, os.cpu_count() or 1))
@@ -137,7 +137,7 @@ def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies
 def write_base_seed(seed: Path, pins: str) -> None:
     """Write what the packages look at that all boards of a family share; `pins` are apt_preferences."""
     seed.mkdir(parents=True)
-    write_text(seed, "/etc/hostname", f"{enter.HOST.decode()}\n")  # mmdebstrap has put this machine's there.
+    write_text(seed, "/etc/hostname", f"{namespaces.HOST.decode()}\n")  # mmdebstrap has put this machine's there.
     if pins:
         write_text(seed, "/etc/apt/preferences.d/boardwright", pins)
 

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from builder.recipe.places import EMPTIED
+from builder.recipe.written_paths import EMPTIED
 from builder.rootfs.model import RESOLVER
-from builder.rootfs.own_keys import remove_own_keys
-from builder.tree import resolve_inside, write_text
+from builder.rootfs.private_keys import remove_own_keys
+from builder.system.paths import resolve_inside, write_text
 
 OF_THIS_MACHINE = (
     # mmdebstrap copies them, once for each layer

@@ -13,7 +13,7 @@ from builder.rootfs.bootloader import Command
 from builder.rootfs.clean import remove_compiled
 from builder.rootfs.delivered import add_packages, add_written
 from builder.rootfs.installed import read_packages
-from builder.tree import resolve_inside
+from builder.system.paths import resolve_inside
 
 CUSTOMISE = "customise.sh"
 INSIDE = "/var/tmp/boardwright"  # noqa: S108 - of the rootfs, where nobody else is

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from builder.errors import MachineError, RecipeError
-from builder.inputs import load_json, read_bytes
 from builder.plan.access import is_held, is_link_held, is_link_in, is_way_in, leads_in
 from builder.plan.ways.places import is_of_root
 from builder.rootfs.model import ACLS, CAPABILITY, DELIVERED, HELD
-from builder.run import run
-from builder.tree import merge_into_usr, resolve_inside, write_text
+from builder.system.files import load_json, read_bytes
+from builder.system.paths import merge_into_usr, resolve_inside, write_text
+from builder.system.process import run
 
 INFO, STATUS, DIVERSIONS = "/var/lib/dpkg/info", "/var/lib/dpkg/status", "/var/lib/dpkg/diversions"
 KINDS = ("setid", "capabilities", "writable", "owners", "links", "special", "access")

@@ -22,13 +22,13 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
+from builder.cache.store import locked
 from builder.errors import MachineError
 from builder.log import note, step, warn
-from builder.rootfs import enter, twins
-from builder.rootfs.pairs import Sources
+from builder.rootfs import namespaces, twins
+from builder.rootfs.apt.pairs import Sources
 from builder.rootfs.twins import Architecture
-from builder.run import run
-from builder.store import locked
+from builder.system.process import run
 
 __all__ = ["Emulation", "Mode", "Sources", "choose", "command", "mmdebstrap_options", "prepare"]
 
@@ -147,7 +147,7 @@ def command(
     if emulation.twins:
         options += [f"--twins={emulation.twins}", f"--place={twins.PLACE}", f"--qemu={emulation.qemu}"]
     # Isolated, for it is run as root wherever the caller stands.
-    return [sys.executable, "-I", str(Path(enter.__file__)), *options, "--", *map(str, argv)]
+    return [sys.executable, "-I", str(Path(namespaces.__file__)), *options, "--", *map(str, argv)]
 
 
 def mmdebstrap_options(emulation: Emulation) -> list[str]:
@@ -184,7 +184,7 @@ def _is_static(program: Path) -> bool:
 
 def _find_refusal(emulation: Emulation) -> str:
     """Tries the private binfmt_misc instance for real. Returns why it is refused, or nothing."""
-    probe = run(command(emulation, ["true"], rootfs=Path("/")), ok=(0, enter.REFUSED))
+    probe = run(command(emulation, ["true"], rootfs=Path("/")), ok=(0, namespaces.REFUSED))
     return probe.stderr.strip() if probe.code else ""
 
 

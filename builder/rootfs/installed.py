@@ -7,7 +7,7 @@ from pathlib import Path
 
 from builder.errors import RecipeError
 from builder.rootfs.model import Package
-from builder.run import run
+from builder.system.process import run
 
 
 def read_packages(tree: Path) -> tuple[Package, ...]:

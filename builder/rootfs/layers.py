@@ -10,19 +10,17 @@ from functools import cached_property
 from pathlib import Path
 
 from builder import log
-from builder.fetch import fetch
+from builder.cache.store import Store
+from builder.net.download import fetch
 from builder.plan.model import DebPlan, Plan
+from builder.rootfs import configure
 from builder.rootfs import emulation as emulate
-from builder.rootfs import identity
-from builder.rootfs.archives import Archives
+from builder.rootfs.apt.archives import Archives
+from builder.rootfs.apt.freshness import find_releases
+from builder.rootfs.apt.sources import install_sources, render_sources
+from builder.rootfs.apt.supply import UNKNOWN, Archived, Supply
 from builder.rootfs.bootloader import Command, prepare_boot
-from builder.rootfs.bootstrap import (
-    Supplies,
-    install_packages,
-    make_environment,
-    write_base_seed,
-    write_board_seed,
-)
+from builder.rootfs.bootstrap import Supplies, install_packages, make_environment, write_base_seed, write_board_seed
 from builder.rootfs.clean import clamp_times, clean_layer, clean_tree
 from builder.rootfs.customise import INSIDE, run_scripts
 from builder.rootfs.delivered import (
@@ -35,19 +33,15 @@ from builder.rootfs.delivered import (
 )
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
+from builder.rootfs.inputs import Origins
 from builder.rootfs.installed import read_packages
-from builder.rootfs.kept import TREE, Kept, find_kept, set_aside, tree_name, write_kept
 from builder.rootfs.model import Package
-from builder.rootfs.news import find_releases
-from builder.rootfs.origin import Origins
-from builder.rootfs.overlay import changing
-from builder.rootfs.own_keys import write_key_units
-from builder.rootfs.sources import install_sources, render_sources
-from builder.rootfs.supply import UNKNOWN, Archived, Supply
-from builder.run import run
-from builder.store import Store
-from builder.tree import resolve_inside, write_text
-from builder.workspace import Workspace
+from builder.rootfs.overlayfs import changing
+from builder.rootfs.private_keys import write_key_units
+from builder.rootfs.stored_tree import TREE, Kept, find_kept, set_aside, tree_name, write_kept
+from builder.system.paths import resolve_inside, write_text
+from builder.system.process import run
+from builder.system.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -224,13 +218,13 @@ def _make_system(site: Site, tree: Path) -> None:
     plan, delivered = site.plan, read_delivered(tree)
     _let_names_resolve(tree)
     write_text(tree, "/etc/fstab", render_fstab(plan))
-    laid = identity.lay_files(plan, tree)
-    identity.write_names(plan, tree)
-    identity.write_sudoers(plan, tree)
-    site.run_inside(identity.identity_commands(plan, tree), tree, plan.epoch)
-    identity.write_locale_gen(tree)
-    identity.write_release(plan, tree)
-    identity.write_first_boot(plan, tree)
+    laid = configure.lay_files(plan, tree)
+    configure.write_names(plan, tree)
+    configure.write_sudoers(plan, tree)
+    site.run_inside(configure.identity_commands(plan, tree), tree, plan.epoch)
+    configure.write_locale_gen(tree)
+    configure.write_release(plan, tree)
+    configure.write_first_boot(plan, tree)
     site.run_inside(prepare_boot(plan, tree), tree, plan.epoch)
     delivered = add_built(delivered, tree, laid)
     delivered = run_scripts(plan, tree, delivered, laid=laid, run_inside=site.run_inside)

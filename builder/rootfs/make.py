@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Literal
 
 from builder import log
+from builder.cache.store import Store, locked
 from builder.errors import DownloadError
 from builder.plan.model import Plan
-from builder.proxy import check_proxies
-from builder.rootfs import enter
-from builder.rootfs.archives import Archives
-from builder.rootfs.kept import Kept, find_intact, find_kept, find_stack
+from builder.rootfs import namespaces
+from builder.rootfs.apt.archives import Archives
+from builder.rootfs.apt.resolve import Resolved
+from builder.rootfs.apt.sources import collect_keys
+from builder.rootfs.apt.supply import Archived
+from builder.rootfs.inputs import Origins, find_change, find_changed_input, find_origins, find_plan_inputs
 from builder.rootfs.layers import Site, make_packages, make_system
-from builder.rootfs.origin import Origins, find_change, find_changed_input, find_origins, find_plan_inputs
-from builder.rootfs.resolve import Resolved
-from builder.rootfs.share import Foreseen, send_layer, take_layer
-from builder.rootfs.sources import collect_keys
-from builder.rootfs.supply import Archived
-from builder.store import Store, locked
-from builder.workspace import Workspace
+from builder.rootfs.shared_layers import Foreseen, send_layer, take_layer
+from builder.rootfs.stored_tree import Kept, find_intact, find_kept, find_stack
+from builder.system.proxy import check_proxies
+from builder.system.workspace import Workspace
 
 Use = Literal["current", "asked", "never"]
 """When the rootfs of the last build is taken: nothing has changed, here and in the archives; nothing that was asked
@@ -135,7 +135,7 @@ def _make(site: Site, resolved: Resolved, origins: Origins, *, anew: bool) -> Ke
 @contextmanager
 def _fixed_umask() -> Iterator[None]:
     """Set the umask of builds until the block has ended, so that modes do not depend on the caller's."""
-    before = os.umask(enter.UMASK)
+    before = os.umask(namespaces.UMASK)
     try:
         yield
     finally:

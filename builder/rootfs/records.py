@@ -24,10 +24,10 @@ from builder.recipe.facts import (
     LayerName,
 )
 from builder.recipe.values import AnyText, ArchiveName, Frozen, MountPoint, Sha256, Word
+from builder.rootfs.apt.resolve import Resolved
+from builder.rootfs.apt.supply import Archived, Supply
+from builder.rootfs.inputs import Origin, Origins
 from builder.rootfs.model import Package
-from builder.rootfs.origin import Origin, Origins
-from builder.rootfs.resolve import Resolved
-from builder.rootfs.supply import Archived, Supply
 
 
 class SupplyRecord(Frozen):

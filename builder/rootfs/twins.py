@@ -26,11 +26,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.program import digest_code
-from builder.rootfs.news import digest_releases, has_news
-from builder.rootfs.pairs import Sources, find_paired, find_versions, make_apt
+from builder.rootfs.apt.freshness import digest_releases, has_news
+from builder.rootfs.apt.pairs import Sources, find_paired, find_versions, make_apt
 from builder.rootfs.records import load_twins
-from builder.run import run
+from builder.system.fingerprint import digest_code
+from builder.system.process import run
 
 CODE = "rootfs.twins"
 """The part of our own code that decides a tree."""

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from builder.options import BOARDS, Boards, Json
 from builder.recipe.status import describe_boards
-from builder.session import print_json, print_table, telling
 from builder.text import TextTable
+from builder.verbs.options import BOARDS, Boards, Json
+from builder.verbs.session import print_json, print_table, telling
 
 
 def show_boards(boards: Boards = BOARDS, json: Json = False) -> None:

@@ -10,11 +10,17 @@ from pathlib import Path
 import typer
 
 from builder import log
-from builder.engine.place import build_on
-from builder.engine.rows import open_rows
+from builder.artefact.files import Artefact
+from builder.engine.dispatch import build_on
+from builder.engine.display import open_rows
 from builder.engine.several import Order, build_several, first_error
 from builder.errors import RecipeError
-from builder.options import (
+from builder.net.location import load_location
+from builder.pipeline import Choices
+from builder.recipe.load import check_is_board
+from builder.recipe.status import list_made
+from builder.rootfs.make import Use
+from builder.verbs.options import (
     BOARDS,
     CACHE_SIZE,
     DIST,
@@ -50,13 +56,7 @@ from builder.options import (
     load_cache_size,
     load_moment,
 )
-from builder.pipeline import Choices
-from builder.recipe.load import check_is_board
-from builder.recipe.status import list_made
-from builder.release.artefact import Artefact
-from builder.rootfs.make import Use
-from builder.session import print_line, telling
-from builder.shared import load_location
+from builder.verbs.session import print_line, telling
 
 
 def build(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import typer
 
-from builder.engine.caches import Verb, render_lines, run_cache
-from builder.options import CACHE_SIZE, STATE, CacheSize, Engine, EngineName, Json, State, load_cache_size
-from builder.session import print_json, print_table, telling
+from builder.verbs.cache_usage import Verb, render_lines, run_cache
+from builder.verbs.options import CACHE_SIZE, STATE, CacheSize, Engine, EngineName, Json, State, load_cache_size
+from builder.verbs.session import print_json, print_table, telling
 
 caches = typer.Typer(help="Look at what is kept to save time, or make it smaller.", no_args_is_help=True)
 

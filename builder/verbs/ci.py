@@ -14,9 +14,9 @@ from builder.ci.install import BRANCH, compare, render, write
 from builder.ci.matrix import find_changed, load_kinds
 from builder.ci.repository import load_repository
 from builder.errors import RecipeError
-from builder.options import BOARDS, Boards, Json
 from builder.recipe.status import list_made
-from builder.session import print_json, print_line, telling
+from builder.verbs.options import BOARDS, Boards, Json
+from builder.verbs.session import print_json, print_line, telling
 
 HINT = "`boardwright ci install` with --force writes it anew; lines with - are there, lines with + would be"
 

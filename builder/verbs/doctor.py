@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from builder.engine.doctor import run_doctor
+from builder.doctor.doctor import run_doctor
 from builder.errors import MachineError
-from builder.options import STATE, Engine, EngineName, Json, State
-from builder.session import telling
+from builder.verbs.options import STATE, Engine, EngineName, Json, State
+from builder.verbs.session import telling
 
 
 def doctor(

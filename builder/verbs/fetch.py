@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from builder import log
-from builder.options import DIST, CompressionName, Json, Output
-from builder.release.signature import PublicKey, load_public_key
-from builder.release.source import open_source
-from builder.release.take import Taken, Wanted, take
-from builder.session import print_line, telling
+from builder.fetch.fetch import Taken, Wanted, take
+from builder.fetch.sources import open_source
+from builder.signing.signature import PublicKey, load_public_key
+from builder.verbs.options import DIST, CompressionName, Json, Output
+from builder.verbs.session import print_line, telling
 
 RELEASES = "github:boardwright/boardwright"
 KEY_FILE = Path("boardwright.pub")

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from builder.options import BOARDS, Boards
 from builder.recipe.load import new_board as make_board
-from builder.session import print_line, telling
+from builder.verbs.options import BOARDS, Boards
+from builder.verbs.session import print_line, telling
 
 
 def new_board(

@@ -13,36 +13,27 @@ from typing import Annotated
 import typer
 
 from builder import log
+from builder.artefact.build_record import SUFFIX, Record, is_of_plan, read_record
+from builder.artefact.compress import Compression
+from builder.disk.contents import read_contents
+from builder.disk.image_file import Found, find_artefact, opened
 from builder.errors import RecipeError, VerifyError
-from builder.inputs import read_text
-from builder.options import (
-    BOARDS,
-    STATE,
-    Boards,
-    CompressionName,
-    Json,
-    State,
-    Verbose,
-    check_output,
-)
+from builder.packaging.installed import read_installed
+from builder.packaging.make import VALID_DAYS, Goods, Hardware, make_package
+from builder.packaging.model import Package
+from builder.packaging.provenance import Commit
+from builder.packaging.sbom import Bill
+from builder.packaging.spec_report import SpecReport, find_fault, read_report
 from builder.plan.make import make_plan
 from builder.recipe.load import Board, load_board
-from builder.release.bill import Bill
-from builder.release.compress import Compression
-from builder.release.dpkg import read_installed
-from builder.release.keys import Signers, find_key
-from builder.release.model import Package
-from builder.release.package import VALID_DAYS, Goods, Hardware, make_package
-from builder.release.provenance import Commit
-from builder.release.record import SUFFIX, Record, is_of_plan, read_record
-from builder.release.specs import SpecReport, find_fault, read_report
-from builder.session import print_line, telling
+from builder.signing.keys import Signers, find_key
+from builder.system.files import read_text
+from builder.system.git import call_git
+from builder.system.workspace import RELEASERS, open_journal
 from builder.units import render_size
-from builder.verify.artefact import Found, find_artefact, opened
-from builder.verify.check import open_scratch, read_claim
-from builder.verify.contents import read_contents
-from builder.version import call_git
-from builder.workspace import RELEASERS, open_journal
+from builder.verbs.options import BOARDS, STATE, Boards, CompressionName, Json, State, Verbose, check_output
+from builder.verbs.session import print_line, telling
+from builder.verify.verify import open_scratch, read_claim
 
 Images = Annotated[
     list[str],

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 from builder import log
-from builder.foresee import find_supply, foresee
-from builder.options import (
+from builder.cache_preview import find_supply, foresee
+from builder.plan.make import make_plan
+from builder.plan.render import render_json, render_table
+from builder.recipe.load import load_board
+from builder.verbs.options import (
     BOARDS,
     STATE,
     BoardName,
@@ -17,10 +20,7 @@ from builder.options import (
     UserData,
     load_moment,
 )
-from builder.plan.make import make_plan
-from builder.plan.show import render_json, render_table
-from builder.recipe.load import load_board
-from builder.session import print_line, print_table, telling
+from builder.verbs.session import print_line, print_table, telling
 
 
 def plan(

@@ -10,12 +10,15 @@ from typing import Annotated
 import typer
 
 from builder import log
-from builder.engine.boot import opened_seat_in_docker, verify_in_docker
-from builder.engine.connect import Wanted
+from builder.disk.image_file import find_artefact
+from builder.engine.docker.boot import opened_seat_in_docker, verify_in_docker
+from builder.engine.docker.connect import Wanted
 from builder.engine.tools import choose_tools, guess_recipe
 from builder.errors import RecipeError
-from builder.inputs import read_text
-from builder.options import (
+from builder.rootfs import emulation as emulate
+from builder.system.files import read_text
+from builder.units import MIB
+from builder.verbs.options import (
     BOARDS,
     DIST,
     STATE,
@@ -38,15 +41,12 @@ from builder.options import (
     UserData,
     Verbose,
 )
-from builder.rootfs import emulation as emulate
-from builder.session import print_line, print_table, telling
-from builder.units import MIB
-from builder.verbs.wish import make_wish
-from builder.verify.artefact import find_artefact
-from builder.verify.check import Wish, verify_artefact
-from builder.verify.qemu.needs import find_missing_for_boot, find_missing_for_specs
+from builder.verbs.session import print_line, print_table, telling
+from builder.verbs.verify_options import make_wish
+from builder.verify.live.console import Seat, opened_seat, prepare_seat
+from builder.verify.live.qemu.needs import find_missing_for_boot, find_missing_for_specs
 from builder.verify.report import Report, as_data, check_report, render_report
-from builder.verify.seat import Seat, opened_seat, prepare_seat
+from builder.verify.verify import Wish, verify_artefact
 
 MINISIGN_LINE = 56
 """Letters of a public key of minisign."""
@@ -123,8 +123,8 @@ def _verify(path: Path, wish: Wish, state: Path, engine: Wanted) -> Report:
 
 def _verify_release(place: str, key: str, state: Path, *, json: bool) -> None:
     """Check packaged images and print what is in them; an error names all that is wrong."""
-    from builder.release.check import check_release  # noqa: PLC0415 - what it stands on takes a second to load
-    from builder.release.download import opened_release  # noqa: PLC0415
+    from builder.fetch.download import opened_release  # noqa: PLC0415
+    from builder.packaging.check import check_release  # noqa: PLC0415 - what it stands on takes a second to load
 
     with opened_release(place, state / "released") as directory:
         findings = check_release(directory, load_key(key))

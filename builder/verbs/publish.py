@@ -13,24 +13,24 @@ from urllib.parse import urlsplit
 import typer
 
 from builder import log
+from builder.catalogue.addresses import Addresses
+from builder.catalogue.download_page import Site
+from builder.catalogue.make import make_catalogue
 from builder.errors import RecipeError
-from builder.options import BOARDS, Boards, Json, Verbose
+from builder.packaging.tag import load_tag
 from builder.recipe.status import list_made
-from builder.release import deliver
-from builder.release.addresses import Addresses
-from builder.release.catalogue import make_catalogue
+from builder.release import publish
 from builder.release.channels import make_wish
-from builder.release.deliver import Delivered, Order
-from builder.release.gather import Demand, gather
-from builder.release.history import find_tag_object
-from builder.release.index import Site
-from builder.release.publisher import Publisher, Shipment
-from builder.release.tag import load_tag
+from builder.release.collect import Demand, gather
+from builder.release.git_history import find_tag_object
+from builder.release.publish import Delivered, Order
+from builder.release.target import Publisher, Shipment
 from builder.release.targets import Setting, make_publishers
-from builder.session import print_line, print_table, telling
 from builder.text import TextTable
 from builder.units import render_size
 from builder.verbs.fetch import KEY_FILE, load_key
+from builder.verbs.options import BOARDS, Boards, Json, Verbose
+from builder.verbs.session import print_line, print_table, telling
 
 PACKAGES = Path("release")
 
@@ -103,9 +103,9 @@ def release(
 
 def _run(publishers: Sequence[Publisher], order: Order, *, dry: bool, json: bool) -> None:
     if dry:
-        done = deliver.foresee(publishers, order)
+        done = publish.foresee(publishers, order)
     else:
-        _, done = deliver.deliver(publishers, order)
+        _, done = publish.deliver(publishers, order)
     rows = [
         {
             "target": each.target,

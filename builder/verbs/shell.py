@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import typer
 
-from builder.engine.connect import choose_engine
-from builder.engine.console import open_shell
+from builder.engine.docker.connect import choose_engine
+from builder.engine.docker.console import open_shell
 from builder.engine.local import enter_rootfs
-from builder.options import BOARDS, STATE, BoardName, Boards, Engine, EngineName, State
 from builder.recipe.load import load_board
-from builder.session import telling
+from builder.verbs.options import BOARDS, STATE, BoardName, Boards, Engine, EngineName, State
+from builder.verbs.session import telling
 
 
 def shell(

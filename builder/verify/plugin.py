@@ -20,8 +20,8 @@ from ruamel.yaml import YAML
 
 from builder.plan.model import Plan
 from builder.units import GIB
+from builder.verify.parametrize import TABLES, find_traits
 from builder.verify.report import Verdict
-from builder.verify.tables import TABLES, find_traits
 from builder.verify.task import Task, read_task
 
 MEMORY_BYTES = 3 * GIB

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
-from builder.verify.bench import Running
+from builder.verify.live.ssh import Running
 
 
 @dataclass(frozen=True)

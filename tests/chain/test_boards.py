@@ -23,16 +23,16 @@ from builder.plan.model import Plan
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.qemu import Qemu
 from builder.units import SECTOR
-from builder.verify.bench import Reach, Running, opened_bench
-from builder.verify.login import Login, make_login
-from builder.verify.qemu.machine import Machine, prepare, switched_on
-from builder.verify.qemu.watch import wait, wait_for_ssh
+from builder.verify.live.login import Login, make_login
+from builder.verify.live.qemu.machine import Machine, prepare, switched_on
+from builder.verify.live.qemu.watch import wait, wait_for_ssh
+from builder.verify.live.ssh import Reach, Running, opened_bench
 from tests.chain.conftest import EPOCH, VERSION, boardwright
-from tests.chain.selection import ELSEWHERE, EXAMPLES, STARTED, STATUS, UPGRADED, choose_boards, choose_started
-from tests.chain.upgrade import check_upgraded, find_kernel, write_upgraded_board
 from tests.conftest import ROOT
-from tests.mirror import find_lack, mirrored_boards
-from tests.qemu10 import find_qemu
+from tests.support.mirror import find_lack, mirrored_boards
+from tests.support.qemu10 import find_qemu
+from tests.support.selection import ELSEWHERE, EXAMPLES, STARTED, STATUS, UPGRADED, choose_boards, choose_started
+from tests.support.upgrade import check_upgraded, find_kernel, write_upgraded_board
 
 pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.boards, pytest.mark.slow]
 

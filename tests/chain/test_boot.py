@@ -12,15 +12,15 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from builder.engine.connect import open_engine
-from builder.engine.container import find_orphans
+from builder.engine.docker.connect import open_engine
+from builder.engine.docker.container import find_orphans
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
-from builder.verify.kernel_log import find_trouble
-from builder.verify.running import booted
+from builder.verify.live.kernel_log import find_trouble
+from builder.verify.live.target import booted
 from tests.chain.conftest import EPOCH, VERSION, Built, verify
-from tests.chain.selection import IS_WHOLE
 from tests.conftest import ROOT
+from tests.support.selection import IS_WHOLE
 
 pytestmark = [pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.slow]
 

@@ -14,8 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.chain.conftest import Build
-from tests.chain.selection import by_commit
 from tests.conftest import ROOT
+from tests.support.selection import by_commit
 
 pytestmark = [pytest.mark.boards, pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]
 

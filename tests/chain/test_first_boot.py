@@ -19,14 +19,14 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.plan.user_data import check_network_config, check_user_data
 from builder.recipe.load import load_board
-from builder.run import run
-from builder.verify.bench import Reach, Running, opened_bench
-from builder.verify.qemu.card import put_user_data
-from builder.verify.qemu.machine import started
-from builder.verify.qemu.watch import wait_for_ssh
+from builder.system.process import run
+from builder.verify.live.qemu.card import put_user_data
+from builder.verify.live.qemu.machine import started
+from builder.verify.live.qemu.watch import wait_for_ssh
+from builder.verify.live.ssh import Reach, Running, opened_bench
 from tests.chain.conftest import EPOCH, VERSION, Built
-from tests.chain.selection import by_commit
 from tests.conftest import ROOT
+from tests.support.selection import by_commit
 
 pytestmark = [pytest.mark.boards, pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.slow]
 

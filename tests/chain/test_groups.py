@@ -7,9 +7,9 @@ from itertools import combinations
 
 import pytest
 
-from tests.chain.breakages import BREAKAGES
-from tests.chain.groups import ALONE, GROUPS, Breakage, Group, Red, examine, make_groups
-from tests.chain.mutants import Mutant
+from tests.support.breakage_groups import ALONE, GROUPS, Breakage, Group, Red, examine, make_groups
+from tests.support.breakages import BREAKAGES
+from tests.support.mutants import Mutant
 
 
 def first(_: Mutant) -> None: ...

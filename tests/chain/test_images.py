@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.release.record import read_record
+from builder.artefact.build_record import read_record
 from tests.chain.conftest import VERSION, Build, Built, boardwright
 
 pytestmark = [pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Specs that can fail: each way of breaking a good image is found by the spec that should find it, and by no other.
 
-Breakages that cannot hide one another are made together (tests/chain/groups.py). Two copies of the image are broken,
-verified and healed at a time, which is as long as one core per copy takes.
+Breakages that cannot hide one another are made together (tests/support/breakage_groups.py). Two copies of the image are
+broken, verified and healed at a time, which is as long as one core per copy takes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import pytest
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.verify.report import Report
-from tests.chain.breakages import BREAKAGES
 from tests.chain.conftest import EPOCH, VERSION, Built
-from tests.chain.groups import GROUPS, Breakage, Found, Group, Red, examine
-from tests.chain.mutants import Mutant, tool
 from tests.conftest import ROOT
+from tests.support.breakage_groups import GROUPS, Breakage, Found, Group, Red, examine
+from tests.support.breakages import BREAKAGES
+from tests.support.mutants import Mutant, tool
 
 pytestmark = [pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]
 

@@ -17,12 +17,12 @@ import pytest
 
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
-from builder.verify.bench import Running, opened_bench
-from builder.verify.qemu.machine import Machine
-from builder.verify.running import booted
+from builder.verify.live.qemu.machine import Machine
+from builder.verify.live.ssh import Running, opened_bench
+from builder.verify.live.target import booted
 from tests.chain.conftest import EPOCH, VERSION, Built, verify
-from tests.chain.upgrade import opened_shelf, upgrade_kernel
 from tests.conftest import ROOT
+from tests.support.upgrade import opened_shelf, upgrade_kernel
 
 pytestmark = [pytest.mark.boards, pytest.mark.boot, pytest.mark.machine, pytest.mark.engine, pytest.mark.slow]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chain.selection import choose_one
+from tests.support.selection import choose_one
 
 NAMES = ("anchor", "boom", "capstan")
 

@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 
 from tests.chain.conftest import Build
-from tests.chain.selection import by_commit
 from tests.chain.test_boards import find_bridge_address
-from tests.chain.upgrade import SUITES, find_url, read_entries, repack
 from tests.conftest import ROOT
-from tests.rootfs.archive import Archive, Quiet, make_signer
+from tests.support.archive import Archive, Quiet, make_signer
+from tests.support.selection import by_commit
+from tests.support.upgrade import SUITES, find_url, read_entries, repack
 
 pytestmark = [pytest.mark.boards, pytest.mark.engine, pytest.mark.machine, pytest.mark.slow]
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from builder.disk.entry import Entry, Piece
+from builder.disk.filetree import Tree
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.expect import Expected
 from builder.recipe.load import load_board
-from builder.verify.entry import Entry, Piece
-from builder.verify.subject import Subject
-from builder.verify.tree import Tree
+from builder.verify.facts.image import Subject
 from tests.chain.conftest import EPOCH, VERSION
-from tests.chain.ways_in import AUTOLOGIN, HONEST, OTHER_WORDS, UNIT, WAYS, WORDS
 from tests.conftest import ROOT
+from tests.support.ways_in import AUTOLOGIN, HONEST, OTHER_WORDS, UNIT, WAYS, WORDS
 
 CMDLINE = "/boot/firmware/cmdline.txt"
 

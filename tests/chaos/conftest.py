@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from builder.engine.doctor import give_back
-from builder.rootfs.archives import Archives
-from builder.rootfs.sources import collect_keys
-from builder.store import Store
-from tests.chaos.place import Place
-from tests.rootfs.known import link_indexes, link_store
+from builder.cache.store import Store
+from builder.doctor.doctor import give_back
+from builder.rootfs.apt.archives import Archives
+from builder.rootfs.apt.sources import collect_keys
+from tests.support.chaos import Place
+from tests.support.known_package import link_indexes, link_store
 
 
 @pytest.fixture

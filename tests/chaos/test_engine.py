@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from builder.engine.connect import open_engine
-from builder.engine.container import STATE, create, make_job, remove
-from builder.engine.doctor import examine, give_back
-from builder.resources import attached_files
-from tests.chaos.place import Place, Running, wait_until
+from builder.doctor.doctor import examine, give_back
+from builder.engine.docker.connect import open_engine
+from builder.engine.docker.container import STATE, create, make_job, remove
+from builder.system.resources import attached_files
 from tests.conftest import ROOT
+from tests.support.chaos import Place, Running, wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -84,7 +84,7 @@ def pack(files: dict[str, bytes]) -> io.BytesIO:
 
 def start(docked: tuple[Place, str], image: str) -> Running:
     place, volume = docked
-    argv = [sys.executable, "-m", "tests.chaos.in_docker", image, volume, BOARD, str(place.path)]
+    argv = [sys.executable, "-m", "tests.support.in_docker", image, volume, BOARD, str(place.path)]
     return Running(subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.place import Place
+from tests.support.chaos import Place
 
 pytestmark = pytest.mark.machine
 MIB = 1024 * 1024

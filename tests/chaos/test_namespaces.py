@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.place import Place, wait_until
+from tests.support.chaos import Place, wait_until
 
 pytestmark = pytest.mark.machine
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from builder.errors import VerifyError
-from tests.chaos.place import Place
 from tests.conftest import ROOT
+from tests.support.chaos import Place
 
 pytestmark = pytest.mark.machine
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.chaos.place import ON_LOOP, Place, Running, wait_until
 from tests.conftest import ROOT
+from tests.support.chaos import ON_LOOP, Place, Running, wait_until
 
 pytestmark = pytest.mark.machine
 

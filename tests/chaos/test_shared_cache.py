@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bucket import Bucket
-from tests.chaos.place import Place
+from tests.support.bucket import Bucket
+from tests.support.chaos import Place
 
 pytestmark = pytest.mark.machine
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.chaos.place import ON_LOOP, Place, wait_until
+from tests.support.chaos import ON_LOOP, Place, wait_until
 
 pytestmark = pytest.mark.machine
 

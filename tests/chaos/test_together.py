@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.place import ON_LOOP, Place, wait_until
+from tests.support.chaos import ON_LOOP, Place, wait_until
 
 pytestmark = pytest.mark.machine
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.store import locked
-from tests.ci.place import make_boards_only, make_fork
+from builder.cache.store import locked
+from tests.support.ci_repository import make_boards_only, make_fork
 
 HERE = Path(__file__).parent
 

@@ -14,8 +14,8 @@ import pytest
 from docker import APIClient
 from ruamel.yaml import YAML
 
-from builder.engine.base_image import make_base
-from builder.engine.connect import open_engine
+from builder.engine.docker.base_image import make_base
+from builder.engine.docker.connect import open_engine
 from tests.conftest import ROOT
 
 WORKFLOW: dict[str, Any] = YAML(typ="safe").load(ROOT / ".github/workflows/boardwright.yml")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ci.place import call, commit, git
-from tests.ci.stand_in import put_stand_in
+from tests.support.ci_repository import call, commit, git
+from tests.support.ci_stand_in import put_stand_in
 
 pytestmark = pytest.mark.ci
 

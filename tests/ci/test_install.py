@@ -13,8 +13,8 @@ from builder.ci.install import PROVIDERS, render
 from builder.ci.repository import load_repository
 from builder.recipe.load import list_boards
 from builder.verbs.ci import ProviderName
-from tests.ci.place import call, git
 from tests.conftest import ROOT
+from tests.support.ci_repository import call, git
 from tests.test_cli import check_error
 
 every_provider = pytest.mark.parametrize("name", PROVIDERS)

@@ -10,8 +10,8 @@ import pytest
 
 from builder.ci.matrix import Kind, Layout, choose_boards, load_kinds, pick_examples
 from builder.recipe.status import list_made
-from tests.ci.place import call, commit, git
 from tests.conftest import ROOT
+from tests.support.ci_repository import call, commit, git
 from tests.test_cli import check_error
 
 KINDS = {
@@ -55,7 +55,7 @@ def test_what_a_path_is_about(changed: str, boards: list[str]) -> None:
         ("boardwright/builder/run.py", OWN, EXAMPLES),
         ("boardwright/docs/ci.md", OWN, []),
         ("boardwright/boards/one/board.yaml", OWN, []),
-        ("builder/run.py", OWN, []),
+        ("builder/system/process.py", OWN, []),
         ("boards/two/board.yaml", OWN, ["two"]),
         ("two/board.yaml", Layout("", "boardwright"), ["two"]),
         ("images/boards/two/board.yaml", Layout("images/boards", ""), ["two"]),
@@ -67,12 +67,12 @@ def test_where_things_are_does_not_matter(changed: str, layout: Layout, boards: 
 
 
 def test_each_board_comes_once_with_its_first_reason() -> None:
-    changed = ["docs/a.md", "boards/pi/board.yaml", "builder/run.py", "boards/_base/board.yaml"]
+    changed = ["docs/a.md", "boards/pi/board.yaml", "builder/system/process.py", "boards/_base/board.yaml"]
     assert choose_boards(KINDS, changed, Layout()) == {
-        "one": "builder/run.py",
+        "one": "builder/system/process.py",
         "pi": "boards/pi/board.yaml",
         "pi-large": "boards/pi/board.yaml",
-        "two": "builder/run.py",
+        "two": "builder/system/process.py",
     }
 
 

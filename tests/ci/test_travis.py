@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.ci.place import call, commit
-from tests.ci.stand_in import put_stand_in
+from tests.support.ci_repository import call, commit
+from tests.support.ci_stand_in import put_stand_in
 
 TAG = {"TRAVIS_TAG": "v1.0", "TRAVIS_PULL_REQUEST": "false", "BOARDWRIGHT_CACHE": "s3://cache"}
 

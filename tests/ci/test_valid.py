@@ -14,8 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from builder.ci.install import PROVIDERS
-from tests.ci.place import call
 from tests.conftest import ROOT
+from tests.support.ci_repository import call
 from tests.test_cli import Done
 
 PROGRAMS = Path(sys.executable).parent

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An Engine, a builder image whose `builder` is the stub beside this file, and nothing left of either afterwards."""
+"""An Engine, a builder image whose `builder` is tests/support/engine_stub.py, and nothing left of either afterwards."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from docker import APIClient
 from docker.errors import NotFound
 
 from builder import log
-from builder.engine import boot, console, docker, inside
-from builder.engine.connect import open_engine
-from builder.engine.docker import Request
+from builder.engine.docker import boot, console, query, run
+from builder.engine.docker.connect import open_engine
+from builder.engine.docker.run import Request
 from builder.errors import MachineError
 from builder.log import Event
+from tests.conftest import ROOT
 
-STUB = Path(__file__).with_name("stub.py")
+STUB = ROOT / "tests/support/engine_stub.py"
 DOCKERFILE = r"""FROM {base}
 COPY __main__.py /usr/lib/boardwright/python/builder/__main__.py
 RUN printf '#!/bin/sh\nexec sleep infinity\n' > /usr/local/bin/socat && chmod +x /usr/local/bin/socat
@@ -75,7 +76,7 @@ def stub_image(api: APIClient, builder_image: str) -> Iterator[str]:
 
 @pytest.fixture
 def stub(stub_image: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    for module in (docker, console, inside, boot):
+    for module in (run, console, query, boot):
         monkeypatch.setattr(module, "make_builder_image", lambda _: stub_image)
     monkeypatch.setattr(boot, "make_boot_image", lambda _: stub_image)
     return stub_image

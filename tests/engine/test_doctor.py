@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from builder.engine import doctor, machine
-from builder.engine.container import LABEL_BUILD, find_orphans
-from builder.engine.doctor import examine, give_back, render_table, run_doctor
+from builder.doctor import doctor, machine
+from builder.doctor.doctor import examine, give_back, render_table, run_doctor
+from builder.doctor.machine import examine_kernel, examine_leftovers, examine_space, examine_tools
+from builder.engine.docker.container import LABEL_BUILD, find_orphans
 from builder.engine.finding import Finding
-from builder.engine.machine import examine_kernel, examine_leftovers, examine_space, examine_tools
-from builder.tools import DEBIAN_PACKAGES
-from builder.workspace import find_leftovers
+from builder.system.tools import DEBIAN_PACKAGES
+from builder.system.workspace import find_leftovers
 from tests.engine.conftest import Heard
 
 

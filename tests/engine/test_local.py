@@ -16,8 +16,8 @@ from builder.errors import MachineError, ToolError
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
-from builder.rootfs.kept import write_kept
-from builder.tools import DEBIAN_PACKAGES
+from builder.rootfs.stored_tree import write_kept
+from builder.system.tools import DEBIAN_PACKAGES
 from tests.conftest import ROOT
 from tests.engine.conftest import Heard
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from builder.engine import tools
-from builder.engine.connect import Wanted
+from builder.engine.docker.connect import Wanted
 from builder.engine.tools import choose_tools, guess_recipe
 from builder.errors import MachineError, RecipeError
 from builder.recipe.load import load_board
 from builder.recipe.model import Recipe
-from builder.verify.qemu import needs
-from builder.verify.qemu.needs import Need, find_missing_for_boot, find_missing_for_specs
+from builder.verify.live.qemu import needs
+from builder.verify.live.qemu.needs import Need, find_missing_for_boot, find_missing_for_specs
 from tests.conftest import ROOT
 
 BOARDS = ROOT / "boards"
@@ -133,7 +133,7 @@ def recipe_of(board: str) -> Recipe:
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without any program; the directory is its PATH."""
-    monkeypatch.setattr("builder.tools.search_path", lambda: str(tmp_path))
+    monkeypatch.setattr("builder.system.tools.search_path", lambda: str(tmp_path))
     return tmp_path
 
 

@@ -15,8 +15,8 @@ import pytest
 from builder.plan.model import BlobPlan, Disk, PackagePlan, Plan, Slot
 from builder.recipe.model import Filesystem, Recipe
 from builder.rootfs.model import Rootfs
+from builder.system.workspace import Workspace, open_workspace
 from builder.units import MIB
-from builder.workspace import Workspace, open_workspace
 
 EPOCH = 1_700_000_000
 SIGNATURE = "0a1b2c3d"

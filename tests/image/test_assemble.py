@@ -22,9 +22,9 @@ from builder.image import loop
 from builder.image.assemble import Assembler, make_image
 from builder.plan.model import Disk
 from builder.rootfs.model import Rootfs
-from builder.run import run
+from builder.system.process import run
+from builder.system.workspace import Workspace, loop_devices, open_workspace
 from builder.units import MIB, SECTOR
-from builder.workspace import Workspace, loop_devices, open_workspace
 
 from .conftest import (
     EPOCH,

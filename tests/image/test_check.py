@@ -12,8 +12,8 @@ from builder.errors import VerifyError
 from builder.image.assemble import check_image, make_image
 from builder.image.model import Image
 from builder.rootfs.model import Rootfs
+from builder.system.workspace import Workspace
 from builder.units import MIB, SECTOR
-from builder.workspace import Workspace
 
 from .conftest import make_disk, make_plan
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from builder.image import ext4, fat32
+from builder.image.fat_names import check_names
 from builder.image.inodes import _extra, _seconds, read_superblock
-from builder.image.names import check_names
 from builder.image.sizes import find_size
 from builder.image.target import Target, copied, target_in_file
+from builder.system.workspace import Workspace
 from builder.units import KIB, MIB, SECTOR
-from builder.workspace import Workspace
 
 from .conftest import EPOCH, make_slot
 

@@ -17,9 +17,9 @@ from builder.errors import BusyError, RecipeError, SpaceError, ToolError
 from builder.image import loop
 from builder.image.assemble import Assembler, make_image
 from builder.rootfs.model import Rootfs
-from builder.run import run
+from builder.system.process import run
+from builder.system.workspace import RELEASERS, Workspace, find_leftovers, loop_devices, open_workspace, release
 from builder.units import MIB, SECTOR
-from builder.workspace import RELEASERS, Workspace, find_leftovers, loop_devices, open_workspace, release
 
 from .conftest import make_disk, make_plan, make_slot
 
@@ -169,7 +169,7 @@ CHILD = """
 import os, signal, sys
 sys.path.insert(0, {repository!r})
 from pathlib import Path
-from builder.workspace import Journal
+from builder.system.workspace import Journal
 from builder.image.assemble import make_image
 from tests.image.conftest import *
 written = Journal._write

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipe.boards import GOOD, write_board
+from tests.support.recipes import GOOD, write_board
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.plan.identity import Identity
+from builder.plan.ids import Identity
 from builder.plan.layout import find_disk_sectors, make_disk
 from builder.recipe.boot import Boot
 from builder.recipe.check_disk import check_blobs, check_table
@@ -145,7 +145,7 @@ def test_ids_are_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
         def digest(self) -> bytes:
             return bytes(32)
 
-    monkeypatch.setattr("builder.plan.identity.hashlib.sha256", lambda _: Zero())
+    monkeypatch.setattr("builder.plan.ids.hashlib.sha256", lambda _: Zero())
     assert Identity(bytes(32)).make_id32("disk") == "00000001"
 
 

@@ -13,7 +13,7 @@ from builder.errors import RecipeError
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards, load_board
-from tests.recipe.boards import GOOD, write_board
+from tests.support.recipes import GOOD, write_board
 
 REPOSITORY = Path(__file__).parents[2]
 GPT = """\

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
-from builder.plan.show import render_json, render_table
+from builder.plan.render import render_json, render_table
 from builder.recipe.load import load_board
-from tests.recipe.boards import write_board
+from tests.support.recipes import write_board
 
 
 def _plan(boards: Path, more: str = "") -> Plan:

@@ -12,9 +12,9 @@ import pytest
 from builder.errors import RecipeError
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
-from builder.plan.show import render_json
+from builder.plan.render import render_json
 from builder.recipe.load import load_board
-from tests.recipe.boards import write_board
+from tests.support.recipes import write_board
 
 
 def _plan(boards: Path, user_data: Path | None) -> Plan:

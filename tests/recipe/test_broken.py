@@ -2,7 +2,7 @@
 """Broken recipes and everything that is said about them.
 
 A case of tests/recipe/broken/*.txt is a name after ===, the text of boards/x/board.yaml, and after ! each line that is
-expected, all of them and no other. Most texts start from the board `good` (tests/recipe/boards.py). @ stands for
+expected, all of them and no other. Most texts start from the board `good` (tests/support/recipes.py). @ stands for
 boards/x/board.yaml.
 """
 
@@ -15,7 +15,7 @@ import pytest
 
 from builder.errors import RecipeError
 from builder.recipe.load import load_board
-from tests.recipe.boards import GOOD, write_board
+from tests.support.recipes import GOOD, write_board
 
 
 @dataclass(frozen=True)

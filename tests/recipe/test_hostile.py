@@ -16,11 +16,11 @@ from ruamel.yaml import YAML
 
 from builder.errors import RecipeError
 from builder.plan.make import make_plan
-from builder.plan.show import render_json
+from builder.plan.render import render_json
 from builder.recipe.load import Board, load_board
 from builder.recipe.model import Recipe
-from tests.recipe.boards import GOOD
 from tests.support.hostile import HOSTILE, TEXT, Steps, change, read
+from tests.support.recipes import GOOD
 
 MORE = r"""
 extends: null

@@ -12,7 +12,7 @@ import pytest
 from builder.errors import RecipeError
 from builder.recipe.load import MAX_PARENTS, list_boards, load_board
 from tests.conftest import ROOT
-from tests.recipe.boards import GOOD, write_board
+from tests.support.recipes import GOOD, write_board
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ import pytest
 from builder.errors import RecipeError
 from builder.plan.make import make_plan
 from builder.recipe.load import list_boards, load_board, new_board
-from tests.recipe.boards import GOOD, write_board
+from tests.support.recipes import GOOD, write_board
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from builder.errors import RecipeError
-from builder.recipe.problems import check_no_problems
-from builder.recipe.source import MAX_BYTES, load_tree
-from builder.recipe.tree import Position, Problem, plain_value
+from builder.recipe.messages import check_no_problems
+from builder.recipe.nodes import Position, Problem, plain_value
+from builder.recipe.yaml_reader import MAX_BYTES, load_tree
 
 
 def _load(tmp_path: Path, data: bytes) -> tuple[object, list[str]]:

@@ -11,7 +11,7 @@ from builder.errors import RecipeError
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.status import list_made, load_status, needs_vendor_blobs
 from tests.conftest import ROOT
-from tests.recipe.boards import GOOD, write_board
+from tests.support.recipes import GOOD, write_board
 
 BOARDS = ROOT / "boards"
 

@@ -18,20 +18,20 @@ from typing import Any
 import pytest
 
 from builder import log
+from builder.cache.remote import open_remote
 from builder.errors import BoardwrightError, DownloadError, RecipeError, ReleaseError, TrustError
+from builder.net.location import parse_location
+from builder.packaging.model import Channel, load_channel, load_release
+from builder.packaging.tag import load_tag
 from builder.release.bucket import Bucket
 from builder.release.channels import make_wish
-from builder.release.deliver import Order, deliver, foresee
-from builder.release.model import Channel, load_channel, load_release
+from builder.release.file_tree import Held, Tree
 from builder.release.multipart import MOST_PARTS, split
-from builder.release.tag import load_tag
-from builder.release.tree import Held, Tree
-from builder.remote import open_remote
-from builder.shared import parse_location
-from tests.bucket import BUCKET, ENVIRONMENT, KEY, REFUSAL, SECRET, TOKEN, serve_bucket
-from tests.bucket import Bucket as Server
+from builder.release.publish import Order, deliver, foresee
 from tests.conftest import ROOT
-from tests.release.packages import make_package, ship
+from tests.support.bucket import BUCKET, ENVIRONMENT, KEY, REFUSAL, SECRET, TOKEN, serve_bucket
+from tests.support.bucket import Bucket as Server
+from tests.support.packaged import make_package, ship
 
 MIB = 1024 * 1024
 PART = 5 * MIB
@@ -310,7 +310,7 @@ def test_where_unfinished_uploads_may_not_be_listed_one_does_without(site: Site)
 def test_a_killed_run_and_the_next_make_one_release(site: Site) -> None:
     packages = site.packages("v1.0", size_bytes=12 * MIB)
     words = ["release", "v1.0", "--packages", packages, "--to", site.text, "--board", "rpi"]
-    command = [sys.executable, ROOT / "tests/release/small_parts.py", *words]
+    command = [sys.executable, ROOT / "tests/support/small_parts.py", *words]
     two_there, killed = threading.Event(), threading.Event()
     done = []
 
@@ -364,7 +364,7 @@ def test_an_interrupt_waits_for_no_slow_network_and_leaves_nothing(site: Site) -
         return b"".join(pieces)
 
     site.server.door.receive = receive
-    command = [sys.executable, ROOT / "tests/release/small_parts.py", *words]
+    command = [sys.executable, ROOT / "tests/support/small_parts.py", *words]
     environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     with subprocess.Popen(list(map(str, command)), cwd=site.root, env=environment, stderr=subprocess.PIPE) as process:
         assert slow.wait(30)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from builder.errors import RecipeError
+from builder.packaging.model import Channel, Release
+from builder.packaging.tag import load_tag
 from builder.release.channels import make_wish, merge
-from builder.release.model import Channel, Release
-from builder.release.tag import load_tag
 
 
 def release(tag: str) -> Release:

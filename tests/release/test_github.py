@@ -21,17 +21,17 @@ import requests
 
 from builder import log
 from builder.errors import BoardwrightError, DownloadError, RecipeError, ReleaseError, TrustError
+from builder.packaging.model import Release, load_release
+from builder.packaging.tag import load_tag
 from builder.release import github
 from builder.release.channels import make_wish
-from builder.release.deliver import Delivered, Order, deliver, foresee
 from builder.release.github import MARK, GitHub
 from builder.release.github_api import Api, load_server
-from builder.release.model import Release, load_release
 from builder.release.patience import Patience
-from builder.release.tag import load_tag
+from builder.release.publish import Delivered, Order, deliver, foresee
 from tests.conftest import ROOT
-from tests.release.github.double import COMMIT, REPOSITORY, TOKEN, Front, FrontHandler, serve_github
-from tests.release.packages import make_package, ship
+from tests.support.github.double import COMMIT, REPOSITORY, TOKEN, Front, FrontHandler, serve_github
+from tests.support.packaged import make_package, ship
 
 pytestmark = pytest.mark.node
 

@@ -10,13 +10,13 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from builder import http, rate
 from builder.errors import DownloadError, ReleaseError
+from builder.net import http, rate
 from builder.release import github_api
 from builder.release.github_api import Api, Server
 from builder.release.github_model import Fault, Ref
 from builder.release.patience import PassingError, Patience
-from builder.release.reader import opened
+from builder.release.upload_body import opened
 from tests.support.served import Behave, answer, drip, drip_headers, flood, served
 
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.errors import BoardwrightError, DownloadError, ReleaseError
-from builder.release import source
+from builder.fetch import sources
+from builder.fetch.sources import GitHub
 from builder.release.github_api import Answer, Api, Server
 from builder.release.github_model import Asset, Found, Listed, Ref, Refusal, Repository
 from builder.release.patience import PassingError, Patience, persist
-from builder.release.source import GitHub
 from tests.support.hostile import TEXT, WRONG, Documents, Place, check_message, read
 
 DIGEST = f"sha256:{'ab' * 32}"
@@ -119,7 +119,7 @@ def test_a_pause_without_an_end_is_not_made(seconds: str, header: str) -> None:
 def test_a_list_of_releases_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     forms = (b"%s", b"[%s]", b'[{"tag_name": "v1", "assets": %s}]', b'[{"tag_name": %s}]')
     for content in (form % wrong for form, wrong in product(forms, WRONG)):
-        monkeypatch.setattr(source, "read", lambda _, content=content: content)
+        monkeypatch.setattr(sources, "read", lambda _, content=content: content)
         with pytest.raises(BoardwrightError, match=r"no list of releases|has no release with") as caught:
             GitHub("o", "r").newest("latest")
         check_message(caught.value.message)

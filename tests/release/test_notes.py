@@ -6,12 +6,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.release.history import Commit, find_commit, find_tag_object, list_commits
-from builder.release.model import Partition, Release, Released
+from builder.packaging.model import Partition, Release, Released
+from builder.release.git_history import Commit, find_commit, find_tag_object, list_commits
 from builder.release.notes import compare, read_packages, render_notes
-from builder.release.publisher import Previous
-from builder.run import run
-from tests.release.packages import COLUMNS, ROWS, make_package, ship
+from builder.release.target import Previous
+from builder.system.process import run
+from tests.support.packaged import COLUMNS, ROWS, make_package, ship
 
 AFTER = {
     "docker.io": "27.0-1",

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.chain.conftest import boardwright
-from tests.release.conftest import Made
-from tests.rootfs.archive import serve
+from tests.support.archive import serve
+from tests.support.packaged_fixtures import Made
 
 pytestmark = [pytest.mark.machine]
 

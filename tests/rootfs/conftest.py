@@ -17,14 +17,14 @@ import pytest
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
-from builder.rootfs.kept import find_intact, opened_rootfs
 from builder.rootfs.model import Rootfs
-from builder.run import run
-from builder.workspace import open_workspace
+from builder.rootfs.stored_tree import find_intact, opened_rootfs
+from builder.system.process import run
+from builder.system.workspace import open_workspace
 from tests.conftest import ROOT
-from tests.rootfs.archive import Archive, Signer, make_signer, serve
-from tests.rootfs.boards import EPOCH, PlanReal, plan_board
-from tests.rootfs.system import Made, take_rootfs, write_system
+from tests.support.archive import Archive, Signer, make_signer, serve
+from tests.support.rootfs_boards import EPOCH, PlanReal, plan_board
+from tests.support.rootfs_system import Made, take_rootfs, write_system
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def make_archive(served: tuple[Path, str], signer: Signer) -> Callable[[], Archi
 def made(
     tmp_path_factory: pytest.TempPathFactory, make_archive: Callable[[], Archive], stranger: Signer
 ) -> Iterator[Made]:
-    """The system of tests/rootfs/system.py, built once."""
+    """The system of tests/support/rootfs_system.py, built once."""
     vendor, docker, pinned = make_archive(), make_archive(), replace(make_archive(), signer=stranger)
     boards, state = tmp_path_factory.mktemp("boards"), tmp_path_factory.mktemp("state")
     write_system(boards, vendor, docker, pinned)

@@ -13,8 +13,8 @@ from builder.errors import RecipeError
 from builder.plan.model import Plan
 from builder.rootfs.bootloader import METHODS, find_kernels, prepare_boot
 from builder.rootfs.fstab import render_fstab
-from builder.run import run
-from tests.rootfs.boards import PlanReal
+from builder.system.process import run
+from tests.support.rootfs_boards import PlanReal
 
 
 def _tree(tmp_path: Path, plan: Plan, *, kernels: tuple[str, ...] = ("6.12.1", "6.12.2")) -> Path:

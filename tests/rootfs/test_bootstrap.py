@@ -14,13 +14,13 @@ import pytest
 
 from builder.errors import BoardwrightError, DownloadError, RecipeError, SpaceError, ToolError, TrustError
 from builder.plan.model import Plan
-from builder.rootfs.explain import explain
-from builder.run import Result
-from builder.workspace import open_workspace
+from builder.rootfs.apt.errors import explain
+from builder.system.process import Result
+from builder.system.workspace import open_workspace
 from tests.conftest import ROOT
-from tests.rootfs.archive import DAY_S, Archive, Signer
-from tests.rootfs.boards import plan_board, write_tiny
-from tests.rootfs.system import take_rootfs
+from tests.support.archive import DAY_S, Archive, Signer
+from tests.support.rootfs_boards import plan_board, write_tiny
+from tests.support.rootfs_system import take_rootfs
 
 AT = "http://127.0.0.1:8000/a"
 UNTRUSTED = {

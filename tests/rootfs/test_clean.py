@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.recipe.places import EMPTIED
+from builder.recipe.written_paths import EMPTIED
 from builder.rootfs.clean import clamp_times, clean_tree, remove_compiled
-from tests.rootfs.boards import EPOCH
+from tests.support.rootfs_boards import EPOCH
 
 GONE = (
     *("etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub", "var/lib/dbus/machine-id"),

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from builder import log
+from builder.cache_preview import HIT, foresee
 from builder.errors import DownloadError
-from builder.foresee import HIT, foresee
 from builder.rootfs import make
-from builder.rootfs.kept import Kept
 from builder.rootfs.make import Use
-from builder.workspace import open_workspace
-from tests.rootfs.boards import plan_board
-from tests.rootfs.system import Made, take_rootfs
+from builder.rootfs.stored_tree import Kept
+from builder.system.workspace import open_workspace
+from tests.support.rootfs_boards import plan_board
+from tests.support.rootfs_system import Made, take_rootfs
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 

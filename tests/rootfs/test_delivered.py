@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from builder.errors import BoardwrightError, MachineError
-from builder.inputs import InputError
 from builder.rootfs.delivered import find_delivered, read_delivered, write_delivered
 from builder.rootfs.model import DELIVERED
+from builder.system.files import InputError
 from tests.support.hostile import WRONG, check_message, find_places, put
 
 

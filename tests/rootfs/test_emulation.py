@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from builder.errors import MachineError
-from builder.rootfs import emulation, enter, pairs, twins
+from builder.rootfs import emulation, namespaces, twins
+from builder.rootfs.apt import pairs
 from builder.rootfs.emulation import Emulation, Mode, Sources, choose, command, mmdebstrap_options, prepare
-from builder.run import run
-from tests.rootfs.foreign import compile_twin, write_foreign
+from builder.system.process import run
+from tests.support.foreign import compile_twin, write_foreign
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIXIE = Sources(
@@ -124,7 +125,7 @@ class TestRefusals:
 
     def test_a_refused_registration_is_told(self) -> None:
         broken = replace(REDIRECT, mode=Mode.QEMU, qemu=Path("/none"))
-        refused = run(command(broken, ["true"], rootfs=Path("/")), ok=(enter.REFUSED,))
+        refused = run(command(broken, ["true"], rootfs=Path("/")), ok=(namespaces.REFUSED,))
         assert refused.stderr == "refused: registration with binfmt_misc: No such file or directory\n"
 
     def run_inside(self, outer: Emulation, forbid: str, statement: str) -> str:
@@ -217,7 +218,7 @@ class TestRedirect:
         # Not /tmp: a directory with mounts below, as a Docker Engine may have there, cannot be bound without them.
         (tmp_path / "other").mkdir()
         script = f"mount --bind {tmp_path}/other {tmp_path}/target/{twins.PLACE}/usr"
-        refused = run(command(redirect, ["sh", "-c", script], rootfs=tmp_path / "target"), ok=(enter.REFUSED,))
+        refused = run(command(redirect, ["sh", "-c", script], rootfs=tmp_path / "target"), ok=(namespaces.REFUSED,))
         assert refused.stderr == "refused: removal of the twins: Device or resource busy\n"
 
 

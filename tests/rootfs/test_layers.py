@@ -13,18 +13,18 @@ import pytest
 
 from builder import log
 from builder.errors import ToolError
-from builder.rootfs import bootstrap, layers, overlay
-from builder.rootfs.kept import Kept, find_kept, opened_rootfs
+from builder.rootfs import bootstrap, layers, overlayfs
 from builder.rootfs.layers import find_build_time
-from builder.rootfs.overlay import Layer, changing, opened
-from builder.run import run
-from builder.workspace import Workspace, open_workspace
-from tests.recipe.boards import write_board
-from tests.rootfs.archive import build_deb
-from tests.rootfs.boards import plan_board
-from tests.rootfs.known import link_indexes
-from tests.rootfs.system import Made, take_rootfs
+from builder.rootfs.overlayfs import Layer, changing, opened
+from builder.rootfs.stored_tree import Kept, find_kept, opened_rootfs
+from builder.system.process import run
+from builder.system.workspace import Workspace, open_workspace
 from tests.rootfs.test_remake import Trees, list_trees
+from tests.support.archive import build_deb
+from tests.support.known_package import link_indexes
+from tests.support.recipes import write_board
+from tests.support.rootfs_boards import plan_board
+from tests.support.rootfs_system import Made, take_rootfs
 
 pytestmark = [pytest.mark.machine]
 
@@ -130,7 +130,7 @@ class TestReal:
 
     def test_without_overlayfs_the_same_is_seen(self, made: Made, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """All that lies on another is made anew: the lowest layer is a whole tree everywhere."""
-        monkeypatch.setattr(overlay, "find_obstacle", lambda _: "not today")
+        monkeypatch.setattr(overlayfs, "find_obstacle", lambda _: "not today")
         shutil.rmtree(own / "cache/layers" / made.kept.below[1])
         kept, trees, said = build(made, own)
         assert "layers are whole trees here: not today" in said
@@ -195,7 +195,7 @@ def test_what_is_done_on_a_layer_does_not_reach_it(
 ) -> None:
     """In a state directory whose path has what overlayfs takes for the end of an option."""
     if whole:
-        monkeypatch.setattr(overlay, "find_obstacle", lambda _: "not today")
+        monkeypatch.setattr(overlayfs, "find_obstacle", lambda _: "not today")
     low = make_layer(workspace.scratch / "low", {"kept": "1", "gone": "2", "dir/old": "3"})
     with changing([low], workspace.scratch / "high/tree", workspace) as (tree, is_whole):
         assert is_whole == whole
@@ -224,14 +224,14 @@ def test_the_lowest_layer_is_the_tree_itself(workspace: Workspace) -> None:
 
 
 def test_a_filesystem_that_refuses_is_found_by_trying(workspace: Workspace, tmp_path: Path) -> None:
-    assert overlay.find_obstacle(workspace) == ""
+    assert overlayfs.find_obstacle(workspace) == ""
     tool = tmp_path / "bin/mount"
     tool.parent.mkdir()
     tool.write_text("#!/bin/sh\necho 'wrong fs type, bad option' >&2; exit 32\n")
     tool.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin:/usr/sbin:/sbin")
-        assert "wrong fs type" in overlay.find_obstacle(workspace)
+        assert "wrong fs type" in overlayfs.find_obstacle(workspace)
     assert not (workspace.scratch / "probe-merged").exists()
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from builder.rootfs.kept import find_kept
-from builder.run import run
-from builder.store import Store
-from builder.tree import resolve_inside
-from tests.rootfs.boards import EPOCH
-from tests.rootfs.system import KEYRING, Made
+from builder.cache.store import Store
+from builder.rootfs.stored_tree import find_kept
+from builder.system.paths import resolve_inside
+from builder.system.process import run
+from tests.support.rootfs_boards import EPOCH
+from tests.support.rootfs_system import KEYRING, Made
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 

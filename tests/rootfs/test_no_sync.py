@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.rootfs import enter
+from builder.rootfs import namespaces
 from builder.rootfs.emulation import Emulation, Mode, command
-from builder.run import run
+from builder.system.process import run
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = Emulation(Mode.NATIVE, "amd64", "test")
@@ -26,7 +26,7 @@ print(*(libc.syscall(int(number), -1, 0, 0, 0) for number in sys.argv[1:]))
 
 @pytest.mark.machine
 class TestNoSync:
-    NUMBERS = enter.SYNCS[platform.machine()][1]
+    NUMBERS = namespaces.SYNCS[platform.machine()][1]
 
     @pytest.mark.parametrize(
         "mode", [NATIVE, Emulation(Mode.QEMU, "arm64", "test", Path("/usr/bin/true"), private=True)]

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.recipe.values import Frozen
-from builder.rootfs.kept import RECORD, find_kept, write_kept
+from builder.rootfs.apt.resolve import Resolved
+from builder.rootfs.apt.supply import Archived, Supply
+from builder.rootfs.inputs import Origin
 from builder.rootfs.model import Package
-from builder.rootfs.origin import Origin
 from builder.rootfs.records import load_answer, load_tree_record, load_twins
-from builder.rootfs.resolve import Resolved
-from builder.rootfs.supply import Archived, Supply
+from builder.rootfs.stored_tree import RECORD, find_kept, write_kept
 from tests.support.hostile import TEXT, WRONG, Documents, Place, read
 
 DIGEST = "ab" * 32

@@ -12,16 +12,16 @@ import pytest
 
 from builder.errors import BoardwrightError, DownloadError, RecipeError, ToolError, TrustError
 from builder.rootfs import emulation as emulate
-from builder.rootfs.explain import explain
+from builder.rootfs.apt.errors import explain
 from builder.rootfs.installed import read_packages
-from builder.rootfs.kept import Kept, opened_rootfs
 from builder.rootfs.model import Rootfs
-from builder.run import run
-from builder.workspace import open_workspace
-from tests.recipe.boards import write_board
-from tests.rootfs.archive import Archive, Signer, build_deb
-from tests.rootfs.boards import EPOCH, plan_board
-from tests.rootfs.system import Made, take_rootfs
+from builder.rootfs.stored_tree import Kept, opened_rootfs
+from builder.system.process import run
+from builder.system.workspace import open_workspace
+from tests.support.archive import Archive, Signer, build_deb
+from tests.support.recipes import write_board
+from tests.support.rootfs_boards import EPOCH, plan_board
+from tests.support.rootfs_system import Made, take_rootfs
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 

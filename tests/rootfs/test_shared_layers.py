@@ -15,21 +15,21 @@ from typing import Any, Literal
 import pytest
 
 from builder import log
+from builder.cache.remote import Remote, open_remote
+from builder.cache.store import Store
 from builder.errors import RecipeError
-from builder.remote import Remote, open_remote
-from builder.rootfs import overlay, share
-from builder.rootfs.kept import Kept, digest_trees, find_kept, write_kept
+from builder.net.location import load_location
+from builder.rootfs import overlayfs, shared_layers
+from builder.rootfs.inputs import Origin
 from builder.rootfs.model import Package
-from builder.rootfs.origin import Origin
-from builder.rootfs.share import KEY_VARIABLE, Foreseen, find_key, send_layer, take_layer
-from builder.run import run
-from builder.shared import load_location
-from builder.store import Store
+from builder.rootfs.shared_layers import KEY_VARIABLE, Foreseen, find_key, send_layer, take_layer
+from builder.rootfs.stored_tree import Kept, digest_trees, find_kept, write_kept
+from builder.system.process import run
+from builder.system.workspace import Workspace, open_workspace
 from builder.units import MIB
-from builder.workspace import Workspace, open_workspace
-from tests.bucket import Bucket
-from tests.rootfs.boards import plan_board
-from tests.rootfs.system import Made, take_rootfs
+from tests.support.bucket import Bucket
+from tests.support.rootfs_boards import plan_board
+from tests.support.rootfs_system import Made, take_rootfs
 
 pytestmark = pytest.mark.machine
 
@@ -66,9 +66,9 @@ def layer(tmp_path: Path, workspace: Workspace) -> Kept:
     (low / "dir").mkdir(parents=True)
     for name in ("gone", "dir/old"):
         (low / name).touch()
-    below = overlay.Layer(low, is_whole=True)
+    below = overlayfs.Layer(low, is_whole=True)
     aside = workspace.scratch / "made"
-    with overlay.changing([below], aside / "tree", workspace) as (tree, is_whole):
+    with overlayfs.changing([below], aside / "tree", workspace) as (tree, is_whole):
         assert not is_whole
         (tree / "gone").unlink()
         (tree / "dir/old").unlink()
@@ -112,7 +112,7 @@ def test_it_comes_out_as_it_went_in(bucket: Bucket, layer: Kept, tmp_path: Path,
     assert taken
     assert taken.digest == layer.digest == digest_trees(taken.directory)
     assert taken.directory == tmp_path / "two/layers" / layer.directory.name
-    with overlay.opened([overlay.Layer(tmp_path / "low", is_whole=True), taken.layer], workspace, "seen") as seen:
+    with overlayfs.opened([overlayfs.Layer(tmp_path / "low", is_whole=True), taken.layer], workspace, "seen") as seen:
         assert sorted(path.relative_to(seen).as_posix() for path in seen.rglob("*")) == [
             "also",
             "dir",
@@ -134,7 +134,7 @@ def test_the_same_layer_is_the_same_archive(bucket: Bucket, layer: Kept, tmp_pat
 def test_who_only_reads_packs_nothing(
     bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(share, "run", None)
+    monkeypatch.setattr(shared_layers, "run", None)
     send(bucket, layer, tmp_path, workspace, mode="ro")
     assert list(bucket.list_keys()) == []
 
@@ -315,7 +315,7 @@ def test_what_unpacks_to_more_than_its_packages_is_not_taken(
     packed_bytes: int,
     is_refused: bool,
 ) -> None:
-    monkeypatch.setattr(share, "ROOM_BYTES", 2 * MIB)
+    monkeypatch.setattr(shared_layers, "ROOM_BYTES", 2 * MIB)
     _send_spoilt(bucket, layer, tmp_path, workspace, _much_of_little)
     taken, said = take(bucket, layer, tmp_path, workspace, replace(PLAIN, packed_bytes=packed_bytes))
     assert taken is None, "it is another one than its record says, too"
@@ -338,7 +338,7 @@ def test_where_overlayfs_is_missing_a_layer_on_another_is_of_no_use(
     bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(bucket, layer, tmp_path, workspace)
-    monkeypatch.setattr(share, "find_obstacle", lambda _: "not today")
+    monkeypatch.setattr(shared_layers, "find_obstacle", lambda _: "not today")
     assert take(bucket, layer, tmp_path, workspace)[0] is None
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 from builder.rootfs import bootstrap
-from builder.run import run
+from builder.system.process import run
 
 
 def test_zstd_writes_the_same_whatever_the_number_of_threads() -> None:

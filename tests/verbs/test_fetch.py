@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.release.published import Published, Server, serving
-from tests.release.signer import Signer
+from tests.support.published import Published, Server, serving
+from tests.support.signer import Signer
 
 pytestmark = pytest.mark.machine
 

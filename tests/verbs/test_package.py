@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from builder.artefact.build_record import Record, make_record
+from builder.packaging.provenance import Commit
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
-from builder.release.provenance import Commit
-from builder.release.record import Record, make_record
 from builder.verbs.package import _find_commit
 from tests.conftest import ROOT
 

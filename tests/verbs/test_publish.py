@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from builder.errors import RecipeError
+from builder.packaging.model import load_release
+from builder.release.file_tree import Tree
 from builder.release.github import GitHub
-from builder.release.model import load_release
 from builder.release.targets import Setting, make_publishers
-from builder.release.tree import Tree
-from tests.bucket import ENVIRONMENT
-from tests.release.packages import make_package
+from tests.support.bucket import ENVIRONMENT
+from tests.support.packaged import make_package
 from tests.test_cli import Done, call, check_error
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ToolError, VerifyError
-from builder.verify import suite
-from builder.verify.suite import VERDICTS, running_specs
+from builder.verify import runner
+from builder.verify.runner import VERDICTS, running_specs
 from builder.verify.task import Task
-from tests.chaos.place import wait_until
+from tests.support.chaos import wait_until
 
 VERDICT = '{"file": "x_spec.py", "name": "test_x", "outcome": "passed", "seconds": 0.1}'
 
@@ -22,7 +22,7 @@ def task(tmp_path: Path) -> Task:
 
 
 def run_instead(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    monkeypatch.setattr(suite, "_prepare", lambda *_: ["sh", "-c", script])
+    monkeypatch.setattr(runner, "_prepare", lambda *_: ["sh", "-c", script])
 
 
 def test_the_report_has_the_digest_and_the_log_what_was_written(

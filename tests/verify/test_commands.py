@@ -10,7 +10,7 @@ import pytest
 
 from builder.errors import MachineError, RecipeError, VerifyError
 from tests.chain.conftest import boardwright
-from tests.verify.test_check import make_image
+from tests.verify.test_verify import make_image
 
 pytestmark = pytest.mark.machine
 

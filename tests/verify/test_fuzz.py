@@ -21,9 +21,9 @@ import pytest
 
 from builder.errors import MachineError, RecipeError, ReleaseError, ToolError, VerifyError
 from builder.units import GIB, MIB
-from tests.chain.selection import IS_WHOLE
 from tests.conftest import ROOT
-from tests.verify.fuzz import GPT, MBR, changed, choose, find_regions
+from tests.support.fuzz import GPT, MBR, changed, choose, find_regions
+from tests.support.selection import IS_WHOLE
 
 pytestmark = pytest.mark.machine
 
@@ -141,7 +141,7 @@ def tried(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list
     words: list[str | Path] = [
         sys.executable,
         "-m",
-        "tests.verify.fuzz",
+        "tests.support.fuzz",
         good,
         ROOT / "boards",
         scratch,

@@ -12,8 +12,8 @@ import pexpect
 
 PROGRAM = """
 import sys
-from builder.session import telling
-from builder.verify.qemu.machine import Machine, use_console
+from builder.verbs.session import telling
+from builder.verify.live.qemu.machine import Machine, use_console
 with telling(json=False):
     sys.exit(use_console(Machine(("sh", "-c", sys.argv[1]), "/nonexistent", 1)))
 """

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from builder.inputs import load_json
 from builder.plan.ways.plain import list_lines
+from builder.system.files import load_json
 
 _SAMBA = frozenset(
     [

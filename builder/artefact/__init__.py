@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Artefacts: the finished files of a build."""

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: MIT
+"""Files by their SHA-256, in a directory that builds share and that a size limit keeps small.
+
+    STORE/objects/<2 digits>/<sha256>   a file, complete and never changed
+    STORE/refs/<name>.json              a name for an object, with facts about it
+    STORE/parts/                        files on their way in
+    STORE/locks/<2 digits>              held while an object comes or goes
+
+Objects are added by rename, so a killed process never leaves a partial one; its unlocked file in parts/ is removed by
+`tidy`. An object is hashed before every use; a damaged one is dropped. The time of its last use is its mtime.
+
+A store may have another behind it (builder/cache/remote.py): missing objects are looked for there, new ones sent there.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from builder import log
+from builder.errors import TrustError, disk_full_as_space_error
+from builder.system.files import load_json
+
+if TYPE_CHECKING:
+    from builder.cache.remote import Remote
+
+PIECE = 1024 * 1024
+AT_ONCE = 8  # objects that come from the other store
+SHA256 = re.compile(r"[0-9a-f]{64}")
+FACT = re.compile(r"[ -~]{0,255}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object as a listing shows it; `used` is when it was last used, in seconds since 1970."""
+
+    sha256: str
+    path: Path
+    size_bytes: int
+    used: float
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A name, the object it stands for, and what is known about that."""
+
+    name: str
+    sha256: str
+    facts: Mapping[str, str]
+
+
+class Store:
+    """A store in a directory, which need not exist yet; `remote` is the one behind it."""
+
+    def __init__(self, directory: Path, remote: Remote | None = None) -> None:
+        self._remote = remote
+        self._objects = directory / "objects"
+        self._refs = directory / "refs"
+        self._parts = directory / "parts"
+        self._locks = directory / "locks"
+
+    @property
+    def is_sent_on(self) -> bool:
+        """Whether what is new here goes to others too."""
+        return self._remote is not None and self._remote.is_writable
+
+    def take(self, source: Path, sha256: str | None = None) -> str:
+        """Move a file in and return its digest; TrustError when it is not `sha256`, SpaceError on a full disk."""
+        found = _hash(source)
+        if sha256 not in (None, found):
+            raise TrustError(f"{source} has sha256 {found}, wanted is {sha256}")
+        with self._locked(found):
+            target = self._path(found)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                source.replace(target)
+                os.utime(target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self._copy(source, target)
+        if self._remote:
+            with suppress(FileNotFoundError):  # Dropped by another meanwhile.
+                self._remote.send(found, target)
+        return found
+
+    def has(self, sha256: str) -> bool:
+        """Say whether there is such an object in this directory, damaged or not."""
+        return self._path(sha256).is_file()
+
+    def place(self, sha256: str, target: Path) -> bool:
+        """Give an object the name `target` too (a link where possible, else a copy); False without an intact one.
+
+        Do not write to a linked file: it is the object itself. Damage is detected at the next use.
+        """
+        return self._place(sha256, target) or (self._bring(sha256) and self._place(sha256, target))
+
+    def bring(self, wanted: Collection[str]) -> None:
+        """Take those objects that are missing here from the store behind this one, several at once."""
+        if self._remote is None:
+            return
+        pool = ThreadPoolExecutor(AT_ONCE)
+        try:
+            # With a context each: the story is told where it would have been told here.
+            for each in [pool.submit(copy_context().run, self._bring, sha256) for sha256 in wanted]:
+                each.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _bring(self, sha256: str) -> bool:
+        """Take an object from the store behind this one; False when it has no intact one."""
+        if self._remote is None:
+            return False
+        with locked(self._locks / f"bring-{sha256[:2]}"):  # Who wants the same one waits; who uses another does not.
+            if self.has(sha256):
+                return True
+            with self._part() as (part, stream):
+                if not self._remote.fetch(sha256, stream):
+                    return False
+                stream.flush()
+                if (found := _hash(part)) != sha256:
+                    log.warn(f"the shared cache's object {sha256} has sha256 {found}; it is not taken")
+                    self._remote.distrust(sha256)
+                    return False
+                with self._locked(sha256):
+                    target = self._path(sha256)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    part.replace(target)
+        return True
+
+    def _place(self, sha256: str, target: Path) -> bool:
+        with self._locked(sha256):
+            path = self._path(sha256)
+            if not self._is_intact(path, sha256):
+                return False
+            os.utime(path)
+            with disk_full_as_space_error(target):
+                try:
+                    target.hardlink_to(path)
+                except OSError:  # Another filesystem, or one without links.
+                    shutil.copyfile(path, target)
+        return True
+
+    def set_ref(self, name: str, sha256: str, facts: Mapping[str, str]) -> None:
+        """Let `name` stand for an object from now on."""
+        content = json.dumps({"sha256": sha256, "facts": facts}, sort_keys=True).encode()
+        self._write_ref(name, content)
+        if self._remote:
+            self._remote.write_ref(name, content)
+
+    def _write_ref(self, name: str, content: bytes) -> None:
+        with self._part() as (part, stream):
+            stream.write(content)
+            stream.flush()
+            target = self._ref_path(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(target)
+
+    def refs(self) -> list[Ref]:
+        """Return all names; one that cannot be read is dropped."""
+        return [ref for path in sorted(self._refs.glob("*.json")) if (ref := _read_ref(path))]
+
+    def find_ref(self, name: str) -> Ref | None:
+        """Return what a name stands for, here or in the store behind; or None."""
+        ref = _read_ref(self._ref_path(name))
+        content = self._remote.read_ref(name) if self._remote and ref is None else None
+        if content is None:
+            return ref
+        if ref := _load_ref(name, content):
+            self._write_ref(name, content)
+        else:
+            log.warn(f"what the shared cache has under the name {name} cannot be read; it is not taken")
+        return ref
+
+    def entries(self) -> list[Entry]:
+        """Return all objects, the one that was not used for longest first."""
+        found = []
+        for path in self._objects.glob("*/*"):
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                found.append(Entry(path.name, path, stat.st_size, stat.st_mtime))
+        return sorted(found, key=lambda entry: (entry.used, entry.sha256))
+
+    def drop(self, sha256: str) -> None:
+        """Remove an object; at rest when it is gone already. Who has a link to it keeps the file."""
+        with self._locked(sha256):
+            self._path(sha256).unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what killed writers left, and names of objects that are gone."""
+        for path in self._parts.glob("*"):
+            _remove_ownerless(path)
+        for ref in self.refs():
+            if not self.has(ref.sha256):
+                self._ref_path(ref.name).unlink(missing_ok=True)
+
+    def _copy(self, source: Path, target: Path) -> None:
+        with self._part() as (part, stream), source.open("rb") as content:
+            shutil.copyfileobj(content, stream, PIECE)
+            stream.flush()
+            os.fsync(stream.fileno())
+            part.replace(target)
+        source.unlink()
+
+    def _ref_path(self, name: str) -> Path:
+        return self._refs / f"{quote(name, safe='')}.json"
+
+    def _path(self, sha256: str) -> Path:
+        return self._objects / sha256[:2] / sha256
+
+    def _is_intact(self, path: Path, sha256: str) -> bool:
+        try:
+            found = _hash(path)
+        except FileNotFoundError:
+            return False
+        if found != sha256:
+            log.warn(f"{path} is damaged (its sha256 is {found}); it is dropped")
+            path.unlink()
+        return found == sha256
+
+    @contextmanager
+    def _part(self) -> Iterator[tuple[Path, IO[bytes]]]:
+        """A new file, locked by us as long as we live; gone at the end unless it was renamed."""
+        self._parts.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = self._parts / os.urandom(8).hex()
+            with disk_full_as_space_error(path), path.open("xb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                if not path.exists():
+                    continue  # Taken for a leftover between being made and being locked.
+                try:
+                    yield path, stream
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+
+    def _locked(self, sha256: str) -> AbstractContextManager[None]:
+        return locked(self._locks / sha256[:2])
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of that name; whoever comes second waits. The kernel drops it if we die."""
+    with open_lock(path) as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def open_lock(path: Path) -> IO[bytes]:
+    """Open a file to lock, made where it is missing; SpaceError on a full disk."""
+    with disk_full_as_space_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_ref(path: Path) -> Ref | None:
+    try:
+        ref = _load_ref(unquote(path.stem), path.read_bytes())
+    except FileNotFoundError:
+        return None
+    if ref is None:
+        path.unlink(missing_ok=True)
+    return ref
+
+
+def _load_ref(name: str, content: bytes) -> Ref | None:
+    """Return what is written under a name; None where it cannot be read, or the digest is none but, say, a path."""
+    try:
+        digest, facts = (row := load_json(content))["sha256"], dict(row["facts"])
+        is_sound = all(FACT.fullmatch(text) for pair in facts.items() for text in pair)
+        return Ref(name, digest, facts) if SHA256.fullmatch(digest) and is_sound else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _remove_ownerless(path: Path) -> None:
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except (FileNotFoundError, BlockingIOError):
+        return  # Its writer lives, or was quicker.

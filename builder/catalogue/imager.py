@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""What Raspberry Pi Imager reads: a list of systems, and one file for each image.
+
+    os-list.json                   "Content Repository" of Imager's options; systems by channel and board
+    <name>.rpi-imager-manifest     one image; opened by a double click
+
+Format: https://github.com/raspberrypi/rpi-imager, doc/json-schema and doc/os_customisation_formats.md; Imager shows a
+system where one of its `devices` is among the `tags` of the device that was chosen. `extract_*` are of the disk and
+`image_download_*` of the compressed file: with a wrong extract_sha256 Imager leaves the card without its first MiB.
+
+`init_format: cloudinit`: Imager writes user-data, network-config and meta-data (with an instance-id of its own) into
+the root of the FAT partition, where the images read them, and ` ds=nocloud;i=...` at the end of cmdline.txt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from builder.catalogue.addresses import Addresses
+from builder.catalogue.listing import Listed
+from builder.errors import ReleaseError
+from builder.packaging.model import File, Package, Release
+
+OS_LIST = "os-list.json"
+MANIFEST = ".rpi-imager-manifest"
+ICON = "boardwright.svg"
+SCHEMA = Path(__file__).with_name("imager.schema.json")
+SUFFIXES = (".img.xz", ".img.gz", ".img.zip", ".img.zst")
+"""Of the images that Imager unpacks, the one that every version of it can first."""
+ARCHITECTURES = {"arm64": "armv8", "armhf": "armhf", "armel": "armel"}
+DEVICES = {
+    "pi5": ("Raspberry Pi 5", "5, 500 and Compute Module 5"),
+    "pi4": ("Raspberry Pi 4", "4 B, 400 and Compute Module 4"),
+    "pi3": ("Raspberry Pi 3", "3 A+, 3 B, 3 B+, Zero 2 W and Compute Module 3"),
+    "pi2": ("Raspberry Pi 2", "2 B"),
+    "pi1": ("Raspberry Pi 1", "1, Zero, Zero W and Compute Module 1"),
+}
+"""Name and description by the beginning of a tag: what Imager's own list calls them."""
+
+Item = dict[str, Any]
+
+
+def make_os_list(listed: Listed, addresses: Addresses) -> Item:
+    """Return the list: boards of the stable release first, then other channels and older releases as groups.
+
+    Only boards that Imager has a name for are in it. ReleaseError when the result is not what Imager reads.
+    """
+    items = [*_items(listed.stable, addresses)] if listed.stable else []
+    for channel in listed.moving:
+        text = f"{channel.release.tag}: newer, and less tried"
+        items += _group(f"Channel {channel.channel}", text, [channel.release], addresses)
+    items += _group("Older releases", "What was stable before", listed.older, addresses)
+    return _checked({"imager": {"devices": _devices(_all_packages(listed), addresses)}, "os_list": items}, OS_LIST)
+
+
+def make_manifests(listed: Listed, addresses: Addresses) -> dict[str, Item]:
+    """Return the manifest of each image that Imager has a name for, by file name. ReleaseError as above."""
+    found = {}
+    for release in listed.releases:
+        for item, package in _systems(release, addresses):
+            name = f"{package.name}{MANIFEST}"
+            found[name] = _checked({"imager": {"devices": _devices([package], addresses)}, "os_list": [item]}, name)
+    return found
+
+
+def image_for_imager(package: Package) -> File | None:
+    """Return the image that Imager can unpack best; None: there is none, or Imager has no name for the board."""
+    by_name = {file.name: file for file in package.files if file.role == "image"}
+    names = (f"{package.name}{suffix}" for suffix in SUFFIXES)
+    return next((by_name[name] for name in names if name in by_name), None) if package.imager else None
+
+
+def render(document: Item) -> bytes:
+    """Return the bytes of one of these files."""
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def check_document(document: object, name: str) -> None:
+    """Raise ReleaseError when a document is not what Imager reads; the first fault is named with its place."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    fault = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(document))
+    if fault is not None:
+        place = "/".join(map(str, fault.absolute_path)) or "the whole"
+        raise ReleaseError(
+            f"{name}, {place}: {fault.message}", hint="this is what Raspberry Pi Imager would stumble over"
+        )
+
+
+def _checked(document: Item, name: str) -> Item:
+    check_document(document, name)
+    return document
+
+
+def _group(name: str, text: str, releases: Sequence[Release], addresses: Addresses) -> list[Item]:
+    """Return a group, or nothing where it would be empty."""
+    items = [item for release in releases for item in _items(release, addresses)]
+    icon = addresses.own(ICON)
+    return [{"name": name, "description": text, "icon": icon, "subitems": items}] if items else []
+
+
+def _items(release: Release, addresses: Addresses) -> Iterator[Item]:
+    return (item for item, _ in _systems(release, addresses))
+
+
+def _systems(release: Release, addresses: Addresses) -> Iterator[tuple[Item, Package]]:
+    for board, released in release.boards.items():
+        package = released.package
+        if image := image_for_imager(package):
+            yield _system(release, board, package, image, addresses), package
+
+
+def _system(release: Release, board: str, package: Package, image: File, addresses: Addresses) -> Item:
+    item: Item = {
+        "name": f"Boardwright {package.version} ({package.title})",
+        "description": "Debian with Docker. Nobody can log in until you name a user here.",
+        "icon": addresses.own(ICON),
+        "website": f"{addresses.own('index.html')}#board-{board}",
+        "url": addresses.file(release.tag, board, image.name),
+        "extract_size": package.image_size_bytes,
+        "extract_sha256": package.image_sha256,
+        "image_download_size": image.size_bytes,
+        "image_download_sha256": image.sha256,
+        "release_date": f"{release.date:%Y-%m-%d}",
+        "devices": list(package.imager),
+        "init_format": "cloudinit",
+        "capabilities": ["passwordless_sudo"],
+    }
+    if package.architecture in ARCHITECTURES:
+        item["architecture"] = ARCHITECTURES[package.architecture]
+    if bmap := next((file for file in package.files if file.role == "bmap"), None):
+        item["bmap_url"] = addresses.file(release.tag, board, bmap.name)
+    return item
+
+
+def _all_packages(listed: Listed) -> list[Package]:
+    return [released.package for release in listed.releases for released in release.boards.values()]
+
+
+def _devices(packages: Sequence[Package], addresses: Addresses) -> list[Item]:
+    """Return the hardware to choose from, newest first; what no Raspberry Pi is, by its board's title."""
+    tags: dict[tuple[str, str], list[str]] = {words: [] for words in DEVICES.values()}
+    for package in packages:
+        if image_for_imager(package):
+            for tag in package.imager:
+                words = DEVICES.get(tag.partition("-")[0], (package.title, f"Board {package.board}"))
+                tags.setdefault(words, []).append(tag)
+    return [
+        {
+            "name": name,
+            "description": description,
+            "icon": addresses.own(ICON),
+            "tags": list(dict.fromkeys(own)),
+            "matching_type": "exclusive",
+        }
+        for (name, description), own in tags.items()
+        if own
+    ]

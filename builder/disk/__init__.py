@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Reading an image: partitions, filesystems, files."""

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""What of an image goes into its package: dpkg's database, copyright files, how full the filesystems are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.disk.ext4 import is_ext4, read_ext4
+from builder.disk.filesystems import read_facts
+from builder.disk.filetree import File, Tree
+from builder.disk.free_space import Range, find_unused
+from builder.disk.partitions import read_whole_table
+from builder.disk.region import Place
+from builder.errors import VerifyError
+from builder.units import MIB
+
+STATUS = "/var/lib/dpkg/status"
+MOST_COPYRIGHT = 128 * MIB
+"""Of all packages; those of a desktop are a fifth of it."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """A partition."""
+
+    name: str
+    """Its label, or its number."""
+    filesystem: str
+    size_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is in a disk."""
+
+    status: str
+    """Text of dpkg's database."""
+    copyrights: Mapping[str, str]
+    """Text of the copyright file of each package that has one."""
+    areas: tuple[Area, ...]
+    unused: tuple[Range, ...]
+    """Ranges in bytes that no filesystem uses."""
+
+
+def read_contents(raw: Path) -> Contents:
+    """Read a disk; VerifyError when it is none, or has no system with dpkg."""
+    areas, tree = [], None
+    for partition in read_whole_table(raw).partitions:
+        place = Place(raw, partition.offset_bytes)
+        facts = read_facts(place)
+        name = facts.label or f"partition {partition.number}"
+        areas.append(Area(name, facts.kind, facts.size_bytes, facts.free_bytes))
+        if tree is None and is_ext4(place):
+            tree = _find_system(place)
+    if tree is None:
+        raise VerifyError(f"{raw.name} has no ext4 with {STATUS}", hint="name an image that `boardwright build` made")
+    status = tree.file(STATUS).content_string
+    names = re.findall(r"^Package: (\S+)$", status, re.MULTILINE)
+    files = {name: tree.file(f"/usr/share/doc/{name}/copyright") for name in names}
+    return Contents(status, _read_copyrights(files), tuple(areas), tuple(find_unused(raw)))
+
+
+def _read_copyrights(files: Mapping[str, File]) -> dict[str, str]:
+    """Return the texts; VerifyError for more than can be: a thousand names can be links to the same large file."""
+    found, room = {}, MOST_COPYRIGHT
+    for name, file in files.items():
+        if file.is_file:
+            room -= file.size
+            if room < 0:
+                raise VerifyError(
+                    f"the copyright files of the image have more than {MOST_COPYRIGHT} bytes",
+                    hint="name an image that `boardwright build` made",
+                )
+            found[name] = file.content_string
+    return found
+
+
+def _find_system(place: Place) -> Tree | None:
+    tree = Tree(read_ext4(place))
+    return tree if tree.file(STATUS).is_file else None

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""What is on a FAT32: read from the bytes of the image, because many kernels cannot mount one, and nothing of it is
+copied. A FAT knows no owners and no modes; they are what a mount gives it.
+
+As in builder.disk.ext4, no number is believed: a chain of clusters that comes back to itself, a directory in two
+places and a name that is none are refused (Microsoft, FAT32 File System Specification, fatgen103).
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterator
+
+from builder.disk.entry import Entry, Piece
+from builder.disk.fat_directory import Short, read_entries
+from builder.disk.region import Place
+from builder.disk.walk import LARGEST_DIRECTORY, MOST_READ, Budget, Walk, damaged
+from builder.errors import VerifyError
+from builder.units import MIB, SECTOR
+
+MODE = 0o755
+MOST_PIECES = 1_000_000
+LARGEST_TABLE = 64 * MIB
+"""Of a FAT with clusters of 32 KiB: 512 GiB."""
+VALUE = 0x0FFFFFFF
+"""The bits of an entry of the table that are its value; zero means free."""
+END = 0x0FFFFFF8
+"""From this number on, a cluster is the last of its chain."""
+
+
+def is_fat32(place: Place) -> bool:
+    """Say whether there is a FAT32."""
+    return place.read(82, 5) == b"FAT32"
+
+
+def read_fat(place: Place, mount: str) -> list[Entry]:
+    """Return everything on a FAT32 by its path below `mount`; VerifyError for a damaged one."""
+    try:
+        return list(_Fat(place).walk(mount))
+    except struct.error as error:
+        raise _damaged(str(error)) from None
+
+
+def read_fat_file(place: Place, name: str, *, limit: int) -> bytes | None:
+    """Return the first bytes of a file of the root directory; None where it is not."""
+    try:
+        entry = _Fat(place).find_in_root(name)
+    except struct.error as error:
+        raise _damaged(str(error)) from None
+    return entry.read(limit) if entry else None
+
+
+def find_free(place: Place) -> Iterator[tuple[int, int]]:
+    """Yield start and end, in bytes of the filesystem, of what a FAT32 does not use; VerifyError for a damaged one."""
+    try:
+        yield from _Fat(place).find_free()
+    except struct.error as error:
+        raise _damaged(str(error)) from None
+
+
+class _Fat:
+    """A FAT that is read."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        raw = place.read(0, SECTOR)
+        if len(raw) < SECTOR:
+            raise _damaged("it has no boot sector")
+        sector, per_cluster, reserved, tables = struct.unpack_from("<HBHB", raw, 11)
+        sectors, table_sectors = struct.unpack_from("<II", raw, 32)
+        self._root = struct.unpack_from("<I", raw, 44)[0]
+        is_power = per_cluster and per_cluster & (per_cluster - 1) == 0
+        if sector != SECTOR or not is_power or not 1 <= tables <= 2 or not reserved:
+            raise _damaged("its boot sector does not say how it is laid out")
+        self._cluster_bytes = int(per_cluster) * SECTOR
+        self._data = int(reserved + tables * table_sectors) * SECTOR
+        self._clusters = max(0, (sectors * SECTOR - self._data) // self._cluster_bytes)
+        table_bytes = (self._clusters + 2) * 4
+        if table_bytes > min(table_sectors * SECTOR, LARGEST_TABLE):
+            raise _damaged(f"its table has no room for {self._clusters} clusters, or more than is read")
+        content = place.read(reserved * SECTOR, table_bytes)
+        if len(content) != table_bytes:
+            raise _damaged("it ends within its table")
+        self._table = array("I", content)
+        self._followed = Budget("FAT", "clusters in its chains, of which each can be in one", self._clusters)
+        self._pieces = Budget("FAT", "pieces of files", MOST_PIECES)
+        self._content = Budget("FAT", "bytes that are read of its files", MOST_READ)
+
+    def walk(self, mount: str) -> Iterator[Entry]:
+        """Yield every entry, each directory before what is in it."""
+        yield Entry(mount, "directory", MODE, 0, 0, 0, 0)
+        root = Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)
+        # Letters outside of ASCII are folded too: two names that any system takes for one are refused.
+        walk = Walk("FAT", self._list, lambda short: short.first if short.is_directory else None, fold=str.lower)
+        for path, short in walk.below(mount, root):
+            yield self._make(short, path)
+
+    def find_in_root(self, name: str) -> Entry | None:
+        """Return a file of the root directory, written in any case."""
+        for each, short in self._list("/", Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)):
+            if each.lower() == name.lower() and not short.is_directory:
+                return self._make(short, f"/{each}")
+        return None
+
+    def find_free(self) -> Iterator[tuple[int, int]]:
+        """Yield start and end of what is free."""
+        begin = None
+        for number in range(2, self._clusters + 3):
+            is_free = number < self._clusters + 2 and not self._table[number] & VALUE
+            if is_free and begin is None:
+                begin = number
+            elif not is_free and begin is not None:
+                yield self._offset(begin), self._offset(number)
+                begin = None
+
+    def _make(self, short: Short, path: str) -> Entry:
+        alias = short.alias if short.alias.lower() != short.name.lower() else ""
+        if short.is_directory:
+            return Entry(path, "directory", MODE, 0, 0, 0, short.mtime, alias=alias)
+        pieces = tuple(self._read_chain(short.first, short.size_bytes, path)) if short.size_bytes else ()
+        return Entry(
+            path, "file", MODE, 0, 0, short.size_bytes, short.mtime, pieces=pieces, alias=alias, budget=self._content
+        )
+
+    def _read_chain(self, first: int, size_bytes: int, path: str) -> Iterator[Piece]:
+        """Yield where content lies; clusters that follow each other are one piece."""
+        needed = -(-size_bytes // self._cluster_bytes)
+        start = run = found = 0
+        for cluster in self._follow(first, path, most=needed):
+            if run and cluster == start + run:
+                run += 1
+            else:
+                if run:
+                    yield self._piece(found - run, start, run)
+                start, run = cluster, 1
+            found += 1
+        if found < needed:
+            raise _damaged(f"{path} ends after {found} of {needed} clusters")
+        yield self._piece(found - run, start, run)
+
+    def _piece(self, index: int, cluster: int, count: int) -> Piece:
+        self._pieces.use(1)
+        offset = self._place.offset_bytes + self._offset(cluster)
+        return Piece(index * self._cluster_bytes, count * self._cluster_bytes, self._place.image, offset)
+
+    def _offset(self, cluster: int) -> int:
+        return self._data + (cluster - 2) * self._cluster_bytes
+
+    def _follow(self, first: int, path: str, *, most: int) -> Iterator[int]:
+        """Yield the clusters of a chain, at most as many as are wanted."""
+        cluster = first
+        for _ in range(min(most, self._clusters)):
+            if not 2 <= cluster < self._clusters + 2:
+                raise _damaged(f"{path} leads to the cluster {cluster}, which there is not")
+            self._followed.use(1)  # A thousand files can begin with the same cluster.
+            yield cluster
+            cluster = self._table[cluster] & VALUE
+            if cluster >= END:
+                return
+
+    def _list(self, path: str, directory: Short) -> Iterator[tuple[str, Short]]:
+        """Yield what is in a directory, in the order of the disk."""
+        most = min(LARGEST_DIRECTORY // self._cluster_bytes, self._clusters)
+        clusters = list(self._follow(directory.first, path, most=most + 1))
+        if len(clusters) > most or len(set(clusters)) != len(clusters):
+            raise _damaged(f"the directory {path} has no end")
+        content = b"".join(self._read_cluster(cluster) for cluster in clusters)
+        for short in read_entries(content, path):
+            yield short.name, short
+
+    def _read_cluster(self, cluster: int) -> bytes:
+        return self._place.read(self._offset(cluster), self._cluster_bytes)
+
+
+def _damaged(what: str) -> VerifyError:
+    return damaged("FAT", what)

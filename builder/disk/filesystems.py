@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""A filesystem as its own headers describe it, and what the checkers say of it."""
+
+from __future__ import annotations
+
+import os
+import struct
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.disk.ext4 import is_ext4
+from builder.disk.fat import is_fat32
+from builder.disk.image_file import copy_sparse
+from builder.disk.region import Place
+from builder.system.process import Result, run
+from builder.text import make_line
+from builder.units import SECTOR
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a filesystem says of itself."""
+
+    kind: str
+    """fat32, ext4, or what else is there."""
+    id: str
+    label: str
+    size_bytes: int
+    free_bytes: int
+    """Room for users' files."""
+
+
+def read_facts(place: Place) -> Facts:
+    """Return the facts of the filesystem at a place."""
+    if is_ext4(place):
+        return _read_ext4(place)
+    return _read_fat32(place) if is_fat32(place) else Facts("unknown", "", "", 0, 0)
+
+
+def _read_ext4(place: Place) -> Facts:
+    """The superblock (Documentation/filesystems/ext4/super.rst). It is described also where ext4_super refuses it."""
+    raw = place.read(1024, 1024).ljust(1024, b"\0")
+
+    def number(low: int, high: int) -> int:
+        value: int = struct.unpack_from("<I", raw, low)[0]
+        return value + (struct.unpack_from("<I", raw, high)[0] << 32 if has_64bit else 0)
+
+    incompatible = struct.unpack_from("<I", raw, 96)[0]
+    has_64bit = bool(incompatible & 0x80)
+    block = 1024 << min(struct.unpack_from("<I", raw, 24)[0], 6)
+    free = max(0, number(12, 344) - number(8, 340)) * block
+    kind = "ext4" if incompatible & 0x40 else "ext2 or ext3"
+    label = raw[120:136].partition(b"\0")[0].decode(errors="replace")
+    return Facts(kind, str(uuid.UUID(bytes=raw[104:120])), make_line(label), number(4, 336) * block, free)
+
+
+def _read_fat32(place: Place) -> Facts:
+    """Microsoft's fatgen103: the boot sector, and the summary of free clusters."""
+    raw = place.read(0, SECTOR).ljust(SECTOR, b"\0")
+    cluster_bytes = raw[13] * SECTOR
+    sectors, info_sector = struct.unpack_from("<I", raw, 32)[0], struct.unpack_from("<H", raw, 48)[0]
+    free: int = struct.unpack("<I", place.read(info_sector * SECTOR + 488, 4).ljust(4, b"\0"))[0]
+    volume_id = f"{struct.unpack_from('<I', raw, 67)[0]:08x}"
+    label = make_line(raw[71:82].decode("ascii", errors="replace").rstrip())
+    return Facts("fat32", volume_id, label, sectors * SECTOR, free * cluster_bytes)
+
+
+def check_filesystem(place: Place, size_bytes: int, copy: Path) -> Result:
+    """Return what fsck says; fsck.vfat knows no offset, so it gets a sparse copy."""
+    if not is_fat32(place):
+        return run(["e2fsck", "-f", "-n", place.for_e2fsprogs], ok=range(256))
+    with place.image.open("rb") as source, copy.open("wb") as target:
+        source.seek(place.offset_bytes)
+        copy_sparse(source, target, limit=size_bytes)
+    os.truncate(copy, size_bytes)
+    try:
+        return run(["fsck.vfat", "-n", copy], ok=range(256))
+    finally:
+        copy.unlink()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Builds and boots in a container of a Docker Engine."""

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""An image verified or booted in a container, by the same program there with `--engine local`.
+
+The image and the boards are sent; reports and the public address of ssh come back. The container has QEMU's emulation
+only, no device and no privileges. It is removed at the end, whichever it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from docker import APIClient
+from pydantic import TypeAdapter, ValidationError
+
+from builder import log
+from builder.disk.image_file import name_of
+from builder.engine.docker.answers import MachineRow, load_machine
+from builder.engine.docker.builder_image import make_boot_image, make_builder_image
+from builder.engine.docker.connect import engine_errors, open_engine
+from builder.engine.docker.console import run_attached
+from builder.engine.docker.container import STATE, Job, give_back_leftovers, make_job, releasers
+from builder.engine.docker.listen import Pieces, check_end, follow, listen_to_program
+from builder.engine.docker.run import started
+from builder.engine.docker.transfer import BOARDS, read_file
+from builder.errors import BusyError, RecipeError, ToolError, VerifyError
+from builder.plan.user_data import check_user_data
+from builder.recipe.described import explain
+from builder.system.own_module import MODULE
+from builder.system.workspace import open_journal
+from builder.verify.live.console import check_exit, render_ssh
+from builder.verify.live.qemu.command import LOOPBACK
+from builder.verify.report import Report
+from builder.verify.verify import Wish, open_scratch, write_reports
+
+IMAGES = "/build/image"
+USER_DATA = "/build/inputs/user-data"
+MACHINE = "/build/machine"
+SSH_PORT = 2222
+"""Where ssh is in the container; the Engine gives it a port of its machine."""
+QEMU_PORT = 2200
+"""Where QEMU has the system's port 22, on the container's loopback interface."""
+RELAY = ("socat", f"TCP-LISTEN:{SSH_PORT},fork,reuseaddr", f"TCP:{LOOPBACK}:{QEMU_PORT}")
+"""What runs in the container as long as it lives. To the system a connection must come from QEMU's router: one from the
+Engine's bridge has the address 172.17.0.1, which the Docker Engine of the system takes for its own bridge."""
+
+
+@dataclass(frozen=True)
+class ContainerSeat:
+    """A machine in a container that waits to be switched on."""
+
+    api: APIClient
+    container: str
+    argv: tuple[str, ...]
+    ssh: str
+    """The command line that logs in."""
+
+    def use(self) -> None:
+        """Give the terminal to the console until the machine is off; ToolError when QEMU ends badly."""
+        check_exit(run_attached(self.api, self.container, self.argv))
+
+
+def verify_in_docker(path: Path, wish: Wish, state: Path) -> Report:
+    """Run the specs on an image file in a container and write the report where it would be otherwise.
+
+    Raises what verify_artefact raises, and MachineError (no Engine, no way to make its image), Interrupted.
+    """
+    reports = wish.reports or path.resolve().parent
+    if not os.access(reports, os.W_OK):
+        raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
+    make_image = make_boot_image if wish.boot else make_builder_image
+    with open_engine() as api, open_scratch(state, "verify") as scratch:
+        image = make_image(api)
+        give_back_leftovers(api, state)
+        with open_journal(state, "verify", releasers(api)) as journal:
+            job = make_job(image, "verify", _verify_argv(path, wish), journal.path, volume="")
+            # A program of the image in its tree needs what a build does to start it.
+            job = replace(job, mounts="chroot" in wish.levels, loop=False)
+            images = {f"{IMAGES}/{path.name}": path}
+            with started(api, job, _inputs(path, wish), journal, image=images) as pieces:
+                report = _finish(api, job.name, pieces)
+                xml = read_file(api, job.name, f"{IMAGES}/{name_of(path)}.specs.xml")
+        (scratch / "results.xml").write_bytes(xml)
+        write_reports(report, scratch, reports / name_of(path))
+    return report
+
+
+@contextmanager
+def opened_seat_in_docker(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> Iterator[ContainerSeat]:
+    """Yield a machine in a container, with a copy of an image file; all of it is gone at the end.
+
+    ssh_port  the port of the Engine's machine, on its loopback interface, that leads to the system's ssh; 0: a free one
+
+    Raises what opened_seat raises, and MachineError (no Engine), BusyError (the port is taken).
+    """
+    if wish.user_data:
+        for warning in check_user_data(wish.user_data):
+            log.warn(warning)
+    with ExitStack() as stack:
+        api = stack.enter_context(open_engine())
+        image = make_boot_image(api)
+        give_back_leftovers(api, state)
+        key = None if wish.user_data else make_key(stack.enter_context(open_scratch(state, "boot")))
+        journal = stack.enter_context(open_journal(state, "boot", releasers(api)))
+        job = make_job(image, "boot", RELAY, journal.path, volume="")
+        job = replace(job, mounts=False, ports={SSH_PORT: ssh_port}, stop_signal="SIGKILL")
+        inputs = _inputs(path, wish)
+        if key:
+            inputs[f"{MACHINE}/id.pub"] = key.with_suffix(".pub")
+        with _port_errors(ssh_port):
+            stack.enter_context(started(api, job, inputs, journal, image={f"{IMAGES}/{path.name}": path}))
+        made = _prepare(api, job, path, wish)
+        port, host = _find_port(api, job.name), find_host(api)
+        if host:
+            log.note(f"the machine runs on {host}; port {port} is open there on 127.0.0.1 alone")
+        ssh = render_ssh(port, made.user, key, jump=host)
+        yield ContainerSeat(api, job.name, tuple(made.argv), ssh)
+
+
+def make_key(directory: Path) -> Path:
+    """Make an ssh key, without a program of ssh's, and return the file of its private half; it never leaves here."""
+    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 - the builder image has none
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+
+    key, path = Ed25519PrivateKey.generate(), directory.resolve() / "id"
+    private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+    public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
+    path.touch(mode=0o600)
+    path.write_bytes(private)
+    path.with_suffix(".pub").write_bytes(public + b" boardwright\n")
+    return path
+
+
+def find_host(api: APIClient) -> str:
+    """Return the machine of the Engine as ssh may reach it; empty where it is this one."""
+    host = urlsplit(api.base_url).hostname or ""
+    is_here = not api.base_url.startswith(("http://", "https://")) or host in ("localhost", "127.0.0.1", "::1")
+    return "" if is_here else host
+
+
+def _prepare(api: APIClient, job: Job, path: Path, wish: Wish) -> MachineRow:
+    """Let the program in the container make the machine, and return how it is started."""
+    argv = (*_argv("boot", path, wish), "--prepare", MACHINE, "--ssh-port", str(QEMU_PORT))
+    with listen_to_program(api, job.name, argv) as (pieces, find_code):
+        story = follow(api, job.name, pieces, what="boot")
+    code = find_code()
+    if code or story.result is None:
+        raise story.failure(code, killed="")
+    return load_machine(story.result)
+
+
+def _finish(api: APIClient, name: str, pieces: Pieces) -> Report:
+    """Follow the specs to their end and return what they found; red ones are for the caller to say."""
+    story = follow(api, name, pieces, what="verification")
+    try:
+        check_end(api, name, story)
+    except VerifyError:
+        if story.result is None:
+            raise
+    try:
+        return TypeAdapter(Report).validate_python(story.result)
+    except ValidationError as error:
+        raise ToolError(
+            f"the report of the container is none: {explain(error)}", hint="this is a bug; please report it"
+        ) from error
+
+
+def _find_port(api: APIClient, name: str) -> int:
+    with engine_errors("asking for the port of ssh"):
+        ports = api.inspect_container(name)["NetworkSettings"]["Ports"].get(f"{SSH_PORT}/tcp")
+    if not ports:
+        raise ToolError("the Docker Engine opened no port for ssh", hint="look at the Engine: docker info")
+    return int(ports[0]["HostPort"])
+
+
+@contextmanager
+def _port_errors(port: int) -> Iterator[None]:
+    try:
+        yield
+    except ToolError as error:
+        if not port or f":{port}" not in error.message:
+            raise
+        raise BusyError(
+            f"--ssh-port: {port} is taken on the Engine's machine", hint="name another, or 0 for a free one"
+        ) from error
+
+
+def _verify_argv(path: Path, wish: Wish) -> tuple[str, ...]:
+    return (
+        *_argv("verify", path, wish),
+        *("--level", wish.levels[-1]),
+        *(["--boot"] if wish.boot else []),
+        *(["--only", wish.only] if wish.only else []),
+    )
+
+
+def _argv(verb: str, path: Path, wish: Wish) -> tuple[str, ...]:
+    return (
+        *("python3", *MODULE, "builder", verb, f"{IMAGES}/{path.name}"),
+        *("--json", "--engine", "local", "--boards", BOARDS, "--state", STATE),
+        *(["--board", wish.board] if wish.board else []),
+        *(["--user-data", USER_DATA] if wish.user_data else []),
+    )
+
+
+def _inputs(path: Path, wish: Wish) -> dict[str, Path]:
+    """Return what is sent besides the image: boards, the user's user-data, the build's list of packages."""
+    packages = path.with_name(f"{name_of(path)}.packages")
+    return {
+        BOARDS: wish.boards,
+        **({USER_DATA: wish.user_data} if wish.user_data else {}),
+        **({f"{IMAGES}/{packages.name}": packages} if packages.is_file() else {}),
+    }

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""The files of a container, copied from the Engine's storage where this process may read it.
+
+That is so for root on the Engine's own machine, and for the owner of a rootless Engine, with the driver overlay2. No
+byte goes through the Engine. Paths inside come from the container, so no link is followed, and only a regular file is
+taken. It is a copy and no second name of the same data: the container may still run, and write.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from docker import APIClient
+
+from builder.engine.docker.connect import engine_errors
+from builder.errors import ToolError
+from builder.system.checksums import find_extents
+from builder.units import MIB
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+PIECE_BYTES = 64 * MIB
+"""What is copied by one call."""
+
+
+def find_layer(api: APIClient, container: str, proof: str) -> Path | None:
+    """Return the directory with what was written in a container; None where this process cannot read it.
+
+    proof  path of a directory that was put into the container: the name of its layer is random, so that a directory
+           there belongs to this container, also where DOCKER_HOST leads to another machine
+    """
+    with engine_errors("looking at the container"):
+        driver = api.inspect_container(container).get("GraphDriver") or {}
+    upper = (driver.get("Data") or {}).get("UpperDir", "")
+    if driver.get("Name") != "overlay2" or not upper:
+        return None
+    layer = Path(upper)
+    try:
+        with _opened(layer, PurePosixPath(proof)):
+            return layer
+    except OSError:
+        return None
+
+
+def take_file(layer: Path, path: Path, target: Path, check: Callable[[], None] = lambda: None) -> None:
+    """Copy the file at `path` of a container to `target`.
+
+    check  called before each piece; what it raises ends the copy
+
+    Raises ToolError when there is no regular file, OSError when the target cannot be written.
+    """
+    place = PurePosixPath(os.path.normpath(path))
+    try:
+        with _opened(layer, place.parent) as directory:
+            file = os.open(place.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in NOT_THERE:
+            raise
+        raise _no_file(path) from error
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise _no_file(path)
+        _copy(file, target, check)
+    finally:
+        os.close(file)
+
+
+def _no_file(path: Path) -> ToolError:
+    return ToolError(f"{path}: not found in the container; expected a regular file, as its build announced")
+
+
+@contextmanager
+def _opened(layer: Path, path: PurePosixPath) -> Iterator[int]:
+    """Open a directory of the layer, link by link of its path, none of which may be a symbolic link."""
+    descriptor = os.open(layer, DIRECTORY)
+    try:
+        for name in path.parts[1:]:
+            below = os.open(name, DIRECTORY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _copy(source: int, target: Path, check: Callable[[], None]) -> None:
+    size = os.fstat(source).st_size
+    with target.open("xb", buffering=0) as copy:
+        os.truncate(copy.fileno(), size)
+        for is_data, start, stop in find_extents(source, size):
+            os.lseek(source, start, os.SEEK_SET)
+            os.lseek(copy.fileno(), start, os.SEEK_SET)
+            left = stop - start if is_data else 0
+            while left:
+                check()
+                count = os.sendfile(copy.fileno(), source, None, min(left, PIECE_BYTES))
+                if not count:
+                    raise OSError(errno.EIO, "the file became shorter while it was copied", str(target))
+                left -= count

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""Artefacts of a container, written into a directory and checked against their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docker import APIClient
+
+from builder import log
+from builder.artefact.compress import sync
+from builder.artefact.files import Artefact
+from builder.engine.docker.connect import ANSWER_S, engine_errors
+from builder.engine.docker.layer import take_file
+from builder.engine.docker.pack import HINT, PIECE_BYTES, read_pack
+from builder.errors import SpaceError, ToolError, TrustError
+from builder.system.checksums import sha256_file
+from builder.units import render_size
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+ZEROS = bytes(PIECE_BYTES)
+AHEAD = 16
+"""Pieces that may wait for the digest: what the file is ahead of it, in MiB."""
+PLAIN = {"Accept-Encoding": "identity"}
+GLANCE_S = 0.2
+"""How often progress is shown."""
+
+
+def receive_from_layer(
+    layer: Path, wanted: Sequence[Artefact], directory: Path, check: Callable[[], None] = lambda: None
+) -> None:
+    """Write files of a layer of the Engine's storage into a directory.
+
+    check  called before each piece; what it raises ends the work
+
+    Raises TrustError, SpaceError or ToolError.
+    """
+    for artefact in wanted:
+        target = directory / artefact.path.name
+        log.progress(artefact.path.name, 0)
+        with _writing(target):
+            take_file(layer, artefact.path, target, check)
+        if (found := target.stat().st_size) != artefact.size_bytes:
+            raise TrustError(f"{artefact.path.name}: found {found} bytes; expected {artefact.size_bytes}", hint=HINT)
+        with ThreadPoolExecutor(max_workers=1) as pool:  # The disk and a core work at once.
+            synced = pool.submit(sync, target)
+            check_digest(artefact, sha256_file(target))
+            synced.result()
+
+
+@contextmanager
+def opened_pack(api: APIClient, container: str, pack: Path) -> Iterator[Iterator[bytes]]:
+    """Yield a pack of a container as the Engine's archive call sends it, piece by piece.
+
+    Not by `api.get_archive`: broken off half way, its connection stays open, and the Engine waits for it before it
+    removes the container. Nor as requests asks by itself: the Engine would pack it once more, with gzip, at 50 MB/s.
+
+    Raises MachineError, and ToolError when it is not there.
+    """
+    address = f"{api.base_url}/v{api.api_version}/containers/{container}/archive"
+    with (
+        engine_errors("fetching the artefacts"),
+        api.get(address, params={"path": str(pack)}, headers=PLAIN, stream=True, timeout=ANSWER_S) as response,
+    ):
+        if not response.ok:
+            raise ToolError(f"{pack}: not found in the container; expected the build's pack: {response.text}")
+        yield response.iter_content(PIECE_BYTES)
+
+
+def unpack(chunks: Iterator[bytes], announced: Sequence[Artefact], wanted: Sequence[Artefact], directory: Path) -> None:
+    """Write the wanted files of a pack, which is the only file of an archive, and check their digests.
+
+    Raises TrustError, SpaceError, and ToolError when one is not in it.
+    """
+    missing, meter = set(wanted), _Meter(sum(artefact.size_bytes for artefact in wanted))
+    source = io.BufferedReader(_Chunks(chunks), PIECE_BYTES)
+    with _reading(), tarfile.open(mode="r|", fileobj=source, bufsize=PIECE_BYTES) as tar:
+        entry = tar.next()
+        content = tar.extractfile(entry) if entry else None
+        if content is None:
+            raise ToolError("the build's pack: found something else in the container; expected a regular file")
+        writer: _Writer | None = None
+        try:
+            for index, offset, data in read_pack(content, announced):
+                artefact = announced[index]
+                if artefact not in missing:
+                    continue
+                writer = writer or _Writer(artefact, directory / artefact.path.name)
+                if data:
+                    writer.write(offset, data)
+                    meter.show(artefact, offset)
+                else:
+                    writer.finish()
+                    meter.count(artefact)
+                    missing.discard(artefact)
+                    writer = None
+        finally:
+            if writer:
+                writer.close()
+    if missing:
+        path = min(artefact.path for artefact in missing)
+        raise ToolError(f"{path}: not found in the container; expected a regular file, as its build announced")
+
+
+def check_digest(artefact: Artefact, sha256: str) -> None:
+    """Raise TrustError when a file that arrived is not the one that was announced."""
+    if sha256 != artefact.sha256:
+        raise TrustError(
+            f"{artefact.path.name} arrived with sha256 {sha256}; expected {artefact.sha256}, as its build announced",
+            hint=HINT,
+        )
+
+
+class _Writer:
+    """A file that is written and hashed at once, the digest in a thread of its own."""
+
+    def __init__(self, artefact: Artefact, target: Path) -> None:
+        self._artefact, self._target = artefact, target
+        self._state, self._position = hashlib.sha256(), 0
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._waiting: list[Future[None]] = []
+        with _writing(target):
+            self._stream = target.open("xb", buffering=0)
+
+    def write(self, offset: int, data: bytes) -> None:
+        self._hash(offset, data)
+        with _writing(self._target):
+            left = memoryview(data)
+            while left:
+                count = os.pwrite(self._stream.fileno(), left, offset)
+                left, offset = left[count:], offset + count
+
+    def finish(self) -> None:
+        """Have it on the disk; raise TrustError unless it is what was announced."""
+        self._hash(self._artefact.size_bytes, b"")
+        with _writing(self._target):
+            os.truncate(self._stream.fileno(), self._artefact.size_bytes)
+            os.fsync(self._stream.fileno())
+        self.close()
+        check_digest(self._artefact, self._state.hexdigest())
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        self._stream.close()
+
+    def _hash(self, offset: int, data: bytes) -> None:
+        gap, self._position = offset - self._position, offset + len(data)
+        self._waiting.append(self._pool.submit(self._update, gap, data))
+        if len(self._waiting) > AHEAD:
+            self._waiting.pop(0).result()
+
+    def _update(self, gap: int, data: bytes) -> None:
+        while gap:
+            count = min(gap, PIECE_BYTES)
+            self._state.update(ZEROS if count == PIECE_BYTES else ZEROS[:count])
+            gap -= count
+        self._state.update(data)
+
+
+class _Meter:
+    """How far all wanted files are, and how fast they come."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self._total, self._done, self._begun, self._shown = max(1, total_bytes), 0, time.monotonic(), 0.0
+
+    def show(self, artefact: Artefact, offset: int) -> None:
+        now = time.monotonic()
+        if now - self._shown >= GLANCE_S:
+            self._shown = now
+            done = self._done + offset
+            log.progress(f"{artefact.path.name}, {self._rate(done)}", done / self._total)
+
+    def count(self, artefact: Artefact) -> None:
+        self._done += artefact.size_bytes
+
+    def _rate(self, done: int) -> str:
+        return f"{render_size(int(done / max(time.monotonic() - self._begun, 0.001)))}/s"
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Say of trouble inside that it is this machine's disk."""
+    try:
+        yield
+    except OSError as error:
+        raise SpaceError(f"{target} cannot be written: {error.strerror}", hint="make room or use --output") from error
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except tarfile.TarError as error:
+        raise TrustError(
+            f"artefacts from the container: {error}; expected an archive of one file", hint=HINT
+        ) from error
+
+
+class _Chunks(io.RawIOBase):
+    """A stream of pieces of any length, read as a file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        self._rest = self._rest or memoryview(next(self._chunks, b""))
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count

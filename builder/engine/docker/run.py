@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""A build in a container: the same command line as here, with `--engine local`, in the builder image.
+
+Inputs are put in before it starts, its events are shown as they happen, its artefacts are fetched, the image while its
+specs run, and kept when it ends well. ^C asks the build inside to stop, which gives back what it holds, and a second ^C
+kills it; either way, and on any error, the container is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError
+
+from builder import log
+from builder.artefact.build_record import BUILDER_IMAGE
+from builder.artefact.digest_cache import Digests
+from builder.artefact.files import Artefact
+from builder.artefact.reuse import RECORD as ARTEFACTS
+from builder.engine.docker.builder_image import make_builder_image
+from builder.engine.docker.connect import engine_errors, open_engine
+from builder.engine.docker.container import (
+    STATE,
+    VOLUME,
+    Job,
+    create,
+    give_back_leftovers,
+    is_missing_loop_control,
+    make_job,
+    releasers,
+)
+from builder.engine.docker.hand_out import PACKS, HandOut, Way, handing_out, read_announced
+from builder.engine.docker.hand_out import REQUEST as HAND_OUT_REQUEST
+from builder.engine.docker.layer import find_layer
+from builder.engine.docker.listen import Pieces, check_end, follow, listen
+from builder.engine.docker.put_image import put_image
+from builder.engine.docker.transfer import BOARDS, put_inputs, put_secrets, read_file
+from builder.engine.events import Story
+from builder.errors import BoardwrightError, ToolError
+from builder.rootfs.stored_tree import RECORD as ROOTFS
+from builder.system.own_module import MODULE
+from builder.system.trusted_state import write_anew
+from builder.system.workspace import Journal, open_journal
+
+OUTPUT = "/build/dist"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command for the builder in a container."""
+
+    board: str
+    boards: Path
+    """The directory of all boards; sent whole, because boards extend each other."""
+    state: Path
+    """This machine's state directory: the journal that names the container."""
+    output: Path
+    """Where artefacts go."""
+    options: tuple[str, ...] = ()
+    """More options of the verb, passed on as they are."""
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    """Options whose value is a file or directory of this machine ({"--user-data": Path(…)}); it is sent."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """More of the container's environment, where all who may ask the Engine can see it."""
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Content of files by their place in the container, where they cannot."""
+    hosts: tuple[str, ...] = ()
+    """Names of hosts that only the container knows, each as NAME:ADDRESS."""
+    verb: str = "build"
+    volume: str = VOLUME
+    """Named volume of the Engine for what outlives the container."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command in a container left: files, now on this machine, and its result as it told it."""
+
+    artefacts: tuple[Artefact, ...]
+    data: Mapping[str, Any]
+
+
+def run_in_docker(request: Request) -> Outcome:
+    """Run a command of the builder in a container and return what it made.
+
+    Raises what the command raised inside, MachineError (no Engine, no way to make the builder image), ToolError
+    (the container ended without saying why), TrustError (a file was damaged on the way), Interrupted.
+    """
+    with open_engine() as api:
+        image = make_builder_image(api)
+        give_back_leftovers(api, request.state)
+        with open_journal(request.state, request.board, releasers(api)) as journal:
+            job = make_job(image, request.board, _argv(request), journal.path, volume=request.volume)
+            environment = {**request.environment, BUILDER_IMAGE: _find_id(api, image)}
+            return _run(api, replace(job, environment=environment, hosts=request.hosts), request, journal)
+
+
+def _find_id(api: APIClient, image: str) -> str:
+    """Return the digest that an image is known by, for the record of what is built in it."""
+    with engine_errors("looking at the builder image"):
+        return str(api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def started(
+    api: APIClient,
+    job: Job,
+    inputs: Mapping[str, Path],
+    journal: Journal,
+    secrets: Mapping[str, bytes] | None = None,
+    *,
+    image: Mapping[str, Path] | None = None,
+) -> Iterator[Pieces]:
+    """Start a container and yield what it writes, piece by piece until None; it is removed at the end.
+
+    inputs   small files and directories of this machine by their place in the container
+    secrets  content of files there
+    image    large files by their place, sent without their holes
+    """
+    with created(api, job, inputs, journal, secrets, image=image):
+        yield start(api, job)
+
+
+@contextmanager
+def created(
+    api: APIClient,
+    job: Job,
+    inputs: Mapping[str, Path],
+    journal: Journal,
+    secrets: Mapping[str, bytes] | None = None,
+    *,
+    image: Mapping[str, Path] | None = None,
+) -> Iterator[None]:
+    """Make a container with its inputs, not yet running; it is removed at the end. See `started`."""
+    with journal.holding("container", job.name):
+        create(api, job)
+        put_inputs(api, job.name, inputs)
+        for place, source in (image or {}).items():
+            put_image(api, job.name, place, source)
+        if secrets:
+            put_secrets(api, job.name, secrets)
+        yield
+
+
+def start(api: APIClient, job: Job) -> Pieces:
+    """Start a container and return what it writes, piece by piece until None."""
+    with engine_errors("starting the container"):
+        pieces = listen(api, job.name)
+        api.start(job.name)
+    return pieces
+
+
+def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcome:
+    try:
+        with created(api, job, _inputs(request), journal, request.secrets):
+            way = Way(job.name, find_layer(api, job.name, BOARDS))
+            put_secrets(api, job.name, {str(HAND_OUT_REQUEST): b"" if way.layer else PACKS})
+            with handing_out(way, request.output, journal, Digests(request.state)) as hand_out:
+                story = follow(api, job.name, start(api, job), on_product=hand_out.begin)
+                try:
+                    check_end(api, job.name, story)
+                except BoardwrightError as error:
+                    _bring_log(api, job.name, request, error)
+                    raise
+                outcome = _collect(story, hand_out)
+            _bring_records(api, job.name, request)
+            return outcome
+    except ToolError as error:
+        if not job.loop or not isinstance(error.__cause__, APIError) or not is_missing_loop_control(error.__cause__):
+            raise
+    log.note("the Engine's machine has no loop devices; the image is assembled without")
+    return _run(api, replace(job, loop=False), request, journal)
+
+
+def _bring_log(api: APIClient, name: str, request: Request, error: BoardwrightError) -> None:
+    """Fetch the log that an error's hint points to, and let the hint point to where it is now."""
+    inside = f"{STATE}/rooms/{request.board}/build.log"
+    if inside not in error.hint:
+        return
+    here = request.state / "logs" / f"{request.board}.log"
+    with suppress(BoardwrightError):  # The build's own error matters more than a log that cannot be had.
+        write_anew(here, read_file(api, name, inside))
+        error.hint = error.hint.replace(inside, str(here))
+
+
+def _bring_records(api: APIClient, name: str, request: Request) -> None:
+    """Fetch what a build wrote down of where its products came from, so that `plan` can say here what hits there."""
+    room, here = f"{STATE}/rooms/{request.board}", request.state / "records" / request.board
+    for place in (f"rootfs/{ROOTFS}", ARTEFACTS) if request.verb == "build" else ():
+        with suppress(BoardwrightError, OSError):  # Nothing hangs on it but what `plan` can say.
+            content = read_file(api, name, f"{room}/{place}")
+            write_anew(here / Path(place).name, content)
+
+
+def _argv(request: Request) -> tuple[str, ...]:
+    sent = (word for option in request.inputs for word in (option, _place(option)))
+    return (
+        *("python3", *MODULE, "builder", request.verb, request.board),
+        *("--json", "--engine", "local"),
+        *("--boards", BOARDS),
+        *("--state", STATE),
+        *("--output", OUTPUT),
+        *sent,
+        *request.options,
+    )
+
+
+def _inputs(request: Request) -> dict[str, Path]:
+    return {BOARDS: request.boards, **{_place(option): path for option, path in request.inputs.items()}}
+
+
+def _place(option: str) -> str:
+    return f"/build/inputs/{option.strip('-')}"
+
+
+def _collect(story: Story, hand_out: HandOut) -> Outcome:
+    if story.result is None:
+        raise ToolError("the command in the container ended without a result", hint="this is a bug; please report it")
+    announced = read_announced(story.result.get("artefacts", ()))
+    return Outcome(hand_out.finish(announced) if announced else (), story.result)

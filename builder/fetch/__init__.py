@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Fetching a released image."""

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""The newest image of a board, from where it is published to a file that can be trusted.
+
+A channel's file and release.json are not signed: anybody who can write to the server can change them. So what they
+say is only where to look. `<name>.package.json` is signed, and names board, version and the digest of every file; what
+is fetched is held against it. A server that keeps back new releases is noticed when a newer one is here already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+from pydantic import ValidationError
+
+from builder import log
+from builder.artefact.compress import Compression, suffix_of
+from builder.errors import RecipeError, ReleaseError, TrustError
+from builder.fetch.download import download, unknown_board
+from builder.fetch.read import read
+from builder.fetch.sources import Source, find_version
+from builder.net.http import bare
+from builder.packaging.model import NEWER, SUFFIX, File, Package, Release, Released
+from builder.packaging.requested import find_mismatch, warn_of_age
+from builder.recipe.described import load_described
+from builder.signing.signature import SUFFIX as SIGNATURE
+from builder.signing.signature import PublicKey, check_file_name, verify_signature
+from builder.system.files import InputError, read_bytes
+
+PREFERRED: tuple[Compression, ...] = ("xz", "zst", "gz", "zip", "none")
+"""Which of several images is taken: the smallest first."""
+TELL = "do not use it, and tell its publisher"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody asks for."""
+
+    board: str
+    channel: str = "stable"
+    version: str = ""
+    """Of a certain release; empty: what the channel names."""
+    compression: Compression | None = None
+    key: PublicKey | None = None
+    """None: nothing is known but what the server says."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What is here now."""
+
+    image: Path
+    package: Package
+    tag: str
+    sha256: str
+    """Of the image's file as it is here, compressed."""
+    key: str
+    """Name of the key it is signed with; empty: no signature was checked."""
+
+
+def take(source: Source, wanted: Wanted, output: Path) -> Taken:
+    """Download an image, what describes it and its block map into `output`, and return what is there.
+
+    The image gets its name last, when everything about it is right. Raises RecipeError (no such board, channel,
+    version or compression), DownloadError, ReleaseError, TrustError, BusyError and SpaceError.
+    """
+    with log.step(f"look at {source.name}"):
+        release = find_version(source, wanted.version) if wanted.version else source.newest(wanted.channel)
+        if wanted.board not in release.boards:
+            raise unknown_board(wanted.board, release)
+        released = release.boards[wanted.board]
+        check = _Check(source, release, wanted, released)
+        package = check.package()
+    log.note(f"{package.title}: {package.version}, released {release.date:%Y-%m-%d}")
+    if not wanted.version:
+        check_not_older(package, output)
+    image = choose_image(package, wanted.compression)
+    for file in (*(each for each in package.files if each.role == "bmap"), *check.signed()):
+        download(check.address(file.name), file, output)
+    path = download(check.address(image.name), image, output)
+    return Taken(path, package, release.tag, image.sha256, wanted.key.name if wanted.key else "")
+
+
+@dataclass(frozen=True)
+class _Check:
+    """The signed description of a packaged image, held against what the server says."""
+
+    source: Source
+    release: Release
+    wanted: Wanted
+    released: Released
+
+    def address(self, name: str) -> str:
+        return self.source.address(self.release.tag, self.wanted.board, name)
+
+    def package(self) -> Package:
+        """Return the description when it is signed by the key (if there is one), and says what the server says."""
+        file = self._file(f"{self.released.package.name}{SUFFIX}")
+        content = self._read(file)
+        if self.wanted.key:
+            self._check_signature(self.wanted.key, file.name, content)
+        else:
+            log.warn("without a key nobody vouches for this image but the server it comes from; give one with --key")
+        package = load_described(Package, content, file.name, error=ReleaseError, hint=NEWER)
+        self._check_it_is_the_same(package)
+        warn_of_age(package)
+        return package
+
+    def signed(self) -> list[File]:
+        """Return description and sums, and the signatures of both, which are good where there is a key."""
+        sums = [file for file in self.released.package.files if file.role == "sums"]
+        for file in sums:
+            if self.wanted.key:
+                self._check_signature(self.wanted.key, file.name, self._read(file))
+        wanted = {f"{self.released.package.name}{SUFFIX}", *(file.name for file in sums)}
+        return [file for file in self.released.files if file.name.removesuffix(SIGNATURE) in wanted]
+
+    def _check_signature(self, key: PublicKey, name: str, content: bytes) -> None:
+        signature = self._read(self._file(name + SIGNATURE))
+        comment = verify_signature(content, signature.decode("utf-8", "replace"), key)
+        check_file_name(comment, name)
+        log.note(f"{name} is signed by the key {key.name}")
+
+    def _check_it_is_the_same(self, package: Package) -> None:
+        if wrong := find_mismatch(package, self.wanted.board, self.release):
+            raise TrustError(f"{self.source.name}, {self.release.tag}: {wrong}", hint=TELL)
+
+    def _file(self, name: str) -> File:
+        for file in self.released.files:
+            if file.name == name:
+                return file
+        place = f"{self.source.name}, {self.release.tag}"
+        if name.endswith(SIGNATURE):
+            raise TrustError(f"{place}: {self.wanted.board} is not signed: it has no {name}", hint=TELL)
+        raise ReleaseError(f"{place}: {self.wanted.board} has no description {name}", hint="release it again")
+
+    def _read(self, file: File) -> bytes:
+        """Return one of the small files."""
+        address = self.address(file.name)
+        content = read(address)
+        found = hashlib.sha256(content).hexdigest()
+        if found != file.sha256:
+            raise TrustError(f"{bare(address)} has sha256 {found}, wanted is {file.sha256}", hint=TELL)
+        return content
+
+
+def choose_image(package: Package, compression: Compression | None) -> File:
+    """Return the image to fetch: of this compression, or the smallest by habit. RecipeError when there is none."""
+    images = {each: file for each in PREFERRED if (file := _image(package, each))}
+    if not images:
+        raise ReleaseError(f"{package.name} has no image", hint="package it again")
+    if compression is None:
+        return next(iter(images.values()))
+    if compression not in images:
+        raise RecipeError(f"--compression: {package.name} has no {compression}", hint=f"it has: {', '.join(images)}")
+    return images[compression]
+
+
+def _image(package: Package, compression: Compression) -> File | None:
+    wanted = f"{package.name}.img{suffix_of(compression)}"
+    return next((file for file in package.files if file.role == "image" and file.name == wanted), None)
+
+
+def check_not_older(package: Package, output: Path) -> None:
+    """Raise TrustError when a newer image of this board is in `output` already: a channel does not go back."""
+    for here in _packages_in(output):
+        if here.board == package.board and is_older(package, here):
+            raise TrustError(
+                f"the channel names {package.version} of {package.board}; {output} has {here.version}, which is newer",
+                hint=f"somebody may be keeping back the newer one; if you want this, --version {package.version}",
+            )
+
+
+def is_older(package: Package, other: Package) -> bool:
+    """Whether its version comes before: v1.0-rc1 before v1.0. Where one is no version, the time of the build says."""
+    try:
+        return Version(package.version) < Version(other.version)
+    except InvalidVersion:
+        return package.epoch < other.epoch
+
+
+def _packages_in(directory: Path) -> Sequence[Package]:
+    found = []
+    for path in sorted(directory.glob(f"*{SUFFIX}")):
+        try:
+            found.append(Package.model_validate_json(read_bytes(path, within=directory)))
+        except (ValidationError, InputError):
+            log.warn(f"{path} describes no image; it is not looked at")
+    return found

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Downloads, by digest, into a cache directory.
+
+`fetch` returns CACHE/<sha256>, `fetch_key` CACHE/<fingerprint>.gpg. A file under such a name is complete and is
+what was asked for: it is written beside its name, compared while it streams, synced, renamed, and hashed again
+before every later use. Several processes may share the cache; of two that want one file, the second waits for
+the first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import IO
+
+from builder import log
+from builder.errors import DownloadError, TrustError, disk_full_as_space_error
+from builder.net import http
+from builder.net.http import bare
+from builder.system.files import is_still_at, open_unfinished
+from builder.system.process import run
+from builder.units import GIB, MIB, render_size
+
+HINTS = http.HINTS | {
+    404: "the file was moved or withdrawn; look what its directory holds now and change the URL in the recipe",
+}
+FILE_BYTES = 4 * GIB
+"""No package and no blob is larger."""
+KEY_BYTES = MIB
+"""Nor a key: those of Debian's archives have 10 to 50 KiB, with their signatures."""
+KEY_FAULTS = {"e": "expired", "r": "revoked", "i": "invalid"}
+"""What gpg says of a key's validity, and APT refuses."""
+
+
+def fetch(url: str, *, sha256: str | None, cache: Path) -> Path:
+    """Return the file with this digest, from the cache or from `url` (http or https).
+
+    Raises TrustError (no digest given, or another one found), DownloadError (unreachable, refused, not there) and
+    SpaceError.
+    """
+    if sha256 is None:
+        raise TrustError(f"{bare(url)} has no sha256", hint="every download needs the digest it must have")
+    target = cache / sha256
+    if _is_intact(target, sha256):
+        return target
+    with disk_full_as_space_error(target), _partial(cache / f".{sha256}.partial") as stream:
+        if _is_intact(target, sha256):
+            return target  # Another process fetched it while this one waited.
+        found = _download(url, stream, limit=FILE_BYTES)
+        if found != sha256:
+            raise TrustError(
+                f"{bare(url)} has sha256 {found}, wanted is {sha256}",
+                hint="find out why it changed before you change the digest in the recipe",
+            )
+        _publish(stream, target)
+    return target
+
+
+def fetch_key(url: str, fingerprint: str, cache: Path) -> Path:
+    """Return a binary OpenPGP keyring that holds exactly the key with this full fingerprint (spaces allowed).
+
+    The key comes from the cache, or from `url`, armoured or not. The result suits APT's Signed-By.
+    Raises TrustError (another key, more than one, no key at all), DownloadError and SpaceError.
+    """
+    wanted = fingerprint.replace(" ", "").upper()
+    target = cache / f"{wanted}.gpg"
+    if target.exists() and _primary_keys(target) == [wanted]:
+        return target
+    with disk_full_as_space_error(target), _partial(cache / f".{wanted}.partial") as stream:
+        _download(url, stream, limit=KEY_BYTES)
+        _remove_armour(stream)
+        found = _primary_keys(Path(stream.name))
+        if found != [wanted]:
+            raise TrustError(
+                f"{bare(url)} holds {' and '.join(found) or 'no OpenPGP public key'}, wanted is the key {wanted} alone",
+                hint="compare the fingerprint with the one that the archive's owner publishes",
+            )
+        _publish(stream, target)
+    return target
+
+
+def _is_intact(path: Path, sha256: str) -> bool:
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        return False
+    if found != sha256:
+        log.warn(f"{path} is damaged (its sha256 is {found}); it is fetched again")
+        return False
+    os.utime(path)  # The time of its last use, for the cache's size limit.
+    return True
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[IO[bytes]]:
+    """Open the unfinished file for this process alone; a killed process may have left something in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path) as stream:
+        try:
+            yield stream
+        finally:
+            if is_still_at(stream.fileno(), path):
+                path.unlink()
+
+
+def _locked(path: Path) -> IO[bytes]:
+    while True:
+        stream = open_unfinished(path)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        if is_still_at(stream.fileno(), path):
+            return stream
+        stream.close()  # Renamed or removed by the process that held it until now: this is no longer the partial file.
+
+
+def _publish(stream: IO[bytes], target: Path) -> None:
+    """Give the complete file its name, so that a crash leaves either all of it there or nothing."""
+    stream.flush()
+    os.fsync(stream.fileno())
+    Path(stream.name).replace(target)
+
+
+def _download(url: str, stream: IO[bytes], *, limit: int) -> str:
+    """Fill the file and return its sha256; DownloadError when more than `limit` bytes come."""
+    return http.persist(url, lambda: _attempt(url, stream, limit))
+
+
+def _attempt(url: str, stream: IO[bytes], limit: int) -> str:
+    stream.truncate(0)
+    digest, received = hashlib.sha256(), 0
+    with http.opened(url, hints=HINTS) as answer:
+        show = http.show_progress(url, http.length_of(answer))
+        for piece in http.pieces(answer):
+            received += len(piece)
+            if received > limit:
+                raise DownloadError(f"{bare(url)} is larger than {render_size(limit)}", hint=http.LOOK)
+            digest.update(piece)
+            stream.write(piece)
+            show(len(piece))
+    stream.flush()
+    return digest.hexdigest()
+
+
+def _remove_armour(stream: IO[bytes]) -> None:
+    stream.seek(0)
+    if re.search(rb"^-----BEGIN PGP", stream.read(), re.MULTILINE) is None:
+        return
+    plain = Path(f"{stream.name}.plain")
+    try:
+        run([*_gpg(Path(stream.name)), "--yes", "--output", plain, "--dearmor", stream.name], ok=(0, 2))
+        content = plain.read_bytes() if plain.exists() else b""
+    finally:
+        plain.unlink(missing_ok=True)
+    stream.truncate(0)
+    stream.write(content)
+    stream.flush()
+
+
+def _primary_keys(path: Path) -> list[str]:
+    """Return the fingerprints of the primary keys in a file; of one that nobody wants, with the reason before it.
+
+    The records of --with-colons are described in GnuPG's doc/DETAILS: an fpr belongs to the pub or sub before it.
+    """
+    shown = run([*_gpg(path), "--with-colons", "--show-keys", path], ok=(0, 2))
+    records = [line.split(":") for line in shown.stdout.splitlines()]
+    found = []
+    for above, record in pairwise(records):
+        if record[0] == "fpr" and above[0] in ("pub", "sec"):
+            fault = "secret" if above[0] == "sec" else KEY_FAULTS.get(above[1])
+            found.append(f"the {fault} key {record[9]}" if fault else record[9])
+    return found
+
+
+def _gpg(path: Path) -> list[str | Path]:
+    """gpg with a home of its own in the cache: the user's keys and options have no say."""
+    home = path.parent / ".gnupg"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return ["gpg", "--homedir", home, "--batch", "--no-options", "--no-autostart"]

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""A client for a bucket of any server that speaks S3: how it asks, with whose credentials, and what failed in words.
+
+Endpoint, region and credentials are found as by every program of boto3: environment, profile, the machine's role.
+What a caller did wrong is a RecipeError here, before anything is asked; what servers do wrong is one of TROUBLE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextvars import ContextVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore import UNSIGNED, exceptions
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from s3transfer.exceptions import RetriesExceededError
+from urllib3.exceptions import HTTPError
+
+from builder.errors import RecipeError
+from builder.net.location import Location, check_endpoint
+from builder.net.rate import Measured, find_answer_error, measure
+from builder.units import GIB, MIB
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
+    from botocore.credentials import ReadOnlyCredentials
+    from mypy_boto3_s3 import S3Client
+
+ATTEMPTS = 3
+CONNECT_S = 5
+READ_S = 20
+CONNECTIONS = 16
+ANSWER_BYTES = 16 * MIB
+"""No answer is longer that is not an object. A page of a list has 1000 names of at most 1 KiB."""
+OBJECT_BYTES = 64 * GIB
+"""No object is longer: the largest is an image that is not compressed."""
+MOST_PAGES = 1000
+"""No list is longer: a million names."""
+MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+STRANGE = (KeyError, ValueError, RecursionError, ResponseParserError)
+"""What the libraries raise for an answer that S3 does not give: without an ETag, with a size that is no number, with
+redirections that have no end."""
+BROKEN = (HTTPError, ConnectionError, TimeoutError)
+"""Of an object that cannot be had, botocore reads what the server has to say without a word of its own."""
+TROUBLE = (BotoCoreError, ClientError, Boto3Error, RetriesExceededError, *BROKEN, *STRANGE)
+"""What the libraries raise for servers and ways to them. A full disk here is not among it."""
+PERMISSIONS = "reading needs s3:GetObject and s3:ListBucket, writing s3:PutObject and s3:AbortMultipartUpload"
+WORDS = (
+    ((exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError, TimeoutError), "does not answer in time"),
+    ((exceptions.ConnectionError, ConnectionError), "cannot be reached"),
+    ((exceptions.HTTPClientError, HTTPError), "breaks off its answer"),
+)
+HINTS = {
+    "403": PERMISSIONS,
+    "AccessDenied": PERMISSIONS,
+    "ExpiredToken": "get new credentials",
+    "NoSuchBucket": "make the bucket, or name another",
+    "RequestTimeTooSkewed": "set this machine's clock",
+}
+
+
+def make_client(location: Location) -> S3Client:
+    """Return a client for the bucket, which has asked for nothing yet.
+
+    Raises RecipeError (no such profile, no credentials to write with, an endpoint that is none).
+
+    The checksums that newer clients add are left out, because not every server knows them. Instead every request is
+    signed with the SHA-256 of what it sends, which all servers compare.
+    """
+    signed = find_credentials(location) is not None
+    config = Config(
+        connect_timeout=CONNECT_S,
+        read_timeout=READ_S,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        max_pool_connections=CONNECTIONS,
+        user_agent_extra="boardwright",
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"payload_signing_enabled": True},
+        **({} if signed else {"signature_version": UNSIGNED}),
+    )
+    try:
+        client = boto3.Session().client(
+            "s3", endpoint_url=location.endpoint or None, region_name=location.region or None, config=config
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise RecipeError(
+            f"{location.option}: {error}", hint="look at its endpoint and region, and at AWS_ENDPOINT_URL"
+        ) from error
+    check_endpoint(client.meta.endpoint_url, location.option)
+    _measure(client)
+    return client
+
+
+_is_object: ContextVar[bool] = ContextVar("_is_object", default=False)
+"""Whether what is asked for is the content of an object."""
+
+
+class _Connection(Measured):
+    """A connection whose answers have a limit. botocore keeps all but objects in memory."""
+
+    def limit_body(self, status: int) -> int | None:
+        return OBJECT_BYTES if _is_object.get() and status < HTTPStatus.MULTIPLE_CHOICES else ANSWER_BYTES
+
+
+def _measure(client: S3Client) -> None:
+    """Have the answers to a client measured. botocore has no way to name a class of connections but its own field."""
+
+    def note(request: AWSPreparedRequest, **_: Any) -> None:
+        _is_object.set(bool(request.stream_output))
+
+    client.meta.events.register("before-send.s3", note)
+    pools = client._endpoint.http_session._pool_classes_by_scheme  # type: ignore[attr-defined]
+    for scheme, pool in pools.items():
+        pools[scheme] = type(pool.__name__, (pool,), {"ConnectionCls": measure(pool.ConnectionCls, _Connection)})
+
+
+def list_all(client: S3Client, operation: str, key: str, **asked: str) -> Iterator[dict[str, Any]]:
+    """Yield what all pages of a list have under a key. Raises one of TROUBLE for a list that has no end."""
+    for number, page in enumerate(client.get_paginator(operation).paginate(**asked)):  # type: ignore[call-overload]
+        if number == MOST_PAGES:
+            raise ValueError("the list has no end")
+        yield from page.get(key, [])
+
+
+def find_credentials(location: Location) -> ReadOnlyCredentials | None:
+    """Return what boto3 finds in the environment, a profile or this machine's role; None to read without."""
+    try:
+        found = boto3.Session().get_credentials()
+        if found:
+            return found.get_frozen_credentials()
+    except BotoCoreError as error:
+        hint = "look at AWS_PROFILE"
+        raise RecipeError(f"{location.option}: the credentials cannot be had: {error}", hint=hint) from error
+    if location.writable:
+        or_read = ", or read only with --cache-mode ro" if location.option == "--cache" else ""
+        raise RecipeError(
+            f"{location.option}: there are no credentials to write with",
+            hint=f"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE{or_read}",
+        )
+    return None
+
+
+def is_missing(error: ClientError) -> bool:
+    return str(error.response.get("Error", {}).get("Code")) in MISSING
+
+
+def say(error: BaseException) -> str:
+    """Return what happened in words that hold no address of an object and no key."""
+    if isinstance(error, RetriesExceededError):
+        return say(error.last_exception)
+    if found := find_answer_error(error):
+        return f"cannot be used: {found.strerror}"
+    if isinstance(error, ClientError):
+        said = error.response.get("Error", {})
+        code = str(said.get("Code"))
+        hint = f" ({HINTS[code]})" if code in HINTS else ""
+        return f"answers {code}: {str(said.get('Message', '')).strip('. ')}{hint}"
+    for kinds, words in WORDS:
+        if isinstance(error, kinds):
+            return words
+    if isinstance(error, STRANGE):
+        return f"gives an answer that is none of S3's ({type(error).__name__})"
+    return f"cannot be used: {type(error).__name__}"

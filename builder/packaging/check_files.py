@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""What each file of a packaged image says, compared with the image and with the others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from builder.disk.open_image import unpacked
+from builder.errors import ReleaseError, VerifyError
+from builder.packaging.bmap import BmapCheck, read_bmap
+from builder.packaging.cyclonedx import check_cyclonedx, list_cyclonedx
+from builder.packaging.model import Package
+from builder.packaging.provenance import Parameters, read_provenance
+from builder.packaging.spdx import check_spdx, list_spdx
+from builder.packaging.spec_report import find_fault, read_report
+from builder.system.files import InputError, read_text
+
+Kind = Literal["trust", "release"]
+Rows = set[tuple[str, str, str]]
+"""Name, version and architecture of packages."""
+SHOWN = 3
+
+
+def check_image(place: Path, package: Package, name: str) -> Iterator[tuple[Kind, str]]:
+    """Unpack an image and compare it with the description, and the first of them with the block map."""
+    is_first = name == next(file.name for file in package.files if file.role == "image")
+    checker = _load_check(place / f"{package.name}.bmap") if is_first else None
+    digest, size = hashlib.sha256(), 0
+    try:
+        for data in unpacked(place / name, limit=package.image_size_bytes, error=ReleaseError):
+            digest.update(data)
+            size += len(data)
+            if checker:
+                checker.update(data)
+    except ReleaseError as error:
+        yield "trust", error.message
+        return
+    if (digest.hexdigest(), size) != (package.image_sha256, package.image_size_bytes):
+        yield "trust", "the image in it is not that of the description"
+    for problem in checker.end() if checker else ():
+        yield "release", f"the block map does not fit: {problem}"
+
+
+def _load_check(path: Path) -> BmapCheck | None:
+    """Return what compares with a map; None for one that cannot be read, which is said elsewhere."""
+    try:
+        return BmapCheck(read_bmap(read_text(path, within=path.parent)))
+    except (ReleaseError, InputError):
+        return None
+
+
+def _check_bmap(path: Path, package: Package) -> list[str]:
+    try:
+        bmap = read_bmap(read_text(path, within=path.parent))
+    except ReleaseError as error:
+        return [error.message]
+    return [] if bmap.image_bytes == package.image_size_bytes else ["it is of an image of another size"]
+
+
+def _check_packages(path: Path, _: Package) -> list[str]:
+    lines = read_text(path, within=path.parent).splitlines()
+    return [] if len(lines) > 1 and all(line.count("\t") == 3 for line in lines) else ["it is no list of packages"]
+
+
+def read_rows(path: Path) -> Rows:
+    """Return the packages of a list."""
+    rows = [line.split("\t") for line in read_text(path, within=path.parent).splitlines()[1:]]
+    return {(row[0], row[1], row[2]) for row in rows if len(row) == 4}
+
+
+def _check_bill(
+    path: Path, package: Package, check: Callable[[str], list[str]], read: Callable[[str], tuple[str, Rows]]
+) -> list[str]:
+    text = read_text(path, within=path.parent)
+    try:
+        problems = check(text)
+        if problems:
+            return problems[:SHOWN]
+        digest, rows = read(text)
+    except RecursionError:
+        return ["cannot be read: it is nested too deep"]
+    except (KeyError, IndexError, StopIteration, TypeError):
+        return ["it does not say what it is of"]
+    if not all(isinstance(each, str) for row in rows for each in row):  # A validator may let null stand for no value.
+        return ["it has a package whose name or version is no text"]
+    listing = path.with_name(f"{package.name}.packages")
+    other = rows ^ (read_rows(listing) if listing.is_file() else set())
+    problems += ["it is of another image"] if digest != package.image_sha256 else []
+    return problems + ([f"it and {listing.name} differ: {_name(other)}"] if other else [])
+
+
+def _name(rows: Rows) -> str:
+    names = [" ".join(row) for row in sorted(rows)]
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def _check_spdx(path: Path, package: Package) -> list[str]:
+    return _check_bill(path, package, check_spdx, list_spdx)
+
+
+def _check_cyclonedx(path: Path, package: Package) -> list[str]:
+    return _check_bill(path, package, check_cyclonedx, list_cyclonedx)
+
+
+def _check_specs(path: Path, package: Package) -> list[str]:
+    try:
+        report = read_report(read_text(path, within=path.parent), path.name)
+    except VerifyError as error:
+        return [error.message]
+    problems = [fault] if (fault := find_fault(report, package.image_sha256)) else []
+    if package.specs != report.summarise():
+        problems.append("the description says something else of the specs")
+    if (report.board, report.version) != (package.board, package.version):
+        problems.append(f"it is of board {report.board}, version {report.version}")
+    return problems
+
+
+def _check_junit(path: Path, package: Package) -> list[str]:
+    try:
+        root = fromstring(read_text(path, within=path.parent))
+    except (ParseError, DefusedXmlException) as error:
+        return [f"it cannot be read: {error}"]
+    cases = list(root.iter("testcase"))
+    red = sum(1 for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    skipped = sum(1 for case in cases if case.find("skipped") is not None)
+    said = package.specs and (package.specs.passed, package.specs.failed, package.specs.skipped)
+    return [] if said == (len(cases) - red - skipped, red, skipped) else ["it does not say what the description says"]
+
+
+def _check_provenance(path: Path, package: Package) -> list[str]:
+    try:
+        statement = read_provenance(read_text(path, within=path.parent))
+    except ReleaseError as error:
+        return [error.message]
+    images = {file.name: file.sha256 for file in package.files if file.role == "image"}
+    wanted = {f"{package.name}.img": package.image_sha256, **images}
+    asked = Parameters(board=package.board, version=package.version, epoch=package.epoch)
+    problems = [] if statement.digests == wanted else ["its subjects are not the images of the description"]
+    return problems + ([] if statement.parameters == asked else ["it is of another board, version or time"])
+
+
+def _check_page(path: Path, package: Package) -> list[str]:
+    return [] if package.image_sha256 in read_text(path, within=path.parent) else ["it is of another image"]
+
+
+REPORTS = (".specs.json", ".specs.xml")
+PAPERS: Mapping[str, Callable[[Path, Package], list[str]]] = {
+    ".bmap": _check_bmap,
+    ".packages": _check_packages,
+    ".spdx.json": _check_spdx,
+    ".cdx.json": _check_cyclonedx,
+    ".specs.json": _check_specs,
+    ".specs.xml": _check_junit,
+    ".report.html": _check_page,
+    ".provenance.json": _check_provenance,
+}
+"""What must be in a package beside its images and sums, and how it is looked at."""

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Sums and signatures of a packaged image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.packaging.model import SUFFIX, Package
+from builder.signing import gpg, signature
+from builder.system.checksums import read_sums
+from builder.system.files import read_bytes, read_text
+
+SUMS = ".SHA256SUMS"
+SIGNED = (".provenance.json", SUMS, SUFFIX)
+"""What is signed; the description names the digests of all other files."""
+
+Wrong = tuple[str, str]
+"""A file, and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A key to check with."""
+
+    text: str
+    is_gpg: bool
+
+    @classmethod
+    def load(cls, text: str) -> PublicKey:
+        """Return the key in a text; TrustError when there is none."""
+        if text.strip().startswith(gpg.PUBLIC_KEY):
+            return cls(text, True)
+        return cls(signature.load_public_key(text).text, False)
+
+    @property
+    def suffix(self) -> str:
+        """What a signature's name ends with."""
+        return gpg.SUFFIX if self.is_gpg else signature.SUFFIX
+
+    def find_fault(self, file: Path, signed: Path) -> str:
+        """Return what is wrong with a signature, or nothing."""
+        if self.is_gpg:
+            return gpg.verify(file, signed, self.text)
+        return signature.find_fault(file, signed, signature.load_public_key(self.text))
+
+
+def check_sums(place: Path, package: Package) -> Iterator[Wrong]:
+    """Compare the sums with the description, whose digests are compared with the files elsewhere."""
+    path = place / f"{package.name}{SUMS}"
+    if not path.is_file():
+        yield path.name, "it is missing"
+        return
+    try:
+        said = read_sums(read_text(path, within=path.parent))
+    except ValueError as error:
+        yield path.name, str(error)
+        return
+    wanted = {file.name: file.sha256 for file in package.files if file.role not in ("sums", "signature")}
+    for name in sorted(said.keys() | wanted.keys()):
+        if name not in said:
+            yield path.name, f"it has no sum of {name}"
+        elif name not in wanted:
+            yield path.name, f"it has a sum of {name}, which the description does not know"
+        elif said[name] != wanted[name]:
+            yield path.name, f"its sum of {name} is not that of the description"
+
+
+def check_signatures(place: Path, package: Package, key: PublicKey | None) -> tuple[list[str], list[Wrong]]:
+    """Return who says to have signed, and, where there is a key, what is wrong with its signatures."""
+    signers: list[str] = []
+    wrong: list[Wrong] = []
+    for file in (place / f"{package.name}{suffix}" for suffix in SIGNED):
+        for suffix in (signature.SUFFIX, gpg.SUFFIX):
+            signed = file.with_name(file.name + suffix)
+            if signed.is_file():
+                signers.append(_name_signer(signed, suffix))
+            if key and key.suffix == suffix and file.is_file():
+                fault = key.find_fault(file, signed) if signed.is_file() else "it is not signed"
+                wrong += [(file.name, fault)] if fault else []
+    return list(dict.fromkeys(signers)), wrong
+
+
+def _name_signer(signed: Path, suffix: str) -> str:
+    if suffix == gpg.SUFFIX:
+        return "a key of GnuPG"
+    signer = signature.find_signer(read_bytes(signed, within=signed.parent).decode("utf-8", "replace"))
+    return f"minisign key {signer or 'unknown'}"

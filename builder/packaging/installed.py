@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""The installed packages of an image, from the text of its dpkg database and of Debian's copyright files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from debian.deb822 import Packages
+from packageurl import PackageURL
+
+from builder.errors import ReleaseError
+from builder.packaging.licences import find_licence
+
+INSTALLED = "install ok installed"
+FIELDS = {
+    "Package": r"[a-z0-9][a-z0-9+.-]*",
+    "Version": r"([0-9]+:)?[A-Za-z0-9][A-Za-z0-9.+~-]*",
+    "Architecture": r"[a-z0-9-]+",
+    "Installed-Size": r"[0-9]{0,12}",
+    "Section": r"[!-~]*",
+    "Source": r"([a-z0-9][a-z0-9+.-]*( \([^()\s]+\))?)?",
+    "Homepage": r"[!-~]*",
+    "Maintainer": r".{0,500}",
+}
+"""What each may hold (deb-control(5))."""
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A package as dpkg knows it."""
+
+    name: str
+    version: str
+    architecture: str
+    size_kib: int
+    section: str
+    source: str
+    """Name of the source package."""
+    source_version: str
+    maintainer: str
+    """"Name <address>"."""
+    homepage: str
+    depends: tuple[str, ...]
+    """Keys of installed packages that it depends on."""
+    licence: str
+    """SPDX expression of the licences of its source; empty where it is not known for sure."""
+    sha256: str
+    """Of the .deb it came from; empty where nobody wrote it down."""
+
+    @property
+    def maintainer_parts(self) -> tuple[str, str | None]:
+        """Name and address of the maintainer; "" and None where they are not said."""
+        name, _, rest = self.maintainer.partition("<")
+        address = rest.strip().removesuffix(">")
+        return name.strip().strip('"').strip(), address if _ADDRESS.fullmatch(address) else None
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others: "libc6:arm64"."""
+        return f"{self.name}:{self.architecture}"
+
+    def purl(self, suite: str) -> PackageURL:
+        """Return its package URL (github.com/package-url/purl-spec, type deb)."""
+        qualifiers = {"arch": self.architecture, "distro": suite}
+        return PackageURL("deb", "debian", self.name, self.version, qualifiers=qualifiers)
+
+
+def read_installed(
+    status: str, copyrights: Mapping[str, str], digests: Mapping[str, tuple[str, str]]
+) -> tuple[Installed, ...]:
+    """Return the installed packages, sorted by name, architecture and version.
+
+    status      /var/lib/dpkg/status
+    copyrights  text of /usr/share/doc/NAME/copyright by package name, as far as there is one
+    digests     (version, SHA-256 of the .deb) by package name, as far as known
+    """
+    rows = [row for row in Packages.iter_paragraphs(status, use_apt_pkg=False) if row.get("Status") == INSTALLED]
+    for row in rows:
+        _check(row)
+    providers = _find_providers(rows)
+    licences = {name: find_licence(text) for name, text in copyrights.items()}
+    found = [_make(row, providers, licences, digests) for row in rows]
+    return tuple(sorted(found, key=lambda each: (each.name, each.architecture, each.version)))
+
+
+def _check(row: Packages) -> None:
+    """Raise ReleaseError for a package that dpkg could not have installed."""
+    name = str(row.get("Package", ""))
+    for field, pattern in FIELDS.items():
+        value = str(row.get(field, ""))
+        if not re.fullmatch(pattern, value):
+            raise ReleaseError(
+                f"dpkg's database of the image: the package {name[:80]!r} has {field}: {value[:80]!r}",
+                hint="the image is damaged, or not made by dpkg",
+            )
+
+
+def _make(
+    row: Packages,
+    providers: Mapping[str, list[str]],
+    licences: Mapping[str, str],
+    digests: Mapping[str, tuple[str, str]],
+) -> Installed:
+    name, version = row["Package"], row["Version"]
+    source, source_version = _read_source(row)
+    known, sha256 = digests.get(name, ("", ""))
+    return Installed(
+        name=name,
+        version=version,
+        architecture=row["Architecture"],
+        size_kib=int(row.get("Installed-Size") or "0"),
+        section=row.get("Section", ""),
+        source=source,
+        source_version=source_version,
+        maintainer=row.get("Maintainer", ""),
+        homepage=row.get("Homepage", "").strip("<>"),
+        depends=tuple(_find_depends(row, providers)),
+        licence=licences.get(name, ""),
+        sha256=sha256 if known == version else "",
+    )
+
+
+def _read_source(row: Packages) -> tuple[str, str]:
+    """Return name and version of the source package; dpkg leaves out what is the same as the package's own."""
+    found = re.fullmatch(r"(\S+)(?: \((.+)\))?", row.get("Source", "")) if row.get("Source") else None
+    return (found[1], found[2] or row["Version"]) if found else (row["Package"], row["Version"])
+
+
+def _find_providers(rows: Iterable[Packages]) -> dict[str, list[str]]:
+    """Return the keys of the packages that have a name or provide it; those that have it come first."""
+    providers: dict[str, list[str]] = {}
+    rows = list(rows)
+    for row in rows:
+        providers.setdefault(row["Package"], []).append(f"{row['Package']}:{row['Architecture']}")
+    for row in rows:
+        for group in row.relations["provides"] or ():
+            for each in group:
+                providers.setdefault(each["name"], []).append(f"{row['Package']}:{row['Architecture']}")
+    return providers
+
+
+def _find_depends(row: Packages, providers: Mapping[str, list[str]]) -> list[str]:
+    """Return what is installed of the alternatives of each dependency; the first that is there."""
+    found = set()
+    for group in [*(row.relations["pre-depends"] or ()), *(row.relations["depends"] or ())]:
+        there = next((providers[each["name"]] for each in group if each["name"] in providers), [])
+        own = [key for key in there if key.endswith((f":{row['Architecture']}", ":all"))]
+        found.update((own or there)[:1])
+    found.discard(f"{row['Package']}:{row['Architecture']}")
+    return sorted(found)
+
+
+def read_architecture(purl: str) -> str:
+    """Return the architecture that a package URL names, or ""."""
+    return dict(parse_qsl(purl.partition("#")[0].partition("?")[2])).get("arch", "")

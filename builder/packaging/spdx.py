@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""The bill of materials as SPDX 2.3 JSON, written, read and judged by the SPDX project's own library."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+from license_expression import Licensing, get_spdx_licensing
+from spdx_tools.spdx.model import (
+    Actor,
+    ActorType,
+    Checksum,
+    ChecksumAlgorithm,
+    CreationInfo,
+    Document,
+    ExternalPackageRef,
+    ExternalPackageRefCategory,
+    Package,
+    PackagePurpose,
+    Relationship,
+    RelationshipType,
+    SpdxNoAssertion,
+)
+from spdx_tools.spdx.parser.error import SPDXParsingError
+from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+from spdx_tools.spdx.writer.json.json_writer import write_document_to_stream
+
+from builder import __version__
+from builder.packaging.installed import Installed, read_architecture
+from builder.packaging.sbom import Bill
+from builder.system.files import load_json
+
+DOCUMENT = "SPDXRef-DOCUMENT"
+IMAGE = "SPDXRef-Image"
+MOST_COMPARED = 50_000_000
+"""The validator looks for each end of a relationship among all packages: this many take half a minute, and are those
+of an image with 2500 packages."""
+LICENCE_COMMENT = "Licences of the source package, from Debian's copyright file of it."
+_TEAM = re.compile(r"team|maintainers|developers|group|packagers|lists\.|tracker\.|QA\b", re.IGNORECASE)
+
+
+def render_spdx(bill: Bill) -> str:
+    """Return the document; what is not known is NOASSERTION."""
+    info = CreationInfo(
+        spdx_version="SPDX-2.3",
+        spdx_id=DOCUMENT,
+        name=bill.name,
+        document_namespace=f"https://spdx.org/spdxdocs/{bill.name}-{bill.make_uuid('spdx')}",
+        creators=[Actor(ActorType.TOOL, f"boardwright-{__version__}")],
+        created=bill.time.replace(tzinfo=None),
+    )
+    relationships = [Relationship(DOCUMENT, RelationshipType.DESCRIBES, IMAGE)]
+    ids = {each.key: _make_id(each) for each in bill.packages}
+    relationships += [Relationship(IMAGE, RelationshipType.CONTAINS, ids[each.key]) for each in bill.packages]
+    relationships += [
+        Relationship(ids[each.key], RelationshipType.DEPENDS_ON, ids[key])
+        for each in bill.packages
+        for key in each.depends
+    ]
+    licensing = get_spdx_licensing()  # It takes a while to be made.
+    packages = [_make_image(bill), *(_make_package(each, bill.suite, licensing) for each in bill.packages)]
+    stream = io.StringIO()
+    write_document_to_stream(Document(info, packages=packages, relationships=relationships), stream, validate=False)
+    return stream.getvalue() + "\n"
+
+
+def _make_id(package: Installed) -> str:
+    """An id has letters, digits, dots and hyphens only; a plus is common in Debian's names."""
+    return "SPDXRef-deb-" + re.sub(r"[^A-Za-z0-9.-]", lambda found: f"-{ord(found[0]):02x}-", package.key)
+
+
+def _make_image(bill: Bill) -> Package:
+    return Package(
+        spdx_id=IMAGE,
+        name=bill.name,
+        version=bill.version,
+        download_location=SpdxNoAssertion(),
+        file_name=f"{bill.name}.img",
+        supplier=Actor(ActorType.ORGANIZATION, bill.supplier) if bill.supplier else SpdxNoAssertion(),
+        files_analyzed=False,
+        checksums=[Checksum(ChecksumAlgorithm.SHA256, bill.image_sha256)],
+        license_concluded=SpdxNoAssertion(),
+        license_declared=SpdxNoAssertion(),
+        copyright_text=SpdxNoAssertion(),
+        summary=bill.title,
+        primary_package_purpose=PackagePurpose.OPERATING_SYSTEM,
+        built_date=bill.time.replace(tzinfo=None),
+    )
+
+
+def _make_package(package: Installed, suite: str, licensing: Licensing) -> Package:
+    licence = licensing.parse(package.licence) if package.licence else SpdxNoAssertion()
+    purl = package.purl(suite).to_string()
+    return Package(
+        spdx_id=_make_id(package),
+        name=package.name,
+        version=package.version,
+        download_location=SpdxNoAssertion(),
+        supplier=_make_actor(package),
+        files_analyzed=False,
+        checksums=[Checksum(ChecksumAlgorithm.SHA256, package.sha256)] if package.sha256 else [],
+        homepage=package.homepage or None,
+        source_info=f"built from the source package {package.source} {package.source_version}",
+        license_concluded=SpdxNoAssertion(),
+        license_declared=licence,
+        license_comment=LICENCE_COMMENT if package.licence else None,
+        copyright_text=SpdxNoAssertion(),
+        external_references=[ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", purl)],
+    )
+
+
+def _make_actor(package: Installed) -> Actor | SpdxNoAssertion:
+    name, address = package.maintainer_parts
+    if not name:
+        return SpdxNoAssertion()
+    name = " ".join(name.replace("(", " ").replace(")", " ").split())  # Brackets hold the address in SPDX.
+    return Actor(ActorType.ORGANIZATION if _TEAM.search(package.maintainer) else ActorType.PERSON, name, address)
+
+
+def check_spdx(text: str) -> list[str]:
+    """Return what the SPDX project's validator finds wrong with a document."""
+    try:
+        said = load_json(text)
+        if len(said.get("packages", [])) * len(said.get("relationships", [])) > MOST_COMPARED:
+            return [f"has more packages and relationships than are compared ({MOST_COMPARED} pairs)"]
+        document = JsonLikeDictParser().parse(said)  # type: ignore[no-untyped-call]
+    except (ValueError, SPDXParsingError, AttributeError, TypeError, KeyError) as error:
+        return [f"cannot be read: {'; '.join(map(str, error.args))}"]
+    return [message.validation_message for message in validate_full_spdx_document(document, "SPDX-2.3")]
+
+
+def list_spdx(text: str) -> tuple[str, set[tuple[str, str, str]]]:
+    """Return the digest of the image that a valid document is of, and (name, version, architecture) of its packages."""
+    said: dict[str, Any] = load_json(text)
+    image = next(each for each in said["packages"] if each["SPDXID"] == IMAGE)
+    others = [each for each in said["packages"] if each["SPDXID"] != IMAGE]
+    return image["checksums"][0]["checksumValue"], {
+        (each["name"], each["versionInfo"], read_architecture(_purl(each))) for each in others
+    }
+
+
+def _purl(package: dict[str, Any]) -> str:
+    references = package["externalRefs"]
+    return next(str(each["referenceLocator"]) for each in references if each["referenceType"] == "purl")

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Whether archives have news, without apt: a few small requests instead of a second of parsing.
+
+An archive whose signed index of indexes is byte for byte the one that apt has verified has the same packages. What is
+found here only spares asking again: anything else (an error, another format, an index that has expired) means "ask".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from builder.errors import DownloadError
+from builder.net import http
+from builder.recipe.model import Archive
+
+TIMEOUT_S = (5.0, 10.0)
+LONGEST_S = 20.0
+LARGEST = 4 * 1024 * 1024
+VALID_UNTIL = re.compile(rb"^Valid-Until: (.+)$", re.MULTILINE)
+
+
+def digest_releases(lists: Path) -> list[str]:
+    """Return the digests of all InRelease files of an apt's lists, sorted."""
+    return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in lists.glob("*InRelease"))
+
+
+def find_releases(archives: Mapping[str, Archive]) -> tuple[str, ...]:
+    """Return the addresses of the archives' signed indexes."""
+    urls = {
+        f"{archive.url.rstrip('/')}/dists/{suite}/InRelease"
+        for archive in archives.values()
+        for suite in archive.suites
+    }
+    return tuple(sorted(urls))
+
+
+def has_news(urls: Sequence[str], known: Sequence[str]) -> bool:
+    """Say whether the files at `urls` are others than those with the digests `known`, or may be."""
+    if not urls or len(urls) != len(known):
+        return True
+    try:
+        with ThreadPoolExecutor(max_workers=len(urls)) as pool:
+            found = list(pool.map(_read, urls))
+    except (http.PassingError, DownloadError, ValueError):
+        return True  # apt has words for what is wrong there.
+    return sorted(found) != list(known)
+
+
+def _read(url: str) -> str:
+    """Return the digest of a signed index that is still valid; ValueError for any other answer."""
+    with http.opened(url, timeout_s=TIMEOUT_S) as answer:
+        text = http.read_all(url, answer, limit=LARGEST, longest_s=LONGEST_S)
+    limit = VALID_UNTIL.search(text)
+    if limit and parsedate_to_datetime(limit[1].decode("ascii")) < datetime.now(tz=UTC):
+        raise ValueError(url)
+    return hashlib.sha256(text).hexdigest()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""Packages that two architectures have in the same source version, as a private apt knows the archives of the target.
+
+An archive need not have all architectures at one version: a security update comes when it is built, on riscv64 hours
+after amd64. So the version that the foreign architecture has is taken of both, where both have it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.rootfs.apt.auth import render_option
+from builder.system.process import run
+
+# An entry of `apt-cache policy`, and a version in its table (apt-cache(8)).
+ENTRY = re.compile(r"^(\S+):\n  Installed: .*\n  Candidate: (\S+)\n((?:  .*\n)*)", re.MULTILINE)
+VERSION = re.compile(r"^ (?:\*\*\*|   ) (\S+) -?\d+$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the packages of the target come from. The tree of twins is kept under the name of the suite."""
+
+    suite: str
+    deb822: str  # with Signed-By
+    pins: str = ""  # apt_preferences
+    apt_options: tuple[str, ...] = ()  # lines of apt.conf, such as 'Acquire::Check-Date "false";'
+    releases: tuple[str, ...] = ()  # addresses of the signed indexes, where that spares asking apt
+
+
+@dataclass(frozen=True)
+class _Policy:
+    """What apt has of a package."""
+
+    candidate: str
+    versions: tuple[str, ...]
+
+
+def make_apt(sources: Sources, architectures: tuple[str, str], root: Path) -> dict[str, str]:
+    """Bring the package lists of both architectures up to date, under a root of its own; return the environment."""
+    for name in ("etc/apt/sources.list.d", "etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/dpkg",
+                 "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):  # fmt: skip
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "var/lib/dpkg/status").touch()
+    (root / "etc/apt/sources.list.d/target.sources").write_text(sources.deb822)
+    (root / "etc/apt/preferences.d/target").write_text(sources.pins)
+    (root / "apt.conf").write_text("\n".join([
+        f'Dir "{root}";',
+        f'Dir::State::status "{root}/var/lib/dpkg/status";',
+        f'APT::Architecture "{architectures[0]}";',
+        f'APT::Architectures {{ "{architectures[0]}"; "{architectures[1]}"; }};',
+        'APT::Sandbox::User "root";',
+        'APT::Install-Recommends "false";',
+        'Acquire::Languages "none";',
+        f"{render_option()};",
+        *sources.apt_options,
+        "",
+    ]))  # fmt: skip
+    environment = {"APT_CONFIG": str(root / "apt.conf")}
+    run(["apt-get", "update", "--error-on=any"], env=environment)
+    return environment
+
+
+def find_versions(wanted: Collection[str], foreign: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return name and version of every native package that installing those that are `wanted` and known would bring."""
+    known = run(["apt-cache", "--generate", "pkgnames"], env=environment).stdout.split()
+    asked = sorted(set(wanted).intersection(known))
+    if not asked:
+        return {}
+    policies = _read_policies([*asked, *(f"{name}:{foreign}" for name in asked)], environment)
+    words = [_choose(name, policies.get(name), policies.get(f"{name}:{foreign}")) for name in asked]
+    plan = run(["apt-get", "install", "--simulate", *words], env=environment, ok=(0, 100))
+    if plan.code:  # Such a version does not go with what else is newest.
+        plan = run(["apt-get", "install", "--simulate", *asked], env=environment)
+    return dict(re.findall(r"^Inst (\S+) \((\S+) ", plan.stdout, flags=re.MULTILINE))
+
+
+def find_paired(versions: Mapping[str, str], foreign: str, environment: Mapping[str, str]) -> set[str]:
+    """Return the packages whose candidate for the foreign architecture has the same source version."""
+    policies = _read_policies([f"{name}:{foreign}" for name in versions], environment)
+    return {
+        name
+        for name, version in versions.items()
+        if (policy := policies.get(f"{name}:{foreign}")) and find_source(policy.candidate) == find_source(version)
+    }
+
+
+def find_source(version: str) -> str:
+    """Return the version of the source: a rebuild for one architecture carries +bN (Debian policy 5.6.12)."""
+    return re.sub(r"\+b\d+$", "", version)
+
+
+def _read_policies(names: Sequence[str], environment: Mapping[str, str]) -> dict[str, _Policy]:
+    text = run(["apt-cache", "policy", *names], env=environment).stdout
+    return {name: _Policy(candidate, tuple(VERSION.findall(rest))) for name, candidate, rest in ENTRY.findall(text)}
+
+
+def _choose(name: str, native: _Policy | None, foreign: _Policy | None) -> str:
+    """Return the word that installs a package, of the foreign one's version if the native one has it too."""
+    if native and foreign:
+        wanted = find_source(foreign.candidate)
+        same = [version for version in native.versions if find_source(version) == wanted]
+        if same and find_source(native.candidate) != wanted:
+            return f"{name}={same[0]}"
+    return name

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Signatures: keys, minisign, GnuPG."""

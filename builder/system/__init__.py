@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""This machine: processes, signals, files, locks, resources."""

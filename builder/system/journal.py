@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""The lines of a journal: what a build holds and what it has given back, one JSON object each.
+
+They are read again after a crash, and what they name is unmounted, detached and removed. So a line counts only when it
+is whole and its name is that of one thing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from builder.system.files import load_json
+from builder.system.resources import ResourceKind
+
+Event = Literal["hold", "free"]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A resource: a loop device by its backing file, a mount by its target, a directory by its path, a container
+    by its name."""
+
+    kind: ResourceKind
+    name: str
+
+
+def render_line(event: Event, held: Held) -> bytes:
+    """Return the line of an event."""
+    return json.dumps({"event": event, "kind": held.kind, "name": held.name}).encode() + b"\n"
+
+
+def read_held(lines: Iterable[str]) -> tuple[Held, ...]:
+    """Return what was not given back, newest first."""
+    held: list[Held] = []
+    for text in lines:
+        line = load_line(text)
+        if line is None:
+            continue  # Killed while writing this line: what it announces was not taken yet.
+        event, resource = line
+        if event == "hold":
+            held.append(resource)
+        elif resource in held:
+            held.remove(resource)
+    return tuple(reversed(held))
+
+
+def load_line(text: str) -> tuple[Event, Held] | None:
+    """Return an event and its resource; None for a line that cannot be read."""
+    try:
+        entry = load_json(text)
+        event, kind, name = entry["event"], entry["kind"], entry["name"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if event not in get_args(Event) or kind not in get_args(ResourceKind) or not _is_one_thing(name):
+        return None
+    return event, Held(kind, name)
+
+
+def _is_one_thing(name: object) -> bool:
+    """Say whether a name can be of something that a build holds: not of all there is, nor of what lies above."""
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    parts = Path(name).parts
+    return ".." not in parts and parts not in ((), ("/",), ("//",))

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""What a build can hold, and how each kind is given back: loop devices, mounts, directories.
+
+A resource is known by a name that outlives the process that took it: the file behind a loop device, the target of a
+mount, the path of a directory. Giving back what is already gone does nothing. Containers are the Engine's.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from builder.errors import BusyError
+from builder.system.paths import remove_tree
+from builder.system.process import run
+
+ResourceKind = Literal["loop", "mount", "directory", "container"]
+Releaser = Callable[[str], None]
+
+LOOP_GET_STATUS64 = 0x4C05
+"""ioctl of a loop device (linux/loop.h): device and inode of its file come first in the answer."""
+LOOP_INFO_BYTES = 232
+DELETED = " (deleted)"
+"""What the kernel adds to the path of a file that has no name any more."""
+GONE_S = 10.0
+"""How long a device may take to go, or a killed program to end, before what it holds counts as stuck."""
+GLANCE_S = 0.02
+
+
+def loop_devices(backing_file: str) -> list[str]:
+    """Return the loop devices attached to a file, the deleted ones included (sysfs, loop/backing_file).
+
+    The path alone says nothing where there are containers. One that was killed takes its mounts along, and its
+    device then shows the path below the mount that is gone (/rooms/… for /var/lib/boardwright/rooms/…); one that
+    lives may have the same path for another file. So a device is known by the inode of its file.
+    """
+    real = os.path.realpath(backing_file)
+    return sorted(f"/dev/{name}" for name, backing in attached_files() if _is_attached_to(name, backing, real))
+
+
+def attached_files() -> list[tuple[str, str]]:
+    """Return the name of each attached loop device, with the path of its file as the kernel shows it here."""
+    found = []
+    for entry in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
+        try:
+            found.append((entry.parent.parent.name, entry.read_text(encoding="utf-8").strip()))
+        except OSError:
+            continue  # Detached between listing and reading.
+    return found
+
+
+def _is_attached_to(name: str, backing: str, path: str) -> bool:
+    """Say whether a device that shows `backing` is attached to the file at `path`."""
+    if backing.endswith(DELETED):
+        return backing.removesuffix(DELETED) == path
+    return path.endswith(backing) and is_backed_by(name, path)
+
+
+def is_backed_by(name: str, path: str) -> bool:
+    """Ask a loop device (LOOP_GET_STATUS64) for its file; False also when either cannot be asked."""
+    info = bytearray(LOOP_INFO_BYTES)
+    try:
+        file = Path(path).stat()
+        with _loop_node(name).open("rb") as device:
+            fcntl.ioctl(device, LOOP_GET_STATUS64, info)
+    except OSError:
+        return False
+    return struct.unpack_from("QQ", info) == (file.st_dev, file.st_ino)
+
+
+def _loop_node(name: str) -> Path:
+    """Return the device's node, made where it is missing: a new container has none of an older one's."""
+    node = Path("/dev", name)
+    if not node.exists():
+        major, minor = Path(f"/sys/block/{name}/dev").read_text(encoding="ascii").split(":")
+        os.mknod(node, 0o600 | stat.S_IFBLK, os.makedev(int(major), int(minor)))
+    return node
+
+
+def is_mounted(target: str) -> bool:
+    """Say whether something is mounted exactly there, in this mount namespace."""
+    return os.path.realpath(target) in _mount_targets()
+
+
+def _mount_targets() -> list[str]:
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return [line.split()[4].replace("\\040", " ") for line in mounts]
+
+
+def _release_loop(backing_file: str) -> None:
+    for device in loop_devices(backing_file):
+        run(["losetup", "--detach", _loop_node(Path(device).name)])
+    deadline = time.monotonic() + GONE_S
+    while still := loop_devices(backing_file):  # The kernel waits for the last one who has it open.
+        if time.monotonic() > deadline:
+            raise BusyError(f"{still[0]} stays attached to {backing_file}: a program has it open")
+        time.sleep(GLANCE_S)
+
+
+def _release_mount(target: str) -> None:
+    if is_mounted(target):
+        run(["umount", target])
+
+
+def _remove_directory(path: str) -> None:
+    inside = os.path.realpath(path) + "/"
+    for target in _mount_targets():
+        if target.startswith(inside):  # What is mounted there would be emptied too.
+            raise BusyError(f"{path} is not removed: {target} is still mounted", hint="boardwright doctor --fix")
+    deadline = time.monotonic() + GONE_S
+    while Path(path).exists():
+        try:
+            remove_tree(Path(path))
+        except OSError as error:
+            # A program of a killed build may not have ended yet, and still write or remove files there.
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or time.monotonic() > deadline:
+                raise
+            time.sleep(GLANCE_S)
+
+
+RELEASERS: Mapping[ResourceKind, Releaser] = {
+    "loop": _release_loop,
+    "mount": _release_mount,
+    "directory": _remove_directory,
+}
+"""How each kind of resource is given back; every function is at rest when the thing is already gone."""

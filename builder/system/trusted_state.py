@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""What of a state directory is taken for ours: parts that may be written to, and what its journals may name.
+
+The directory may come with a repository of a stranger, links and journals included. What a link leads to would be
+written to, and what a journal names would be removed, unmounted or detached; so nothing is written through a link, and
+each name is held against the forms of those that builds give.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from builder.errors import MachineError
+from builder.system.files import write_new
+from builder.system.resources import Releaser, ResourceKind
+
+_SCRATCH = r"/scratch-[0-9a-f]{8}"
+_PARTIAL = r"/\.(?:partial-)?boardwright-[^/]+"
+_REMOVE = "remove it, or name another directory with --state or --output"
+FORMS: Mapping[ResourceKind, re.Pattern[str]] = {
+    "directory": re.compile(rf"/.*(?:{_SCRATCH}|/scratch/[^/]+-[0-9]+-[0-9a-f]{{8}}|{_PARTIAL})"),
+    "mount": re.compile(rf"/.*{_SCRATCH}/[^/]+"),
+    "loop": re.compile(rf"/.*(?:{_SCRATCH}|{_PARTIAL})/[^/]+"),
+    "container": re.compile(r"boardwright-[a-z0-9._-]+-[0-9a-f]{8}"),
+}
+"""Names of engine.container.make_job, Workspace.scratch, verify.check.open_scratch and the unfinished artefacts."""
+
+
+def of_ours(releasers: Mapping[ResourceKind, Releaser]) -> Mapping[ResourceKind, Releaser]:
+    """Return the same functions, that give nothing back but what a build can have held.
+
+    They raise MachineError for anything else.
+    """
+    return {kind: partial(_release, kind, releaser) for kind, releaser in releasers.items()}
+
+
+def _release(kind: ResourceKind, releaser: Releaser, name: str) -> None:
+    names = {name} if kind == "container" else {name, os.path.normpath(name), os.path.realpath(name)}
+    if not all(FORMS[kind].fullmatch(each) for each in names):
+        raise MachineError(
+            f"a journal of this state directory names the {kind} {name}, which no build holds; it is left as it is",
+            hint="remove its journals/ if the directory came with a repository, or name another one with --state",
+        )
+    releaser(name)
+
+
+def check_writable(state: Path) -> None:
+    """Raise MachineError where a part of `state` is a link, or another user's (root's, as a rule) that this one may not
+    change."""
+    nearest = next(each for each in (state, *state.parents) if os.path.lexists(each))
+    parts: list[Path] = []
+    with suppress(OSError):
+        parts += [each for each in state.iterdir() if each.is_dir()]
+    check_parts(state / "locks", 1)
+    check_parts(state / "rooms", 2)
+    for part in parts:
+        check_no_link(part)
+    for part in (nearest, *parts):
+        if not os.access(part, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise MachineError(
+                f"{part} may not be written to: it belongs to {_find_owner(part)}",
+                hint=f"sudo chown -R {os.geteuid()} {shlex.quote(str(state))}, or name another directory with --state",
+            )
+
+
+def check_no_link(path: Path) -> None:
+    """Raise MachineError for a part of a state or output directory that is a link: a repository may have brought it."""
+    if path.is_symlink():
+        raise MachineError(f"{path} is a link, which would be written through", hint=_REMOVE)
+
+
+def check_parts(directory: Path, depth: int) -> None:
+    """Raise MachineError for a part of the state directory where it, or what it holds `depth` levels down, is a link
+    or a special file: what a link leads to would be removed, a pipe or a device would be read without end."""
+    check_no_link(directory)
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if depth > 1:
+                    check_parts(Path(entry.path), depth - 1)
+            elif not entry.is_file(follow_symlinks=False):
+                check_no_link(path := Path(entry.path))
+                if path.exists():  # A build that runs may have removed it.
+                    raise MachineError(f"{path} is a special file; allowed: files and directories", hint=_REMOVE)
+
+
+def write_anew(path: Path, content: bytes) -> None:
+    """Write a file of the state directory, its directory included; MachineError where that is a link.
+
+    A link in the file's own place goes away, and what it leads to stays.
+    """
+    check_no_link(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_new(path, content)
+
+
+def _find_owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except (KeyError, OSError):
+        return "another user"

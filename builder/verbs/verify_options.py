@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""How an image is to be verified, from the options of `verify` and `boot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.verbs.options import LevelName
+from builder.verify.verify import Wish
+
+
+def make_wish(
+    boards: Path, board: str, *, level: LevelName, only: str, report: Path | None, user_data: Path | None
+) -> Wish:
+    """Return how an image is to be verified."""
+    levels = [each.value for each in LevelName]
+    return Wish(
+        boards=boards.resolve(),
+        board=board,
+        user_data=user_data.absolute() if user_data else None,
+        levels=levels[: levels.index(level.value) + 1],
+        only=only,
+        reports=report.resolve() if report else None,
+    )

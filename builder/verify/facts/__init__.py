@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Facts of an image file, as specs ask for them."""

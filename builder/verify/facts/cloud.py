@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Files of cloud-init, judged by the schemas that the image's own cloud-init brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from ruamel.yaml.error import YAMLError
+
+from builder.disk.filetree import Tree
+from builder.errors import BoardwrightError, VerifyError
+from builder.plan.cloud_config import Fault, find_faults
+from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
+from builder.plan.network_config import find_network_faults
+from builder.system.files import load_json
+from builder.units import MIB
+
+SCHEMAS = "/usr/lib/python3/dist-packages/cloudinit/config/schemas"
+
+MOST_LETTERS = MIB
+REBUILD = "build the image again"
+
+
+class Cloud:
+    """cloud-init's files of a tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def load(self, path: str) -> Any:
+        """Return the YAML of a file; nothing but a mapping is of use to cloud-init. VerifyError for what is no YAML, or
+        more than a person would write."""
+        text = self._tree.file(path).content_string
+        if len(text) > MOST_LETTERS:
+            raise VerifyError(f"{path} has {len(text)} letters; allowed: {MOST_LETTERS}", hint=REBUILD)
+        try:
+            content = load_cloud_yaml(text)
+        except (YAMLError, ValueFault) as error:
+            problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+            raise VerifyError(f"{path} of the image is not for cloud-init: {problem}", hint=REBUILD) from None
+        return content if isinstance(content, dict) else {}
+
+    @cached_property
+    def modules(self) -> set[str]:
+        """Names of the modules that run in any stage, as in their documentation: users_groups."""
+        stages = ("cloud_init_modules", "cloud_config_modules", "cloud_final_modules")
+        config = self.load("/etc/cloud/cloud.cfg")
+        names = (each if isinstance(each, str) else each[0] for stage in stages for each in config.get(stage, []))
+        return {name.replace("-", "_") for name in names}
+
+    def find_user_data_faults(self, path: str) -> list[str]:
+        """Return what cloud-init cannot use of a file, by the schema of the image's own cloud-init."""
+        text = self._tree.file(f"{SCHEMAS}/schema-cloud-config-v1.json").content_string
+        try:
+            return self._find_faults(path, lambda content: find_faults(content, load_json(text)))
+        except BoardwrightError:
+            raise
+        except Exception as error:  # A schema may be none, or lead into itself, or elsewhere.
+            raise VerifyError(f"the schema of the image's cloud-init cannot be used: {error}", hint=REBUILD) from None
+
+    def find_network_faults(self, path: str) -> list[str]:
+        """Return what cloud-init and netplan cannot use of a file."""
+        return self._find_faults(path, lambda content: find_network_faults(content.get("network", content)))
+
+    def _find_faults(self, path: str, find: Callable[[dict[str, Any]], list[Fault]]) -> list[str]:
+        try:
+            content = self.load(path)
+        except VerifyError as error:
+            return [error.message]
+        faults = (each for each in find(content) if each.is_grave)
+        return [f"{'.'.join(map(str, each.path)) or 'file'}: {each.text}" for each in faults]

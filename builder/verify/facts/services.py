@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""systemd's units of a tree: which are enabled, and whether they can start."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cached_property
+
+from builder.disk.entry import Entry
+from builder.disk.filetree import Tree
+
+PLACES = ("/etc/systemd/system", "/usr/lib/systemd/system")
+"""Where units are; the first found counts."""
+PREFIXES = "@-:+!|"
+"""What may stand before a program of ExecStart= (systemd.service)."""
+
+
+class Services:
+    """The units of a tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def find(self, name: str) -> Entry | None:
+        """Return the file of a unit, that of its template where it is an instance."""
+        names = [name, re.sub(r"@.+\.", "@.", name)] if "@" in name else [name]
+        paths = [f"{place}/{each}" for each in names for place in PLACES]
+        return next((entry for path in paths if (entry := self._tree.find(path))), None)
+
+    @cached_property
+    def enabled(self) -> frozenset[str]:
+        """Names of what is started by something: a link in a .wants or .requires directory of /etc."""
+        kinds = ("wants", "requires")
+        links = (entry for kind in kinds for entry in self._tree.glob(f"/etc/systemd/system/*.{kind}/*"))
+        return frozenset(entry.path.rpartition("/")[2] for entry in links)
+
+    def is_enabled(self, name: str) -> bool:
+        """Say whether a unit is started at boot or by another unit, and not masked."""
+        mask = self._tree.find(f"/etc/systemd/system/{name}", follow=False)
+        return name in self.enabled and not (mask and mask.target == "/dev/null")
+
+    @cached_property
+    def missing_programs(self) -> list[str]:
+        """Programs that enabled services start and that are not there."""
+        return [
+            f"{name}: {program}"
+            for name in sorted(self.enabled)
+            for program in self._programs(name)
+            if self._tree.find(program) is None
+        ]
+
+    def _programs(self, name: str) -> Iterator[str]:
+        unit = self.find(name)
+        text = unit.read().decode(errors="replace") if unit else ""
+        for line in re.findall(r"^ExecStart(?:Pre|Post)?=(.*)$", text, re.MULTILINE):
+            program = line.lstrip(PREFIXES).split(" ")[0]
+            if not line.startswith("-") and program.startswith("/") and "%" not in program:
+                yield _unquote(program)
+
+
+def _unquote(word: str) -> str:
+    """Return a word without its quotes; as it is where they do not match, which no systemd takes for a program."""
+    try:
+        return shlex.split(word)[0]
+    except ValueError:
+        return word

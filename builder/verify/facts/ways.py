@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Files, links and mounts of an image that decide who gets in, or are of the system and no package brings."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from builder.disk.accounts import Group, User
+from builder.disk.entry import Entry
+from builder.disk.filetree import Tree
+from builder.disk.fstab import Mount
+from builder.plan.access import LARGEST, SEEDS, is_held, is_link_held, is_link_in, is_way_in, leads_in
+from builder.plan.model import Plan
+from builder.plan.ways.places import LIBRARIES, may_be_laid
+from builder.system.files import load_json
+from builder.units import MIB
+from builder.verify.facts.members import find_members
+
+NO_COVER = frozenset({"swap", "proc", "sysfs", "devpts", "debugfs", "tracefs", "configfs", "hugetlbfs", "cgroup2"})
+"""Of fstab: swap, and what the kernel makes up."""
+BINDS = re.compile(r"(^|,)(r?bind|move)(,|$)|dir=")
+STARTS = re.compile(
+    r"(^|,)x-systemd\.(?!(automount|makefs|growfs|rw-only|pcrfs|(device|mount|idle)-timeout=[^,]*"
+    r"|(before|after|wanted-by|required-by)=[^,]*|(requires|wants)-mounts-for=[^,]*)(,|$))"
+)
+"""Options by which systemd starts units with a mount (systemd.mount(5)): all but those that are known to start none."""
+MOST_JUDGED = 32 * MIB
+"""Of all files together; those of `rpi` have 1.2 MiB."""
+OWN_PROGRAMS = (
+    (re.compile(r"/usr/local/s?bin/([^/]+)"), ("/usr/bin", "/usr/sbin")),
+    (
+        re.compile(r"/usr/local/lib(?:exec)?/docker/cli-plugins/([^/]+)"),
+        ("/usr/libexec/docker/cli-plugins", "/usr/lib/docker/cli-plugins"),
+    ),
+)
+"""Places of a board's own programs that are looked into before those of packages."""
+DOCKER = "/etc/docker/daemon.json"
+SEED_COST = 64
+"""How many bytes one of a seed counts for: YAML takes as much longer to read."""
+
+
+class System(Protocol):
+    """What is asked of an image here."""
+
+    @property
+    def tree(self) -> Tree: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def fstab(self) -> Mapping[str, Mount]: ...
+    @property
+    def users(self) -> Mapping[str, User]: ...
+    @property
+    def groups(self) -> Mapping[str, Group]: ...
+    @property
+    def owners(self) -> Mapping[str, str]: ...
+    @property
+    def summed(self) -> Container[str]: ...
+    @property
+    def unlisted_programs(self) -> Iterable[str]: ...
+
+
+def find_files_and_links(image: System) -> dict[str, str]:
+    """Return what decides who gets in, or is a part of the system and of no package whose content dpkg knows: the
+    digest of each file, and where each link leads."""
+    search = Search(image.tree, image.owners, image.summed, frozenset(image.unlisted_programs))
+    files = {each.path: each.hash("sha256") for each in image.tree.of_kind("file") if search.has_file(each)}
+    links = {each.path: f"-> {each.target}" for each in image.tree.of_kind("symlink") if search.has_link(each)}
+    return files | links
+
+
+def find_beside_files(image: System) -> dict[str, str]:
+    """Return what gives somebody access by a line of fstab, of a group or of numbers, or by data of Docker's."""
+    return {**find_covers(image), **find_containers(image), **find_members(image)}
+
+
+def find_covers(image: System) -> dict[str, str]:
+    """Return what fstab mounts over places of access. Partitions of the recipe have their files in the tree."""
+    own = {slot.mount for slot in image.plan.disk.slots}
+    return {
+        path: f"mounted by fstab from {row.source}"
+        for path, row in image.fstab.items()
+        if STARTS.search(row.options) or not (path in own or _is_made_up(row) or may_be_laid(path))
+    }
+
+
+def find_containers(image: System) -> dict[str, str]:
+    """Return the directory that Docker is told to keep its data in (`data-root`), where something is in it: containers
+    that start with the system, with any rights. Its usual one has nothing either, which `traces` hold."""
+    text = image.tree.file(DOCKER).content_string
+    try:
+        said = load_json(text) if text else {}
+    except ValueError:  # It is a way in itself.
+        return {}
+    place = said.get("data-root") if isinstance(said, dict) else None
+    found = image.tree.find(posixpath.normpath(place)) if isinstance(place, str) and place.startswith("/") else None
+    if found is None or next(image.tree.below(found.path), None) is None:
+        return {}
+    return {str(place): "with data of Docker's in it"}
+
+
+def _is_made_up(row: Mount) -> bool:
+    """Say whether what is mounted has no files of anybody's. With one of these options mount(8) heeds no type."""
+    return row.kind in NO_COVER and not BINDS.search(row.options)
+
+
+@dataclass
+class Search:
+    """A look at all files and links of an image. What is read to be judged has a limit: there can be any number of
+    files that take long."""
+
+    tree: Tree
+    owned: Container[str]
+    """Paths that packages say are theirs, merged into /usr."""
+    summed: Container[str]
+    """Those of files whose MD5 dpkg has: other specs compare them with that."""
+    programs: Container[str]
+    """Programs in the system's path that no package has, which are a kind of their own."""
+    left: int = MOST_JUDGED
+
+    def has_file(self, file: Entry) -> bool:
+        """Say whether a file is one that only packages and the build bring: by its name, or by what it says."""
+        path = self.tree.mounts.fold(file.path)
+        if is_way_in(path, lambda: self._read(file)):
+            return True
+        if self._hides_program(path):
+            return True
+        return is_held(path) and path not in self.summed and path not in self.programs
+
+    def has_link(self, link: Entry) -> bool:
+        """Say the same of a link: by its name, its target, or what its file says."""
+        file = self.tree.find(link.path)
+        if LIBRARIES.fullmatch(link.path):
+            return not self._is_library(file)
+        if is_link_in(link.path, link.target) or is_link_held(link.path) or self._hides_program(link.path):
+            return True
+        if file is None or file.kind != "file":
+            return False
+        return leads_in(link.path, self.tree.mounts.fold(file.path), lambda: self._read(file))
+
+    def _hides_program(self, path: str) -> bool:
+        """Say whether a program of the board's own is found before a package's of the same name."""
+        for pattern, places in OWN_PROGRAMS:
+            if (own := pattern.fullmatch(path)) and any(f"{place}/{own[1]}" in self.owned for place in places):
+                return True
+        return False
+
+    def _is_library(self, file: Entry | None) -> bool:
+        """Say whether a link leads to a library that is looked at itself, or is a package's. ldconfig and
+        update-alternatives make such links, also for packages that a script installs."""
+        if file is None or file.kind != "file":
+            return False
+        return LIBRARIES.fullmatch(file.path) is not None or file.path in self.owned
+
+    def _read(self, file: Entry) -> bytes:
+        cost = file.size_bytes * (SEED_COST if SEEDS.fullmatch(file.path) else 1)
+        if file.size_bytes > LARGEST or cost > self.left:
+            raise ValueError("too much to judge")
+        self.left -= cost
+        return file.read()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Whether a running system lets somebody in by a password that everybody tries first: by ssh, and at a console."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from builder.system.files import load_json
+from builder.system.process import run
+from builder.verify.live.ssh import ANSWER_S, Bench
+
+COMMON = (
+    *("", "pirate", "hypriot", "raspberry", "pi", "debian", "ubuntu", "orangepi", "odroid", "armbian", "root", "toor"),
+    *("1234", "12345", "123456", "password", "admin", "user", "test", "changeme", "boardwright"),
+)
+"""What images of the field came with, and what people try."""
+TRIES = 5
+"""Of a connection: sshd ends one after six (MaxAuthTries)."""
+ASKPASS = """\
+#!/bin/sh
+# ssh asks this program for each password: the next line of the list.
+head -n 1 "$TRIES_FILE"
+sed -i 1d "$TRIES_FILE"
+"""
+CONSOLE = Path(__file__).with_name("try_console.py")
+
+
+def find_open_by_ssh(bench: Bench, user: str, work: Path) -> list[str]:
+    """Return which of the passwords ssh takes for a user; tried without any key.
+
+    A refusal takes the system some seconds of sleep, so connections are made side by side.
+    """
+    parts = [COMMON[at : at + TRIES] for at in range(0, len(COMMON), TRIES)]
+    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
+        found = list(pool.map(lambda at: _try_by_ssh(bench, user, parts[at], work / str(at)), range(len(parts))))
+    return [password for part in found for password in part]
+
+
+def _try_by_ssh(bench: Bench, user: str, passwords: Sequence[str], work: Path) -> list[str]:
+    work.mkdir()
+    askpass, tries = work / "askpass", work / "tries"
+    askpass.write_text(ASKPASS, encoding="ascii")
+    askpass.chmod(0o700)
+    tries.write_text("".join(f"{each}\n" for each in passwords), encoding="ascii")
+    # ssh takes the first value of an option that it is given.
+    own = ["BatchMode=no", "PubkeyAuthentication=no", "ControlMaster=no", f"NumberOfPasswordPrompts={TRIES}"]
+    options = [part for option in own for part in ("-o", option)] + bench.reach.options(Path("none"))
+    argv = ["ssh", *options, "-p", str(bench.reach.port), f"{user}@{bench.reach.address}", "true"]
+    environment = {"SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force", "TRIES_FILE": str(tries)}
+    if run(argv, env=environment, ok=range(256), timeout_s=ANSWER_S, name="ssh").code:
+        return []
+    left = len(tries.read_text(encoding="ascii").splitlines())
+    return [passwords[len(passwords) - left - 1] if left < len(passwords) else "no password at all"]
+
+
+def find_open_at_console(bench: Bench, user: str) -> list[str]:
+    """Return which of the passwords login(1) takes for a user on a terminal of the system."""
+    program = CONSOLE.read_text(encoding="utf-8") + f"\nmain({user!r}, {json.dumps(COMMON)})\n"
+    answer = bench.ask(f"sudo {shlex.join(['python3', '-I', '-'])}", stdin=program.encode())
+    return [str(password) for password in load_json(answer.strip().rpartition("\n")[2])]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""The card a machine starts from: a sparse copy of the image, grown as a card is larger than its image.
+
+User-data is put on the copy as a user would: on the FAT partition. The image is only read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.disk.fat import read_fat
+from builder.disk.region import Place
+from builder.errors import MachineError
+from builder.plan.model import Plan, Slot
+from builder.recipe.model import Filesystem
+from builder.system.process import run
+from builder.units import GIB, SECTOR
+
+MTOOLS = {"MTOOLSRC": "/dev/null", "HOME": "/nonexistent"}
+SMALLEST = 4 * GIB
+ROOM = 2 * GIB
+"""How much larger the card is than the image, at least."""
+COPY_S = 60.0
+"""For mcopy, which may follow a damaged FAT for long."""
+
+
+def make_card(image: Path, plan: Plan, directory: Path, *, user_data: Path | None = None) -> Path:
+    """Copy an image into `directory` and return the card; SpaceError on a full disk."""
+    card = directory / "card.img"
+    run(["cp", "--sparse=always", "--reflink=auto", image, card])
+    run(["truncate", f"--size={find_size(image.stat().st_size)}", card])
+    if user_data:
+        put_user_data(card, plan, user_data)
+    return card
+
+
+def find_size(image_bytes: int) -> int:
+    """Return the size of the card: a power of two, because QEMU takes no other SD card."""
+    return max(SMALLEST, 1 << (image_bytes + ROOM - 1).bit_length())
+
+
+def put_user_data(card: Path, plan: Plan, file: Path, *, name: str = "user-data") -> None:
+    """Lay a user's user-data, or another file of cloud-init's, over the image's own, as a person edits a card."""
+    place = find_place(card, find_firmware(plan))
+    read_fat(place, "/")  # A damaged one is not written to: mtools takes it all the same.
+    words: list[str | Path] = ["mcopy", "-n", "-o", "-i", f"{card}@@{place.offset_bytes}", file, f"::/{name}"]
+    run(words, env=MTOOLS, timeout_s=COPY_S)
+
+
+def find_firmware(plan: Plan) -> Slot:
+    """Return the slot that any computer can edit; the system sees it at /boot/firmware."""
+    fats = [slot for slot in plan.disk.slots if slot.filesystem is Filesystem.FAT32]
+    if not fats:
+        raise MachineError(f"board {plan.board} has no FAT partition to put user-data on")
+    return plan.slot("/boot/firmware") or fats[0]
+
+
+def find_place(card: Path, slot: Slot) -> Place:
+    """Return where the filesystem of a slot lies."""
+    return Place(card, slot.start_sector * SECTOR)

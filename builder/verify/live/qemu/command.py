@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""QEMU's command line, from a recipe. Each choice of `qemu` in a recipe is a row of a table here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from builder import quote
+from builder.errors import MachineError
+from builder.plan.model import Plan
+from builder.recipe.model import Architecture
+from builder.recipe.qemu import Qemu
+from builder.units import load_size
+from builder.verify.live.qemu.confine import confine
+from builder.verify.live.qemu.kernel import take_boot_files, take_root_file
+
+PROGRAMS = {
+    Architecture.AMD64: "qemu-system-x86_64",
+    Architecture.ARM64: "qemu-system-aarch64",
+    Architecture.ARMHF: "qemu-system-arm",
+    Architecture.ARMEL: "qemu-system-arm",
+    Architecture.RISCV64: "qemu-system-riscv64",
+}
+
+UEFI = {
+    # code and variables, of Debian's ovmf and qemu-efi-aarch64; the larger 4 MiB builds where both exist
+    Architecture.AMD64: (
+        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ),
+    Architecture.ARM64: (
+        ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+        ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+    ),
+}
+
+UEFI_PACKAGES = {Architecture.AMD64: "ovmf", Architecture.ARM64: "qemu-efi-aarch64"}
+
+# What the system writes reaches this machine's page cache at once, where it outlives a killed QEMU; what it asks to
+# be flushed is not waited for.
+DISKS: Mapping[str, Callable[[Path], list[str]]] = {
+    "virtio": lambda card: [
+        *("-drive", f"file={quote.qemu(card)},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"),
+        *("-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"),
+    ],
+    "sd": lambda card: ["-drive", f"file={quote.qemu(card)},if=sd,format=raw,cache=unsafe"],
+}
+LOADERS = {Architecture.RISCV64: "-kernel"}
+"""The option that takes a U-Boot: a virtual RISC-V machine starts it from OpenSBI, others have it as their firmware."""
+NETWORKS: Mapping[str, Callable[[str], list[str]]] = {
+    # The part of QEMU's router that lets ssh in → options.
+    "virtio": lambda forward: [*_router(forward), "-device", "virtio-net-pci,netdev=net,romfile="],
+    # Linux calls a USB adapter eth0 only if its address is of a maker; this one is of the Raspberry Pi Foundation.
+    "usb": lambda forward: [*_router(forward), "-device", "usb-net,netdev=net,mac=b8:27:eb:00:00:01"],
+    "onboard": lambda forward: ["-nic", f"user,{forward}"],
+}
+LOOPBACK = "127.0.0.1"
+
+
+def make_command(
+    plan: Plan,
+    card: Path,
+    *,
+    work: Path,
+    console: Path,
+    ssh_port: int,
+    interactive: bool = False,
+) -> list[str]:
+    """Return program and arguments that start a card; MachineError when the recipe has no `qemu`.
+
+    ssh_port     the port of the loopback interface at which the system's port 22 is reached
+    interactive  the serial console and QEMU's monitor (Ctrl-a c) are on the terminal, and in the log
+    """
+    qemu, architecture = plan.recipe.qemu, plan.recipe.architecture
+    if qemu is None:
+        raise MachineError(
+            f"board {plan.board} has no `qemu` in its recipe: it cannot be booted here", hint="boot it on the board"
+        )
+    return [
+        PROGRAMS[architecture],
+        *confine(PROGRAMS[architecture]),
+        *_machine(architecture, qemu),
+        *FIRMWARE[qemu.firmware](plan, qemu, card, work),
+        *DISKS[qemu.disk](card),
+        *NETWORKS[qemu.network](f"hostfwd=tcp:{LOOPBACK}:{ssh_port}-:22"),
+        *_console(qemu, console, interactive=interactive),
+        *("-display", "none"),
+    ]
+
+
+def _machine(architecture: Architecture, qemu: Qemu) -> list[str]:
+    fast = _want_kvm(architecture)
+    return [
+        *("-machine", qemu.machine, "-accel", "kvm" if fast else f"tcg,thread={qemu.thread}"),
+        *("-cpu", "host" if fast else qemu.cpu),
+        *("-smp", str(qemu.cores), "-m", str(load_size(qemu.memory) // 1024**2)),
+    ]
+
+
+def _want_kvm(architecture: Architecture) -> bool:
+    """KVM where the machine is of that architecture and real.
+
+    A virtual machine's nested /dev/kvm may be there and yet stop at the first instructions of the firmware ("KVM
+    internal error", seen on Firecracker), so it is used only where BOARDWRIGHT_ACCEL=kvm says that it works.
+    """
+    wanted = os.environ.get("BOARDWRIGHT_ACCEL")
+    if wanted:
+        return wanted == "kvm"
+    same = {"x86_64": Architecture.AMD64, "aarch64": Architecture.ARM64}.get(os.uname().machine) is architecture
+    nested = " hypervisor" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return same and not nested and os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def _uefi(plan: Plan, _: Qemu, __: Path, work: Path) -> list[str]:
+    architecture = plan.recipe.architecture
+    firmware = find_uefi(architecture)
+    if firmware is None:
+        raise MachineError(
+            f"no UEFI firmware for {architecture} on this machine", hint="apt-get install ovmf qemu-efi-aarch64"
+        )
+    code, variables = firmware
+    own = work / "uefi-variables.fd"
+    shutil.copyfile(variables, own)
+    return [
+        *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
+        *("-drive", f"if=pflash,format=raw,unit=1,file={quote.qemu(own)}"),
+    ]
+
+
+def find_uefi(architecture: Architecture) -> tuple[str, str] | None:
+    """Return the files of UEFI's code and variables for an architecture; None where this machine has none."""
+    pairs = UEFI.get(architecture, ())
+    return next((pair for pair in pairs if all(Path(file).is_file() for file in pair)), None)
+
+
+def _kernel(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
+    files = take_boot_files(card, plan, work)
+    cmdline = f"{files.cmdline} {qemu.cmdline}".strip()
+    if f"console={qemu.console}" not in re.split(r"[ ,]", cmdline):
+        # First: of two names for one driver Linux tries only the first, also where there is no such port.
+        cmdline = f"console={qemu.console} {cmdline}"
+    tree = ["-dtb", str(files.device_tree)] if files.device_tree else []
+    return ["-kernel", str(files.kernel), "-initrd", str(files.initrd), *tree, "-append", cmdline]
+
+
+def _loader(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
+    loader = take_root_file(card, plan, str(qemu.loader), work)
+    return [LOADERS.get(plan.recipe.architecture, "-bios"), str(loader)]
+
+
+FIRMWARE: Mapping[str, Callable[[Plan, Qemu, Path, Path], list[str]]] = {
+    "uefi": _uefi,
+    "card": lambda *_: [],
+    "u-boot": _loader,
+    "kernel": _kernel,
+}
+
+
+def _console(qemu: Qemu, log: Path, *, interactive: bool) -> list[str]:
+    """The console's number is that of the machine's serial port; ports before it lead nowhere."""
+    number = int(re.sub(r"\D", "", qemu.console) or 0)
+    nowhere = ["-serial", "null"] * number
+    if interactive:
+        chardev = f"stdio,id=console,mux=on,signal=off,logfile={quote.qemu(log)}"
+        return ["-chardev", chardev, *nowhere, "-serial", "chardev:console", "-mon", "chardev=console"]
+    chardev = f"file,id=console,path={quote.qemu(log)},append=on"
+    return ["-chardev", chardev, *nowhere, "-serial", "chardev:console", "-monitor", "none"]
+
+
+def _router(forward: str) -> list[str]:
+    return ["-netdev", f"user,id=net,{forward}"]

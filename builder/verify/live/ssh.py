@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""A running system on the bench: asked over one ssh connection, restarted, its power cut.
+
+It is a machine in QEMU or a real board; only the first can lose its power. A restart ends when the system is up again
+and has settled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from builder.errors import MachineError, VerifyError
+from builder.system.process import Result, run
+from builder.verify.live.qemu.machine import Machine, cut_power, switched_on
+from builder.verify.live.qemu.watch import BOOT_S, GLANCE_S, Caller, wait
+
+ANSWER_S = 300.0
+"""How long one command may take; emulated machines are slow."""
+NO_CONNECTION = 255
+LONGEST = 2000
+"""Letters of what a command prints, in a message."""
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+
+KEPT = "boardwright-kept"
+WRITE = f"""set -eu
+rm -rf {KEPT}.d && mkdir {KEPT}.d
+seq 100000 > {KEPT}.d/{KEPT}
+(cd {KEPT}.d && sha256sum {KEPT} > {KEPT}.sha256)
+sync
+nohup sh -c 'n=0; while :; do n=$((n + 1))
+    head -c 300000 /dev/urandom > {KEPT}.d/$n; sync {KEPT}.d/$n; rm -f {KEPT}.d/$((n - 20))
+done' >/dev/null 2>&1 </dev/null &
+timeout 120 sh -c 'until [ -s {KEPT}.d/25 ]; do sleep 0.1; done'
+"""
+"""Something that must outlive a power cut, and a writer that is busy when it comes."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How a system is reached by ssh."""
+
+    user: str
+    address: str
+    port: int = 22
+    identity: str = ""
+    """Private key; the agent's and the user's own without."""
+    fleeting: bool = False
+    """Its host key lasts as long as the machine, and is not looked at."""
+
+    @property
+    def url(self) -> str:
+        """testinfra's name of it."""
+        return f"ssh://{self.user}@{self.address}:{self.port}"
+
+    def options(self, control: Path) -> list[str]:
+        """Return ssh's options; all calls share the connection whose socket is `control`."""
+        words = [
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "LogLevel=ERROR",
+            "-o",
+            "ConnectTimeout=60",
+            "-o",
+            "ServerAliveInterval=30",
+        ]
+        words += ["-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-o", f"ControlPath={control}"]
+        words += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"] if self.fleeting else []
+        return words + (["-i", self.identity] if self.identity else [])
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running system and what is known of it beforehand."""
+
+    reach: Reach
+    hostname: str
+    machine: Machine | None = None
+    """The machine in QEMU; None for a real board."""
+    other_user: str = ""
+    """A user that user-data made, besides the recipe's."""
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """What `needs` may ask for: a power plug to pull, and a console to read."""
+        return frozenset({"machine"} if self.machine else ())
+
+
+def check_reach(reach: Reach) -> None:
+    """Raise VerifyError unless the system lets us in."""
+    words = ["ssh", *reach.options(Path("none")), "-p", str(reach.port), f"{reach.user}@{reach.address}", "true"]
+    answer = run(words, ok=range(256), timeout_s=ANSWER_S)
+    if answer.code:
+        raise VerifyError(
+            f"{reach.url} does not let us in: {answer.stderr.strip() or answer.stdout.strip()}",
+            hint="try it by hand: ssh, with the same user and key",
+        )
+
+
+class Bench:
+    """The system under test."""
+
+    def __init__(self, running: Running, work: Path, control: Path, later: ExitStack) -> None:
+        self.reach = running.reach
+        self.control = control
+        self.machine = running.machine
+        self._work = work
+        self._later = later
+
+    def call(self, command: str, *, stdin: bytes | None = None, timeout_s: float = ANSWER_S) -> Result:
+        """Run a command line of the system's shell and return how it ended."""
+        argv = ["ssh", *self.reach.options(self.control), "-p", str(self.reach.port)]
+        return run(
+            [*argv, f"{self.reach.user}@{self.reach.address}", command],
+            stdin=stdin,
+            ok=range(256),
+            timeout_s=timeout_s,
+            name="ssh",
+        )
+
+    def ask(self, command: str, *, stdin: bytes | None = None, timeout_s: float = ANSWER_S) -> str:
+        """Run a command line and return what it said; VerifyError when it failed."""
+        result = self.call(command, stdin=stdin, timeout_s=timeout_s)
+        if result.code:
+            raise VerifyError(f"{command!r} ended with {result.code} on the system: {_last_words(result)}")
+        return result.stdout.strip()
+
+    def settle(self) -> None:
+        """Wait until the first boot is done and every start job has ended, well or not."""
+        self.call("cloud-init status --wait >/dev/null; systemctl is-system-running --wait")
+
+    def restart(self) -> None:
+        """Restart the system in order, and wait for it."""
+        before = self.ask(BOOT_ID)
+        asked = self.call("sudo systemctl reboot")
+        if asked.code not in (0, NO_CONNECTION):  # The system may end the connection before it answers.
+            raise VerifyError(f"the system does not restart: {_last_words(asked)}")
+        self.hang_up()
+        self._wait(before)
+
+    def write_without_end(self) -> None:
+        """Write a file for good, then go on writing others; return when some of them are on the disk."""
+        self.ask(WRITE)
+
+    def cut_power(self) -> None:
+        """Kill the machine, switch it on again and wait for it."""
+        if self.machine is None:
+            raise MachineError("the power of a real board cannot be cut from here")
+        cut_power(self.machine)
+        self.hang_up()
+        self.machine = self._later.enter_context(switched_on(self.machine, self._work))
+        self._wait("")
+
+    def _wait(self, before: str) -> None:
+        """Wait for a boot that is another than `before`."""
+        if self.machine:
+            # ssh waits a long time for a machine that takes the connection and says nothing yet.
+            answers = Caller(self.machine)
+            wait(self.machine, lambda: answers() and not self._find_missing(before), what="ssh", timeout_s=BOOT_S)
+        else:
+            _wait_for(lambda: self._find_missing(before))
+        self.settle()
+
+    def _find_missing(self, before: str) -> str:
+        """Return why the system is not up again, or nothing when it is."""
+        result = self.call(BOOT_ID)
+        if result.code:
+            return f"it does not answer ssh: {_last_words(result)}"
+        return "it answers, and was not restarted" if result.stdout.strip() == before else ""
+
+    def hang_up(self) -> None:
+        """End the shared connection: it leads to a system that is gone."""
+        argv = ["ssh", *self.reach.options(self.control), "-O", "exit", self.reach.address]
+        run(argv, ok=(0, NO_CONNECTION), timeout_s=ANSWER_S)
+
+
+def _wait_for(find_missing: Callable[[], str]) -> None:
+    deadline = time.monotonic() + BOOT_S
+    while missing := find_missing():
+        if time.monotonic() > deadline:
+            raise VerifyError(f"the board is not back {BOOT_S:.0f} s after its restart: {missing}")
+        time.sleep(GLANCE_S)
+
+
+def _last_words(result: Result) -> str:
+    return (result.stderr.strip() or result.stdout.strip() or f"exit code {result.code}")[-LONGEST:]
+
+
+@contextmanager
+def opened_bench(running: Running, work: Path) -> Iterator[Bench]:
+    """Yield a system that has settled; the connection ends with the block, and a machine that was started again."""
+    # ssh's socket needs a short path.
+    with TemporaryDirectory(prefix="boardwright-") as short, ExitStack() as later:
+        bench = Bench(running, work, Path(short, "ssh"), later)
+        later.callback(bench.hang_up)
+        bench.settle()
+        yield bench

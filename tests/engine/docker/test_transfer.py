@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: MIT
+"""The way out of a container: packs that are whole, damaged, cut or hostile, and this machine's own troubles."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import requests
+import zstandard
+from docker import APIClient
+
+from builder import log
+from builder.artefact.files import Artefact
+from builder.engine import dispatch
+from builder.engine.docker import layer, receive
+from builder.engine.docker.connect import engine_errors
+from builder.engine.docker.hand_out import read_announced
+from builder.engine.docker.layer import find_layer, take_file
+from builder.engine.docker.pack import GRAIN, MAGIC, PIECE_BYTES, write_pack
+from builder.engine.docker.receive import receive_from_layer, unpack
+from builder.errors import BoardwrightError, Interrupted, MachineError, SpaceError, ToolError, TrustError
+from builder.pipeline import Choices
+from builder.plan.model import Plan
+from tests.support.hostile import check_message
+
+DATA = os.urandom(3 * GRAIN)
+CONTENTS = {
+    "hole": b"start" + bytes(5 * PIECE_BYTES) + b"end",
+    "empty": b"",
+    "zeros": bytes(GRAIN * 3 + 7),
+    "data": DATA + bytes(2 * GRAIN) + DATA + bytes(100),
+}
+
+
+def describe(path: Path) -> Artefact:
+    return Artefact(path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> list[Artefact]:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, content in CONTENTS.items():
+        (source / name).write_bytes(content)
+    return [describe(source / name) for name in CONTENTS]
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    path = tmp_path / "target"
+    path.mkdir()
+    return path
+
+
+def pack(artefacts: list[Artefact], tmp_path: Path) -> bytes:
+    write_pack([artefact.path for artefact in artefacts], tmp_path / "pack")
+    return (tmp_path / "pack").read_bytes()
+
+
+def archive(content: bytes, length: int = 1 << 16) -> Iterator[bytes]:
+    """The Engine's answer: an archive of one file, in pieces."""
+    stream = io.BytesIO()
+    with tarfile.open(mode="w", fileobj=stream) as tar:
+        entry = tarfile.TarInfo("artefacts.pack")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    whole = stream.getvalue()
+    return (whole[start : start + length] for start in range(0, len(whole), length))
+
+
+@pytest.mark.parametrize("length", [7, 1 << 16, 1 << 30])
+def test_a_pack_brings_every_file_with_its_holes(
+    made: list[Artefact], target: Path, tmp_path: Path, length: int
+) -> None:
+    unpack(archive(pack(made, tmp_path), length), made, made, target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
+    assert (target / "hole").stat().st_blocks * 512 <= 4 * GRAIN
+    assert (target / "zeros").stat().st_blocks == 0
+
+
+class Events:
+    """A sink that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[log.Event] = []
+
+    def show(self, event: log.Event) -> None:
+        self.seen.append(event)
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_a_build_announces_its_image_first(
+    made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: bool
+) -> None:
+    def build(plan: object, choices: SimpleNamespace) -> list[Artefact]:
+        aside = made[0].path.rename(tmp_path / "unfinished")
+        choices.on_product(Artefact(aside, made[0].size_bytes, made[0].sha256))
+        aside.rename(made[0].path)
+        return made
+
+    monkeypatch.setattr(dispatch, "build", build)
+    monkeypatch.setattr(dispatch, "replace", lambda _, on_product: SimpleNamespace(on_product=on_product))
+    monkeypatch.setattr(dispatch, "IMAGE_PACK", tmp_path / "image.pack")
+    monkeypatch.setattr(dispatch, "PACK", tmp_path / "artefacts.pack")
+    events = Events()
+    with log.use(events):
+        assert dispatch.build_inside(cast(Plan, None), cast(Choices, None), packs=packs) == made
+    (announced,) = [event for event in events.seen if event.kind == "product"]
+    (image,) = read_announced(announced.data)
+    assert (image.path, image.sha256) == (tmp_path / "unfinished", made[0].sha256)
+    assert (tmp_path / "image.pack").exists() is (tmp_path / "artefacts.pack").exists() is packs
+    if packs:
+        image = Artefact(target / "hole", made[0].size_bytes, made[0].sha256)
+        unpack(archive((tmp_path / "image.pack").read_bytes()), [image], [image], target)
+        unpack(archive((tmp_path / "artefacts.pack").read_bytes()), made, made[1:], target)
+        assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
+
+
+def test_a_build_that_makes_nothing_packs_what_there_is(
+    made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "build", lambda *_: made)
+    monkeypatch.setattr(dispatch, "replace", lambda *_, **__: None)
+    monkeypatch.setattr(dispatch, "PACK", tmp_path / "pack")
+    dispatch.build_inside(cast(Plan, None), cast(Choices, None), packs=True)
+    unpack(archive((tmp_path / "pack").read_bytes()), made, made, target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
+
+
+def test_zeros_do_not_travel(made: list[Artefact], tmp_path: Path) -> None:
+    raw = zstandard.ZstdDecompressor().decompress(pack(made, tmp_path), max_output_size=1 << 26)
+    assert len(raw) < 2 * len(DATA) + 3 * GRAIN
+
+
+def test_only_what_is_wanted_is_written(made: list[Artefact], target: Path, tmp_path: Path) -> None:
+    unpack(archive(pack(made, tmp_path)), made, made[1:2] + made[3:], target)
+    assert sorted(path.name for path in target.iterdir()) == ["data", "empty"]
+
+
+def test_a_file_that_is_not_in_the_pack_is_named(made: list[Artefact], target: Path, tmp_path: Path) -> None:
+    made[2].path.unlink()
+    with pytest.raises(ToolError, match="zeros: not found in the container"):
+        unpack(archive(pack(made, tmp_path)), made, made, target)
+
+
+def entry(index: int, *pieces: tuple[int, int, bytes]) -> bytes:
+    return struct.pack(">I", index) + b"".join(struct.pack(">QI", at, size) + data for at, size, data in pieces)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "found b''"),
+        (b"another thing that is long enough", "expected b'boardwright pack 1"),
+        (MAGIC + b"ab", "found its end after 2 bytes; expected 4"),
+        (MAGIC + entry(1, (0, 0, b"")), "found file 1 after -1; expected one of 1"),
+        (MAGIC + entry(0, (8, 1, b"x")), "piece of 1 bytes at 8"),
+        (MAGIC + entry(0, (1 << 63, 1, b"x")), "piece of 1 bytes at 9223372036854775808"),
+        (MAGIC + entry(0, (4, 8, b"12345678")), "piece of 8 bytes at 4"),
+        (MAGIC + entry(0, (0, 0xFFFFFFFF, b"x")), "piece of 4294967295 bytes"),
+        (MAGIC + entry(0, (4, 2, b"ab"), (5, 2, b"cd")), "piece of 2 bytes at 5; expected at most 1048576 from 6"),
+        (MAGIC + entry(0, (0, 8, b"1234")), "found its end after 4 bytes; expected 8"),
+        (MAGIC + entry(0, (0, 4, b"1234")), "found its end after 0 bytes; expected 12"),
+        (MAGIC + entry(0, (0, 4, b"1234"), (7, 0, b"")), "has 7 bytes; expected 8"),
+        (MAGIC + entry(0, (0, 4, b"1234"), (8, 0, b"")), "arrived with sha256"),
+    ],
+)
+def test_a_hostile_pack_is_refused(target: Path, content: bytes, message: str) -> None:
+    announced = [Artefact(Path("/build/dist/x"), 8, hashlib.sha256(b"12345678").hexdigest())]
+    with pytest.raises(TrustError, match=message):
+        unpack(archive(zstandard.compress(content)), announced, announced, target)
+    assert sum(path.stat().st_size for path in target.iterdir()) <= 8
+
+
+def test_a_file_comes_once(target: Path) -> None:
+    announced = [Artefact(Path("/build/dist/x"), 8, hashlib.sha256(bytes(8)).hexdigest())]
+    content = zstandard.compress(MAGIC + 2 * entry(0, (8, 0, b"")))
+    with pytest.raises(TrustError, match="found file 0 after 0; expected one of 1"):
+        unpack(archive(content), announced, announced, target)
+
+
+def test_a_pack_cannot_ask_for_much_memory(target: Path) -> None:
+    large = zstandard.ZstdCompressionParameters(window_log=27, compression_level=1)
+    content = zstandard.ZstdCompressor(compression_params=large).compressobj().compress(bytes(1 << 28))
+    announced = [Artefact(Path("x"), 1 << 40, "0" * 64)]
+    with pytest.raises(TrustError, match="memory"):
+        unpack(archive(content), announced, announced, target)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.99])
+def test_a_cut_pack_is_refused(made: list[Artefact], target: Path, tmp_path: Path, share: float) -> None:
+    whole = pack(made, tmp_path)
+    with pytest.raises(TrustError, match=r"found its end|found b''|expected an archive"):
+        unpack(archive(whole[: int(len(whole) * share)]), made, made, target)
+
+
+def test_a_cut_archive_is_refused(made: list[Artefact], target: Path, tmp_path: Path) -> None:
+    whole = b"".join(archive(pack(made, tmp_path)))
+    for size in (0, 100, 700, len(whole) // 2):
+        with pytest.raises(TrustError, match="artefacts from the container"):
+            unpack(iter([whole[:size]]), made, made, target)
+        for path in target.iterdir():
+            path.unlink()
+
+
+def test_a_damaged_pack_is_refused(made: list[Artefact], target: Path, tmp_path: Path) -> None:
+    whole = bytearray(pack(made, tmp_path))
+    whole[len(whole) // 2] ^= 1
+    with pytest.raises(TrustError):
+        unpack(archive(bytes(whole)), made, made, target)
+
+
+def test_an_archive_of_a_folder_is_refused(target: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(mode="w", fileobj=stream) as tar:
+        folder = tarfile.TarInfo("artefacts.pack")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    with pytest.raises(ToolError, match="expected a regular file"):
+        unpack(iter([stream.getvalue()]), [], [], target)
+
+
+def test_a_broken_connection_is_the_engines_fault(made: list[Artefact], target: Path, tmp_path: Path) -> None:
+    def broken_off() -> Iterator[bytes]:
+        yield next(archive(pack(made, tmp_path)))
+        raise requests.exceptions.ChunkedEncodingError("Connection broken: IncompleteRead")
+
+    with pytest.raises(MachineError, match="stopped answering while fetching"), engine_errors("fetching image"):
+        unpack(broken_off(), made, made, target)
+
+
+def test_a_place_that_cannot_be_written_is_this_machines(made: list[Artefact], tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="cannot be written"):
+        unpack(archive(pack(made, tmp_path)), made, made, tmp_path / "absent")
+    with pytest.raises(SpaceError, match="cannot be written"):
+        receive_from_layer(Path("/"), made, tmp_path / "absent")
+
+
+def test_progress_says_how_fast(
+    made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, float]] = []
+    monkeypatch.setattr(receive, "GLANCE_S", 0)
+    monkeypatch.setattr(log, "progress", lambda text, fraction: seen.append((text, fraction)))
+    unpack(archive(pack(made, tmp_path)), made, made, target)
+    assert all(text.endswith("/s") for text, _ in seen)
+    assert [fraction for _, fraction in seen] == sorted(fraction for _, fraction in seen)
+    assert 0 <= seen[0][1] < seen[-1][1] <= 1
+
+
+def test_a_pack_that_cannot_be_written_is_said(made: list[Artefact]) -> None:
+    with pytest.raises(SpaceError, match=r"(?i)no space left"):
+        write_pack([made[3].path], Path("/dev/full"))
+
+
+def test_a_file_that_cannot_be_packed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "x").write_bytes(DATA)
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_pack([tmp_path / "x"], tmp_path / "pack")
+
+
+def test_a_layer_gives_copies_with_their_holes(made: list[Artefact], target: Path, tmp_path: Path) -> None:
+    with (tmp_path / "source/hole").open("wb") as stream:
+        stream.write(b"start")
+        stream.seek(5 + 5 * PIECE_BYTES)
+        stream.write(b"end")
+    receive_from_layer(Path("/"), made, target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
+    assert (target / "hole").stat().st_blocks * 512 <= 4 * GRAIN
+    assert not (target / "hole").samefile(made[0].path)
+
+
+def test_a_copy_is_stopped_between_its_pieces(
+    made: list[Artefact], target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer, "PIECE_BYTES", GRAIN)
+    answers = iter([False, False, True])
+
+    def check() -> None:
+        if next(answers):
+            raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted):
+        receive_from_layer(Path("/"), made[3:], target, check)
+    assert (target / "data").read_bytes()[: 2 * GRAIN] == DATA[: 2 * GRAIN]
+
+
+def test_a_layer_has_the_announced_file(made: list[Artefact], target: Path) -> None:
+    with made[3].path.open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(TrustError, match=f"data: found {len(CONTENTS['data']) + 1} bytes; expected"):
+        receive_from_layer(Path("/"), made[3:], target)
+    os.truncate(made[3].path, 5)
+    os.truncate(made[3].path, len(CONTENTS["data"]))
+    (target / "data").unlink()
+    with pytest.raises(TrustError, match="arrived with sha256"):
+        receive_from_layer(Path("/"), made[3:], target)
+
+
+def test_a_copy_of_a_file_that_becomes_shorter_ends(
+    made: list[Artefact], target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sendfile", lambda *_: 0)
+    with pytest.raises(OSError, match="became shorter"):
+        take_file(Path("/"), made[3].path, target / "data")
+
+
+def make_link(path: Path) -> None:
+    path.symlink_to("/etc/hostname")
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("make", [make_link, make_pipe, Path.mkdir])
+def test_only_a_file_is_taken_from_a_layer(tmp_path: Path, target: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "x")
+    with pytest.raises(ToolError, match="/x: not found in the container"):
+        take_file(tmp_path, Path("/x"), target / "x")
+    assert not list(target.iterdir())
+
+
+def test_no_path_leaves_a_layer(tmp_path: Path, target: Path) -> None:
+    directory = tmp_path / "layer"
+    directory.mkdir()
+    (tmp_path / "x").write_text("outside")
+    (directory / "up").symlink_to("..")
+    for path in ("/../x", "/up/x", "/../../../../../../x", "/absent/../../x"):
+        with pytest.raises(ToolError, match="not found in the container"):
+            take_file(directory, Path(path), target / "x")
+    assert not list(target.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "upper", "found"),
+    [("overlay2", "layer", True), ("overlay2", "absent", False), ("overlay2", "", False), ("vfs", "layer", False)],
+)
+def test_a_layer_is_proved_by_what_was_put_into_it(tmp_path: Path, name: str, upper: str, found: bool) -> None:
+    (tmp_path / "layer/build/boards").mkdir(parents=True)
+    driver = {"Name": name, "Data": {"UpperDir": str(tmp_path / upper) if upper else ""}}
+    engine = cast(APIClient, SimpleNamespace(inspect_container=lambda _: {"GraphDriver": driver}))
+    assert find_layer(engine, "x", "/build/boards") == (tmp_path / upper if found else None)
+
+
+def test_an_engine_without_graph_drivers_has_no_layer() -> None:
+    engine = cast(APIClient, SimpleNamespace(inspect_container=lambda _: {}))
+    assert find_layer(engine, "x", "/build/boards") is None
+
+
+ROW = {"path": "/build/dist/x", "size": 1, "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "text",
+        5,
+        [5],
+        [{"path": "/x"}],
+        [ROW | {"path": 5}],
+        [ROW | {"path": "/"}],
+        [ROW | {"path": "/build/.."}],
+        [ROW | {"path": "/build/a\0b"}],
+        [ROW | {"size": -1}],
+        [ROW | {"size": "many"}],
+        [ROW | {"size": float("inf")}],
+        [ROW | {"size": 10**400}],
+        [ROW | {"path": "/build/a\nb"}],
+        [ROW | {"path": "/build/\u202ea"}],
+        [ROW | {"path": ["x" * 5000] * 50}],
+        [ROW | {"sha256": "0" * 63}],
+        [ROW, ROW],
+    ],
+)
+def test_what_a_container_announces_is_checked(rows: object) -> None:
+    with pytest.raises(BoardwrightError, match="the build announced") as caught:
+        read_announced(rows)
+    check_message(caught.value.message)
+
+
+def test_what_a_container_announces_is_read() -> None:
+    assert read_announced([ROW]) == [Artefact(Path("/build/dist/x"), 1, "0" * 64)]

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""Only what is whole and proven is released, and all that is wrong is said at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from builder.errors import RecipeError, ReleaseError
+from builder.packaging.model import Package, Specs
+from builder.packaging.tag import find_tag, load_tag
+from builder.release.collect import Demand, gather
+from tests.support.packaged import DIGEST, make_package, ship, write_description
+
+
+def demand(*boards: str, only: bool = False, signed: bool = False) -> Demand:
+    return Demand(load_tag("v1.0"), boards, only=only, signed=signed)
+
+
+def say(root: Path, wanted: Demand) -> str:
+    with pytest.raises(ReleaseError) as caught:
+        gather(root, wanted)
+    return caught.value.message
+
+
+def change(root: Path, package: Package, **values: object) -> None:
+    write_description(root, package.model_copy(update=values))
+
+
+def test_what_is_whole_and_proven_is_taken(tmp_path: Path) -> None:
+    make_package(tmp_path, "rpi", "v1.0")
+    make_package(tmp_path, "qemu-arm64")
+    (tmp_path / ".boardwright-x.partial").mkdir()
+    parcels = gather(tmp_path, demand("rpi", "qemu-arm64", signed=True))
+    assert [parcel.board for parcel in parcels] == ["qemu-arm64", "rpi"]
+    assert [item.path.name.removeprefix("boardwright-rpi-v1.0") for item in parcels[1].items] == [
+        ".img.xz",
+        ".packages",
+        ".SHA256SUMS",
+        ".package.json",
+        ".package.json.minisig",
+    ]
+
+
+def test_the_specs_may_name_the_image_as_it_is_compressed(tmp_path: Path) -> None:
+    package = make_package(tmp_path, "rpi")
+    specs = Specs(passed=1, failed=0, skipped=0, levels=[], image_sha256=package.files[0].sha256)
+    change(tmp_path, package, specs=specs)
+    assert gather(tmp_path, demand("rpi"))
+
+
+def test_boards_that_are_not_asked_for_stay_behind(tmp_path: Path) -> None:
+    make_package(tmp_path, "rpi")
+    package = make_package(tmp_path, "rpi5")
+    change(tmp_path, package, specs=None)
+    assert [parcel.board for parcel in gather(tmp_path, demand("rpi", only=True))] == ["rpi"]
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    red = Specs(passed=599, failed=1, skipped=0, levels=["offline"], image_sha256="cd" * 32)
+    change(tmp_path, make_package(tmp_path, "rpi", "2.0"), specs=red)
+    change(tmp_path, make_package(tmp_path, "rpi5", signed=False), specs=None)
+    (tmp_path / "empty").mkdir()
+    said = say(tmp_path, demand("rpi", "rpi5", "qemu-arm64", signed=True))
+    assert said.splitlines() == [
+        "v1.0 is not released:",
+        f"  - {tmp_path}/empty holds 0 files *.package.json; a packaged image has one",
+        "  - qemu-arm64: there is no package of it",
+        "  - rpi: its version is 2.0, that of the tag is 1.0",
+        "  - rpi: 1 of its specs are red",
+        "  - rpi: its specs were run on another image (sha256 cdcdcdcdcdcd…) than it holds (abababababab…)",
+        "  - rpi5: its specs were not run (--unverified releases it all the same)",
+        "  - rpi5: boardwright-rpi5-1.0.package.json is not signed",
+    ]
+
+
+def test_an_unverified_image_is_taken_where_that_is_asked_for(tmp_path: Path) -> None:
+    change(tmp_path, make_package(tmp_path, "rpi"), specs=None)
+    (parcel,) = gather(tmp_path, replace(demand("rpi"), unverified=True))
+    assert parcel.released.package.specs is None
+    red = Specs(passed=599, failed=1, skipped=0, levels=["offline"], image_sha256=DIGEST)
+    change(tmp_path, parcel.released.package, specs=red)
+    assert "rpi: 1 of its specs are red" in say(tmp_path, replace(demand("rpi"), unverified=True))
+
+
+def test_specs_that_only_skipped_were_not_run(tmp_path: Path) -> None:
+    specs = Specs(passed=0, failed=0, skipped=600, levels=[], image_sha256=DIGEST)
+    change(tmp_path, make_package(tmp_path, "rpi"), specs=specs)
+    assert "rpi: its specs were not run" in say(tmp_path, demand())
+
+
+def test_damage_is_seen(tmp_path: Path) -> None:
+    package = make_package(tmp_path, "rpi")
+    place = tmp_path / package.name
+    image, listing, sums = (place / file.name for file in package.files)
+    content = image.read_bytes()
+    image.write_bytes(b"x" + content[1:])
+    listing.unlink()
+    sums.write_bytes(b"short")
+    (place / "boardwright-rpi-1.0.notes").write_text("who wrote this?")
+    said = say(tmp_path, demand())
+    assert "rpi: boardwright-rpi-1.0.img.xz has sha256" in said
+    assert "rpi: boardwright-rpi-1.0.packages is missing" in said
+    assert "rpi: boardwright-rpi-1.0.SHA256SUMS has 5 bytes, described are 27" in said
+    assert "rpi: boardwright-rpi-1.0.notes is not in its description" in said
+
+
+def test_a_link_is_no_file(tmp_path: Path) -> None:
+    package = make_package(tmp_path, "rpi")
+    image = tmp_path / package.name / package.files[0].name
+    image.rename(tmp_path / "elsewhere")
+    image.symlink_to(tmp_path / "elsewhere")
+    assert "boardwright-rpi-1.0.img.xz is missing" in say(tmp_path, demand())
+
+
+def test_names_must_fit_into_one_flat_place(tmp_path: Path) -> None:
+    package = make_package(tmp_path, "rpi")
+    change(tmp_path, package, files=[package.files[1], package.files[1]])
+    said = say(tmp_path, demand())
+    assert "boardwright-rpi-1.0.packages is described twice" in said
+    assert "rpi: it has no image" in said
+
+
+def test_a_board_has_one_package(tmp_path: Path) -> None:
+    make_package(tmp_path, "rpi")
+    make_package(tmp_path / "other", "rpi")
+    (tmp_path / "other" / "boardwright-rpi-1.0").rename(tmp_path / "again")
+    (tmp_path / "other").rmdir()
+    assert "rpi: 2 packages are of this board" in say(tmp_path, demand())
+
+
+def test_without_packages_there_is_nothing_to_release(tmp_path: Path) -> None:
+    assert f"{tmp_path} holds no packaged image" in say(tmp_path, demand())
+    with pytest.raises(ReleaseError, match="there is no directory") as caught:
+        gather(tmp_path / "nowhere", demand())
+    assert "boardwright package" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "prerelease"),
+    [("v1.0", "1.0", False), ("1.0", "1.0", False), ("v1.0-rc1", "1.0-rc1", True), ("v2.1-beta.2", "2.1-beta.2", True)],
+)
+def test_a_tag_is_a_version(text: str, version: str, prerelease: bool) -> None:
+    tag = load_tag(text)
+    assert (tag.version, tag.prerelease) == (version, prerelease)
+
+
+@pytest.mark.parametrize("text", ["nightly", "", "v1.0/x", "../v1", "version1", "v1.0 "])
+def test_what_is_no_version_is_no_tag(text: str) -> None:
+    assert find_tag(text) is None
+    with pytest.raises(RecipeError, match="is no version"):
+        load_tag(text)
+
+
+def test_a_shipment_has_the_files_of_all_boards(tmp_path: Path) -> None:
+    make_package(tmp_path, "rpi")
+    make_package(tmp_path, "rpi5", signed=False)
+    assert [item.board for item in ship(tmp_path).items] == ["rpi"] * 5 + ["rpi5"] * 4
