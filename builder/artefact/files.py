@@ -13,7 +13,6 @@ others are left alone.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from builder.artefact.compress import Compression, compress, suffix_of, sync
 from builder.artefact.earlier import remove_earlier
 from builder.errors import BusyError, disk_full_as_space_error
 from builder.system.checksums import render_sum, sha256_file
-from builder.system.files import is_still_at
+from builder.system.locks import lock_named
 from builder.system.trusted_state import check_no_link
 from builder.system.workspace import Journal
 
@@ -155,7 +154,8 @@ def partial_directory(path: Path, journal: Journal | None) -> Iterator[Path]:
     except FileNotFoundError:
         raise _busy(path) from None
     try:
-        _lock(descriptor, path)
+        if not lock_named(descriptor, path, wait=False):
+            raise _busy(path)  # Held, or it ended just now and the name may be a third one's already.
         _empty(path)
         with journal.holding("directory", path) if journal else _removed_at_the_end(path):
             yield path
@@ -170,15 +170,6 @@ def _empty(path: Path) -> None:
             shutil.rmtree(each)
         else:
             each.unlink()
-
-
-def _lock(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _busy(path) from None
-    if not is_still_at(descriptor, path):
-        raise _busy(path)  # It ended just now and took the directory with it; the name may be a third one's already.
 
 
 def _busy(path: Path) -> BusyError:

@@ -15,7 +15,6 @@ A store may have another behind it (builder/cache/remote.py): missing objects ar
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -33,6 +32,7 @@ from urllib.parse import quote, unquote
 from builder import log
 from builder.errors import TrustError, disk_full_as_space_error
 from builder.system.files import load_json
+from builder.system.locks import lock, lock_named, locked
 
 if TYPE_CHECKING:
     from builder.cache.remote import Remote
@@ -238,8 +238,7 @@ class Store:
         while True:
             path = self._parts / os.urandom(8).hex()
             with disk_full_as_space_error(path), path.open("xb") as stream:
-                fcntl.flock(stream, fcntl.LOCK_EX)
-                if not path.exists():
+                if not lock_named(stream, path):
                     continue  # Taken for a leftover between being made and being locked.
                 try:
                     yield path, stream
@@ -247,23 +246,8 @@ class Store:
                     path.unlink(missing_ok=True)
                 return
 
-    def _locked(self, sha256: str) -> AbstractContextManager[None]:
+    def _locked(self, sha256: str) -> AbstractContextManager[bool]:
         return locked(self._locks / sha256[:2])
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of that name; whoever comes second waits. The kernel drops it if we die."""
-    with open_lock(path) as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def open_lock(path: Path) -> IO[bytes]:
-    """Open a file to lock, made where it is missing; SpaceError on a full disk."""
-    with disk_full_as_space_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab")
 
 
 def _hash(path: Path) -> str:
@@ -292,9 +276,6 @@ def _load_ref(name: str, content: bytes) -> Ref | None:
 
 
 def _remove_ownerless(path: Path) -> None:
-    try:
-        with path.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with suppress(FileNotFoundError), path.open("rb") as stream:  # Its writer may be quicker.
+        if lock(stream, wait=False):
             path.unlink()
-    except (FileNotFoundError, BlockingIOError):
-        return  # Its writer lives, or was quicker.

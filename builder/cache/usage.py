@@ -15,14 +15,14 @@ the rest when nobody builds at all.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.cache.store import Store, open_lock
+from builder.cache.store import Store
+from builder.system.locks import locked
 from builder.system.paths import remove_tree
 from builder.system.trusted_state import check_parts
 from builder.units import GIB
@@ -75,7 +75,7 @@ def shrink(state: Path, limit_bytes: int) -> list[Item]:
     items = find_items(state)
     total = sum(item.size_bytes for item in items)
     removed = []
-    with _alone(state / "cache/in-use") as nobody_builds:
+    with locked(state / "cache/in-use", wait=False) as nobody_builds:
         for item in items:
             if total <= limit_bytes:
                 break
@@ -94,8 +94,7 @@ def shrink(state: Path, limit_bytes: int) -> list[Item]:
 def in_use(state: Path) -> Iterator[None]:
     """Say that a build uses the caches: nothing but .debs is removed until the block ends. MachineError for a link."""
     check_caches(state)
-    with open_lock(state / "cache/in-use") as stream:
-        fcntl.flock(stream, fcntl.LOCK_SH)
+    with locked(state / "cache/in-use", shared=True):
         yield
 
 
@@ -133,7 +132,7 @@ def _remove(item: Item, state: Path, store: Store, *, nobody_builds: bool) -> bo
         store.drop(item.path.name)
         return True
     if item.kind == "rootfs":
-        with _alone(state / "locks" / item.name) as is_free:
+        with locked(state / "locks" / item.name, wait=False) as is_free:
             return is_free and _delete(item.path)
     return nobody_builds and _delete(item.path)
 
@@ -149,15 +148,3 @@ def _delete(path: Path) -> bool:
     else:
         path.unlink(missing_ok=True)
     return True
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Lock a file if nobody has; say whether that worked."""
-    with open_lock(path) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

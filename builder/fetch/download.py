@@ -8,7 +8,6 @@ the digest decides.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -26,7 +25,8 @@ from builder.net import http
 from builder.net.http import PassingError, bare
 from builder.packaging.model import RELEASE_NAME, File, Release, render
 from builder.system.checksums import sha256_file
-from builder.system.files import is_still_at, open_unfinished
+from builder.system.files import open_unfinished
+from builder.system.locks import lock_named
 from builder.system.trusted_state import check_parts
 from builder.units import MIB, render_size
 
@@ -142,14 +142,9 @@ def unknown_board(board: str, release: Release) -> RecipeError:
 @contextmanager
 def _partial(path: Path) -> Iterator[IO[bytes]]:
     """Hold an unfinished file for this process alone."""
-    busy = BusyError(f"another call is fetching {path}", hint="wait for it, or name another --output")
     with open_unfinished(path) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise busy from None
-        if not is_still_at(stream.fileno(), path):
-            raise busy  # It ended just now: what was opened here has got its final name.
+        if not lock_named(stream, path, wait=False):  # Held, or ended just now: then it has got its final name.
+            raise BusyError(f"another call is fetching {path}", hint="wait for it, or name another --output")
         yield stream
 
 

@@ -9,7 +9,6 @@ the first.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -23,7 +22,8 @@ from builder import log
 from builder.errors import DownloadError, TrustError, disk_full_as_space_error
 from builder.net import http
 from builder.net.http import bare
-from builder.system.files import is_still_at, open_unfinished
+from builder.system.files import open_unfinished
+from builder.system.locks import is_still_at, lock_named
 from builder.system.process import run
 from builder.units import GIB, MIB, render_size
 
@@ -106,15 +106,14 @@ def _partial(path: Path) -> Iterator[IO[bytes]]:
         try:
             yield stream
         finally:
-            if is_still_at(stream.fileno(), path):
+            if is_still_at(stream, path):
                 path.unlink()
 
 
 def _locked(path: Path) -> IO[bytes]:
     while True:
         stream = open_unfinished(path)
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        if is_still_at(stream.fileno(), path):
+        if lock_named(stream, path):
             return stream
         stream.close()  # Renamed or removed by the process that held it until now: this is no longer the partial file.
 

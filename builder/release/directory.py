@@ -7,7 +7,6 @@ second waits for the first (`.boardwright.lock`).
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from builder.packaging.model import File
 from builder.release.collect import Item
 from builder.release.file_tree import ConflictError, Held
 from builder.system.checksums import sha256_bytes, sha256_file
+from builder.system.locks import locked
 
 LOCK = ".boardwright.lock"
 PARTIAL = ".partial"
@@ -75,9 +75,7 @@ class Directory:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
-            with (self._path / LOCK).open("ab") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(self._path / LOCK):
                 yield
         except OSError as error:
             hint = "name a directory that may be written to"

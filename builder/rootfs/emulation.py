@@ -22,12 +22,12 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
-from builder.cache.store import locked
 from builder.errors import MachineError
 from builder.log import note, step, warn
 from builder.rootfs import namespaces, twins
 from builder.rootfs.apt.pairs import Sources
 from builder.rootfs.twins import Architecture
+from builder.system.locks import locked
 from builder.system.process import run
 
 __all__ = ["Emulation", "Mode", "Sources", "choose", "command", "mmdebstrap_options", "prepare"]

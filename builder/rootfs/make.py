@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from builder import log
-from builder.cache.store import Store, locked
+from builder.cache.store import Store
 from builder.errors import DownloadError
 from builder.plan.model import Plan
 from builder.rootfs import namespaces
@@ -29,6 +29,7 @@ from builder.rootfs.inputs import Origins, find_change, find_changed_input, find
 from builder.rootfs.layers import Site, make_packages, make_system
 from builder.rootfs.shared_layers import Foreseen, send_layer, take_layer
 from builder.rootfs.stored_tree import Kept, find_intact, find_kept, find_stack
+from builder.system.locks import locked
 from builder.system.proxy import check_proxies
 from builder.system.workspace import Workspace
 

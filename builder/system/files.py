@@ -136,15 +136,6 @@ def open_unfinished(path: Path) -> IO[bytes]:
     return stream
 
 
-def is_still_at(descriptor: int, path: Path) -> bool:
-    """Say whether an open file or directory still has its name: another process may have renamed or removed it before
-    it was locked here."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 def write_new(path: Path, content: bytes) -> None:
     """Write a file of a name that can be foreseen, in the place of what stands there: no link is written through."""
     path.unlink(missing_ok=True)

@@ -26,7 +26,10 @@ PASSIVE: Mapping[str, str] = {
     **dict.fromkeys(("errors", "log", "system.signals", "text"), _TOLD),
     **dict.fromkeys(("cache", "net", "system.proxy"), _FETCHED),
     **dict.fromkeys(
-        tuple(f"system.{name}" for name in ("journal", "lock_holder", "resources", "trusted_state", "workspace")), _HELD
+        tuple(
+            f"system.{name}" for name in ("journal", "lock_holder", "locks", "resources", "trusted_state", "workspace")
+        ),
+        _HELD,
     ),
     **dict.fromkeys(("plan.ids", "plan.make", "plan.model", "plan.packages", "plan.stages", "recipe"), _INPUT),
     "system.fingerprint": "the digest itself",

@@ -14,7 +14,6 @@ what a dead one left never touches what a living one has.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from builder import log
 from builder.errors import BoardwrightError, BusyError, SpaceError, disk_full_as_space_error
 from builder.system.journal import Event, Held, read_held, render_line
 from builder.system.lock_holder import read_holder, write_holder
+from builder.system.locks import lock, lock_named
 from builder.system.resources import RELEASERS, Releaser, ResourceKind, is_mounted, loop_devices
 from builder.system.signals import held_off
 from builder.system.trusted_state import check_no_link, check_parts, check_writable, of_ours
@@ -194,8 +194,7 @@ def _make_journal(directory: Path, name: str) -> tuple[Path, FileIO]:
         path = directory / f"{name}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
         with disk_full_as_space_error(path):
             stream = path.open("xb", buffering=0)
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        if os.fstat(stream.fileno()).st_nlink:
+        if lock_named(stream, path):
             return path, stream
         stream.close()
 
@@ -207,10 +206,10 @@ def find_leftovers(state: Path) -> list[Leftovers]:
     for path in sorted((state / "journals").glob("*.jsonl")):
         try:
             with path.open(encoding="utf-8", errors="replace") as stream:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found.append(Leftovers(path, read_held(stream)))
-        except (FileNotFoundError, BlockingIOError):
-            continue  # Its build came to an end between listing and opening, or still runs.
+                if lock(stream, wait=False):  # Else its build still runs.
+                    found.append(Leftovers(path, read_held(stream)))
+        except FileNotFoundError:
+            continue  # Its build came to an end between listing and opening.
     return found
 
 
@@ -221,12 +220,8 @@ def release(leftovers: Leftovers, releasers: Mapping[ResourceKind, Releaser]) ->
     except FileNotFoundError:
         return  # Somebody else was quicker.
     with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return  # Somebody else is at it, or its owner was only about to lock it.
-        if not os.fstat(stream.fileno()).st_nlink:
-            return  # Somebody else was done just now.
+        if not lock_named(stream, leftovers.journal, wait=False):
+            return  # Somebody else is at it or was done just now, or its owner was only about to lock it.
         for held in leftovers.held:
             releasers[held.kind](held.name)
         leftovers.journal.unlink()
@@ -237,14 +232,12 @@ def _locked(path: Path, board: str, *, wait: bool) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     check_no_link(path)  # What it leads to would be emptied.
     with path.open("a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(stream, wait=False):
             holder = f"board {board} is being built by {read_holder(stream)}"
             if not wait:
-                raise BusyError(holder, hint="wait for it, or build without --no-wait") from None
+                raise BusyError(holder, hint="wait for it, or build without --no-wait")
             log.note(f"{holder}; waiting for its end")
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            lock(stream)
         write_holder(stream)
         yield
         stream.truncate(0)

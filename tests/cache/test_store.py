@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache.store import Store, locked
+from builder.cache.store import Store
 from builder.errors import TrustError
+from builder.system.locks import locked
 from tests.conftest import ROOT
 
 CONTENT = bytes(range(256)) * 4096
@@ -191,7 +192,7 @@ def test_processes_share_it(tmp_path: Path) -> None:
 
 def test_the_second_waits_for_the_lock(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from builder.cache.store import locked\n"
+        "import sys; from pathlib import Path; from builder.system.locks import locked\n"
         "with locked(Path(sys.argv[1])): pass"
     )
     with locked(tmp_path / "lock"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.cache.store import locked
+from builder.system.locks import locked
 from tests.support.ci_repository import make_boards_only, make_fork
 
 HERE = Path(__file__).parent

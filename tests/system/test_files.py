@@ -15,7 +15,6 @@ import pytest
 from builder.errors import RecipeError
 from builder.system.files import (
     InputError,
-    is_still_at,
     load_json,
     open_unfinished,
     opened,
@@ -145,7 +144,7 @@ OURS = {
         *("catalogue/make", "catalogue/imager", "catalogue/download_page", "rootfs/emulation"),
     ),
     "the state and the caches, which are as much ours as the program": (
-        *("engine/dispatch", "net/download", "system/resources"),
+        *("engine/dispatch", "net/download", "system/locks", "system/resources"),
         *(
             "cache/store",
             "verify/report",
@@ -286,13 +285,3 @@ def test_a_file_that_was_finished_meanwhile_is_begun_again(tmp_path: Path, monke
     monkeypatch.setattr(Path, "exists", lambda self: True)
     with open_unfinished(path) as stream:
         assert stream.read() == b""
-
-
-def test_what_was_renamed_or_made_anew_has_no_longer_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    with path.open("xb") as stream:
-        assert is_still_at(stream.fileno(), path)
-        path.rename(tmp_path / "y")
-        assert not is_still_at(stream.fileno(), path)
-        path.touch()
-        assert not is_still_at(stream.fileno(), path)

@@ -12,7 +12,6 @@ can tell one whose owner is dead from one at work, and ours from another machine
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from builder import log
 from builder.engine.docker.connect import engine_errors
 from builder.engine.docker.transfer import put_secrets
 from builder.system.lock_holder import CONTAINER
+from builder.system.locks import is_held
 from builder.system.proxy import FILE, find_hosts, pass_proxies
 from builder.system.signals import held_off
 from builder.system.trusted_state import of_ours
@@ -120,20 +120,8 @@ def find_orphans(api: APIClient, state: Path) -> list[str]:
     return [
         str(container["Names"][0]).lstrip("/")
         for container in containers
-        if (journal := Path(container["Labels"].get(LABEL_JOURNAL, ""))).parent == journals and not _is_held(journal)
+        if (journal := Path(container["Labels"].get(LABEL_JOURNAL, ""))).parent == journals and not is_held(journal)
     ]
-
-
-def _is_held(journal: Path) -> bool:
-    """Say whether the journal's owner lives: the kernel drops the lock of one that died."""
-    try:
-        with journal.open(encoding="utf-8") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def remove(api: APIClient, name: str) -> None:

@@ -22,7 +22,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from builder import log
-from builder.cache.store import Store, locked
+from builder.cache.store import Store
 from builder.plan.model import Plan
 from builder.rootfs.apt.auth import render_option
 from builder.rootfs.apt.errors import explain
@@ -33,6 +33,7 @@ from builder.rootfs.apt.resolve import APT_OPTIONS, Resolved, simulate
 from builder.rootfs.apt.sources import render_sources
 from builder.rootfs.apt.supply import Archived, find_supply
 from builder.rootfs.records import load_answer
+from builder.system.locks import locked
 from builder.system.process import run
 from builder.units import render_size
 
