@@ -54,7 +54,7 @@ class SpecFile:
 def render_page(bill: Bill, board: str, report: SpecReport | None, areas: Sequence[Area], image_bytes: int) -> str:
     """Return the page; without a report it says that the image is unverified."""
     environment = Environment(
-        loader=PackageLoader("builder.release", "pages"),
+        loader=PackageLoader("builder.packaging", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
