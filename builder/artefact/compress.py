@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO, Literal
 
 from builder import log
-from builder.errors import disk_full_as_space_error
 from builder.system.process import run
 
 Compression = Literal["zst", "xz", "gz", "zip", "none"]
@@ -103,16 +102,6 @@ def _link(image: Path, target: Path, log_file: Path | None) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP):
             raise
         run(["cp", "--sparse=always", "--reflink=auto", image, target], log_file=log_file)
-
-
-def sync(path: Path) -> None:
-    """Have a file or the entries of a directory on the disk; a late "disk full" shows here."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with disk_full_as_space_error(path):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from builder.cache.store import SHA256
+from builder.system.atomic import write_replaced
 from builder.system.checksums import sha256_file
-from builder.system.files import InputError, load_json, read_text, write_new
+from builder.system.files import InputError, load_json, read_text
 
 FILE = "digests.json"
 """Name of the file in a state directory. Losing it, or an entry to another process, costs time only."""
@@ -46,13 +48,8 @@ class Digests:
         """Keep the digest of a file that was hashed just now."""
         self._entries[str(path.resolve())] = [sha256, *_read_facts(path)]
         self._entries = {name: entry for name, entry in self._entries.items() if _exists(name)}
-        aside = self._file.with_name(f".{FILE}.{os.getpid()}")
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_new(aside, json.dumps(self._entries).encode())
-            aside.replace(self._file)
-        except OSError:  # A full disk, a directory of root's: the digest is found again next time.
-            aside.unlink(missing_ok=True)
+        with suppress(OSError):  # A full disk, a directory of root's: the digest is found again next time.
+            write_replaced(self._file, json.dumps(self._entries).encode(), is_locked=False, durable=False)
 
 
 def _load(file: Path) -> dict[str, list[str | int]]:

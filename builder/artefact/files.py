@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from builder.artefact.compress import Compression, compress, suffix_of, sync
+from builder.artefact.compress import Compression, compress, suffix_of
 from builder.artefact.earlier import remove_earlier
 from builder.errors import BusyError, disk_full_as_space_error
+from builder.system.atomic import give_name, sync
 from builder.system.checksums import render_sum, sha256_file
 from builder.system.locks import lock_named
 from builder.system.trusted_state import check_no_link
@@ -133,7 +134,7 @@ def finish_artefact(
     remove_earlier(output, [each.path.name for each in made], partial)
     (output / checksum.name).unlink(missing_ok=True)  # The old digest is wrong from the next line on.
     for path in (product, listing, *copies, checksum):
-        path.replace(output / path.name)
+        give_name(path, output / path.name, durable=False)
     keep(output)
     return tuple(Artefact(output / each.path.name, each.size_bytes, each.sha256) for each in made)
 

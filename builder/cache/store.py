@@ -31,6 +31,7 @@ from urllib.parse import quote, unquote
 
 from builder import log
 from builder.errors import TrustError, disk_full_as_space_error
+from builder.system.atomic import give_name
 from builder.system.files import load_json
 from builder.system.locks import lock, lock_named, locked
 
@@ -84,9 +85,8 @@ class Store:
             raise TrustError(f"{source} has sha256 {found}, wanted is {sha256}")
         with self._locked(found):
             target = self._path(found)
-            target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                source.replace(target)
+                give_name(source, target, durable=False)
                 os.utime(target)
             except OSError as error:
                 if error.errno != errno.EXDEV:
@@ -136,9 +136,7 @@ class Store:
                     self._remote.distrust(sha256)
                     return False
                 with self._locked(sha256):
-                    target = self._path(sha256)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    part.replace(target)
+                    give_name(part, self._path(sha256), durable=False)
         return True
 
     def _place(self, sha256: str, target: Path) -> bool:
@@ -165,9 +163,7 @@ class Store:
         with self._part() as (part, stream):
             stream.write(content)
             stream.flush()
-            target = self._ref_path(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(target)
+            give_name(part, self._ref_path(name), durable=False)
 
     def refs(self) -> list[Ref]:
         """Return all names; one that cannot be read is dropped."""
@@ -211,8 +207,7 @@ class Store:
         with self._part() as (part, stream), source.open("rb") as content:
             shutil.copyfileobj(content, stream, PIECE)
             stream.flush()
-            os.fsync(stream.fileno())
-            part.replace(target)
+            give_name(part, target)
         source.unlink()
 
     def _ref_path(self, name: str) -> Path:

@@ -10,13 +10,13 @@ import difflib
 import os
 import re
 import string
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.ci.repository import Repository, relative
 from builder.errors import RecipeError
-from builder.system.files import InputError, read_text, write_new
+from builder.system.atomic import write_replaced
+from builder.system.files import InputError, read_text
 
 BRANCH = "main"
 MOVE = "move what is there out of the way"
@@ -113,13 +113,7 @@ def write(wanted: Wanted, repository: Repository) -> None:
     """Write the file, whole or not at all; RecipeError when its place is not in the repository, or not writable."""
     if not wanted.path.resolve().is_relative_to(repository.top):
         raise RecipeError(f"{wanted.path} leads out of the repository, to {wanted.path.resolve()}", hint=MOVE)
-    aside = wanted.path.with_name(f".{wanted.path.name}.new")
     try:
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        write_new(aside, wanted.text.encode())
-        aside.replace(wanted.path)
+        write_replaced(wanted.path, wanted.text.encode())
     except OSError as error:
         raise RecipeError(f"{wanted.path} cannot be written: {error.strerror}", hint=MOVE) from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()

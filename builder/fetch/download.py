@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import IO
 
 from builder import log
-from builder.artefact.compress import sync
 from builder.errors import BusyError, RecipeError, TrustError, disk_full_as_space_error
 from builder.fetch.read import find, open_at
 from builder.fetch.sources import BOARD, TAG, GitHub, Source, Tree, open_source
 from builder.net import http
 from builder.net.http import PassingError, bare
 from builder.packaging.model import RELEASE_NAME, File, Release, render
+from builder.system.atomic import give_name, write_replaced
 from builder.system.checksums import sha256_file
 from builder.system.files import open_unfinished
 from builder.system.locks import lock_named
@@ -61,7 +61,7 @@ def download(url: str, file: File, directory: Path) -> Path:
         if found != file.sha256:
             Path(stream.name).unlink()
             raise _wrong_digest(url, file, found)
-        _publish(Path(stream.name), target)
+        give_name(Path(stream.name), target)
     return target
 
 
@@ -80,7 +80,7 @@ def download_release(place: str, into: Path) -> Path:
         for board in boards:
             for file in release.boards[board].files:
                 download(source.address(release.tag, board, file.name), file, directory / board)
-    _write(directory / RELEASE_NAME, render(release))
+    write_replaced(directory / RELEASE_NAME, render(release))
     return directory if len(boards) == len(release.boards) else directory / boards[0]
 
 
@@ -193,23 +193,8 @@ def _receive(url: str, file: File, came: int, pieces: Iterator[bytes], stream: I
     return came
 
 
-def _write(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.partial")
-    aside.unlink(missing_ok=True)
-    with open_unfinished(aside) as stream:
-        stream.write(content)
-    _publish(aside, path)
-
-
 def _wrong_digest(url: str, file: File, found: str) -> TrustError:
     return TrustError(
         f"{bare(url)} has sha256 {found}, wanted is {file.sha256}",
         hint="it is not what was released; do not use it, and tell its publisher",
     )
-
-
-def _publish(path: Path, target: Path) -> None:
-    """Give the complete file its name, so that a crash leaves either all of it there or nothing."""
-    sync(path)
-    path.replace(target)
-    sync(target.parent)

@@ -22,6 +22,7 @@ from builder import log
 from builder.errors import DownloadError, TrustError, disk_full_as_space_error
 from builder.net import http
 from builder.net.http import bare
+from builder.system.atomic import give_name
 from builder.system.files import open_unfinished
 from builder.system.locks import is_still_at, lock_named
 from builder.system.process import run
@@ -58,7 +59,8 @@ def fetch(url: str, *, sha256: str | None, cache: Path) -> Path:
                 f"{bare(url)} has sha256 {found}, wanted is {sha256}",
                 hint="find out why it changed before you change the digest in the recipe",
             )
-        _publish(stream, target)
+        stream.flush()
+        give_name(Path(stream.name), target)
     return target
 
 
@@ -81,7 +83,8 @@ def fetch_key(url: str, fingerprint: str, cache: Path) -> Path:
                 f"{bare(url)} holds {' and '.join(found) or 'no OpenPGP public key'}, wanted is the key {wanted} alone",
                 hint="compare the fingerprint with the one that the archive's owner publishes",
             )
-        _publish(stream, target)
+        stream.flush()
+        give_name(Path(stream.name), target)
     return target
 
 
@@ -116,13 +119,6 @@ def _locked(path: Path) -> IO[bytes]:
         if lock_named(stream, path):
             return stream
         stream.close()  # Renamed or removed by the process that held it until now: this is no longer the partial file.
-
-
-def _publish(stream: IO[bytes], target: Path) -> None:
-    """Give the complete file its name, so that a crash leaves either all of it there or nothing."""
-    stream.flush()
-    os.fsync(stream.fileno())
-    Path(stream.name).replace(target)
 
 
 def _download(url: str, stream: IO[bytes], *, limit: int) -> str:

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from builder import log
 from builder.artefact.build_record import Record
-from builder.artefact.compress import Compression, compress, suffix_of, sync
+from builder.artefact.compress import Compression, compress, suffix_of
 from builder.artefact.files import partial_directory, write_text
 from builder.errors import ReleaseError, VerifyError
 from builder.packaging.bmap import Range, make_bmap, render_bmap
@@ -38,6 +38,7 @@ from builder.packaging.spec_report import SpecReport, find_fault
 from builder.recipe.described import explain
 from builder.signing import gpg, minisign, signature
 from builder.signing.keys import Signers
+from builder.system.atomic import give_name, sync
 from builder.system.checksums import render_sum, sha256_file
 from builder.system.workspace import Journal
 
@@ -126,9 +127,7 @@ def make_package(
         _sign([work / f"{name}.provenance.json", work / f"{name}.SHA256SUMS"], name, signers)
         package = describe(goods, work)
         _sign([_write(work, name, SUFFIX, render_package(package))], name, signers)
-        sync(work)
-        work.rename(final)
-        sync(output)
+        give_name(work, final)
     return final, package
 
 

@@ -26,6 +26,7 @@ from builder.recipe.model import Recipe
 from builder.recipe.nodes import Map, Node, Problem, find_node, merge_maps, plain_value, render_path, suggest
 from builder.recipe.skeleton import render_board, render_readme
 from builder.recipe.yaml_reader import describe, load_tree
+from builder.system.atomic import give_name
 
 MAX_PARENTS = 8
 _BOARD_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -205,5 +206,5 @@ def new_board(boards: Path, name: str, parent: str) -> Path:
         (directory / "files/.gitkeep").touch()
         (directory / "board.yaml").write_text(render_board(name, parent), encoding="utf-8")
         (directory / "README.md").write_text(render_readme(name, parent), encoding="utf-8")
-        directory.rename(target)
+        give_name(directory, target, durable=False)
     return target

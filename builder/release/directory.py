@@ -13,16 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from builder.artefact.compress import sync
 from builder.errors import ReleaseError, TrustError, disk_full_as_space_error
 from builder.packaging.model import File
 from builder.release.collect import Item
 from builder.release.file_tree import ConflictError, Held
+from builder.system.atomic import PARTIAL, replaced, write_replaced
 from builder.system.checksums import sha256_bytes, sha256_file
 from builder.system.locks import locked
 
 LOCK = ".boardwright.lock"
-PARTIAL = ".partial"
 
 
 class Directory:
@@ -47,8 +46,8 @@ class Directory:
             held = self.read(key)
             if (held.mark if held else None) != mark:
                 raise ConflictError(key)
-            with self._appearing(key) as partial:
-                partial.write_bytes(content)
+            with disk_full_as_space_error(path := self._path / key):
+                write_replaced(path, content)
 
     def list(self, folder: str) -> list[str]:
         return [f"{folder}{path.name}" for path in (self._path / folder).glob("[!.]*") if path.is_file()]
@@ -61,7 +60,8 @@ class Directory:
         return "same" if is_same else "other"
 
     def send(self, key: str, item: Item) -> None:
-        with self._alone(), self._appearing(key) as partial:
+        path = self._path / key
+        with self._alone(), disk_full_as_space_error(path), replaced(path) as partial:
             shutil.copyfile(item.path, partial)
             partial.chmod(0o644)
             if sha256_file(partial) != item.file.sha256:
@@ -80,19 +80,3 @@ class Directory:
         except OSError as error:
             hint = "name a directory that may be written to"
             raise ReleaseError(f"--to {self.name}: {error.strerror}: {error.filename}", hint=hint) from error
-
-    @contextmanager
-    def _appearing(self, key: str) -> Iterator[Path]:
-        """Yield a file to fill; it gets its name at the end, or is removed."""
-        path = self._path / key
-        partial = path.parent / f".{path.name}{PARTIAL}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)  # A link there would be written through.
-        try:
-            with disk_full_as_space_error(path):
-                yield partial
-                sync(partial)
-                partial.replace(path)
-                sync(path.parent)
-        finally:
-            partial.unlink(missing_ok=True)

@@ -39,6 +39,7 @@ from builder.rootfs.model import Package
 from builder.rootfs.overlayfs import changing
 from builder.rootfs.private_keys import write_key_units
 from builder.rootfs.stored_tree import TREE, Kept, find_kept, set_aside, tree_name, write_kept
+from builder.system.atomic import give_name
 from builder.system.paths import resolve_inside, write_text
 from builder.system.process import run
 from builder.system.workspace import Workspace
@@ -173,8 +174,7 @@ def _keep(
     """Give a finished directory its name, in the place of one that may be there."""
     write_kept(aside, is_whole=is_whole, below=below, packages=packages, origins=origins, mounts=mounts, supply=supply)
     set_aside(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    aside.rename(directory)
+    give_name(aside, directory, durable=False)
     kept = find_kept(directory)
     assert kept is not None  # It was written just now.
     return kept

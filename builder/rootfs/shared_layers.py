@@ -27,6 +27,7 @@ from builder.rootfs.inputs import Origins
 from builder.rootfs.installed import read_packages
 from builder.rootfs.overlayfs import find_obstacle
 from builder.rootfs.stored_tree import RECORD, TREE, XATTRS, Kept, find_intact, find_kept, set_aside
+from builder.system.atomic import give_name
 from builder.system.files import InputError, read_bytes
 from builder.system.paths import merge_into_usr
 from builder.system.process import run
@@ -125,8 +126,7 @@ def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Fo
     if kept is None or (not kept.is_whole and find_obstacle(workspace)):
         return None
     set_aside(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    aside.rename(directory)
+    give_name(aside, directory, durable=False)
     return find_kept(directory)
 
 

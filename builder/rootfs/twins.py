@@ -29,6 +29,7 @@ from pathlib import Path
 from builder.rootfs.apt.freshness import digest_releases, has_news
 from builder.rootfs.apt.pairs import Sources, find_paired, find_versions, make_apt
 from builder.rootfs.records import load_twins
+from builder.system.atomic import give_name
 from builder.system.fingerprint import digest_code
 from builder.system.process import run
 
@@ -107,7 +108,7 @@ def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache
         _hide_full_perl(scratch / "tree", foreign.multiarch)
         _replace_paths(scratch / "tree", native)
         _teach_architecture(scratch / "tree", native.name, foreign.name)
-        (scratch / "tree").rename(tree)
+        give_name(scratch / "tree", tree, durable=False)
         shutil.rmtree(scratch)
     os.utime(tree)  # The time of its last use, for the cache's size limit.
     releases = digest_releases(root / "var/lib/apt/lists")

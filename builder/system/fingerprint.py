@@ -32,6 +32,7 @@ PASSIVE: Mapping[str, str] = {
         _HELD,
     ),
     **dict.fromkeys(("plan.ids", "plan.make", "plan.model", "plan.packages", "plan.stages", "recipe"), _INPUT),
+    "system.atomic": "how a finished file gets its name",
     "system.fingerprint": "the digest itself",
 }
 """Modules and folders that decide nothing of what a stage makes, with the reason. What only they import does not count

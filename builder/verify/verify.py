@@ -24,7 +24,7 @@ from builder.disk.unpack import unpack
 from builder.errors import MachineError, RecipeError, VerifyError, disk_full_as_space_error
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards
-from builder.system.files import write_new
+from builder.system.atomic import write_replaced
 from builder.system.workspace import RELEASERS, Workspace, open_journal
 from builder.units import KIB
 from builder.verify.facts.image import Subject
@@ -222,16 +222,6 @@ def write_reports(report: Report, scratch: Path, base: Path) -> tuple[Path, Path
     """Write the JSON and move pytest's XML beside it; `base` is their path without .specs.json."""
     as_json, as_xml = (base.with_name(f"{base.name}.specs.{kind}") for kind in ("json", "xml"))
     with disk_full_as_space_error(as_json):
-        _replace(as_json, render_json(report).encode())
-        _replace(as_xml, (scratch / "results.xml").read_bytes())
+        write_replaced(as_json, render_json(report).encode(), is_locked=False, durable=False)
+        write_replaced(as_xml, (scratch / "results.xml").read_bytes(), is_locked=False, durable=False)
     return as_json, as_xml
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file aside and rename it: its final name never holds half of it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write_new(aside, data)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -143,7 +143,7 @@ def test_what_a_link_leads_to_is_neither_shown_nor_changed(fork: Path, tmp_path:
     """A repository of a stranger may have one to a file with credentials."""
     secret = tmp_path / "credentials"
     secret.write_text("https://joe:hunter2@example.org\n")
-    for name in (".travis.yml", "..travis.yml.new"):
+    for name in (".travis.yml", "..travis.yml.partial"):
         (fork / name).symlink_to(secret)
     done = call("ci", "install", "--provider", "travis", *words, cwd=fork)
     check_error(done, 3, "found a link that leads out of")

@@ -88,7 +88,7 @@ def test_nothing_is_left_when_writing_fails(boards: Path, monkeypatch: pytest.Mo
     def refuse(self: Path, target: Path) -> Path:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OSError, match="No space left"):
         new_board(boards, "x", "good")
     assert sorted(path.name for path in boards.iterdir()) == ["good"]

@@ -17,9 +17,10 @@ from builder.packaging.model import Channel, Release, load_channel, load_release
 from builder.packaging.tag import load_tag
 from builder.release import directory as directories
 from builder.release.channels import make_wish
-from builder.release.directory import PARTIAL, Directory
+from builder.release.directory import Directory
 from builder.release.file_tree import ATTEMPTS, Tree, find_before
 from builder.release.publish import Delivered, Order, deliver, foresee
+from builder.system.atomic import PARTIAL
 from tests.support.packaged import make_package, ship
 
 NOW = datetime(2026, 11, 24, 20, 0, 0, 123, tzinfo=UTC)

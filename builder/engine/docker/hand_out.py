@@ -29,6 +29,7 @@ from builder.engine.docker.pack import IMAGE_PACK, PACK
 from builder.engine.docker.receive import opened_pack, receive_from_layer, unpack
 from builder.errors import Interrupted, ToolError
 from builder.log import Event
+from builder.system.atomic import give_name
 from builder.system.workspace import Journal
 from builder.units import render_size
 
@@ -114,7 +115,7 @@ class HandOut:
                     self._way.receive(artefacts, rest, self._partial, pack=PACK, stopped=self._stopped)
                 remove_earlier(self._output, [artefact.path.name for artefact in artefacts], self._partial)
                 for artefact in missing:
-                    (self._partial / artefact.path.name).replace(here[artefact].path)
+                    give_name(self._partial / artefact.path.name, here[artefact].path, durable=False)
                     self._digests.note(here[artefact].path, artefact.sha256)
         return tuple(here.values())
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from docker import APIClient
 
 from builder import log
-from builder.artefact.compress import sync
 from builder.artefact.files import Artefact
 from builder.engine.docker.connect import ANSWER_S, engine_errors
 from builder.engine.docker.layer import take_file
 from builder.engine.docker.pack import HINT, PIECE_BYTES, read_pack
 from builder.errors import SpaceError, ToolError, TrustError
+from builder.system.atomic import sync
 from builder.system.checksums import sha256_file
 from builder.units import render_size
 
