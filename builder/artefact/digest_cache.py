@@ -13,9 +13,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from builder.cache.store import SHA256
 from builder.system.atomic import write_replaced
-from builder.system.checksums import sha256_file
+from builder.system.checksums import SHA256, sha256_file
 from builder.system.files import InputError, load_json, read_text
 
 FILE = "digests.json"

@@ -15,7 +15,6 @@ A store may have another behind it (builder/cache/remote.py): missing objects ar
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -32,6 +31,7 @@ from urllib.parse import quote, unquote
 from builder import log
 from builder.errors import TrustError, disk_full_as_space_error
 from builder.system.atomic import give_name
+from builder.system.checksums import SHA256, sha256_file
 from builder.system.files import load_json
 from builder.system.locks import lock, lock_named, locked
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 PIECE = 1024 * 1024
 AT_ONCE = 8  # objects that come from the other store
-SHA256 = re.compile(r"[0-9a-f]{64}")
 FACT = re.compile(r"[ -~]{0,255}")
 
 
@@ -80,7 +79,7 @@ class Store:
 
     def take(self, source: Path, sha256: str | None = None) -> str:
         """Move a file in and return its digest; TrustError when it is not `sha256`, SpaceError on a full disk."""
-        found = _hash(source)
+        found = sha256_file(source)
         if sha256 not in (None, found):
             raise TrustError(f"{source} has sha256 {found}, wanted is {sha256}")
         with self._locked(found):
@@ -131,7 +130,7 @@ class Store:
                 if not self._remote.fetch(sha256, stream):
                     return False
                 stream.flush()
-                if (found := _hash(part)) != sha256:
+                if (found := sha256_file(part)) != sha256:
                     log.warn(f"the shared cache's object {sha256} has sha256 {found}; it is not taken")
                     self._remote.distrust(sha256)
                     return False
@@ -218,7 +217,7 @@ class Store:
 
     def _is_intact(self, path: Path, sha256: str) -> bool:
         try:
-            found = _hash(path)
+            found = sha256_file(path)
         except FileNotFoundError:
             return False
         if found != sha256:
@@ -243,11 +242,6 @@ class Store:
 
     def _locked(self, sha256: str) -> AbstractContextManager[bool]:
         return locked(self._locks / sha256[:2])
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read_ref(path: Path) -> Ref | None:

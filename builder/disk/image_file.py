@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from builder import log
 from builder.disk.open_image import HEAD, LARGEST, SLACK, find_end, unpacked
 from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
 from builder.recipe.load import list_boards
+from builder.system.checksums import sha256_file
 from builder.system.files import InputError, load_json, read_bytes
 from builder.units import MIB, render_size
 
@@ -101,18 +101,12 @@ def opened(path: Path, scratch: Path) -> Iterator[Found]:
                 f"{path.name} has {render_size(size)}; allowed: a disk of at most {render_size(LARGEST)}",
                 hint="name an image that `boardwright build` made",
             )
-        digest = digest_disk(raw)
+        digest = sha256_file(raw)
     try:
         yield Found(path, raw, digest)
     finally:
         if is_packed:
             raw.unlink(missing_ok=True)
-
-
-def digest_disk(raw: Path) -> str:
-    """Return the SHA-256 of a disk."""
-    with raw.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _unpack(path: Path, raw: Path) -> None:

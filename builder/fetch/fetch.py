@@ -8,7 +8,6 @@ is fetched is held against it. A server that keeps back new releases is noticed 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from builder.packaging.requested import find_mismatch, warn_of_age
 from builder.recipe.described import load_described
 from builder.signing.signature import SUFFIX as SIGNATURE
 from builder.signing.signature import PublicKey, check_file_name, verify_signature
+from builder.system.checksums import sha256_bytes
 from builder.system.files import InputError, read_bytes
 
 PREFERRED: tuple[Compression, ...] = ("xz", "zst", "gz", "zip", "none")
@@ -141,7 +141,7 @@ class _Check:
         """Return one of the small files."""
         address = self.address(file.name)
         content = read(address)
-        found = hashlib.sha256(content).hexdigest()
+        found = sha256_bytes(content)
         if found != file.sha256:
             raise TrustError(f"{bare(address)} has sha256 {found}, wanted is {file.sha256}", hint=TELL)
         return content

@@ -23,6 +23,7 @@ from builder.errors import DownloadError, TrustError, disk_full_as_space_error
 from builder.net import http
 from builder.net.http import bare
 from builder.system.atomic import give_name
+from builder.system.checksums import sha256_file
 from builder.system.files import open_unfinished
 from builder.system.locks import is_still_at, lock_named
 from builder.system.process import run
@@ -90,8 +91,7 @@ def fetch_key(url: str, fingerprint: str, cache: Path) -> Path:
 
 def _is_intact(path: Path, sha256: str) -> bool:
     try:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_file(path)
     except FileNotFoundError:
         return False
     if found != sha256:

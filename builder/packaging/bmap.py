@@ -19,6 +19,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from builder.errors import ReleaseError
+from builder.system.checksums import sha256_bytes
 from builder.units import MIB, align_up
 
 BLOCK = 4096
@@ -142,7 +143,7 @@ def render_bmap(bmap: Bmap) -> str:
 {ranges}    </BlockMap>
 </bmap>
 """
-    return text.replace(NO_CHECKSUM, hashlib.sha256(text.encode()).hexdigest(), 1)
+    return text.replace(NO_CHECKSUM, sha256_bytes(text.encode()), 1)
 
 
 def _words(mapped: Mapped) -> str:
@@ -161,7 +162,7 @@ def read_bmap(text: str) -> Bmap:
         raise ReleaseError(
             f"the block map cannot be read: {str(error)[:100]!r}", hint="package the image again"
         ) from None
-    if hashlib.sha256(text.replace(checksum, NO_CHECKSUM, 1).encode()).hexdigest() != checksum:
+    if sha256_bytes(text.replace(checksum, NO_CHECKSUM, 1).encode()) != checksum:
         raise ReleaseError("the block map is not what its own checksum says", hint="package the image again")
     said_of_itself = (said.get("BlockSize"), said.get("BlocksCount"), said.get("MappedBlocksCount"))
     if said_of_itself != (str(BLOCK), str(bmap.blocks), str(bmap.mapped_blocks)) or not _is_in_order(bmap):

@@ -23,6 +23,7 @@ from builder.plan.model import BlobPlan, DebPlan, Plan, Step
 from builder.plan.user_data import digest_user_data
 from builder.recipe.files import is_system_keyring
 from builder.recipe.model import Archive
+from builder.system.checksums import sha256_file
 from builder.units import render_size
 
 Slice = dict[str, object]
@@ -93,12 +94,12 @@ def _archive_slice(archive: Archive) -> Slice:
     key = archive.key
     keyring = key.file
     if keyring and not is_system_keyring(keyring):
-        keyring = digest_file(Path(keyring))
+        keyring = sha256_file(Path(keyring))
     return {**archive.model_dump(mode="json"), "key": [keyring, key.url, key.fingerprint]}
 
 
 def _deb_digest(deb: DebPlan) -> str:
-    return deb.sha256 or digest_file(Path(deb.location))
+    return deb.sha256 or sha256_file(Path(deb.location))
 
 
 def _image_slice(plan: Plan) -> Slice:
@@ -111,7 +112,7 @@ def _image_slice(plan: Plan) -> Slice:
 
 
 def _blob_slice(blob: BlobPlan) -> Slice:
-    content = digest_file(Path(blob.location)) if blob.source == "file" else blob.sha256 or blob.location
+    content = sha256_file(Path(blob.location)) if blob.source == "file" else blob.sha256 or blob.location
     return {"content": content, "place": [blob.offset_bytes, blob.limit_bytes, blob.holes]}
 
 
@@ -119,16 +120,10 @@ def _package_slice(plan: Plan) -> Slice:
     return {"name": plan.image_name}
 
 
-def digest_file(file: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def digest_script(directory: Path) -> str:
     """Return the SHA-256 of a board's customise.sh, or nothing without one."""
     script = directory / "customise.sh"
-    return digest_file(script) if script.is_file() else ""
+    return sha256_file(script) if script.is_file() else ""
 
 
 def digest_overlay(overlay: Path) -> str:
@@ -142,7 +137,7 @@ def digest_overlay(overlay: Path) -> str:
         if path.is_symlink():
             lines.append(["link", name, str(path.readlink())])
         elif path.is_file():
-            lines.append(["program" if os.access(path, os.X_OK) else "file", name, digest_file(path)])
+            lines.append(["program" if os.access(path, os.X_OK) else "file", name, sha256_file(path)])
     return hashlib.sha256(canonical(lines).encode()).hexdigest()
 
 

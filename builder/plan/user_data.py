@@ -6,7 +6,6 @@ They hold password hashes and keys. Nothing of their content goes into a message
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from builder.plan.network_config import find_network_faults
 from builder.recipe.messages import check_no_problems
 from builder.recipe.nodes import Position, Problem
 from builder.recipe.yaml_reader import compose, read_text
+from builder.system.checksums import sha256_bytes
 from builder.system.files import read_bytes
 
 FIRST_LINE = "#cloud-config"
@@ -123,4 +123,4 @@ def _children(node: Node | None) -> Iterator[tuple[str | int, Node, Node]]:
 
 def digest_user_data(file: Path | None) -> str:
     """Return the SHA-256 of the file, or nothing without one."""
-    return hashlib.sha256(read_bytes(file)).hexdigest() if file else ""
+    return sha256_bytes(read_bytes(file)) if file else ""

@@ -25,6 +25,7 @@ from builder.release.collect import Item
 from builder.release.content_types import LASTING, MOVING, type_of
 from builder.release.file_tree import ConflictError, Held
 from builder.release.multipart import PART_BYTES, Upload, aborted_on_error, digests_of, find_uploads, split
+from builder.system.checksums import sha256_bytes
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
@@ -136,7 +137,7 @@ class Bucket:
     def _send_whole(self, key: str, item: Item) -> tuple[str, str]:
         """Return the ETag that it must have, and the one that the server says."""
         content = item.path.read_bytes()
-        _check_unchanged(item, hashlib.sha256(content).hexdigest())
+        _check_unchanged(item, sha256_bytes(content))
         answer = self._client.put_object(
             Bucket=self._bucket,
             Key=self._full(key),
@@ -180,7 +181,7 @@ class Bucket:
             Body=content,
             ContentType=type_of(key),
             CacheControl=LASTING if lasting else MOVING,
-            Metadata={DIGEST: hashlib.sha256(content).hexdigest()},
+            Metadata={DIGEST: sha256_bytes(content)},
             **(condition if conditional else {}),  # type: ignore[arg-type]
         )
 

@@ -7,7 +7,6 @@ the packages are installed, and nothing else is. Files of the board, its users a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from builder.errors import MachineError, RecipeError
 from builder.plan.access import is_held, is_link_held, is_link_in, is_way_in, leads_in
 from builder.plan.ways.places import is_of_root
 from builder.rootfs.model import ACLS, CAPABILITY, DELIVERED, HELD
+from builder.system.checksums import hash_file
 from builder.system.files import load_json, read_bytes
 from builder.system.paths import merge_into_usr, resolve_inside, write_text
 from builder.system.process import run
@@ -46,7 +46,7 @@ def find_delivered(tree: Path) -> dict[str, Any]:
         for kind, what in _measure(tree, path, place, state, owner):
             found[kind][place] = what
         if stat.S_ISREG(state.st_mode) and place not in summed and is_held(place):
-            found["access"][place] = _hash(Path(path), "sha256")
+            found["access"][place] = hash_file(Path(path), "sha256")
     found["shells"] = _read_shells(tree)
     return {kind: dict(sorted(rows.items())) for kind, rows in found.items()}
 
@@ -93,7 +93,7 @@ def _measure_link(tree: Path, path: str, place: str) -> Iterator[tuple[str, str]
 
 def _measure_file(path: str, place: str, setid: str) -> Iterator[tuple[str, str]]:
     if is_way_in(place, Path(path).read_bytes):
-        yield "access", _hash(Path(path), "sha256")
+        yield "access", hash_file(Path(path), "sha256")
     if setid:
         yield "setid", setid
     if value := _read_attribute(path, CAPABILITY):
@@ -140,7 +140,7 @@ def add_packages(
 def add_written(delivered: dict[str, Any], tree: Path, places: Collection[str]) -> dict[str, Any]:
     """Return what was delivered together with files that the build has written after all scripts."""
     paths = {place: resolve_inside(tree, place) for place in places}
-    digests = {place: _hash(path, "sha256") for place, path in paths.items() if path.is_file()}
+    digests = {place: hash_file(path, "sha256") for place, path in paths.items() if path.is_file()}
     return {**delivered, "access": {**delivered["access"], **digests}}
 
 
@@ -154,12 +154,7 @@ def _is_as_listed(tree: Path, path: str, what: str, digests: Collection[tuple[st
     """Say whether a path is as its package has it. Of links dpkg knows no more than the name."""
     if what.startswith("-> "):
         return True
-    return (path, _hash(resolve_inside(tree, path), "md5")) in digests
-
-
-def _hash(path: Path, name: str) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.new(name, usedforsecurity=False)).hexdigest()
+    return (path, hash_file(resolve_inside(tree, path), "md5")) in digests
 
 
 def _read_digests(tree: Path, names: Collection[str]) -> set[tuple[str, str]]:

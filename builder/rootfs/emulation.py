@@ -12,7 +12,6 @@ that table. Nothing is held here: whatever command() returns frees all it takes 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import sys
@@ -27,6 +26,7 @@ from builder.log import note, step, warn
 from builder.rootfs import namespaces, twins
 from builder.rootfs.apt.pairs import Sources
 from builder.rootfs.twins import Architecture
+from builder.system.checksums import sha256_file
 from builder.system.locks import locked
 from builder.system.process import run
 
@@ -213,7 +213,7 @@ def _make_helper(cache: Path) -> Path:
     """Returns the binfmt_misc interpreter: the one the builder image has, or one compiled here."""
     if HELPER.exists():
         return HELPER
-    helper = cache / f"redirect-{hashlib.sha256(HELPER_SOURCE.read_bytes()).hexdigest()[:16]}"
+    helper = cache / f"redirect-{sha256_file(HELPER_SOURCE)[:16]}"
     if not helper.exists():
         run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-o", helper, HELPER_SOURCE])
     return helper

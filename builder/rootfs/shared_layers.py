@@ -28,6 +28,7 @@ from builder.rootfs.installed import read_packages
 from builder.rootfs.overlayfs import find_obstacle
 from builder.rootfs.stored_tree import RECORD, TREE, XATTRS, Kept, find_intact, find_kept, set_aside
 from builder.system.atomic import give_name
+from builder.system.checksums import hash_file
 from builder.system.files import InputError, read_bytes
 from builder.system.paths import merge_into_usr
 from builder.system.process import run
@@ -186,10 +187,7 @@ def _read_diverted(tree: Path) -> frozenset[str]:
 
 def _digest(tree: Path, path: str) -> str:
     file = tree / path.lstrip("/")
-    if file.is_symlink() or not file.is_file():
-        return ""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return "" if file.is_symlink() or not file.is_file() else hash_file(file, "md5")
 
 
 def _sign(key: bytes, name: str, sha256: str) -> str:

@@ -29,6 +29,7 @@ from builder.rootfs.inputs import Origins
 from builder.rootfs.model import Package, Rootfs
 from builder.rootfs.overlayfs import Layer, opened
 from builder.rootfs.records import load_tree_record
+from builder.system.checksums import sha256_file
 from builder.system.files import InputError, read_bytes
 from builder.system.workspace import Workspace
 
@@ -220,10 +221,7 @@ def _xattrs(path: str) -> str:
 
 
 def _digest_content(path: str) -> str:
-    if not path:
-        return ""
-    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - as above
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_file(path) if path else ""
 
 
 def set_aside(directory: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import subprocess
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builder.system.checksums import read_sums, render_sum, sha256_file
+from builder.system.checksums import hash_file, hash_stream, read_sums, render_sum, sha256_file
 from builder.units import GIB, MIB
+from tests.conftest import ROOT
 
 PIECES = st.lists(st.tuples(st.integers(0, 3 * MIB), st.binary(min_size=1, max_size=5000)), max_size=5)
 
@@ -69,3 +71,32 @@ def test_sums_are_read_as_they_are_written() -> None:
     for wrong in ("ab  a", f"{'ab' * 32}  ../a", f"{'AB' * 32}  a", f"{'ab' * 32}"):
         with pytest.raises(ValueError, match="no line of sha256sum"):
             read_sums(f"{wrong}\n")
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, MIB, MIB + 1])
+def test_a_digest_is_that_of_hashlib(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(size))
+    for name in ("md5", "sha256"):
+        wanted = hashlib.new(name, path.read_bytes()).hexdigest()
+        assert hash_file(path, name) == hash_file(str(path), name) == wanted
+        with path.open("rb") as stream:
+            stream.read(1)
+            assert hash_stream(stream, name) == wanted
+
+
+def test_files_are_hashed_in_one_place() -> None:
+    """Of another algorithm is the signature, which hashes as minisign does."""
+    hashing = {
+        path.relative_to(ROOT / "builder").as_posix()
+        for path in (ROOT / "builder").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and is_hashing(node)
+    }
+    assert hashing == {"signing/signature.py"}
+
+
+def is_hashing(node: ast.Call) -> bool:
+    """hashlib.file_digest, or hashlib.sha256 of what is read there."""
+    name = ast.unparse(node.func)
+    return name == "hashlib.file_digest" or (name.startswith("hashlib.") and "read_bytes(" in ast.unparse(node))

@@ -9,7 +9,6 @@ digest that the build announced, and moved only when the build has ended well an
 from __future__ import annotations
 
 import contextvars
-import re
 import reprlib
 import threading
 import time
@@ -30,13 +29,13 @@ from builder.engine.docker.receive import opened_pack, receive_from_layer, unpac
 from builder.errors import Interrupted, ToolError
 from builder.log import Event
 from builder.system.atomic import give_name
+from builder.system.checksums import SHA256
 from builder.system.workspace import Journal
 from builder.units import render_size
 
 REQUEST = Path("/build/hand-out")
 """File in a container that tells its build how the artefacts leave it: PACKS, or nothing for as files."""
 PACKS = b"packs"
-SHA256 = re.compile(r"[0-9a-f]{64}")
 LARGEST_BYTES = 1 << 60
 
 

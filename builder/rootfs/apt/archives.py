@@ -33,6 +33,7 @@ from builder.rootfs.apt.resolve import APT_OPTIONS, Resolved, simulate
 from builder.rootfs.apt.sources import render_sources
 from builder.rootfs.apt.supply import Archived, find_supply
 from builder.rootfs.records import load_answer
+from builder.system.checksums import sha256_file
 from builder.system.locks import locked
 from builder.system.process import run
 from builder.units import render_size
@@ -122,9 +123,7 @@ class Archives:
         """
         lists = self._root / "var/lib/apt/lists"
         signed = "".join(path.read_text(encoding="utf-8", errors="replace") for path in lists.glob("*Release"))
-        damaged = [
-            path for path in lists.glob("*_Packages") if hashlib.sha256(path.read_bytes()).hexdigest() not in signed
-        ]
+        damaged = [path for path in lists.glob("*_Packages") if sha256_file(path) not in signed]
         for path in damaged:
             log.note(f"{path} is damaged; it is fetched again")
             path.unlink()

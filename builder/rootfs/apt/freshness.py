@@ -7,7 +7,6 @@ found here only spares asking again: anything else (an error, another format, an
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from pathlib import Path
 from builder.errors import DownloadError
 from builder.net import http
 from builder.recipe.model import Archive
+from builder.system.checksums import sha256_bytes, sha256_file
 
 TIMEOUT_S = (5.0, 10.0)
 LONGEST_S = 20.0
@@ -27,7 +27,7 @@ VALID_UNTIL = re.compile(rb"^Valid-Until: (.+)$", re.MULTILINE)
 
 def digest_releases(lists: Path) -> list[str]:
     """Return the digests of all InRelease files of an apt's lists, sorted."""
-    return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in lists.glob("*InRelease"))
+    return sorted(sha256_file(path) for path in lists.glob("*InRelease"))
 
 
 def find_releases(archives: Mapping[str, Archive]) -> tuple[str, ...]:
@@ -59,4 +59,4 @@ def _read(url: str) -> str:
     limit = VALID_UNTIL.search(text)
     if limit and parsedate_to_datetime(limit[1].decode("ascii")) < datetime.now(tz=UTC):
         raise ValueError(url)
-    return hashlib.sha256(text).hexdigest()
+    return sha256_bytes(text)

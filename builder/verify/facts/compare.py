@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from itertools import zip_longest
 from pathlib import Path
 
 from builder.disk.filetree import File
+from builder.system.checksums import hash_stream
 from builder.system.files import opened, read_bytes
-from builder.units import MIB
 
 LARGEST_TEXT = 64 << 10
 """Bytes; longer ones are not compared line by line."""
@@ -41,10 +40,8 @@ def find_file_difference(file: File, wanted: Path) -> str:
     if file.entry.size_bytes != size_bytes:
         return f"{file.entry.size_bytes} bytes, wanted {size_bytes}"
     with opened(wanted) as stream:
-        state = hashlib.sha256()
-        while piece := stream.read(MIB):
-            state.update(piece)
-    is_same = state.hexdigest() == file.entry.hash("sha256", size_bytes)
+        digest = hash_stream(stream, "sha256")
+    is_same = digest == file.entry.hash("sha256", size_bytes)
     return "" if is_same else f"{size_bytes} bytes as wanted, and another content"
 
 

@@ -7,7 +7,6 @@ into the image), with dpkg-statoverride, and with `expect` of the recipe. A new 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -27,6 +26,7 @@ from builder.plan.user_data import digest_user_data
 from builder.plan.ways.places import is_of_root
 from builder.recipe.expect import Expected
 from builder.rootfs.model import ACLS, CAPABILITY, CLOUD_DISTRO, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
+from builder.system.checksums import sha256_bytes
 from builder.system.files import load_json
 from builder.verify.facts.ways import find_beside_files, find_files_and_links
 
@@ -262,14 +262,10 @@ def _written(image: System) -> dict[str, str]:
     plan = image.plan
     has_distro = image.tree.find(CLOUD_DISTRO) is not None
     texts = {CLOUD_CONFIG: render_cloud_config(plan, has_distro=has_distro), **render_sudoers(plan)}
-    files = {path: _digest(text.encode()) for path, text in texts.items()}
+    files = {path: sha256_bytes(text.encode()) for path, text in texts.items()}
     laid = image.tree.find(USER_DATA)
     user_data = {laid.path: digest_user_data(plan.user_data)} if plan.user_data and laid else {}
     return files | user_data
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True)
