@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import uuid
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from pathlib import Path
 
 from builder.disk.ext4 import is_ext4
 from builder.disk.fat import is_fat32
-from builder.disk.image_file import copy_sparse
 from builder.disk.region import Place
 from builder.system.process import Result, run
+from builder.system.sparse import copy_range
 from builder.text import make_line
 from builder.units import SECTOR
 
@@ -71,9 +70,7 @@ def check_filesystem(place: Place, size_bytes: int, copy: Path) -> Result:
     if not is_fat32(place):
         return run(["e2fsck", "-f", "-n", place.for_e2fsprogs], ok=range(256))
     with place.image.open("rb") as source, copy.open("wb") as target:
-        source.seek(place.offset_bytes)
-        copy_sparse(source, target, limit=size_bytes)
-    os.truncate(copy, size_bytes)
+        copy_range(source.fileno(), target.fileno(), place.offset_bytes, place.offset_bytes + size_bytes)
     try:
         return run(["fsck.vfat", "-n", copy], ok=range(256))
     finally:

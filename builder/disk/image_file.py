@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from builder import log
 from builder.disk.open_image import HEAD, LARGEST, SLACK, find_end, unpacked
@@ -17,17 +15,14 @@ from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
 from builder.recipe.load import list_boards
 from builder.system.checksums import sha256_file
 from builder.system.files import InputError, load_json, read_bytes
-from builder.units import MIB, render_size
+from builder.system.sparse import write_sparse
+from builder.units import render_size
 
 RECORD = ".build.json"
 """What a build leaves beside its image, with the name of the board (release/record.py)."""
 SUFFIXES = (".img", ".img.zst", ".img.xz", ".img.gz", ".img.zip")
-PIECE = MIB
 MOST_RATIO = 100
 """How many times larger than its file a disk may be, zeros not counted; those of builds are three to five times."""
-GRAIN = 64 * 1024
-"""Zeros of this length become a hole."""
-ZEROS = bytes(GRAIN)
 
 
 @dataclass(frozen=True)
@@ -125,24 +120,3 @@ def _unpack(path: Path, raw: Path) -> None:
                     hint="name an image that `boardwright build` made",
                 )
         target.truncate(target.tell())
-
-
-def copy_sparse(source: IO[bytes], target: IO[bytes], *, limit: int | None = None) -> None:
-    """Copy a stream, or its next `limit` bytes, zeros as holes."""
-    left = limit
-    while chunk := source.read(PIECE if left is None else min(PIECE, left)):
-        left = None if left is None else left - len(chunk)
-        write_sparse(chunk, target)
-    target.truncate(target.tell())
-
-
-def write_sparse(content: bytes, target: IO[bytes]) -> int:
-    """Write, and go over what is zero: it becomes a hole. Return how many bytes are none."""
-    written = 0
-    for start in range(0, len(content), GRAIN):
-        grain = content[start : start + GRAIN]
-        if grain == ZEROS:
-            target.seek(GRAIN, os.SEEK_CUR)
-        else:
-            written += target.write(grain)
-    return written

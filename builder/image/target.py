@@ -7,17 +7,14 @@ hand the same makers a target. All tools keep inside the range: they are told it
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.plan.model import Slot
-from builder.units import MIB, SECTOR
-
-CHUNK = 4 * MIB
+from builder.system.sparse import copy_range
+from builder.units import SECTOR
 
 
 @dataclass(frozen=True)
@@ -75,24 +72,8 @@ def copied(target: Target) -> Iterator[Path]:
     path = target.path.with_name(f"{target.path.name}.{target.start_sector}.copy")
     try:
         with target.path.open("rb") as source, path.open("wb") as copy:
-            _copy_data(source.fileno(), copy.fileno(), target)
+            end = target.offset_bytes + target.size_bytes
+            copy_range(source.fileno(), copy.fileno(), target.offset_bytes, end)
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def _copy_data(source: int, copy: int, target: Target) -> None:
-    position, end = target.offset_bytes, target.offset_bytes + target.size_bytes
-    os.truncate(copy, target.size_bytes)
-    while position < end:
-        try:
-            position = os.lseek(source, position, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            return  # No data from here on.
-        stop = min(os.lseek(source, position, os.SEEK_HOLE), end)
-        while position < stop:
-            data = os.pread(source, min(CHUNK, stop - position), position)
-            os.pwrite(copy, data, position - target.offset_bytes)
-            position += len(data)

@@ -11,9 +11,10 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from builder.system.sparse import find_extents
 
 PIECE = 1024 * 1024
 ZEROS = memoryview(bytes(PIECE))
@@ -67,25 +68,3 @@ def read_sums(text: str) -> dict[str, str]:
             raise ValueError(f"{line[:80]!r} is no line of sha256sum")
         found[match[2]] = match[1]
     return found
-
-
-def find_extents(descriptor: int, end: int) -> Iterator[tuple[bool, int, int]]:
-    """Yield (is data, start, stop) from byte 0 to `end` without a gap."""
-    position = 0
-    while position < end:
-        data = _next_data(descriptor, position, end)
-        if data > position:
-            yield False, position, data
-        if data == end:
-            return
-        position = min(end, os.lseek(descriptor, data, os.SEEK_HOLE))
-        yield True, data, position
-
-
-def _next_data(descriptor: int, position: int, end: int) -> int:
-    try:
-        return min(end, os.lseek(descriptor, position, os.SEEK_DATA))
-    except OSError as error:
-        if error.errno != errno.ENXIO:  # ENXIO: only a hole until the end (lseek(2)).
-            raise
-        return end

@@ -19,13 +19,10 @@ from docker import APIClient
 
 from builder.engine.docker.connect import engine_errors
 from builder.errors import ToolError
-from builder.system.checksums import find_extents
-from builder.units import MIB
+from builder.system.sparse import copy_range
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-PIECE_BYTES = 64 * MIB
-"""What is copied by one call."""
 
 
 def find_layer(api: APIClient, container: str, proof: str) -> Path | None:
@@ -65,7 +62,8 @@ def take_file(layer: Path, path: Path, target: Path, check: Callable[[], None] =
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise _no_file(path)
-        _copy(file, target, check)
+        with target.open("xb", buffering=0) as copy:
+            copy_range(file, copy.fileno(), 0, os.fstat(file).st_size, check)
     finally:
         os.close(file)
 
@@ -86,19 +84,3 @@ def _opened(layer: Path, path: PurePosixPath) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _copy(source: int, target: Path, check: Callable[[], None]) -> None:
-    size = os.fstat(source).st_size
-    with target.open("xb", buffering=0) as copy:
-        os.truncate(copy.fileno(), size)
-        for is_data, start, stop in find_extents(source, size):
-            os.lseek(source, start, os.SEEK_SET)
-            os.lseek(copy.fileno(), start, os.SEEK_SET)
-            left = stop - start if is_data else 0
-            while left:
-                check()
-                count = os.sendfile(copy.fileno(), source, None, min(left, PIECE_BYTES))
-                if not count:
-                    raise OSError(errno.EIO, "the file became shorter while it was copied", str(target))
-                left -= count

@@ -24,8 +24,8 @@ from typing import IO, TYPE_CHECKING
 
 from builder.artefact.files import Artefact
 from builder.errors import TrustError, disk_full_as_space_error
-from builder.system.checksums import find_extents
 from builder.system.process import run
+from builder.system.sparse import find_extents
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionReader

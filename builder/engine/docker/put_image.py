@@ -18,7 +18,7 @@ from docker import APIClient
 from builder import log
 from builder.engine.docker.connect import engine_errors
 from builder.errors import RecipeError
-from builder.system.checksums import find_extents
+from builder.system.sparse import find_extents
 from builder.units import MIB
 
 PIECE = MIB

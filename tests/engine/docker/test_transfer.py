@@ -21,7 +21,7 @@ from docker import APIClient
 from builder import log
 from builder.artefact.files import Artefact
 from builder.engine import dispatch
-from builder.engine.docker import layer, receive
+from builder.engine.docker import receive
 from builder.engine.docker.connect import engine_errors
 from builder.engine.docker.hand_out import read_announced
 from builder.engine.docker.layer import find_layer, take_file
@@ -30,6 +30,7 @@ from builder.engine.docker.receive import receive_from_layer, unpack
 from builder.errors import BoardwrightError, Interrupted, MachineError, SpaceError, ToolError, TrustError
 from builder.pipeline import Choices
 from builder.plan.model import Plan
+from builder.system import sparse
 from tests.support.hostile import check_message
 
 DATA = os.urandom(3 * GRAIN)
@@ -286,7 +287,7 @@ def test_a_layer_gives_copies_with_their_holes(made: list[Artefact], target: Pat
 def test_a_copy_is_stopped_between_its_pieces(
     made: list[Artefact], target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layer, "PIECE_BYTES", GRAIN)
+    monkeypatch.setattr(sparse, "PIECE_BYTES", GRAIN)
     answers = iter([False, False, True])
 
     def check() -> None:
