@@ -38,7 +38,7 @@ class Choices:
     output: Path
     """Directory of finished artefacts."""
     assembler: Literal["auto", "loop", "offline"] = "auto"
-    compression: Compression = "zst"
+    compression: Compression = Compression.ZST
     emulation: Literal["auto", "redirect", "qemu"] = "auto"
     wait: bool = True
     """Wait for another build of the same board, or raise BusyError."""

@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An image becomes one compressed file, by the tools everybody has, on all cores.
 
-The same image gives the same bytes, whatever the number of cores, the day and the directory. Levels were chosen on
-600 MiB of a real root filesystem, two cores (zstd 1.5.4, pigz 2.6):
-
-    zstd -3   3.6 s  181 MB      zstd -9  12.1 s  164 MB      zstd -12  21.4 s  163 MB      pigz -6  11.6 s  186 MB
-
-so zstd -9: a tenth smaller than -3, and what follows costs twice the time for one per cent.
+The same image gives the same bytes, whatever the number of cores, the day and the directory. The formats are the table
+of builder/compression.py.
 """
 
 from __future__ import annotations
@@ -15,63 +11,24 @@ import contextvars
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from builder import log
+from builder.compression import Compression
 from builder.system.process import run
 
-Compression = Literal["zst", "xz", "gz", "zip", "none"]
+__all__ = ["Compression", "compress", "suffix_of"]
+
 GLANCE_S = 0.5
 """How often progress is looked at."""
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way to compress: the suffix after `.img`, and a program that reads stdin and writes stdout."""
-
-    suffix: str
-    argv: Callable[[str, int], list[str]]
-    """From the image's file name and its size in bytes."""
-
-
-def _zstd(name: str, size_bytes: int) -> list[str]:
-    # The size goes into the frame's header, so that whoever writes a card can say how far it is.
-    return ["zstd", "--threads=0", "-9", f"--stream-size={size_bytes}", "--stdout", "--quiet"]
-
-
-def _xz(name: str, size_bytes: int) -> list[str]:
-    return ["xz", "--threads=0", "-6", "--stdout"]
-
-
-def _gzip(name: str, size_bytes: int) -> list[str]:
-    return ["pigz", *_pigz_processes(), "-6", "--no-name", "--stdout"]
-
-
-def _zip(name: str, size_bytes: int) -> list[str]:
-    # The entry has the time of the file on stdin; pigz writes ZIP64 where it is needed.
-    return ["pigz", *_pigz_processes(), "-6", "--zip", "--time", "--alias", name, "--stdout"]
-
-
-def _pigz_processes() -> list[str]:
-    """At least two: with one, pigz takes another path, whose bytes differed at level 1 (2.6; not at level 6)."""
-    return ["--processes", str(max(2, os.cpu_count() or 1))]
-
-
-METHODS: Mapping[Compression, Method] = {
-    "zst": Method(".zst", _zstd),
-    "xz": Method(".xz", _xz),
-    "gz": Method(".gz", _gzip),
-    "zip": Method(".zip", _zip),
-}
-
-
 def suffix_of(compression: Compression) -> str:
     """Return what follows `.img` in the artefact's name."""
-    return METHODS[compression].suffix if compression in METHODS else ""
+    return Compression(compression).row.suffix
 
 
 def compress(
@@ -85,12 +42,13 @@ def compress(
 
     Raises SpaceError (the target may be there, incomplete), ToolError and MachineError.
     """
-    if compression == "none":
+    pack = Compression(compression).row.pack
+    if pack is None:
         _link(image, target, log_file)
     else:
-        if compression == "zip":
+        if compression == Compression.ZIP:
             os.utime(image, (epoch, epoch))
-        argv = METHODS[compression].argv(name, image.stat().st_size)
+        argv = pack(name, image.stat().st_size)
         with image.open("rb") as source, target.open("wb") as drain, _progress(source, target.name):
             run(argv, stdin=source, stdout=drain, log_file=log_file)
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
 
 from builder import log
 from builder.artefact.build_record import SUFFIX as RECORD
-from builder.artefact.compress import Compression, suffix_of
+from builder.compression import IMAGE_SUFFIXES
 from builder.system.files import InputError, load_json, read_text
 
-IMAGES = tuple(f".img{suffix_of(compression)}" for compression in get_args(Compression))
 REPORTS = (".packages", ".specs.json", ".specs.xml", RECORD)
 
 
@@ -28,7 +26,7 @@ def remove_earlier(output: Path, names: Iterable[str], arriving: Path) -> None:
     arriving  directory of those that are not in `output` yet
     """
     known = set(names)
-    found = next(((name, suffix) for name in known for suffix in IMAGES if name.endswith(suffix)), None)
+    found = next(((name, suffix) for name in known for suffix in IMAGE_SUFFIXES if name.endswith(suffix)), None)
     if found is None:
         return
     image, stem = found[0], found[0].removesuffix(found[1])
@@ -37,7 +35,7 @@ def remove_earlier(output: Path, names: Iterable[str], arriving: Path) -> None:
     if disk and disk == _read_disk(output / record):
         return
     kept = {name for name in known if not (arriving / name).exists()}
-    for suffix in IMAGES:
+    for suffix in IMAGE_SUFFIXES:
         _remove_image(output / f"{stem}{suffix}", image=image, kept=kept)
     for suffix in REPORTS:
         if f"{stem}{suffix}" not in kept:

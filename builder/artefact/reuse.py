@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from builder.artefact.files import Artefact, Compression
+from builder.compression import PROGRAMS
 from builder.plan.model import Plan
 from builder.recipe.facts import ByteCount, InputName, InputValue
 from builder.recipe.values import Frozen, PlainName, Sha256
@@ -18,7 +19,7 @@ from builder.system.checksums import sha256_file
 from builder.system.files import InputError, read_bytes
 from builder.system.fingerprint import digest_code, find_versions
 
-TOOLS = ("e2fsprogs", "mtools", "fdisk", "zstd", "xz-utils", "pigz")
+TOOLS = ("e2fsprogs", "mtools", "fdisk", *dict.fromkeys(PROGRAMS.values()))
 """Debian packages of the programs whose output an artefact is."""
 RECORD = "artefacts.json"
 CODE = ("pipeline", "verify.plugin", "../specs", "../specs/data")

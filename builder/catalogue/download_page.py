@@ -20,13 +20,12 @@ from markupsafe import Markup
 from builder.catalogue.addresses import Addresses
 from builder.catalogue.imager import MANIFEST, OS_LIST, image_for_imager
 from builder.catalogue.listing import Listed
+from builder.compression import PREFERRED
 from builder.packaging.model import File, Package, Release, Released
 from builder.units import render_size
 
 SITE = Path(__file__).with_name("site")
 ARCHITECTURES = {"arm64": "64-bit Arm", "armhf": "32-bit Arm", "armel": "older 32-bit Arm", "amd64": "64-bit x86"}
-IMAGES = (".img.xz", ".img.zst", ".img.gz", ".img.zip", ".img")
-"""What is offered first is first."""
 LABELS = (
     (".package.json", "Description"),
     (".provenance.json", "Provenance"),
@@ -120,6 +119,7 @@ def make_page(listed: Listed, addresses: Addresses, site: Site) -> bytes:
         older=[_older(release, addresses) for release in listed.older],
         place=addresses.catalogue or addresses.releases,
         releases=_place_to_fetch(addresses),
+        unpack={each.image_suffix: each.row.by_hand for each in PREFERRED},
         public=addresses.public,
         imager=any(offer.manifest for card in cards for offer in card.offers),
         os_list=addresses.own(OS_LIST),
@@ -177,9 +177,9 @@ def _tests(package: Package) -> str:
 
 def _images(tag: str, board: str, package: Package, addresses: Addresses) -> Iterator[Link]:
     by_name = {file.name: file for file in package.files if file.role == "image"}
-    for suffix in IMAGES:
-        if file := by_name.get(f"{package.name}{suffix}"):
-            yield _link(suffix, tag, board, file, addresses)
+    for each in PREFERRED:
+        if file := by_name.get(f"{package.name}{each.image_suffix}"):
+            yield _link(each.image_suffix, tag, board, file, addresses)
 
 
 def _files(tag: str, board: str, released: Released, addresses: Addresses) -> Iterator[Link]:

@@ -23,6 +23,7 @@ import jsonschema
 
 from builder.catalogue.addresses import Addresses
 from builder.catalogue.listing import Listed
+from builder.compression import FOR_IMAGER
 from builder.errors import ReleaseError
 from builder.packaging.model import File, Package, Release
 
@@ -30,8 +31,6 @@ OS_LIST = "os-list.json"
 MANIFEST = ".rpi-imager-manifest"
 ICON = "boardwright.svg"
 SCHEMA = Path(__file__).with_name("imager.schema.json")
-SUFFIXES = (".img.xz", ".img.gz", ".img.zip", ".img.zst")
-"""Of the images that Imager unpacks, the one that every version of it can first."""
 ARCHITECTURES = {"arm64": "armv8", "armhf": "armhf", "armel": "armel"}
 DEVICES = {
     "pi5": ("Raspberry Pi 5", "5, 500 and Compute Module 5"),
@@ -71,7 +70,7 @@ def make_manifests(listed: Listed, addresses: Addresses) -> dict[str, Item]:
 def image_for_imager(package: Package) -> File | None:
     """Return the image that Imager can unpack best; None: there is none, or Imager has no name for the board."""
     by_name = {file.name: file for file in package.files if file.role == "image"}
-    names = (f"{package.name}{suffix}" for suffix in SUFFIXES)
+    names = (f"{package.name}{each.image_suffix}" for each in FOR_IMAGER)
     return next((by_name[name] for name in names if name in by_name), None) if package.imager else None
 
 

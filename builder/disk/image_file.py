@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder import log
+from builder.compression import IMAGE_SUFFIXES, Compression
 from builder.disk.open_image import HEAD, LARGEST, SLACK, find_end, unpacked
 from builder.errors import RecipeError, VerifyError, disk_full_as_space_error
 from builder.recipe.load import list_boards
@@ -20,7 +21,7 @@ from builder.units import render_size
 
 RECORD = ".build.json"
 """What a build leaves beside its image, with the name of the board (release/record.py)."""
-SUFFIXES = (".img", ".img.zst", ".img.xz", ".img.gz", ".img.zip")
+PACKED = tuple(each.image_suffix for each in Compression if each is not Compression.NONE)
 MOST_RATIO = 100
 """How many times larger than its file a disk may be, zeros not counted; those of builds are three to five times."""
 
@@ -56,7 +57,7 @@ def find_artefact(wanted: str, output: Path, boards: Path) -> Path:
     path = Path(wanted)
     if path.is_file():
         return path
-    found = [path for suffix in SUFFIXES for path in output.glob(f"boardwright-*{suffix}") if path.is_file()]
+    found = [path for suffix in IMAGE_SUFFIXES for path in output.glob(f"boardwright-*{suffix}") if path.is_file()]
     names = list_boards(boards) if boards.is_dir() else []
     own = [path for path in found if _find_board(path, names) == wanted]
     if not own:
@@ -85,7 +86,7 @@ def _find_board(path: Path, boards: Sequence[str]) -> str:
 @contextmanager
 def opened(path: Path, scratch: Path) -> Iterator[Found]:
     """Yield the image with its raw disk: itself, or unpacked below `scratch`; VerifyError when it is damaged."""
-    is_packed = path.name.endswith(SUFFIXES[1:])
+    is_packed = path.name.endswith(PACKED)
     with log.step(f"open {path.name}"):
         raw = scratch / "disk.img" if is_packed else path.resolve()
         if is_packed:

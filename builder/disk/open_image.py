@@ -11,21 +11,15 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from builder.compression import Compression, find_compression
 from builder.errors import BoardwrightError, VerifyError
 from builder.system.process import piped
 from builder.units import GIB, MIB, SECTOR, align_up, render_size
 
-MEMORY = "512MiB"
-"""For unpacking; xz -9, which is the most that packages are made with, takes 65 MiB for each of its threads."""
-PROGRAMS = {
-    ".xz": ("xz", "--threads=0", f"--memlimit-decompress={MEMORY}", "--decompress", "--stdout", "--quiet"),
-    ".zst": ("zstd", f"--memory={MEMORY}", "--decompress", "--stdout", "--quiet"),
-    ".gz": ("pigz", "--decompress", "--stdout", "--quiet"),
-}
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """LZMA's may ask for 4 GiB of memory."""
 ZIP_ERRORS = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, zlib.error)
@@ -41,16 +35,17 @@ AGAIN = "compare its checksum; fetch or build it again"
 
 
 def unpacked(path: Path, *, limit: int = LARGEST, error: type[BoardwrightError] = VerifyError) -> Iterator[bytes]:
-    """Yield the bytes of the image in a file .img, .img.xz, .img.zst, .img.gz or .img.zip.
+    """Yield the bytes of the image in a file, compressed or not.
 
     limit  bytes that may come
 
     Raises `error` when it is damaged or longer than its partition table or `limit` says, MachineError when the program
     that unpacks it is missing.
     """
-    if path.suffix in PROGRAMS:
-        pieces = _run(path, error)
-    elif path.suffix == ".zip":
+    compression = find_compression(path.name)
+    if compression.row.unpack:
+        pieces = _run(compression.row.unpack, path, error)
+    elif compression is Compression.ZIP:
         pieces = _read_zip(path, error)
     else:
         pieces = _read(path)
@@ -79,8 +74,8 @@ def find_end(head: bytes) -> int | None:
     return int(align_up(sectors * SECTOR, MIB)) + SLACK if sectors else None
 
 
-def _run(path: Path, error: type[BoardwrightError]) -> Iterator[bytes]:
-    with piped([*PROGRAMS[path.suffix], "--", path], env={}) as process:
+def _run(argv: Sequence[str], path: Path, error: type[BoardwrightError]) -> Iterator[bytes]:
+    with piped([*argv, path], env={}) as process:
         assert process.stdout is not None  # Both are pipes.
         assert process.stderr is not None
         with process.stdout, process.stderr:

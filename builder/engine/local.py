@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from builder.cache.usage import in_use
+from builder.compression import PROGRAMS
 from builder.engine.apt import can_install, install_packages
 from builder.errors import MachineError
 from builder.plan.model import Plan
@@ -23,7 +24,7 @@ from builder.system.workspace import Workspace, open_workspace
 
 TOOLS = (
     *("mmdebstrap", "unshare", "setpriv", "sfdisk", "mke2fs", "e2fsck", "debugfs", "dumpe2fs"),
-    *("mformat", "mcopy", "mmd", "fsck.vfat", "losetup", "mount", "umount", "zstd", "xz", "pigz", "gpg"),
+    *("mformat", "mcopy", "mmd", "fsck.vfat", "losetup", "mount", "umount", *PROGRAMS, "gpg"),
 )
 
 

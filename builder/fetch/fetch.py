@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
 from builder import log
-from builder.artefact.compress import Compression, suffix_of
+from builder.compression import PREFERRED, Compression
 from builder.errors import RecipeError, ReleaseError, TrustError
 from builder.fetch.download import download, unknown_board
 from builder.fetch.read import read
@@ -30,8 +30,6 @@ from builder.signing.signature import PublicKey, check_file_name, verify_signatu
 from builder.system.checksums import sha256_bytes
 from builder.system.files import InputError, read_bytes
 
-PREFERRED: tuple[Compression, ...] = ("xz", "zst", "gz", "zip", "none")
-"""Which of several images is taken: the smallest first."""
 TELL = "do not use it, and tell its publisher"
 
 
@@ -148,7 +146,10 @@ class _Check:
 
 
 def choose_image(package: Package, compression: Compression | None) -> File:
-    """Return the image to fetch: of this compression, or the smallest by habit. RecipeError when there is none."""
+    """Return the image to fetch: of this compression, or the one that is usually smallest.
+
+    Raises RecipeError where the packaged image has none of this compression, ReleaseError where it has none at all.
+    """
     images = {each: file for each in PREFERRED if (file := _image(package, each))}
     if not images:
         raise ReleaseError(f"{package.name} has no image", hint="package it again")
@@ -160,7 +161,7 @@ def choose_image(package: Package, compression: Compression | None) -> File:
 
 
 def _image(package: Package, compression: Compression) -> File | None:
-    wanted = f"{package.name}.img{suffix_of(compression)}"
+    wanted = f"{package.name}{compression.image_suffix}"
     return next((file for file in package.files if file.role == "image" and file.name == wanted), None)
 
 

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from builder.compression import Compression
+
 TYPES = {
     ".asc": "text/plain; charset=utf-8",
     ".bmap": "application/xml",
-    ".gz": "application/gzip",
     ".html": "text/html; charset=utf-8",
     ".json": "application/json",
     ".minisig": "text/plain; charset=utf-8",
@@ -16,9 +17,7 @@ TYPES = {
     ".SHA256SUMS": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
     ".xml": "application/xml",
-    ".xz": "application/x-xz",
-    ".zip": "application/zip",
-    ".zst": "application/zstd",
+    **{each.row.suffix: each.row.media_type for each in Compression if each.row.suffix},
 }
 """By suffix; names registered at IANA where there are any."""
 

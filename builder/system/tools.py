@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from builder.compression import PROGRAMS
 from builder.errors import MachineError
 
 DEBIAN_PACKAGES = {
@@ -26,9 +27,7 @@ DEBIAN_PACKAGES = {
     "setpriv": "util-linux",
     "chroot": "coreutils",
     "mmdebstrap": "mmdebstrap",
-    "zstd": "zstd",
-    "xz": "xz-utils",
-    "pigz": "pigz",
+    **PROGRAMS,
     "zip": "zip",
     "gpg": "gpg",
     "dpkg-deb": "dpkg",

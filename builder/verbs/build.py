@@ -88,7 +88,7 @@ def build(
     with telling(json=json, verbose=verbose):
         names = _choose_boards(boards, board, everything=everything)
         choices = replace(
-            Choices(state.resolve(), output.resolve(), assembler.value, compress.value, emulation.value),
+            Choices(state.resolve(), output.resolve(), assembler.value, compress, emulation.value),
             wait=not no_wait,
             rootfs=_load_use(reuse=reuse_rootfs, never=no_cache),
             have=tuple(have or ()),

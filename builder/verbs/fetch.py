@@ -56,7 +56,7 @@ def fetch(
 ) -> None:
     """Download the newest released image of a board, check it, and print where it is."""
     with telling(json=json):
-        wanted = Wanted(board, channel, version, compression.value if compression else None, load_key(key))
+        wanted = Wanted(board, channel, version, compression, load_key(key))
         _show(take(open_source(place), wanted, output.resolve()), json=json)
 
 

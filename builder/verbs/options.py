@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from builder.cache.usage import CACHE_BYTES
+from builder.compression import Compression
 from builder.errors import RecipeError
 from builder.system.git import find_epoch, find_version
 from builder.units import GIB, load_size
@@ -36,14 +37,7 @@ class AssemblerName(StrEnum):
     OFFLINE = "offline"
 
 
-class CompressionName(StrEnum):
-    """How an artefact is compressed."""
-
-    ZST = "zst"
-    XZ = "xz"
-    GZ = "gz"
-    ZIP = "zip"
-    NONE = "none"
+CompressionName = Compression
 
 
 class CacheModeName(StrEnum):

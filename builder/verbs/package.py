@@ -31,7 +31,7 @@ from builder.system.files import read_text
 from builder.system.git import call_git
 from builder.system.workspace import RELEASERS, open_journal
 from builder.units import render_size
-from builder.verbs.options import BOARDS, STATE, Boards, CompressionName, Json, State, Verbose, check_output
+from builder.verbs.options import BOARDS, STATE, Boards, Json, State, Verbose, check_output
 from builder.verbs.session import print_line, telling
 from builder.verify.verify import open_scratch, read_claim
 
@@ -112,13 +112,13 @@ def package(
 
 def load_compressions(text: str) -> list[Compression]:
     """Return the ways of --compress, each once; RecipeError for one that is none."""
-    allowed = [each.value for each in CompressionName if each is not CompressionName.NONE]
+    allowed = [each.value for each in Compression if each is not Compression.NONE]
     names = [name.strip() for name in text.split(",") if name.strip()]
     wrong = [name for name in names if name not in allowed]
     if wrong or not names:
         found = wrong[0] if wrong else "nothing"
         raise RecipeError(f"--compress: found {found}; allowed: {', '.join(allowed)}", hint="join several with commas")
-    return [CompressionName(name).value for name in dict.fromkeys(names)]
+    return [Compression(name) for name in dict.fromkeys(names)]
 
 
 def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = False) -> Goods:

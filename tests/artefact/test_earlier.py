@@ -30,7 +30,7 @@ class Notes:
             self.texts.append(event.text)
 
 
-def build(place: Path, disk: str, compression: Compression = "none", *, verified: bool = True) -> list[str]:
+def build(place: Path, disk: str, compression: Compression = Compression.NONE, *, verified: bool = True) -> list[str]:
     """Hand out a disk with its reports as a build does; return the notes."""
     scratch = place / f"scratch-{disk}"
     scratch.mkdir(exist_ok=True)
@@ -63,7 +63,7 @@ def find_names(place: Path) -> set[str]:
 def test_other_content_in_another_compression_replaces_the_earlier_image(tmp_path: Path) -> None:
     assert build(tmp_path, "one") == []
     digest = sha256_file(tmp_path / f"dist/{STEM}.img")[:8]
-    (note,) = build(tmp_path, "two", "zst")
+    (note,) = build(tmp_path, "two", Compression.ZST)
     assert note == (
         f"removing {tmp_path}/dist/{STEM}.img (sha256 {digest}…) and its reports: the image of an earlier build,"
         " with other content"
@@ -74,7 +74,7 @@ def test_other_content_in_another_compression_replaces_the_earlier_image(tmp_pat
 @pytest.mark.machine
 def test_the_same_disk_is_there_in_two_compressions(tmp_path: Path) -> None:
     build(tmp_path, "one")
-    assert build(tmp_path, "one", "zst") == []
+    assert build(tmp_path, "one", Compression.ZST) == []
     assert {f"{STEM}.img", f"{STEM}.img.zst"} <= find_names(tmp_path)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from builder.artefact.files import Artefact
 from builder.artefact.reuse import find_artefact_inputs, find_made, write_made
+from builder.compression import Compression
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.system.checksums import sha256_file
@@ -80,7 +81,7 @@ def test_without_a_record_nothing_is_known(tmp_path: Path) -> None:
 
 def test_all_that_decides_an_artefact_has_a_name() -> None:
     plan = make_plan(load_board(ROOT / "boards", "rpi"), version="1", epoch=1)
-    inputs = find_artefact_inputs(plan, "zst", verified=True)
+    inputs = find_artefact_inputs(plan, Compression.ZST, verified=True)
     assert {"step image", "step package", "compression", "verified", "program", "tool e2fsprogs"} <= set(inputs)
-    assert inputs != find_artefact_inputs(plan, "zst", verified=False)
-    assert inputs != find_artefact_inputs(plan, "xz", verified=True)
+    assert inputs != find_artefact_inputs(plan, Compression.ZST, verified=False)
+    assert inputs != find_artefact_inputs(plan, Compression.XZ, verified=True)

@@ -11,6 +11,7 @@ import pytest
 
 from builder.artefact.reuse import find_artefact_inputs, write_made
 from builder.cache_preview import HIT, foresee
+from builder.compression import Compression
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
@@ -112,7 +113,7 @@ def test_what_a_plan_can_foresee(tmp_path: Path) -> None:
     _record(room / "rootfs", origins=_origins())
     gone = "miss: the record of the last build has changed"
     assert foresee(tmp_path, _plan()) == dict(zip(STEPS, [HIT, HIT, HIT, gone, gone], strict=True))
-    write_made(room / "artefacts.json", find_artefact_inputs(_plan(), "zst", verified=True), ())
+    write_made(room / "artefacts.json", find_artefact_inputs(_plan(), Compression.ZST, verified=True), ())
     assert foresee(tmp_path, _plan()) == dict.fromkeys(STEPS, HIT)
     miss = "miss: version has changed"
     assert foresee(tmp_path, _plan("2.0")) == dict(zip(STEPS, [HIT, HIT, miss, miss, miss], strict=True))
@@ -121,7 +122,7 @@ def test_what_a_plan_can_foresee(tmp_path: Path) -> None:
 def test_another_program_or_blob_changes_the_image_alone(tmp_path: Path) -> None:
     room = tmp_path / "rooms/rpi"
     _record(room / "rootfs", origins=_origins())
-    inputs = find_artefact_inputs(_plan(), "zst", verified=True)
+    inputs = find_artefact_inputs(_plan(), Compression.ZST, verified=True)
     for change, words in (({"program": "x"}, "program"), ({"step image": "x"}, "the image")):
         write_made(room / "artefacts.json", {**inputs, **change}, ())
         miss = f"miss: {words} has changed"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.disk.open_image import PROGRAMS as PROGRAMS_OF_SUFFIX
+from builder.compression import find_compression
 from builder.recipe.model import Architecture, Recipe
 from builder.recipe.qemu import Qemu
 from builder.system.process import run
@@ -51,7 +51,7 @@ def find_missing_for_specs(path: Path, recipe: Recipe | None, *, boot: bool) -> 
 
 def _unpackers(path: Path) -> Sequence[str]:
     """Return the program that unpacks an image file, where one does."""
-    return PROGRAMS_OF_SUFFIX.get(path.suffix, ())[:1]
+    return find_compression(path.name).row.unpack[:1]
 
 
 def _find_missing(tools: Iterable[str]) -> tuple[Need, ...]:
