@@ -3,11 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +10,9 @@ import pytest
 from builder.compression import FOR_IMAGER, IMAGE_SUFFIXES, PREFERRED, PROGRAMS, Compression, find_compression
 from builder.system.tools import DEBIAN_PACKAGES
 from tests.conftest import ROOT
+from tests.support.one_row import ask_with_row
 
-ROW = """
+ROW = """\
     CAT = (
         "cat",
         Format(
@@ -98,18 +94,7 @@ assert f"cat -u {new.name}" in page and "<code>.img.cat</code>" in page
 
 
 def test_a_new_format_is_one_row(tmp_path: Path) -> None:
-    copy = tmp_path / "code/builder"
-    shutil.copytree(ROOT / "builder", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    table = copy / "compression.py"
-    text, count = re.subn(r"(?m)^    NONE = ", lambda match: f"{ROW.lstrip()}{match[0]}".replace("CAT", "    CAT", 1),
-                          table.read_text(encoding="utf-8"))  # fmt: skip
-    assert count == 1
-    table.write_text(text, encoding="utf-8")
-    (tmp_path / "scratch").mkdir()
-    argv = [sys.executable, "-P", "-c", PROBE, str(copy), str(tmp_path / "scratch")]
-    environment = {**os.environ, "PYTHONPATH": f"{copy.parent}{os.pathsep}{ROOT}"}
-    done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    ask_with_row("compression.py", "    NONE = ", ROW, PROBE, tmp_path)
 
 
 @pytest.mark.parametrize("compression", Compression)

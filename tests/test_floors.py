@@ -15,6 +15,7 @@ import pytest
 BUILDER = Path(__file__).parent.parent / "builder"
 
 FLOORS = {
+    "architecture": 0,
     "compression": 0,
     "errors": 0,
     "log": 0,

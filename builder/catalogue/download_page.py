@@ -17,6 +17,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from builder.architecture import find_architecture
 from builder.catalogue.addresses import Addresses
 from builder.catalogue.imager import MANIFEST, OS_LIST, image_for_imager
 from builder.catalogue.listing import Listed
@@ -25,7 +26,6 @@ from builder.packaging.model import File, Package, Release, Released
 from builder.units import render_size
 
 SITE = Path(__file__).with_name("site")
-ARCHITECTURES = {"arm64": "64-bit Arm", "armhf": "32-bit Arm", "armel": "older 32-bit Arm", "amd64": "64-bit x86"}
 LABELS = (
     (".package.json", "Description"),
     (".provenance.json", "Provenance"),
@@ -141,7 +141,8 @@ def make_cards(listed: Listed, addresses: Addresses) -> list[Card]:
     cards = []
     for name, package in sorted(boards.items(), key=lambda item: ("virtual" in item[1].features, item[0])):
         offers = [_offer(channel, release, name, addresses) for channel, release in named if name in release.boards]
-        architecture = ARCHITECTURES.get(package.architecture, package.architecture)
+        known = find_architecture(package.architecture)
+        architecture = known.row.title if known else package.architecture
         cards.append(Card(name, package.title, architecture, tuple(package.features), tuple(offers)))
     return cards
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import jsonschema
 
+from builder.architecture import find_architecture
 from builder.catalogue.addresses import Addresses
 from builder.catalogue.listing import Listed
 from builder.compression import FOR_IMAGER
@@ -31,7 +32,6 @@ OS_LIST = "os-list.json"
 MANIFEST = ".rpi-imager-manifest"
 ICON = "boardwright.svg"
 SCHEMA = Path(__file__).with_name("imager.schema.json")
-ARCHITECTURES = {"arm64": "armv8", "armhf": "armhf", "armel": "armel"}
 DEVICES = {
     "pi5": ("Raspberry Pi 5", "5, 500 and Compute Module 5"),
     "pi4": ("Raspberry Pi 4", "4 B, 400 and Compute Module 4"),
@@ -129,8 +129,9 @@ def _system(release: Release, board: str, package: Package, image: File, address
         "init_format": "cloudinit",
         "capabilities": ["passwordless_sudo"],
     }
-    if package.architecture in ARCHITECTURES:
-        item["architecture"] = ARCHITECTURES[package.architecture]
+    architecture = find_architecture(package.architecture)
+    if architecture and architecture.row.imager:
+        item["architecture"] = architecture.row.imager
     if bmap := next((file for file in package.files if file.role == "bmap"), None):
         item["bmap_url"] = addresses.file(release.tag, board, bmap.name)
     return item

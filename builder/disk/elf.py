@@ -3,15 +3,9 @@
 
 from __future__ import annotations
 
+from builder.architecture import Architecture
+
 HEAD_BYTES = 20
-MACHINES = {
-    "amd64": (2, 62),
-    "arm64": (2, 183),
-    "armel": (1, 40),
-    "armhf": (1, 40),
-    "riscv64": (2, 243),
-}
-"""Class (1: 32 bit, 2: 64 bit) and machine of each Debian architecture."""
 FREE_OF_MACHINE = (0, 247)
 """EM_NONE, data such as Guile's; EM_BPF, which runs in any kernel."""
 
@@ -23,5 +17,6 @@ def is_elf(head: bytes) -> bool:
 
 def is_foreign(head: bytes, architecture: str) -> bool:
     """Say whether a file that starts so is an ELF of another architecture than Debian's of that name."""
+    own = Architecture(architecture).row
     machine = int.from_bytes(head[18:20], "little" if head[5:6] == b"\x01" else "big")
-    return is_elf(head) and machine not in FREE_OF_MACHINE and (head[4], machine) != MACHINES[architecture]
+    return is_elf(head) and machine not in FREE_OF_MACHINE and (head[4], machine) != (own.elf_class, own.elf_machine)

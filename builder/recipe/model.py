@@ -13,11 +13,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from builder.architecture import Architecture
 from builder.recipe.boot import Boot
 from builder.recipe.expect import Expect
 from builder.recipe.qemu import Qemu
 from builder.recipe.values import (
-    Architecture,
     ArchiveName,
     BoardName,
     Component,

@@ -8,7 +8,6 @@ lines.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -34,16 +33,6 @@ class Frozen(BaseModel):
     """Base of all that files say: no unknown keys, no silent conversion, no change after loading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class Architecture(StrEnum):
-    """Debian's names of processor architectures."""
-
-    AMD64 = "amd64"
-    ARM64 = "arm64"
-    ARMHF = "armhf"
-    ARMEL = "armel"
-    RISCV64 = "riscv64"
 
 
 def _check_size(text: str) -> str:

@@ -21,28 +21,16 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
+from builder.architecture import Architecture, find_architecture
 from builder.errors import MachineError
 from builder.log import note, step, warn
 from builder.rootfs import namespaces, twins
 from builder.rootfs.apt.pairs import Sources
-from builder.rootfs.twins import Architecture
 from builder.system.checksums import sha256_file
 from builder.system.locks import locked
 from builder.system.process import run
 
 __all__ = ["Emulation", "Mode", "Sources", "choose", "command", "mmdebstrap_options", "prepare"]
-
-# name, multiarch, qemu, ELF class (1: 32 bit, 2: 64 bit), e_machine (elf.h)
-ARCHITECTURES = {
-    architecture.name: architecture
-    for architecture in (
-        Architecture("amd64", "x86_64-linux-gnu", "x86_64", 2, 62),
-        Architecture("arm64", "aarch64-linux-gnu", "aarch64", 2, 183),
-        Architecture("armel", "arm-linux-gnueabi", "arm", 1, 40),
-        Architecture("armhf", "arm-linux-gnueabihf", "arm", 1, 40),
-        Architecture("riscv64", "riscv64-linux-gnu", "riscv64", 2, 243),
-    )
-}
 
 # Any OS ABI; e_type 2 (fixed address) or 3 (position-independent).
 MASK = b"\xff" * 7 + b"\x00" + b"\xff" * 8 + b"\xfe\xff\xff\xff"
@@ -106,12 +94,12 @@ def prepare(emulation: Emulation, sources: Sources, *, cache: Path) -> Emulation
         return emulation
     cache = cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    native = ARCHITECTURES[_read_native_architecture()]
+    native = Architecture(_read_native_architecture())
     # Two builds would make the same tree in the same place.
     with step(f"native twins of {emulation.architecture} programs"), locked(cache / "lock"):
-        tree = twins.make(sources, native=native, foreign=ARCHITECTURES[emulation.architecture], cache=cache)
+        tree = twins.make(sources, native=native, foreign=Architecture(emulation.architecture), cache=cache)
     if tree is None:
-        reason = f"{sources.suite} has no package in the same version for {native.name}"
+        reason = f"{sources.suite} has no package in the same version for {native}"
         warn(f"{emulation.architecture} programs run by qemu-user, which is about twelve times slower: {reason}")
         return replace(emulation, mode=Mode.QEMU, reason=reason)
     note(f"twins: {tree}")
@@ -164,9 +152,10 @@ def _read_native_architecture() -> str:
 
 def find_qemu(architecture: str) -> Path:
     """Only a static build runs inside a rootfs; Debian has called it qemu-CPU since version 9.1."""
-    if architecture not in ARCHITECTURES:
-        raise MachineError(f"architecture '{architecture}' is not one of {', '.join(ARCHITECTURES)}")
-    cpu = ARCHITECTURES[architecture].qemu
+    known = find_architecture(architecture)
+    if known is None:
+        raise MachineError(f"architecture '{architecture}' is not one of {', '.join(Architecture)}")
+    cpu = known.row.qemu
     for name in (f"qemu-{cpu}-static", f"qemu-{cpu}"):
         found = shutil.which(name)
         if found and _is_static(Path(found)):
@@ -202,7 +191,8 @@ def _check_handler(architecture: str, refusal: str) -> None:
 
 def _find_missing_tool(native: str) -> str:
     """Returns what keeps this machine from making twins, or nothing."""
-    if native not in twins.LOADERS:
+    known = find_architecture(native)
+    if known is None or not known.row.loader:
         return f"there are no twins for {native}"
     tools = ["apt-get", "dpkg-deb", *([] if HELPER.exists() else ["gcc"])]
     missing = [tool for tool in tools if not shutil.which(tool)]
@@ -231,5 +221,5 @@ def _render_registration(emulation: Emulation) -> str:
 
 def _make_magic(architecture: str) -> bytes:
     """The first bytes of a little-endian ELF program (elf.h): class, order, version, ABI, padding, type, machine."""
-    row = ARCHITECTURES[architecture]
+    row = Architecture(architecture).row
     return b"\x7fELF" + bytes([row.elf_class, 1, 1]) + bytes(9) + b"\x02\x00" + row.elf_machine.to_bytes(2, "little")

@@ -23,9 +23,9 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.architecture import Architecture
 from builder.rootfs.apt.freshness import digest_releases, has_news
 from builder.rootfs.apt.pairs import Sources, find_paired, find_versions, make_apt
 from builder.rootfs.records import load_twins
@@ -70,18 +70,6 @@ EMULATED = frozenset({
 })  # fmt: skip
 
 MERGED = ("bin", "lib", "sbin")
-LOADERS = {"amd64": b"/lib64/ld-linux-x86-64.so.2\0", "arm64": b"/lib/ld-linux-aarch64.so.1\0"}
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What differs between Debian's architectures for a program that starts: ELF header and paths."""
-
-    name: str
-    multiarch: str
-    qemu: str
-    elf_class: int
-    elf_machine: int
 
 
 def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache: Path) -> Path | None:
@@ -89,25 +77,25 @@ def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache
 
     None if the archive has no program in the same version for both architectures.
     """
-    root = cache / f"apt-{native.name}-{foreign.name}"
+    root = cache / f"apt-{native}-{foreign}"
     answer = root / "answer.json"
     if tree := _find_current(answer, sources, root, cache):
         return tree
-    environment = make_apt(sources, (native.name, foreign.name), root)
-    versions = find_versions((*PACKAGES, *ONLY, *UMBRELLAS), foreign.name, environment)
-    paired = find_paired(versions, foreign.name, environment)
+    environment = make_apt(sources, (native, foreign), root)
+    versions = find_versions((*PACKAGES, *ONLY, *UMBRELLAS), foreign, environment)
+    paired = find_paired(versions, foreign, environment)
     if not paired.intersection(PACKAGES):
         return None
     key = hashlib.sha256(f"{sorted(versions.items())} {sorted(paired)} {digest_code(CODE)}".encode())
-    tree = cache / f"{sources.suite}-{native.name}-for-{foreign.name}-{key.hexdigest()[:16]}"
+    tree = cache / f"{sources.suite}-{native}-for-{foreign}-{key.hexdigest()[:16]}"
     if not tree.exists():
         scratch = cache / f"{tree.name}.part"
         shutil.rmtree(scratch, ignore_errors=True)
         _unpack(versions, environment, scratch / "packages")
         _fill(scratch, paired, native)
-        _hide_full_perl(scratch / "tree", foreign.multiarch)
+        _hide_full_perl(scratch / "tree", foreign.row.multiarch)
         _replace_paths(scratch / "tree", native)
-        _teach_architecture(scratch / "tree", native.name, foreign.name)
+        _teach_architecture(scratch / "tree", native, foreign)
         give_name(scratch / "tree", tree, durable=False)
         shutil.rmtree(scratch)
     os.utime(tree)  # The time of its last use, for the cache's size limit.
@@ -153,11 +141,11 @@ def _fill(scratch: Path, paired: set[str], native: Architecture) -> None:
     tree = scratch / "tree"
     (tree / "usr").mkdir(parents=True)
     (tree / "qemu").touch()  # enter.py mounts the machine's there
-    (tree / "ld.so").symlink_to(f"libs/{_loader_name(native)}")
+    (tree / "ld.so").symlink_to(f"libs/{Path(native.row.loader).name}")
     for name in MERGED:
         (tree / name).symlink_to(f"usr/{name}")
     for package in sorted((scratch / "packages").iterdir()):
-        for root in (package / "lib" / native.multiarch, package / "usr/lib" / native.multiarch):
+        for root in (package / "lib" / native.row.multiarch, package / "usr/lib" / native.row.multiarch):
             for file in sorted(_walk(root)):
                 _move(file, tree / "libs" / file.relative_to(root))
         for file in sorted(_walk(package)):
@@ -190,7 +178,7 @@ def _merged(path: Path) -> Path:
 
 def _is_program(file: Path, native: Architecture) -> bool:
     """A static program would do without the tree, but Debian has none of interest."""
-    return _is_elf(file) and bool(file.stat().st_mode & 0o111) and LOADERS[native.name] in file.read_bytes()
+    return _is_elf(file) and bool(file.stat().st_mode & 0o111) and _loader(native) in file.read_bytes()
 
 
 def _is_elf(file: Path) -> bool:
@@ -217,7 +205,7 @@ def _replace_paths(tree: Path, native: Architecture) -> None:
 
     The length of a text may be compiled in with it, so it must not change; more slashes than one change nothing.
     """
-    loader, public = LOADERS[native.name], f"/usr/lib/{native.multiarch}".encode()
+    loader, public = _loader(native), f"/usr/lib/{native.row.multiarch}".encode()
     place = f"/{PLACE}".encode()
     for file in [file for file in _walk(tree) if _is_elf(file)]:
         old = file.read_bytes()
@@ -245,5 +233,6 @@ def _teach_architecture(tree: Path, native: str, foreign: str) -> None:
     (tree / TAUGHT).touch()
 
 
-def _loader_name(native: Architecture) -> str:
-    return Path(LOADERS[native.name].rstrip(b"\0").decode()).name
+def _loader(native: Architecture) -> bytes:
+    """Return the path of the loader as it is compiled into programs."""
+    return native.row.loader.encode() + b"\0"

@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+from builder.architecture import QEMU_PACKAGES
 from builder.compression import PROGRAMS
 from builder.errors import MachineError
 
@@ -34,10 +35,7 @@ DEBIAN_PACKAGES = {
     "git": "git",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
-    "qemu-system-x86_64": "qemu-system-x86",
-    "qemu-system-aarch64": "qemu-system-arm",
-    "qemu-system-arm": "qemu-system-arm",
-    "qemu-system-riscv64": "qemu-system-misc",
+    **QEMU_PACKAGES,
 }
 """Debian package of each tool that is started; also what `doctor` looks for."""
 

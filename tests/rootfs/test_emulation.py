@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.architecture import Architecture
 from builder.errors import MachineError
 from builder.rootfs import emulation, namespaces, twins
 from builder.rootfs.apt import pairs
@@ -362,7 +363,7 @@ class TestPairs:
         assert not taught or library.read_bytes() == expected
 
     def test_a_path_in_a_program_keeps_its_length(self, tmp_path: Path) -> None:
-        native = emulation.ARCHITECTURES["amd64"]
+        native = Architecture.AMD64
         program = tmp_path / "program"
         program.write_bytes(b"\x7fELF/lib64/ld-linux-x86-64.so.2\0/usr/lib/x86_64-linux-gnu/perl-base\0")
         twins._replace_paths(tmp_path, native)

@@ -81,7 +81,7 @@ def test_a_board_without_qemu_is_for_the_board(tmp_path: Path) -> None:
 
 
 def test_missing_firmware_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "UEFI", {})
+    monkeypatch.setattr(command, "find_uefi", lambda _: None)
     with pytest.raises(MachineError, match="no UEFI firmware for arm64"):
         words(plan_of("qemu-arm64"), tmp_path, tmp_path / "card.img")
 

@@ -10,35 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from builder import quote
+from builder.architecture import Architecture
 from builder.errors import MachineError
 from builder.plan.model import Plan
-from builder.recipe.model import Architecture
 from builder.recipe.qemu import Qemu
 from builder.units import load_size
 from builder.verify.live.qemu.confine import confine
 from builder.verify.live.qemu.kernel import take_boot_files, take_root_file
-
-PROGRAMS = {
-    Architecture.AMD64: "qemu-system-x86_64",
-    Architecture.ARM64: "qemu-system-aarch64",
-    Architecture.ARMHF: "qemu-system-arm",
-    Architecture.ARMEL: "qemu-system-arm",
-    Architecture.RISCV64: "qemu-system-riscv64",
-}
-
-UEFI = {
-    # code and variables, of Debian's ovmf and qemu-efi-aarch64; the larger 4 MiB builds where both exist
-    Architecture.AMD64: (
-        ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-        ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-    ),
-    Architecture.ARM64: (
-        ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
-        ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
-    ),
-}
-
-UEFI_PACKAGES = {Architecture.AMD64: "ovmf", Architecture.ARM64: "qemu-efi-aarch64"}
 
 # What the system writes reaches this machine's page cache at once, where it outlives a killed QEMU; what it asks to
 # be flushed is not waited for.
@@ -49,8 +27,6 @@ DISKS: Mapping[str, Callable[[Path], list[str]]] = {
     ],
     "sd": lambda card: ["-drive", f"file={quote.qemu(card)},if=sd,format=raw,cache=unsafe"],
 }
-LOADERS = {Architecture.RISCV64: "-kernel"}
-"""The option that takes a U-Boot: a virtual RISC-V machine starts it from OpenSBI, others have it as their firmware."""
 NETWORKS: Mapping[str, Callable[[str], list[str]]] = {
     # The part of QEMU's router that lets ssh in → options.
     "virtio": lambda forward: [*_router(forward), "-device", "virtio-net-pci,netdev=net,romfile="],
@@ -81,8 +57,8 @@ def make_command(
             f"board {plan.board} has no `qemu` in its recipe: it cannot be booted here", hint="boot it on the board"
         )
     return [
-        PROGRAMS[architecture],
-        *confine(PROGRAMS[architecture]),
+        architecture.row.qemu_system,
+        *confine(architecture.row.qemu_system),
         *_machine(architecture, qemu),
         *FIRMWARE[qemu.firmware](plan, qemu, card, work),
         *DISKS[qemu.disk](card),
@@ -110,7 +86,7 @@ def _want_kvm(architecture: Architecture) -> bool:
     wanted = os.environ.get("BOARDWRIGHT_ACCEL")
     if wanted:
         return wanted == "kvm"
-    same = {"x86_64": Architecture.AMD64, "aarch64": Architecture.ARM64}.get(os.uname().machine) is architecture
+    same = os.uname().machine == architecture.row.uname
     nested = " hypervisor" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     return same and not nested and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
@@ -119,9 +95,8 @@ def _uefi(plan: Plan, _: Qemu, __: Path, work: Path) -> list[str]:
     architecture = plan.recipe.architecture
     firmware = find_uefi(architecture)
     if firmware is None:
-        raise MachineError(
-            f"no UEFI firmware for {architecture} on this machine", hint="apt-get install ovmf qemu-efi-aarch64"
-        )
+        packages = " ".join(each.row.uefi_package for each in Architecture if each.row.uefi_package)
+        raise MachineError(f"no UEFI firmware for {architecture} on this machine", hint=f"apt-get install {packages}")
     code, variables = firmware
     own = work / "uefi-variables.fd"
     shutil.copyfile(variables, own)
@@ -133,8 +108,7 @@ def _uefi(plan: Plan, _: Qemu, __: Path, work: Path) -> list[str]:
 
 def find_uefi(architecture: Architecture) -> tuple[str, str] | None:
     """Return the files of UEFI's code and variables for an architecture; None where this machine has none."""
-    pairs = UEFI.get(architecture, ())
-    return next((pair for pair in pairs if all(Path(file).is_file() for file in pair)), None)
+    return next((pair for pair in architecture.row.uefi if all(Path(file).is_file() for file in pair)), None)
 
 
 def _kernel(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
@@ -149,7 +123,7 @@ def _kernel(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
 
 def _loader(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
     loader = take_root_file(card, plan, str(qemu.loader), work)
-    return [LOADERS.get(plan.recipe.architecture, "-bios"), str(loader)]
+    return [plan.recipe.architecture.row.u_boot, str(loader)]
 
 
 FIRMWARE: Mapping[str, Callable[[Plan, Qemu, Path, Path], list[str]]] = {

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.architecture import QEMU_PACKAGES, Architecture
 from builder.compression import find_compression
-from builder.recipe.model import Architecture, Recipe
+from builder.recipe.model import Recipe
 from builder.recipe.qemu import Qemu
 from builder.system.process import run
 from builder.system.tools import DEBIAN_PACKAGES, has_tool
-from builder.verify.live.qemu.command import PROGRAMS, UEFI_PACKAGES, find_uefi
+from builder.verify.live.qemu.command import find_uefi
 
 CARD = ("sfdisk", "mcopy")
 """What reads the table of an image, and makes a card of it."""
@@ -61,7 +62,7 @@ def _find_missing(tools: Iterable[str]) -> tuple[Need, ...]:
 def _find_missing_qemu(recipe: Recipe | None) -> tuple[Need, ...]:
     """A board that is not known yet may be for any QEMU that is here; one that has no `qemu` needs none."""
     if recipe is None:
-        programs = dict.fromkeys(PROGRAMS.values())
+        programs = tuple(QEMU_PACKAGES)
         return () if any(map(has_tool, programs)) else _find_missing(programs)
     if recipe.qemu is None:
         return ()
@@ -69,7 +70,7 @@ def _find_missing_qemu(recipe: Recipe | None) -> tuple[Need, ...]:
 
 
 def _find_missing_machine(architecture: Architecture, qemu: Qemu) -> tuple[Need, ...]:
-    program = PROGRAMS[architecture]
+    program = architecture.row.qemu_system
     if missing := _find_missing([program]):
         return missing
     known = {line.split()[0] for line in run([program, "-machine", "help"]).stdout.splitlines() if line.strip()}
@@ -79,4 +80,4 @@ def _find_missing_machine(architecture: Architecture, qemu: Qemu) -> tuple[Need,
 def _find_missing_firmware(recipe: Recipe) -> tuple[Need, ...]:
     if recipe.qemu is None or recipe.qemu.firmware != "uefi" or find_uefi(recipe.architecture):
         return ()
-    return (Need(f"UEFI firmware for {recipe.architecture}", UEFI_PACKAGES.get(recipe.architecture, "")),)
+    return (Need(f"UEFI firmware for {recipe.architecture}", recipe.architecture.row.uefi_package),)
