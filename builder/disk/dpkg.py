@@ -16,10 +16,15 @@ from builder.units import GIB
 
 INFO = "/var/lib/dpkg/info"
 SIZE = re.compile("[0-9]{1,12}")
+FIELD = re.compile(r"^([^\s:]+):[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
+"""Of any case, with or without a space (deb-control(5))."""
 MOST_HASHED = 16 * GIB
 """Of all that packages list; those of `rpi` are a tenth of it."""
 PART = 100
 """Files that a thread compares before it asks for more: most are small, and asking takes longer than hashing one."""
+
+
+Fields = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -38,21 +43,30 @@ class Package:
 
 def read_packages(status: str) -> Mapping[str, Package]:
     """Return the packages of a status file by name, those removed but for their configuration included."""
-    return {package.name: package for package in _parse(status)}
+    return {fields["package"]: _make_package(fields) for fields in read_paragraphs(status)}
 
 
-def _parse(status: str) -> Iterator[Package]:
+def read_paragraphs(status: str) -> Iterator[Fields]:
+    """Yield the fields of each package of a status file, by name in lower case; what is none is passed over.
+
+    Not by python-debian (1.1.1): it ends at a paragraph without fields and at "-----BEGIN PGP SIGNATURE-----", and
+    what a hostile image has after that would not be seen.
+    """
     for paragraph in status.split("\n\n"):
-        fields = dict(re.findall(r"^([A-Za-z-]+):[ \n]((?:.*)(?:\n[ \t].*)*)", paragraph, re.MULTILINE))
-        if "Package" in fields:
-            yield Package(
-                name=fields["Package"],
-                version=fields.get("Version", ""),
-                architecture=fields.get("Architecture", ""),
-                status=fields.get("Status", ""),
-                size_kib=int(size) if SIZE.fullmatch(size := fields.get("Installed-Size", "")) else 0,
-                conffiles=dict(re.findall(r"^ (/\S+) ([0-9a-f]{32})", fields.get("Conffiles", ""), re.MULTILINE)),
-            )
+        fields = {name.lower(): value.rstrip() for name, value in FIELD.findall(paragraph)}
+        if "package" in fields:
+            yield fields
+
+
+def _make_package(fields: Fields) -> Package:
+    return Package(
+        name=fields["package"],
+        version=fields.get("version", ""),
+        architecture=fields.get("architecture", ""),
+        status=fields.get("status", ""),
+        size_kib=int(size) if SIZE.fullmatch(size := fields.get("installed-size", "")) else 0,
+        conffiles=dict(re.findall(r"^ (/\S+) ([0-9a-f]{32})", fields.get("conffiles", ""), re.MULTILINE)),
+    )
 
 
 def find_changed_files(tree: Tree) -> dict[str, str]:

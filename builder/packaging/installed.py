@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from debian.deb822 import Packages
+from debian.deb822 import PkgRelation
 from packageurl import PackageURL
 
+from builder.disk.dpkg import Fields, read_paragraphs
 from builder.errors import ReleaseError
 from builder.packaging.licences import find_licence
 
@@ -78,7 +79,7 @@ def read_installed(
     copyrights  text of /usr/share/doc/NAME/copyright by package name, as far as there is one
     digests     (version, SHA-256 of the .deb) by package name, as far as known
     """
-    rows = [row for row in Packages.iter_paragraphs(status, use_apt_pkg=False) if row.get("Status") == INSTALLED]
+    rows = [row for row in read_paragraphs(status) if row.get("status") == INSTALLED]
     for row in rows:
         _check(row)
     providers = _find_providers(rows)
@@ -87,11 +88,11 @@ def read_installed(
     return tuple(sorted(found, key=lambda each: (each.name, each.architecture, each.version)))
 
 
-def _check(row: Packages) -> None:
+def _check(row: Fields) -> None:
     """Raise ReleaseError for a package that dpkg could not have installed."""
-    name = str(row.get("Package", ""))
+    name = row.get("package", "")
     for field, pattern in FIELDS.items():
-        value = str(row.get(field, ""))
+        value = row.get(field.lower(), "")
         if not re.fullmatch(pattern, value):
             raise ReleaseError(
                 f"dpkg's database of the image: the package {name[:80]!r} has {field}: {value[:80]!r}",
@@ -100,57 +101,63 @@ def _check(row: Packages) -> None:
 
 
 def _make(
-    row: Packages,
+    row: Fields,
     providers: Mapping[str, list[str]],
     licences: Mapping[str, str],
     digests: Mapping[str, tuple[str, str]],
 ) -> Installed:
-    name, version = row["Package"], row["Version"]
+    name, version = row["package"], row["version"]
     source, source_version = _read_source(row)
     known, sha256 = digests.get(name, ("", ""))
     return Installed(
         name=name,
         version=version,
-        architecture=row["Architecture"],
-        size_kib=int(row.get("Installed-Size") or "0"),
-        section=row.get("Section", ""),
+        architecture=row["architecture"],
+        size_kib=int(row.get("installed-size") or "0"),
+        section=row.get("section", ""),
         source=source,
         source_version=source_version,
-        maintainer=row.get("Maintainer", ""),
-        homepage=row.get("Homepage", "").strip("<>"),
+        maintainer=row.get("maintainer", ""),
+        homepage=row.get("homepage", "").strip("<>"),
         depends=tuple(_find_depends(row, providers)),
         licence=licences.get(name, ""),
         sha256=sha256 if known == version else "",
     )
 
 
-def _read_source(row: Packages) -> tuple[str, str]:
+def _read_source(row: Fields) -> tuple[str, str]:
     """Return name and version of the source package; dpkg leaves out what is the same as the package's own."""
-    found = re.fullmatch(r"(\S+)(?: \((.+)\))?", row.get("Source", "")) if row.get("Source") else None
-    return (found[1], found[2] or row["Version"]) if found else (row["Package"], row["Version"])
+    found = re.fullmatch(r"(\S+)(?: \((.+)\))?", row.get("source", "")) if row.get("source") else None
+    return (found[1], found[2] or row["version"]) if found else (row["package"], row["version"])
 
 
-def _find_providers(rows: Iterable[Packages]) -> dict[str, list[str]]:
+def _find_providers(rows: Iterable[Fields]) -> dict[str, list[str]]:
     """Return the keys of the packages that have a name or provide it; those that have it come first."""
     providers: dict[str, list[str]] = {}
     rows = list(rows)
     for row in rows:
-        providers.setdefault(row["Package"], []).append(f"{row['Package']}:{row['Architecture']}")
+        providers.setdefault(row["package"], []).append(f"{row['package']}:{row['architecture']}")
     for row in rows:
-        for group in row.relations["provides"] or ():
-            for each in group:
-                providers.setdefault(each["name"], []).append(f"{row['Package']}:{row['Architecture']}")
+        for group in _read_relations(row, "provides"):
+            for name in group:
+                providers.setdefault(name, []).append(f"{row['package']}:{row['architecture']}")
     return providers
 
 
-def _find_depends(row: Packages, providers: Mapping[str, list[str]]) -> list[str]:
+def _read_relations(row: Fields, field: str) -> list[list[str]]:
+    """Return the names of packages in a field, alternatives together."""
+    groups = PkgRelation.parse_relations(row[field]) if row.get(field) else []
+    return [[str(each["name"]) for each in group] for group in groups]
+
+
+def _find_depends(row: Fields, providers: Mapping[str, list[str]]) -> list[str]:
     """Return what is installed of the alternatives of each dependency; the first that is there."""
     found = set()
-    for group in [*(row.relations["pre-depends"] or ()), *(row.relations["depends"] or ())]:
-        there = next((providers[each["name"]] for each in group if each["name"] in providers), [])
-        own = [key for key in there if key.endswith((f":{row['Architecture']}", ":all"))]
+    for group in [*_read_relations(row, "pre-depends"), *_read_relations(row, "depends")]:
+        there = next((providers[name] for name in group if name in providers), [])
+        own = [key for key in there if key.endswith((f":{row['architecture']}", ":all"))]
         found.update((own or there)[:1])
-    found.discard(f"{row['Package']}:{row['Architecture']}")
+    found.discard(f"{row['package']}:{row['architecture']}")
     return sorted(found)
 
 
