@@ -5,8 +5,9 @@ import hashlib
 
 import pytest
 
+from builder.disk.blobs import written_ranges
 from builder.plan.model import BlobPlan
-from builder.verify.facts.blobs import differing_bytes, find_content, written_ranges
+from builder.verify.facts.blobs import differing_bytes, find_content
 from builder.verify.facts.image import Subject
 
 pytestmark = pytest.mark.needs("blobs")

@@ -13,7 +13,7 @@ from builder.disk.filesystems import read_facts
 from builder.disk.filetree import File, Tree
 from builder.disk.free_space import Range, find_unused
 from builder.disk.partitions import read_whole_table
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.errors import VerifyError
 from builder.units import MIB
 
@@ -50,7 +50,7 @@ def read_contents(raw: Path) -> Contents:
     """Read a disk; VerifyError when it is none, or has no system with dpkg."""
     areas, tree = [], None
     for partition in read_whole_table(raw).partitions:
-        place = Place(raw, partition.offset_bytes)
+        place = Region(raw, partition.offset_bytes)
         facts = read_facts(place)
         name = facts.label or f"partition {partition.number}"
         areas.append(Area(name, facts.kind, facts.size_bytes, facts.free_bytes))
@@ -79,6 +79,6 @@ def _read_copyrights(files: Mapping[str, File]) -> dict[str, str]:
     return found
 
 
-def _find_system(place: Place) -> Tree | None:
+def _find_system(place: Region) -> Tree | None:
     tree = Tree(read_ext4(place))
     return tree if tree.file(STATUS).is_file else None

@@ -18,7 +18,7 @@ from functools import cached_property
 from builder.disk.entry import Entry, Kind, Piece
 from builder.disk.ext4_blocks import walk_extents, walk_map
 from builder.disk.ext4_super import MAGIC, read_sizes
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.disk.walk import LARGEST_DIRECTORY, MOST_READ, MOST_TEXT, Budget, Walk, damaged
 from builder.errors import VerifyError
 from builder.units import KIB, MIB
@@ -55,12 +55,12 @@ PREFIXES = {
 }
 
 
-def is_ext4(place: Place) -> bool:
+def is_ext4(place: Region) -> bool:
     """Say whether there is an ext2, ext3 or ext4."""
     return place.read(1080, 2) == MAGIC
 
 
-def read_ext4(place: Place) -> list[Entry]:
+def read_ext4(place: Region) -> list[Entry]:
     """Return everything in the filesystem, the root directory first as "/"; VerifyError for a damaged one."""
     try:
         return list(_Ext4(place).walk())
@@ -68,7 +68,7 @@ def read_ext4(place: Place) -> list[Entry]:
         raise _damaged(str(error)) from None
 
 
-def read_ext4_file(place: Place, path: str, *, limit: int) -> tuple[bytes, int] | None:
+def read_ext4_file(place: Region, path: str, *, limit: int) -> tuple[bytes, int] | None:
     """Return the first bytes of a file and its time of modification; None where no regular file is.
 
     path  from the root, without links on the way
@@ -82,13 +82,13 @@ def read_ext4_file(place: Place, path: str, *, limit: int) -> tuple[bytes, int] 
 class _Ext4:
     """A filesystem that is read."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Region) -> None:
         self._place = place
         self._runs = Budget("ext4", "pieces of files", MOST_RUNS)
         self._nodes = Budget("ext4", "bytes that say where its files lie", MOST_NODES)
         self._text = Budget("ext4", "bytes of links and extended attributes", MOST_TEXT)
         self._content = Budget("ext4", "bytes that are read of its files", MOST_READ)
-        self._stream = place.image.open("rb", buffering=0)
+        self._stream = place.path.open("rb", buffering=0)
         self._image_bytes = self._stream.seek(0, 2)
         self._sizes = read_sizes(place.read(1024, 1024), self._image_bytes - place.offset_bytes)
         self._inodes: dict[int, Entry] = {}
@@ -199,7 +199,7 @@ class _Ext4:
             next_block = first + blocks
             self._runs.use(1)
             if disk:
-                yield Piece(first * block, blocks * block, self._place.image, self._place.offset_bytes + disk * block)
+                yield Piece(first * block, blocks * block, self._place.path, self._place.offset_bytes + disk * block)
 
     def _read_node(self, number: int) -> bytes:
         """Return a block of a tree or a map. One of them can lead to another a thousand times, with nothing below."""

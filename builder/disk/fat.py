@@ -13,8 +13,9 @@ from array import array
 from collections.abc import Iterator
 
 from builder.disk.entry import Entry, Piece
+from builder.disk.fat_boot import read_boot_sector
 from builder.disk.fat_directory import Short, read_entries
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.disk.walk import LARGEST_DIRECTORY, MOST_READ, Budget, Walk, damaged
 from builder.errors import VerifyError
 from builder.units import MIB, SECTOR
@@ -29,12 +30,12 @@ END = 0x0FFFFFF8
 """From this number on, a cluster is the last of its chain."""
 
 
-def is_fat32(place: Place) -> bool:
+def is_fat32(place: Region) -> bool:
     """Say whether there is a FAT32."""
     return place.read(82, 5) == b"FAT32"
 
 
-def read_fat(place: Place, mount: str) -> list[Entry]:
+def read_fat(place: Region, mount: str) -> list[Entry]:
     """Return everything on a FAT32 by its path below `mount`; VerifyError for a damaged one."""
     try:
         return list(_Fat(place).walk(mount))
@@ -42,7 +43,7 @@ def read_fat(place: Place, mount: str) -> list[Entry]:
         raise _damaged(str(error)) from None
 
 
-def read_fat_file(place: Place, name: str, *, limit: int) -> bytes | None:
+def read_fat_file(place: Region, name: str, *, limit: int) -> bytes | None:
     """Return the first bytes of a file of the root directory; None where it is not."""
     try:
         entry = _Fat(place).find_in_root(name)
@@ -51,7 +52,7 @@ def read_fat_file(place: Place, name: str, *, limit: int) -> bytes | None:
     return entry.read(limit) if entry else None
 
 
-def find_free(place: Place) -> Iterator[tuple[int, int]]:
+def find_free(place: Region) -> Iterator[tuple[int, int]]:
     """Yield start and end, in bytes of the filesystem, of what a FAT32 does not use; VerifyError for a damaged one."""
     try:
         yield from _Fat(place).find_free()
@@ -62,24 +63,22 @@ def find_free(place: Place) -> Iterator[tuple[int, int]]:
 class _Fat:
     """A FAT that is read."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Region) -> None:
         self._place = place
-        raw = place.read(0, SECTOR)
-        if len(raw) < SECTOR:
+        boot = read_boot_sector(place)
+        if len(place.read(0, SECTOR)) < SECTOR:
             raise _damaged("it has no boot sector")
-        sector, per_cluster, reserved, tables = struct.unpack_from("<HBHB", raw, 11)
-        sectors, table_sectors = struct.unpack_from("<II", raw, 32)
-        self._root = struct.unpack_from("<I", raw, 44)[0]
-        is_power = per_cluster and per_cluster & (per_cluster - 1) == 0
-        if sector != SECTOR or not is_power or not 1 <= tables <= 2 or not reserved:
+        is_power = boot.cluster_sectors.bit_count() == 1
+        if boot.sector_bytes != SECTOR or not is_power or not 1 <= boot.tables <= 2 or not boot.reserved:
             raise _damaged("its boot sector does not say how it is laid out")
-        self._cluster_bytes = int(per_cluster) * SECTOR
-        self._data = int(reserved + tables * table_sectors) * SECTOR
-        self._clusters = max(0, (sectors * SECTOR - self._data) // self._cluster_bytes)
+        self._root = boot.root
+        self._cluster_bytes = boot.cluster_bytes
+        self._data = boot.data_sector * SECTOR
+        self._clusters = boot.clusters
         table_bytes = (self._clusters + 2) * 4
-        if table_bytes > min(table_sectors * SECTOR, LARGEST_TABLE):
+        if table_bytes > min(boot.table_sectors * SECTOR, LARGEST_TABLE):
             raise _damaged(f"its table has no room for {self._clusters} clusters, or more than is read")
-        content = place.read(reserved * SECTOR, table_bytes)
+        content = place.read(boot.reserved * SECTOR, table_bytes)
         if len(content) != table_bytes:
             raise _damaged("it ends within its table")
         self._table = array("I", content)
@@ -142,7 +141,7 @@ class _Fat:
     def _piece(self, index: int, cluster: int, count: int) -> Piece:
         self._pieces.use(1)
         offset = self._place.offset_bytes + self._offset(cluster)
-        return Piece(index * self._cluster_bytes, count * self._cluster_bytes, self._place.image, offset)
+        return Piece(index * self._cluster_bytes, count * self._cluster_bytes, self._place.path, offset)
 
     def _offset(self, cluster: int) -> int:
         return self._data + (cluster - 2) * self._cluster_bytes

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from builder.disk.ext4 import is_ext4
 from builder.disk.fat import is_fat32
-from builder.disk.region import Place
+from builder.disk.fat_boot import read_boot_sector, read_free_bytes
+from builder.disk.region import Region
 from builder.system.process import Result, run
 from builder.system.sparse import copy_range
 from builder.text import make_line
@@ -30,14 +31,14 @@ class Facts:
     """Room for users' files."""
 
 
-def read_facts(place: Place) -> Facts:
+def read_facts(place: Region) -> Facts:
     """Return the facts of the filesystem at a place."""
     if is_ext4(place):
         return _read_ext4(place)
     return _read_fat32(place) if is_fat32(place) else Facts("unknown", "", "", 0, 0)
 
 
-def _read_ext4(place: Place) -> Facts:
+def _read_ext4(place: Region) -> Facts:
     """The superblock (Documentation/filesystems/ext4/super.rst). It is described also where ext4_super refuses it."""
     raw = place.read(1024, 1024).ljust(1024, b"\0")
 
@@ -54,22 +55,17 @@ def _read_ext4(place: Place) -> Facts:
     return Facts(kind, str(uuid.UUID(bytes=raw[104:120])), make_line(label), number(4, 336) * block, free)
 
 
-def _read_fat32(place: Place) -> Facts:
-    """Microsoft's fatgen103: the boot sector, and the summary of free clusters."""
-    raw = place.read(0, SECTOR).ljust(SECTOR, b"\0")
-    cluster_bytes = raw[13] * SECTOR
-    sectors, info_sector = struct.unpack_from("<I", raw, 32)[0], struct.unpack_from("<H", raw, 48)[0]
-    free: int = struct.unpack("<I", place.read(info_sector * SECTOR + 488, 4).ljust(4, b"\0"))[0]
-    volume_id = f"{struct.unpack_from('<I', raw, 67)[0]:08x}"
-    label = make_line(raw[71:82].decode("ascii", errors="replace").rstrip())
-    return Facts("fat32", volume_id, label, sectors * SECTOR, free * cluster_bytes)
+def _read_fat32(region: Region) -> Facts:
+    boot = read_boot_sector(region)
+    free = read_free_bytes(region, boot)
+    return Facts("fat32", boot.volume_id, make_line(boot.label), boot.sectors * SECTOR, free)
 
 
-def check_filesystem(place: Place, size_bytes: int, copy: Path) -> Result:
+def check_filesystem(place: Region, size_bytes: int, copy: Path) -> Result:
     """Return what fsck says; fsck.vfat knows no offset, so it gets a sparse copy."""
     if not is_fat32(place):
         return run(["e2fsck", "-f", "-n", place.for_e2fsprogs], ok=range(256))
-    with place.image.open("rb") as source, copy.open("wb") as target:
+    with place.path.open("rb") as source, copy.open("wb") as target:
         copy_range(source.fileno(), target.fileno(), place.offset_bytes, place.offset_bytes + size_bytes)
     try:
         return run(["fsck.vfat", "-n", copy], ok=range(256))

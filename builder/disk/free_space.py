@@ -15,7 +15,7 @@ from pathlib import Path
 from builder.disk.ext4 import is_ext4
 from builder.disk.fat import find_free, is_fat32
 from builder.disk.partitions import read_table
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.system.process import run
 
 READ_S = 60.0
@@ -29,7 +29,7 @@ def find_unused(raw: Path) -> list[Range]:
     """Return the ranges of a disk that are free in an ext4 or a FAT32, in order; VerifyError for no disk image."""
     found: list[Range] = []
     for partition in read_table(raw).partitions:
-        place = Place(raw, partition.offset_bytes)
+        place = Region(raw, partition.offset_bytes)
         if is_ext4(place):
             found += _shift(_free_in_ext4(place), place)
         elif is_fat32(place):
@@ -37,11 +37,11 @@ def find_unused(raw: Path) -> list[Range]:
     return sorted(found)
 
 
-def _shift(ranges: Iterable[Range], place: Place) -> Iterator[Range]:
+def _shift(ranges: Iterable[Range], place: Region) -> Iterator[Range]:
     return ((start + place.offset_bytes, end + place.offset_bytes) for start, end in ranges)
 
 
-def _free_in_ext4(place: Place) -> Iterator[Range]:
+def _free_in_ext4(place: Region) -> Iterator[Range]:
     said = run(["dumpe2fs", place.for_e2fsprogs], timeout_s=READ_S).stdout
     size = re.search(r"^Block size: +(\d+)", said, re.MULTILINE)
     block = int(size[1]) if size else 0

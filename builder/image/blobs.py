@@ -7,12 +7,12 @@ is resolved as the running system would: a symbolic link leads to another place 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.disk.blobs import find_wrong_bytes, written_ranges
 from builder.errors import RecipeError, SpaceError, VerifyError
-from builder.image.table import SIGNATURE
 from builder.plan.model import BlobPlan, Disk
 from builder.rootfs.model import Rootfs
 from builder.system.paths import resolve_inside
@@ -58,7 +58,7 @@ def write_blobs(blobs: tuple[BlobFile, ...], image: Path) -> None:
     with image.open("r+b") as stream:
         for blob in blobs:
             data = blob.path.read_bytes()
-            for start, end in _pieces(blob.plan, len(data)):
+            for start, end in written_ranges(blob.plan, len(data)):
                 stream.seek(blob.plan.offset_bytes + start)
                 stream.write(data[start:end])
 
@@ -68,34 +68,18 @@ def check_blobs(blobs: tuple[BlobFile, ...], image: Path) -> None:
     with image.open("rb") as stream:
         for blob in blobs:
             data = blob.path.read_bytes()
-            for start, end in _pieces(blob.plan, len(data)):
+            for start, end in written_ranges(blob.plan, len(data)):
                 stream.seek(blob.plan.offset_bytes + start)
                 found = stream.read(end - start)
                 _check_piece(blob.plan, start, data[start:end], found)
 
 
 def _check_piece(blob: BlobPlan, start: int, planned: bytes, found: bytes) -> None:
-    if planned == found:
-        return
-    first = blob.offset_bytes + start
-    pairs = zip(planned, found, strict=False)
-    wrong = [first + index for index, (a, b) in enumerate(pairs) if a != b and first + index not in SIGNATURE]
-    if wrong:
+    if wrong := find_wrong_bytes(blob, start, planned, found):
         raise VerifyError(
             f"blob {blob.name} is damaged from byte {wrong[0]} of the disk on ({len(wrong)} bytes differ)",
             hint=f"what lies there goes into blobs.{blob.name}.holes, or the blob elsewhere",
         )
-
-
-def _pieces(blob: BlobPlan, size_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges (start, end) of a blob that are written."""
-    position = 0
-    for start, end in sorted(blob.holes):
-        if position < min(start, size_bytes):
-            yield position, min(start, size_bytes)
-        position = max(position, end)
-    if position < size_bytes:
-        yield position, size_bytes
 
 
 def _locate(blob: BlobPlan, rootfs: Rootfs, fetched: Mapping[str, Path]) -> Path | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.disk.fat_boot import read_boot_sector, read_free_bytes
+from builder.disk.region import MTOOLS
 from builder.errors import RecipeError, VerifyError
 from builder.image.fat_names import check_names
 from builder.image.target import Target, copied
@@ -118,17 +119,15 @@ def check(target: Target, slot: Slot) -> None:
         result = run(["fsck.vfat", "-n", path], ok=range(256))
     if result.code != 0:
         raise VerifyError(f"fsck.vfat finds slot {slot.name} damaged:\n{(result.stdout + result.stderr).strip()}")
-    found = _read_facts(target)
-    planned = (slot.fs_id.replace("-", "").upper(), slot.label.upper())
+    found = read_boot_sector(target)
+    planned = (slot.fs_id.replace("-", "").lower(), slot.label.upper())
     if (found.volume_id, found.label) != planned or found.clusters < CLUSTERS.start - 16:
         raise VerifyError(f"slot {slot.name} is not the planned FAT32 (id and label {planned}): {found}")
 
 
 def free_bytes(target: Target) -> int:
     """Return the room left, as the filesystem's own summary says (FSInfo, checked by fsck.vfat)."""
-    facts = _read_facts(target)
-    free: int = struct.unpack("<I", target.read(facts.info_sector * SECTOR + 488, 4))[0]
-    return free * facts.cluster_bytes
+    return read_free_bytes(target, read_boot_sector(target))
 
 
 def find_cluster_sectors(sectors: int) -> int | None:
@@ -149,30 +148,6 @@ def _count_clusters(sectors: int, cluster_sectors: int) -> int:
     """Return the clusters of a FAT32 with two tables, or a few less."""
     table = -(-(sectors // cluster_sectors + 2) * 4 // SECTOR)
     return (sectors - RESERVED_SECTORS - 2 * table) // cluster_sectors
-
-
-@dataclass(frozen=True)
-class _Facts:
-    volume_id: str
-    label: str
-    clusters: int
-    cluster_bytes: int
-    info_sector: int
-
-
-def _read_facts(target: Target) -> _Facts:
-    """Read the boot sector (Microsoft's fatgen103, FAT32)."""
-    raw = target.read(0, SECTOR)
-    cluster_sectors, reserved, tables = struct.unpack_from("<BHB", raw, 13)
-    sectors, table = struct.unpack_from("<II", raw, 32)
-    info_sector, volume_id = struct.unpack_from("<H", raw, 48)[0], struct.unpack_from("<I", raw, 67)[0]
-    return _Facts(
-        volume_id=f"{volume_id:08X}",
-        label=raw[71:82].decode("ascii", errors="replace").rstrip(),
-        clusters=(sectors - reserved - tables * table) // max(1, cluster_sectors),
-        cluster_bytes=cluster_sectors * SECTOR,
-        info_sector=info_sector,
-    )
 
 
 def _walk(path: Path, inside: str) -> Iterator[Folder]:
@@ -208,4 +183,4 @@ def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _environment(epoch: int) -> dict[str, str]:
     """mtools with the plan's clock and without the settings of this machine's user."""
-    return {"SOURCE_DATE_EPOCH": str(epoch), "HOME": "/nonexistent", "MTOOLSRC": "/dev/null"}
+    return {**MTOOLS, "SOURCE_DATE_EPOCH": str(epoch)}

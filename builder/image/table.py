@@ -7,10 +7,9 @@ from the disk signature on, so a blob that overlaps the signature (ODROID's bl1 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
+from builder.disk.partitions import Table, read_table
 from builder.errors import VerifyError
 from builder.image.target import slot_sectors
 from builder.plan.model import Disk, Slot
@@ -19,8 +18,6 @@ from builder.units import MIB, SECTOR, align_up
 
 GPT_SECTORS = 33
 """The second table of a GPT: 32 sectors of entries and its header, at the end of the disk."""
-SIGNATURE = range(440, 446)
-"""Disk signature of an MBR and the two reserved bytes after it."""
 
 
 def disk_bytes(disk: Disk) -> int:
@@ -77,8 +74,7 @@ def check_table(disk: Disk, image: Path) -> None:
     # A damaged copy of a GPT is a mere warning of sfdisk, which would repair it; here it should be whole.
     if sound.code != 0 or "No errors detected" not in sound.stdout or sound.stderr:
         raise VerifyError(f"sfdisk finds the partition table damaged:\n{(sound.stdout + sound.stderr).strip()}")
-    read = json.loads(run(["sfdisk", "--json", image]).stdout)["partitiontable"]
-    found, planned = _read_facts(disk, read), _planned_facts(disk)
+    found, planned = _read_facts(read_table(image)), _planned_facts(disk)
     wrong = [
         f"{name}: planned {planned.get(name)}, found {found.get(name)}"
         for name in sorted(planned.keys() | found.keys())
@@ -89,7 +85,7 @@ def check_table(disk: Disk, image: Path) -> None:
 
 
 def _planned_facts(disk: Disk) -> dict[str, object]:
-    facts: dict[str, object] = {"label": "dos" if disk.type == "mbr" else "gpt", "id": disk.id.lower()}
+    facts: dict[str, object] = {"label": disk.type, "id": disk.id.lower()}
     for slot in disk.slots:
         facts |= {
             f"{slot.number} start": slot.start_sector,
@@ -102,18 +98,17 @@ def _planned_facts(disk: Disk) -> dict[str, object]:
     return facts
 
 
-def _read_facts(disk: Disk, read: dict[str, Any]) -> dict[str, object]:
-    facts: dict[str, object] = {"label": read["label"], "id": read["id"].lower().removeprefix("0x")}
-    for entry in read.get("partitions", []):
-        number = int(entry["node"][len(read["device"]) :].lstrip("p"))
+def _read_facts(table: Table) -> dict[str, object]:
+    facts: dict[str, object] = {"label": table.type, "id": table.id}
+    for row in table.partitions:
         facts |= {
-            f"{number} start": entry["start"],
-            f"{number} size": entry["size"],
-            f"{number} type": _type(disk, entry["type"]),
-            f"{number} bootable": entry.get("bootable", False) or "LegacyBIOSBootable" in entry.get("attrs", ""),
+            f"{row.number} start": row.start_sector,
+            f"{row.number} size": row.sectors,
+            f"{row.number} type": row.type_code,
+            f"{row.number} bootable": row.bootable,
         }
-        if disk.type == "gpt":
-            facts |= {f"{number} uuid": entry["uuid"].lower(), f"{number} name": entry.get("name", "")}
+        if table.type == "gpt":
+            facts |= {f"{row.number} uuid": row.partuuid, f"{row.number} name": row.name}
     return facts
 
 

@@ -12,17 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.disk.region import Region
 from builder.plan.model import Slot
 from builder.system.sparse import copy_range
 from builder.units import SECTOR
 
 
 @dataclass(frozen=True)
-class Target:
+class Target(Region):
     """A range of `sectors` sectors. `start_sector` is its place on the disk, also when `offset_bytes` is 0."""
 
-    path: Path
-    offset_bytes: int
     start_sector: int
     sectors: int
 
@@ -30,22 +29,6 @@ class Target:
     def size_bytes(self) -> int:
         """Length of the range."""
         return self.sectors * SECTOR
-
-    @property
-    def for_e2fsprogs(self) -> str:
-        """The name that debugfs and e2fsck open (libext2fs: options of the io manager follow a `?`)."""
-        return f"{self.path}?offset={self.offset_bytes}" if self.offset_bytes else str(self.path)
-
-    @property
-    def for_mtools(self) -> str:
-        """The name that `-i` of mtools takes."""
-        return f"{self.path}@@{self.offset_bytes}" if self.offset_bytes else str(self.path)
-
-    def read(self, offset_bytes: int, size_bytes: int) -> bytes:
-        """Return bytes of the range."""
-        with self.path.open("rb", buffering=0) as stream:
-            stream.seek(self.offset_bytes + offset_bytes)
-            return stream.read(size_bytes)
 
     def write(self, offset_bytes: int, data: bytes) -> None:
         """Overwrite bytes of the range."""

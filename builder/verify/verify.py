@@ -19,7 +19,7 @@ from builder.disk.ext4 import is_ext4, read_ext4, read_ext4_file
 from builder.disk.fat import is_fat32, read_fat_file
 from builder.disk.image_file import Found, opened
 from builder.disk.partitions import read_whole_table
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.disk.unpack import unpack
 from builder.errors import MachineError, RecipeError, VerifyError, disk_full_as_space_error
 from builder.plan.model import Plan
@@ -200,7 +200,7 @@ def read_claim(raw: Path) -> Claim:
     """Return what the image's os-release says, and the time of its newest file; VerifyError for no disk image."""
     release, epoch = b"", 0
     for partition in read_whole_table(raw).partitions:
-        place = Place(raw, partition.offset_bytes)
+        place = Region(raw, partition.offset_bytes)
         if is_fat32(place):
             release = release or read_fat_file(place, "os-release", limit=CLAIM_BYTES) or b""
         elif is_ext4(place):

@@ -13,7 +13,7 @@ import pytest
 from builder.disk.ext4 import is_ext4, read_ext4
 from builder.disk.filesystems import read_facts
 from builder.disk.filetree import Tree
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.errors import VerifyError
 from builder.units import MIB
 
@@ -26,7 +26,7 @@ def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Tree(read_ext4(make(tmp_path_factory.mktemp("ext"), request.param)))
 
 
-def make(work: Path, kind: str) -> Place:
+def make(work: Path, kind: str) -> Region:
     source = work / "source"
     (source / "etc/deep/er").mkdir(parents=True)
     (source / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nanne:x:1000:1000::/home/anne:/bin/sh\n")
@@ -55,7 +55,7 @@ def make(work: Path, kind: str) -> Place:
         stream.truncate(OFFSET + 24 * MIB)
     options = ["-q", "-F", "-t", kind, "-L", "root", "-E", f"offset={OFFSET}"]
     subprocess.run(["mke2fs", *options, "-d", source, image, "24M"], check=True)
-    return Place(image, OFFSET)
+    return Region(image, OFFSET)
 
 
 def test_content_is_read_where_it_lies(tree: Tree) -> None:
@@ -138,14 +138,14 @@ def test_a_filesystem_says_what_it_is(tmp_path: Path) -> None:
 
 def test_zeros_are_no_filesystem(tmp_path: Path) -> None:
     (tmp_path / "zeros").write_bytes(bytes(2 * MIB))
-    assert not is_ext4(Place(tmp_path / "zeros", 0))
-    assert read_facts(Place(tmp_path / "zeros", 0)).kind == "unknown"
+    assert not is_ext4(Region(tmp_path / "zeros", 0))
+    assert read_facts(Region(tmp_path / "zeros", 0)).kind == "unknown"
     with pytest.raises(VerifyError, match="it has no superblock"):
-        read_ext4(Place(tmp_path / "zeros", 0))
+        read_ext4(Region(tmp_path / "zeros", 0))
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_an_image_that_is_gone_leaves_nothing_to_close(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        read_ext4(Place(tmp_path / "gone.img", 0))
+        read_ext4(Region(tmp_path / "gone.img", 0))
     gc.collect()

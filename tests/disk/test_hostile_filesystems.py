@@ -15,7 +15,7 @@ from builder.disk import walk
 from builder.disk.entry import LARGEST, Entry
 from builder.disk.ext4 import read_ext4, read_ext4_file
 from builder.disk.fat import read_fat, read_fat_file
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.disk.unpack import unpack
 from builder.errors import VerifyError
 from builder.units import GIB, MIB
@@ -38,113 +38,113 @@ def source(tmp_path: Path) -> Path:
     return tree
 
 
-def make_ext4(source: Path, image: Path, *options: str) -> Place:
+def make_ext4(source: Path, image: Path, *options: str) -> Region:
     """Make an ext4 without checksums, which who crafts one makes fit."""
     words = ["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^metadata_csum", *options, "-d", str(source), str(image), "16M"]
     subprocess.run(words, check=True)
-    return Place(image, 0)
+    return Region(image, 0)
 
 
-def debug(place: Place, *commands: str) -> None:
+def debug(place: Region, *commands: str) -> None:
     script = "".join(f"{command}\n" for command in commands)
-    subprocess.run(["debugfs", "-w", "-f", "-", place.image], input=script.encode(), check=True, capture_output=True)
+    subprocess.run(["debugfs", "-w", "-f", "-", place.path], input=script.encode(), check=True, capture_output=True)
 
 
-def change(place: Place, before: bytes, after: bytes) -> None:
+def change(place: Region, before: bytes, after: bytes) -> None:
     """Change bytes wherever they are."""
-    content = place.image.read_bytes()
+    content = place.path.read_bytes()
     assert before in content
     assert len(before) == len(after)
-    place.image.write_bytes(content.replace(before, after))
+    place.path.write_bytes(content.replace(before, after))
 
 
-def link_root_into_itself(place: Place) -> str:
+def link_root_into_itself(place: Region) -> str:
     debug(place, "ln / /etc/loop")
     return "/etc/loop is the directory / again"
 
 
-def link_a_directory_twice(place: Place) -> str:
+def link_a_directory_twice(place: Region) -> str:
     debug(place, "ln /etc/deep /again")
     return "is the directory /(again|etc/deep) again"
 
 
-def name_two_the_same(place: Place) -> str:
+def name_two_the_same(place: Region) -> str:
     change(place, b"aaaaaaaa", b"zzzzzzzz")
     return "/etc has the name 'zzzzzzzz' twice"
 
 
-def name_with_a_slash(place: Place) -> str:
+def name_with_a_slash(place: Region) -> str:
     change(place, b"aaaaaaaa", b"../../xy")
     return r"/etc has the name '../../xy' twice, or it can be none"
 
 
-def name_with_a_zero(place: Place) -> str:
+def name_with_a_zero(place: Region) -> str:
     change(place, b"aaaaaaaa", b"aaaa\0aaa")
     return r"/etc has the name 'aaaa\\x00aaa' twice, or it can be none"
 
 
-def lead_extents_out(place: Place) -> str:
+def lead_extents_out(place: Region) -> str:
     debug(place, "sif /etc/passwd block[5] 0xffffff00")
     return "overlap, or are not in it"
 
 
-def lead_to_no_inode(place: Place) -> str:
+def lead_to_no_inode(place: Region) -> str:
     debug(place, "link <4095> /etc/none", "link <99999999> /etc/more")
     return "there is no inode 99999999|is of no kind"
 
 
-def have_an_inode_of_no_kind(place: Place) -> str:
+def have_an_inode_of_no_kind(place: Region) -> str:
     debug(place, "sif /etc/passwd mode 0x3000")
     return "is of no kind"
 
 
-def have_a_huge_directory(place: Place) -> str:
+def have_a_huge_directory(place: Region) -> str:
     debug(place, "sif /etc size 1099511627776")
     return "the directory /etc has 1099511627776 bytes"
 
 
-def have_a_link_of_a_gigabyte(place: Place) -> str:
+def have_a_link_of_a_gigabyte(place: Region) -> str:
     debug(place, f"sif /etc/zzzzzzzz size {GIB}")
     return "the link [0-9]+ has 1073741824 bytes"
 
 
-def have_a_link_of_nothing(place: Place) -> str:
+def have_a_link_of_nothing(place: Region) -> str:
     debug(place, "sif /etc/zzzzzzzz size 0")
     return "the link [0-9]+ has 0 bytes"
 
 
-def have_a_link_that_ends_early(place: Place) -> str:
+def have_a_link_that_ends_early(place: Region) -> str:
     change(place, b"/victim", b"/vic\0im")
     return "the link [0-9]+ has a zero within"
 
 
-def have_odd_sizes(place: Place) -> str:
-    with place.image.open("r+b") as stream:
+def have_odd_sizes(place: Region) -> str:
+    with place.path.open("r+b") as stream:
         stream.seek(1024 + 24)
         stream.write(b"\xff\xff\xff\xff")
     return "blocks of .* cannot be"
 
 
-def have_no_groups(place: Place) -> str:
-    with place.image.open("r+b") as stream:
+def have_no_groups(place: Region) -> str:
+    with place.path.open("r+b") as stream:
         stream.seek(1024 + 40)
         stream.write(bytes(4))
     return "has no sizes of groups"
 
 
-def have_strange_features(place: Place) -> str:
-    with place.image.open("r+b") as stream:
+def have_strange_features(place: Region) -> str:
+    with place.path.open("r+b") as stream:
         stream.seek(1024 + 96)
         stream.write(b"\xff\xff\xff\xff")
     return "has features that are not read here"
 
 
-def end_early(place: Place) -> str:
-    os.truncate(place.image, 64 * 1024)
+def end_early(place: Region) -> str:
+    os.truncate(place.path, 64 * 1024)
     return "are not in it"
 
 
-CRAFTED: list[Callable[[Place], str]] = [
+CRAFTED: list[Callable[[Region], str]] = [
     *(link_root_into_itself, link_a_directory_twice, name_two_the_same, name_with_a_slash, name_with_a_zero),
     *(lead_extents_out, lead_to_no_inode, have_an_inode_of_no_kind, have_a_huge_directory, have_a_link_of_a_gigabyte),
     *(have_a_link_of_nothing, have_a_link_that_ends_early),
@@ -153,7 +153,7 @@ CRAFTED: list[Callable[[Place], str]] = [
 
 
 @pytest.mark.parametrize("craft", CRAFTED, ids=lambda craft: craft.__name__)
-def test_a_crafted_ext4_is_refused(craft: Callable[[Place], str], source: Path, tmp_path: Path) -> None:
+def test_a_crafted_ext4_is_refused(craft: Callable[[Region], str], source: Path, tmp_path: Path) -> None:
     place = make_ext4(source, tmp_path / "image")
     said = craft(place)
     with pytest.raises(VerifyError, match=said) as caught:
@@ -161,22 +161,22 @@ def test_a_crafted_ext4_is_refused(craft: Callable[[Place], str], source: Path, 
     assert "ext4" in caught.value.message
 
 
-def leave_a_journal(place: Place) -> None:
+def leave_a_journal(place: Region) -> None:
     """Another passwd waits in the journal; in its place is still the old one."""
-    said = subprocess.run(["debugfs", "-R", "bmap /etc/passwd 0", place.image], check=True, stdout=-1).stdout
-    other = place.image.with_name("other")
+    said = subprocess.run(["debugfs", "-R", "bmap /etc/passwd 0", place.path], check=True, stdout=-1).stdout
+    other = place.path.with_name("other")
     other.write_bytes(b"evil::0:0::/root:/bin/sh\n".ljust(4096, b"\n"))
     debug(place, "jo", f"jw -b {int(said)} {other}", "jc")
-    assert place.image.read_bytes()[1024 + 96] & 0x4
-    assert subprocess.run(["e2fsck", "-f", "-n", place.image], stdout=-1, stderr=-1, check=False).returncode == 0
+    assert place.path.read_bytes()[1024 + 96] & 0x4
+    assert subprocess.run(["e2fsck", "-f", "-n", place.path], stdout=-1, stderr=-1, check=False).returncode == 0
 
 
-def leave_a_deleted_file(place: Place) -> None:
+def leave_a_deleted_file(place: Region) -> None:
     debug(place, "ssv last_orphan 12")
 
 
-def leave_a_list_of_deleted_files(place: Place) -> None:
-    with place.image.open("r+b") as stream:
+def leave_a_list_of_deleted_files(place: Region) -> None:
+    with place.path.open("r+b") as stream:
         stream.seek(1024 + 0x64)
         features = int.from_bytes(stream.read(4), "little")
         stream.seek(1024 + 0x64)
@@ -187,7 +187,7 @@ def leave_a_list_of_deleted_files(place: Place) -> None:
     "leave", [leave_a_journal, leave_a_deleted_file, leave_a_list_of_deleted_files], ids=lambda leave: leave.__name__
 )
 def test_an_ext4_that_the_next_mount_changes_is_refused(
-    leave: Callable[[Place], None], source: Path, tmp_path: Path
+    leave: Callable[[Region], None], source: Path, tmp_path: Path
 ) -> None:
     place = make_ext4(source, tmp_path / "image", "-b", "4096")
     assert read_ext4(place)
@@ -294,7 +294,7 @@ def test_nothing_is_written_outside(
 
 
 @pytest.fixture
-def fat(tmp_path: Path) -> Place:
+def fat(tmp_path: Path) -> Region:
     image = tmp_path / "fat"
     image.touch()
     os.truncate(image, 40 * MIB)
@@ -303,18 +303,18 @@ def fat(tmp_path: Path) -> Place:
     for name, size in (("config.txt", 5000), ("A long name of a file.dtb", 700), ("empty", 0), ("UPPER.TXT", 10)):
         (tmp_path / name).write_bytes(bytes([size % 251]) * size)
         mtool("mcopy", "-i", image, tmp_path / name, "::/")
-    return Place(image, 0)
+    return Region(image, 0)
 
 
 def mtool(*words: str | Path) -> None:
     subprocess.run(words, check=True, env={**os.environ, "MTOOLSRC": "/dev/null", "TZ": "UTC"}, capture_output=True)
 
 
-def test_a_fat_is_read_as_mtools_would(fat: Place, tmp_path: Path) -> None:
+def test_a_fat_is_read_as_mtools_would(fat: Region, tmp_path: Path) -> None:
     entries = {entry.path: entry for entry in read_fat(fat, "/boot")}
     out = tmp_path / "out"
     out.mkdir()
-    mtool("mcopy", "-i", fat.image, "-s", "-m", "::*", out)
+    mtool("mcopy", "-i", fat.path, "-s", "-m", "::*", out)
     there = {f"/boot/{path.relative_to(out).as_posix()}": path for path in out.rglob("*")}
     assert entries.keys() == {"/boot", *there}
     for path, copy in there.items():
@@ -326,57 +326,57 @@ def test_a_fat_is_read_as_mtools_would(fat: Place, tmp_path: Path) -> None:
     assert read_fat_file(fat, "none", limit=3) is None
 
 
-def find_entry(fat: Place, short: bytes) -> int:
+def find_entry(fat: Region, short: bytes) -> int:
     """Return where the entry of a name of 8 and 3 letters is."""
-    return fat.image.read_bytes().index(short)
+    return fat.path.read_bytes().index(short)
 
 
-def write(fat: Place, offset: int, content: bytes) -> None:
-    with fat.image.open("r+b") as stream:
+def write(fat: Region, offset: int, content: bytes) -> None:
+    with fat.path.open("r+b") as stream:
         stream.seek(offset)
         stream.write(content)
 
 
-def lead_a_directory_to_the_root(fat: Place) -> str:
+def lead_a_directory_to_the_root(fat: Region) -> str:
     at = find_entry(fat, b"OVERLAYS   ")
     write(fat, at + 20, b"\0\0")
     write(fat, at + 26, b"\x02\0")
     return "/boot/OVERLAYS is the directory /boot again"
 
 
-def lead_a_chain_into_itself(fat: Place) -> str:
-    reserved = int.from_bytes(fat.image.read_bytes()[14:16], "little") * 512
+def lead_a_chain_into_itself(fat: Region) -> str:
+    reserved = int.from_bytes(fat.path.read_bytes()[14:16], "little") * 512
     write(fat, reserved + 2 * 4, b"\x02\0\0\0")
     return "the directory /boot has no end"
 
 
-def lead_a_file_out(fat: Place) -> str:
+def lead_a_file_out(fat: Region) -> str:
     at = find_entry(fat, b"CONFIG  TXT")
     write(fat, at + 20, b"\xff\x0f")
     return "leads to the cluster"
 
 
-def say_that_a_file_is_longer(fat: Place) -> str:
+def say_that_a_file_is_longer(fat: Region) -> str:
     write(fat, find_entry(fat, b"CONFIG  TXT") + 28, b"\xff\xff\xff\xff")
     return r"/boot/config\.txt ends after"
 
 
-def name_with_a_path(fat: Place) -> str:
+def name_with_a_path(fat: Region) -> str:
     write(fat, find_entry(fat, b"UPPER   TXT"), b"../X/Y  TXT")
     return "has the name '../X/Y.TXT' twice, or it can be none"
 
 
-def name_a_fat_the_same(fat: Place) -> str:
+def name_a_fat_the_same(fat: Region) -> str:
     write(fat, find_entry(fat, b"UPPER   TXT"), b"CONFIG  TXT")
     return "has the name 'config.txt' twice"
 
 
-def have_no_clusters(fat: Place) -> str:
+def have_no_clusters(fat: Region) -> str:
     write(fat, 13, b"\0")
     return "its boot sector does not say how it is laid out"
 
 
-def have_a_table_too_small(fat: Place) -> str:
+def have_a_table_too_small(fat: Region) -> str:
     write(fat, 32, b"\xff\xff\xff\xff")
     return "its table has no room for"
 
@@ -389,7 +389,7 @@ def have_a_table_too_small(fat: Place) -> str:
     ],
     ids=lambda craft: craft.__name__,
 )
-def test_a_crafted_fat_is_refused(craft: Callable[[Place], str], fat: Place) -> None:
+def test_a_crafted_fat_is_refused(craft: Callable[[Region], str], fat: Region) -> None:
     said = craft(fat)
     with pytest.raises(VerifyError, match=said):
         read_fat(fat, "/boot")

@@ -28,7 +28,7 @@ from builder.disk.fat import find_free, read_fat
 from builder.disk.filesystems import read_facts
 from builder.disk.image_file import opened
 from builder.disk.initrd import read_initrd
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.errors import VerifyError
 from builder.rootfs.model import DELIVERED
 from builder.units import GIB, KIB, MIB
@@ -62,13 +62,13 @@ def is_program(entry: Entry) -> bool:
     return is_elf(entry.read(HEAD_BYTES))
 
 
-def write_blocks(place: Place, *blocks: bytes) -> None:
-    with place.image.open("r+b") as stream:
+def write_blocks(place: Region, *blocks: bytes) -> None:
+    with place.path.open("r+b") as stream:
         stream.seek(FREE * BLOCK)
         stream.write(b"".join(block.ljust(BLOCK, b"\0") for block in blocks))
 
 
-def lead_extents_to_the_same_block(source: Path, image: Path) -> Place:
+def lead_extents_to_the_same_block(source: Path, image: Path) -> Region:
     """Five levels, where each of 340 rows leads to the one block below, and that to nothing: 340⁴ reads."""
     place = make_ext4(source, image, "-b", "4096")
     rows = [
@@ -81,7 +81,7 @@ def lead_extents_to_the_same_block(source: Path, image: Path) -> Place:
     return place
 
 
-def lead_a_map_to_the_same_block(source: Path, image: Path) -> Place:
+def lead_a_map_to_the_same_block(source: Path, image: Path) -> Region:
     """Three levels of 1024 numbers that are all the same, and then zeros."""
     place = make_ext4(source, image, "-b", "4096", "-O", "^extent,^64bit,^metadata_csum")
     write_blocks(place, struct.pack("<I", FREE + 1) * 1024, struct.pack("<I", FREE + 2) * 1024, b"")
@@ -90,14 +90,14 @@ def lead_a_map_to_the_same_block(source: Path, image: Path) -> Place:
     return place
 
 
-def set_blocks(place: Place, content: bytes) -> None:
+def set_blocks(place: Region, content: bytes) -> None:
     """Write the 60 bytes of an inode that say where the content of /etc/passwd lies."""
     numbers = struct.unpack("<15I", content.ljust(60, b"\0"))
     names = [*range(12), "IND", "DIND", "TIND"]
     debug(place, *(f"sif /etc/passwd block[{name}] {number}" for name, number in zip(names, numbers, strict=True)))
 
 
-def share_the_value_of_attributes(source: Path, image: Path) -> Place:
+def share_the_value_of_attributes(source: Path, image: Path) -> Region:
     """A block of attributes whose 100 names have the same two kilobytes for their value."""
     place = make_ext4(source, image, "-b", "4096")
     rows = b"".join(
@@ -108,13 +108,13 @@ def share_the_value_of_attributes(source: Path, image: Path) -> Place:
     return place
 
 
-def have_long_links(source: Path, image: Path) -> Place:
+def have_long_links(source: Path, image: Path) -> Region:
     for number in range(40):
         (source / f"{number}").symlink_to("x" * 3000)
     return make_ext4(source, image, "-b", "4096")
 
 
-CRAFTED: dict[Callable[[Path, Path], Place], str] = {
+CRAFTED: dict[Callable[[Path, Path], Region], str] = {
     lead_extents_to_the_same_block: "bytes that say where its files lie",
     lead_a_map_to_the_same_block: "bytes that say where its files lie",
     share_the_value_of_attributes: "bytes of links and extended attributes",
@@ -124,7 +124,7 @@ CRAFTED: dict[Callable[[Path, Path], Place], str] = {
 
 @pytest.mark.parametrize("craft", CRAFTED, ids=lambda craft: craft.__name__)
 def test_an_ext4_cannot_make_much_of_few_bytes(
-    craft: Callable[[Path, Path], Place], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    craft: Callable[[Path, Path], Region], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ext4, "MOST_NODES", 8 * MIB)
     monkeypatch.setattr(ext4, "MOST_TEXT", 100 * KIB)
@@ -172,7 +172,7 @@ def test_a_file_of_many_names_is_read_for_each_and_hashed_once(
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Place:
+def shared(tmp_path: Path) -> Region:
     """A FAT with a file of half of it, and two more that begin with its first cluster."""
     image = tmp_path / "fat"
     image.touch()
@@ -190,23 +190,23 @@ def shared(tmp_path: Path) -> Place:
             + content[at + 32 * (number + 1) :]
         )
     image.write_bytes(content)
-    return Place(image, 0)
+    return Region(image, 0)
 
 
-def test_files_of_a_fat_cannot_share_clusters(shared: Place) -> None:
+def test_files_of_a_fat_cannot_share_clusters(shared: Region) -> None:
     with pytest.raises(VerifyError, match=r"more than [0-9]+ clusters in its chains, of which each can be in one"):
         read_fat(shared, "/boot")
 
 
-def test_pieces_of_a_fat_have_an_end(shared: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_of_a_fat_have_an_end(shared: Region, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fat, "MOST_PIECES", 0)
     with pytest.raises(VerifyError, match="more than 0 pieces of files"):
         read_fat(shared, "/boot")
 
 
 @pytest.mark.parametrize("at", [13, 14, 16, 32, 36])
-def test_what_is_free_is_asked_of_a_sound_fat_only(at: int, shared: Place) -> None:
-    with shared.image.open("r+b") as stream:
+def test_what_is_free_is_asked_of_a_sound_fat_only(at: int, shared: Region) -> None:
+    with shared.path.open("r+b") as stream:
         stream.seek(at)
         stream.write(b"\xff\xff\xff\xff" if at == 32 else bytes(4))
     with pytest.raises(VerifyError, match="the FAT is damaged"):
@@ -362,8 +362,8 @@ def test_a_disk_of_terabytes_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("offset", [16 * 2**40, 2**57, 2**62])
 def test_a_filesystem_where_no_file_reaches_has_no_bytes(offset: int, tmp_path: Path) -> None:
     """A GPT may say so: 2**48 sectors are taken for a disk."""
-    place = Place(tmp_path / "x.img", offset)
-    place.image.write_bytes(bytes(MIB))
+    place = Region(tmp_path / "x.img", offset)
+    place.path.write_bytes(bytes(MIB))
     assert place.read(1024, 1024) == b""
     with pytest.raises(VerifyError, match="has no superblock"):
         read_ext4(place)

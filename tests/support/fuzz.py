@@ -29,7 +29,7 @@ from builder.disk.contents import read_contents
 from builder.disk.entry import Entry
 from builder.disk.ext4 import read_ext4
 from builder.disk.fat import read_fat
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.disk.unpack import unpack
 from builder.errors import BoardwrightError
 from builder.packaging.installed import read_installed
@@ -75,7 +75,7 @@ class Change:
 def find_regions(good: Path) -> Mapping[str, Sequence[Range]]:
     """Return where each kind of structure is; what is named GPT is in the disk with one."""
     image = good / MBR
-    ext4, fat = Place(image, ROOT), Place(image, BOOT)
+    ext4, fat = Region(image, ROOT), Region(image, BOOT)
     entries = {entry.path: entry for entry in read_ext4(ext4)}
     files = {entry.path: entry for entry in read_fat(fat, "/")}
     inodes = list(find_inodes(ext4, [entry.inode for entry in entries.values()]))
@@ -102,12 +102,12 @@ def range_of(entry: Entry) -> Range:
     return entry.pieces[0].offset_bytes, min(entry.pieces[0].size_bytes, entry.size_bytes)
 
 
-def find_descriptors(ext4: Place) -> int:
+def find_descriptors(ext4: Region) -> int:
     block: int = 1024 << struct.unpack("<I", ext4.read(1048, 4))[0]
     return 2048 if block == 1024 else block
 
 
-def find_inodes(ext4: Place, numbers: Sequence[int]) -> Iterator[Range]:
+def find_inodes(ext4: Region, numbers: Sequence[int]) -> Iterator[Range]:
     """Yield where inodes of the first group are."""
     block = 1024 << struct.unpack("<I", ext4.read(1048, 4))[0]
     per_group, size = struct.unpack("<I", ext4.read(1064, 4))[0], struct.unpack("<H", ext4.read(1112, 2))[0]
@@ -178,7 +178,7 @@ def seal_gpt(image: Path) -> None:
 
 
 def read(image: Path, start: int, size: int) -> bytes:
-    return Place(image, 0).read(start, size)
+    return Region(image, 0).read(start, size)
 
 
 def write(image: Path, start: int, content: bytes) -> None:

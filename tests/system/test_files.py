@@ -210,7 +210,6 @@ PARSING = {
     "system/files": "the place where it is done",
     "plan/cloud_config": "data of the program",
     "catalogue/imager": "data of the program",
-    "image/table": "what sfdisk says of an image that is being made",
     "verify/report": "what our own process of specs has written",
     "verify/live/containers": "in the process of specs, where whatever is raised is a red spec",
     "disk/partitions": "likewise",

@@ -23,7 +23,7 @@ from builder.disk.filetree import File, Tree
 from builder.disk.fstab import Mount, read_fstab
 from builder.disk.join import Part, join
 from builder.disk.partitions import Partition, Table, read_table
-from builder.disk.region import Place
+from builder.disk.region import Region
 from builder.errors import BoardwrightError
 from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
@@ -79,9 +79,9 @@ class Subject(Kernels):
         """Return the row of the table that the plan mounts there."""
         return self.partition(next(slot for slot in self.plan.disk.slots if slot.mount == mount))
 
-    def place(self, slot: Slot) -> Place:
+    def place(self, slot: Slot) -> Region:
         """Return where the filesystem of a slot lies."""
-        return Place(self.raw, self.partition(slot).offset_bytes)
+        return Region(self.raw, self.partition(slot).offset_bytes)
 
     @cache  # noqa: B019 - there is one subject, and it lives as long as the run
     def filesystem(self, slot: Slot) -> Facts:
@@ -94,7 +94,7 @@ class Subject(Kernels):
 
     def read_disk(self, offset_bytes: int, size_bytes: int) -> bytes:
         """Return bytes of the disk."""
-        return Place(self.raw, 0).read(offset_bytes, size_bytes)
+        return Region(self.raw, 0).read(offset_bytes, size_bytes)
 
     # The system
 

@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 
 from builder.disk.accounts import read_groups, read_shadow, read_users
+from builder.disk.blobs import written_ranges
 from builder.disk.dpkg import find_changed_files, read_packages
 from builder.disk.elf import is_foreign
 from builder.disk.entry import Entry, Piece
@@ -20,7 +21,7 @@ from builder.disk.filetree import Tree
 from builder.disk.fstab import read_fstab
 from builder.errors import VerifyError
 from builder.plan.model import BlobPlan
-from builder.verify.facts.blobs import differing_bytes, written_ranges
+from builder.verify.facts.blobs import differing_bytes
 from builder.verify.facts.cloud import Cloud
 from builder.verify.facts.image import Subject
 from builder.verify.facts.services import Services

@@ -9,14 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.disk.fat import read_fat
-from builder.disk.region import Place
+from builder.disk.region import MTOOLS, Region
 from builder.errors import MachineError
 from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
 from builder.system.process import run
 from builder.units import GIB, SECTOR
 
-MTOOLS = {"MTOOLSRC": "/dev/null", "HOME": "/nonexistent"}
 SMALLEST = 4 * GIB
 ROOM = 2 * GIB
 """How much larger the card is than the image, at least."""
@@ -43,7 +42,7 @@ def put_user_data(card: Path, plan: Plan, file: Path, *, name: str = "user-data"
     """Lay a user's user-data, or another file of cloud-init's, over the image's own, as a person edits a card."""
     place = find_place(card, find_firmware(plan))
     read_fat(place, "/")  # A damaged one is not written to: mtools takes it all the same.
-    words: list[str | Path] = ["mcopy", "-n", "-o", "-i", f"{card}@@{place.offset_bytes}", file, f"::/{name}"]
+    words: list[str | Path] = ["mcopy", "-n", "-o", "-i", place.for_mtools, file, f"::/{name}"]
     run(words, env=MTOOLS, timeout_s=COPY_S)
 
 
@@ -55,6 +54,6 @@ def find_firmware(plan: Plan) -> Slot:
     return plan.slot("/boot/firmware") or fats[0]
 
 
-def find_place(card: Path, slot: Slot) -> Place:
+def find_place(card: Path, slot: Slot) -> Region:
     """Return where the filesystem of a slot lies."""
-    return Place(card, slot.start_sector * SECTOR)
+    return Region(card, slot.start_sector * SECTOR)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""Where a boot blob is on the disk: all of it but its holes, and but for the signature of the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from builder.plan.model import BlobPlan
+
+SIGNATURE = range(440, 446)
+"""Disk signature of an MBR and the two reserved bytes after it: the table's, also where a blob lies around them."""
+
+
+def written_ranges(blob: BlobPlan, size_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges (start, end) of a blob that are on the disk: all but its holes."""
+    position = 0
+    for start, end in [*sorted(blob.holes), (size_bytes, size_bytes)]:
+        if position < min(start, size_bytes):
+            yield position, min(start, size_bytes)
+        position = max(position, end)
+
+
+def find_wrong_bytes(blob: BlobPlan, start: int, planned: bytes, found: bytes) -> list[int]:
+    """Return the bytes of the disk that differ in a range of a blob, those that are missing included."""
+    if planned == found:
+        return []
+    first = blob.offset_bytes + start
+    pairs = zip(planned, found.ljust(len(planned), b"\0"), strict=True)
+    return [first + at for at, (one, other) in enumerate(pairs) if one != other and first + at not in SIGNATURE]

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""The boot sector of a FAT32, and its summary of free clusters (Microsoft, FAT32 File System Specification, fatgen103).
+
+Nothing of it is believed here: the fields are what the bytes say.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from builder.disk.region import Region
+from builder.units import SECTOR
+
+
+@dataclass(frozen=True)
+class BootSector:
+    """What the first sector says."""
+
+    sector_bytes: int
+    cluster_sectors: int
+    reserved: int
+    """Sectors before the first table."""
+    tables: int
+    table_sectors: int
+    sectors: int
+    root: int
+    """The first cluster of the root directory."""
+    info_sector: int
+    volume_id: str
+    """Eight hex digits in lower case."""
+    label: str
+
+    @property
+    def cluster_bytes(self) -> int:
+        """Length of a cluster, in sectors of 512 bytes."""
+        return self.cluster_sectors * SECTOR
+
+    @property
+    def data_sector(self) -> int:
+        """The sector of the first cluster."""
+        return self.reserved + self.tables * self.table_sectors
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters there are."""
+        return max(0, self.sectors - self.data_sector) // max(1, self.cluster_sectors)
+
+
+def read_boot_sector(region: Region) -> BootSector:
+    """Return what the boot sector of a FAT32 says; zeros where the file ends before."""
+    raw = region.read(0, SECTOR).ljust(SECTOR, b"\0")
+    sector_bytes, cluster_sectors, reserved, tables = struct.unpack_from("<HBHB", raw, 11)
+    sectors, table_sectors = struct.unpack_from("<II", raw, 32)
+    root, info_sector = struct.unpack_from("<I", raw, 44)[0], struct.unpack_from("<H", raw, 48)[0]
+    return BootSector(
+        sector_bytes=sector_bytes,
+        cluster_sectors=cluster_sectors,
+        reserved=reserved,
+        tables=tables,
+        table_sectors=table_sectors,
+        sectors=sectors,
+        root=root,
+        info_sector=info_sector,
+        volume_id=f"{struct.unpack_from('<I', raw, 67)[0]:08x}",
+        label=raw[71:82].decode("ascii", errors="replace").rstrip(),
+    )
+
+
+def read_free_bytes(region: Region, boot: BootSector) -> int:
+    """Return the room that the summary (FSInfo) says is left."""
+    raw = region.read(boot.info_sector * SECTOR + 488, 4).ljust(4, b"\0")
+    return int.from_bytes(raw, "little") * boot.cluster_bytes
