@@ -21,7 +21,8 @@ from builder.errors import BusyError, RecipeError, TrustError, disk_full_as_spac
 from builder.fetch.read import find, open_at
 from builder.fetch.sources import BOARD, TAG, GitHub, Source, Tree, open_source
 from builder.net import http
-from builder.net.http import PassingError, bare
+from builder.net.http import bare
+from builder.net.retry import TemporaryError, retry
 from builder.packaging.model import RELEASE_NAME, File, Release, render
 from builder.system.atomic import give_name, write_replaced
 from builder.system.checksums import sha256_file
@@ -156,7 +157,7 @@ def _fill(url: str, file: File, stream: IO[bytes]) -> str:
     """Have as many bytes in the stream as the file has, and return their sha256."""
     said = log.step(f"fetch {file.name} ({render_size(file.size_bytes)})")
     with said if file.size_bytes > MIB else nullcontext():
-        http.persist(url, lambda: _attempt(url, file, stream), hint=AGAIN)
+        retry(http.RETRIES, bare(url), lambda: _attempt(url, file, stream), hint=AGAIN)
         return sha256_file(Path(stream.name))
 
 
@@ -172,7 +173,7 @@ def _attempt(url: str, file: File, stream: IO[bytes]) -> None:
     if came < file.size_bytes:
         if came == start:
             stream.truncate(0)  # The server has nothing from there on: it may be another file by now.
-        raise PassingError(f"the file ended after {came} of {file.size_bytes} bytes")
+        raise TemporaryError(f"the file ended after {came} of {file.size_bytes} bytes")
 
 
 def _receive(url: str, file: File, came: int, pieces: Iterator[bytes], stream: IO[bytes]) -> int:

@@ -18,6 +18,7 @@ from builder.errors import DownloadError
 from builder.net import http
 from builder.net.http import bare
 from builder.net.rate import PIECE_BYTES
+from builder.net.retry import retry
 from builder.packaging.model import LONGEST
 from builder.system.files import InputError, opened, read_bytes
 
@@ -46,7 +47,7 @@ def find(url: str) -> bytes | None:
     """Return a small file, None when it is not there; DownloadError when that cannot be known."""
     path = local_path(url)
     if path is None:
-        return http.persist(url, lambda: _find(url))
+        return retry(http.RETRIES, bare(url), lambda: _find(url))
     if not path.exists():
         return None
     try:
@@ -56,7 +57,7 @@ def find(url: str) -> bytes | None:
 
 
 def _find(url: str) -> bytes | None:
-    with http.opened(url, hints=HINTS, also=frozenset({MISSING})) as answer:
+    with http.open_url(url, hints=HINTS, also=frozenset({MISSING})) as answer:
         if answer.status_code == MISSING:
             return None
         return http.read_all(url, answer, limit=LONGEST)
@@ -74,7 +75,7 @@ def _local(path: Path) -> Iterator[IO[bytes]]:
 def open_at(url: str, start: int) -> Iterator[Opened]:
     """Yield a large file from byte `start` on, or from 0 where the server cannot do that.
 
-    Raises PassingError (worth another attempt; with another start, where the server has nothing at this one) and
+    Raises TemporaryError (the next attempt needs another start where the server has nothing at this one) and
     DownloadError.
     """
     path = local_path(url)
@@ -84,7 +85,7 @@ def open_at(url: str, start: int) -> Iterator[Opened]:
             yield Opened(start, iter(lambda: stream.read(PIECE_BYTES), b""))
         return
     headers = dict(http.HEADERS) | ({"Range": f"bytes={start}-"} if start else {})
-    with http.opened(url, headers=headers, hints=HINTS, also=frozenset({PARTIAL, BEYOND})) as answer:
+    with http.open_url(url, headers=headers, hints=HINTS, also=frozenset({PARTIAL, BEYOND})) as answer:
         if answer.status_code == BEYOND:
             yield Opened(start, iter(()))
         elif answer.status_code == PARTIAL and not answer.headers.get("Content-Range", "").startswith(

@@ -24,8 +24,9 @@ from builder.net import http
 from builder.net.http import bare
 from builder.system.atomic import give_name
 from builder.system.checksums import sha256_file
-from builder.system.files import open_unfinished
+from builder.system.files import is_still_at, open_unfinished
 from builder.system.locks import is_still_at, lock_named
+from builder.net.retry import retry
 from builder.system.process import run
 from builder.units import GIB, MIB, render_size
 
@@ -123,13 +124,13 @@ def _locked(path: Path) -> IO[bytes]:
 
 def _download(url: str, stream: IO[bytes], *, limit: int) -> str:
     """Fill the file and return its sha256; DownloadError when more than `limit` bytes come."""
-    return http.persist(url, lambda: _attempt(url, stream, limit))
+    return retry(http.RETRIES, bare(url), lambda: _attempt(url, stream, limit))
 
 
 def _attempt(url: str, stream: IO[bytes], limit: int) -> str:
     stream.truncate(0)
     digest, received = hashlib.sha256(), 0
-    with http.opened(url, hints=HINTS) as answer:
+    with http.open_url(url, hints=HINTS) as answer:
         show = http.show_progress(url, http.length_of(answer))
         for piece in http.pieces(answer):
             received += len(piece)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
@@ -19,6 +20,7 @@ from builder import log
 from builder.errors import DownloadError, ReleaseError, TrustError
 from builder.net.http import LOOK
 from builder.net.location import Location
+from builder.net.retry import RetryPolicy, TemporaryError, retry
 from builder.net.s3 import TROUBLE, is_missing, list_all, make_client, say
 from builder.packaging.model import LONGEST, File
 from builder.release.collect import Item
@@ -33,8 +35,15 @@ if TYPE_CHECKING:
 DIGEST = "sha256"
 """Name of the metadata."""
 PIECE = 1024 * 1024
-TURNS = 2
-"""How often a file is sent that did not arrive, or whose unfinished upload somebody else ended."""
+RETRIES = RetryPolicy(
+    attempts=2,
+    first_s=0.0,
+    longest_s=0.0,
+    total_s=0.0,
+    hint="try again; if it stays so, the way to the server or its storage is damaged",
+)
+"""Of a file that did not arrive, or whose unfinished upload another run ended. Busy servers and broken connections are
+botocore's to retry (net/s3.py): it signs each request again."""
 CHANGED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 ENDED = frozenset({"NoSuchUpload", "InvalidPart"})
 """Somebody else, another run or the bucket's own rules, has ended the upload or changed it."""
@@ -100,25 +109,24 @@ class Bucket:
 
     def send(self, key: str, item: Item) -> None:
         with self._explaining(key):
-            for _ in range(TURNS):
-                try:
-                    is_there = self._send(key, item)
-                except ClientError as error:
-                    if str(error.response.get("Error", {}).get("Code")) not in ENDED:
-                        raise
-                    is_there = self.compare(key, item.file) == "same"
-                if is_there:
-                    return
-        raise TrustError(
-            f"{self.name}/{key} is not what was sent, {TURNS} times",
-            hint="try again; if it stays so, the way to the server or its storage is damaged",
-        )
+            retry(RETRIES, f"{self.name}/{key}", partial(self._attempt, key, item))
 
     def tidy(self, folder: str) -> None:
         with self._explaining(folder):
             for upload in find_uploads(self._client, self._bucket, self._full(folder)):
                 log.note(f"{self.name}: an unfinished upload of {upload.key.rpartition('/')[2]} is removed")
                 upload.abort()
+
+    def _attempt(self, key: str, item: Item) -> None:
+        """Send a file; TemporaryError when it did not arrive."""
+        try:
+            is_there = self._send(key, item)
+        except ClientError as error:
+            if str(error.response.get("Error", {}).get("Code")) not in ENDED:
+                raise
+            is_there = self.compare(key, item.file) == "same"
+        if not is_there:
+            raise TemporaryError("it is not there as it was sent", kind=TrustError)
 
     def _send(self, key: str, item: Item) -> bool:
         """Send a file; False when it did not arrive, and then nothing is there."""

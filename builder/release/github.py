@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from builder import log
 from builder.errors import ReleaseError
+from builder.net.retry import TemporaryError, retry
 from builder.packaging.model import RELEASE_NAME, File, Release, load_release, render
 from builder.packaging.tag import find_tag
 from builder.release.channels import STABLE
@@ -22,7 +23,6 @@ from builder.release.file_tree import find_before
 from builder.release.github_api import Api, TakenError
 from builder.release.github_assets import Assets
 from builder.release.github_model import Found, Ref, Repository
-from builder.release.patience import PassingError, persist
 from builder.release.target import Previous, Shipment, Step, What, Wish
 from builder.system.checksums import sha256_bytes
 from builder.units import GIB, render_size
@@ -92,7 +92,7 @@ class GitHub:
         sources[RELEASE_NAME] = content
         files = [*(item.file for item in shipment.items), own]
         if self._found is None:
-            persist(self.api.patience, self.name, partial(self._make_draft, release))
+            retry(self.api.policy, self.name, partial(self._make_draft, release))
         assert self._assets
         missing = [file for file in files if not self._assets.has(file)]
         if not missing:
@@ -179,7 +179,7 @@ class GitHub:
         try:
             made = self.api.load(self.api.once("POST", self._path("releases"), json=wanted), Found)
         except TakenError as error:
-            raise PassingError("somebody else has just made this release") from error
+            raise TemporaryError("another run has just made this release") from error
         self._find(release.tag)  # Another run may have done the same.
         if self._found is None:
             self._found, self._assets = made, Assets(self.api, self.repository, made)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""GitHub's REST API: a question, its answer, and what went wrong in words.
+"""GitHub's REST API: requests, checked answers, and error messages.
 
-What passes (a busy server, a limit of requests, a broken connection) is asked again by `persist`. The token goes into
-the Authorization header and nowhere else; no message has it. What the answers mean is at
-https://docs.github.com/rest (limits: /rest/using-the-rest-api/rate-limits-for-the-rest-api).
+Temporary failures (a busy server, a rate limit, a broken connection) are retried. The token goes into the
+Authorization header and nowhere else; no message has it. The answers are documented at https://docs.github.com/rest
+(limits: /rest/using-the-rest-api/rate-limits-for-the-rest-api).
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
 from pydantic import TypeAdapter, ValidationError
 
 from builder import __version__
 from builder.errors import DownloadError, RecipeError, ReleaseError
 from builder.net import http
 from builder.net.rate import measured
+from builder.net.retry import RetryPolicy, TemporaryError, retry
 from builder.recipe.described import Described, explain
 from builder.release.github_model import Asset, Refusal
-from builder.release.patience import PassingError, Patience, persist
 from builder.release.upload_body import Reader
 from builder.system.files import load_json
 from builder.text import make_line
@@ -50,7 +49,10 @@ LARGEST_S = 1e11
 LONGEST_WORDS = 500
 MOST_PAGES = 100
 """GitHub lists no more than 10,000 releases."""
-BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
+RETRIES = RetryPolicy(
+    attempts=6, longest_s=1200.0, total_s=3600.0, hint="run the same again later: it goes on from here"
+)
+"""GitHub's limits are of an hour at most, and a job of a CI system may not wait for ever."""
 MAY_WRITE = "the token needs to write `contents` of this repository (in a workflow: permissions: contents: write)"
 Content = TypeVar("Content")
 
@@ -129,11 +131,11 @@ class Answer:
 
 
 class Api:
-    """GitHub, asked with patience. Paths begin with a slash; a full address is taken as it is."""
+    """Requests to GitHub, with retries. Paths begin with a slash; a full address is taken as it is."""
 
-    def __init__(self, server: Server, patience: Patience) -> None:
+    def __init__(self, server: Server, policy: RetryPolicy) -> None:
         self.server = server
-        self.patience = patience
+        self.policy = policy
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self.server.token}"
@@ -141,14 +143,14 @@ class Api:
 
     def get(self, path: str, kind: type[Described]) -> Described | None:
         """Return what is at a path; None where nothing is."""
-        answer = persist(self.patience, self._name(path), partial(self.once, "GET", path, absent=True))
+        answer = retry(self.policy, self._name(path), partial(self.once, "GET", path, absent=True))
         return None if answer.status == requests.codes.not_found else self.load(answer, kind)
 
     def pages(self, path: str, kind: type[Described]) -> Iterator[Described]:
         """Yield every entry of a list."""
         url = f"{path}?per_page=100"
         for _ in range(MOST_PAGES):
-            answer = persist(self.patience, self._name(path), partial(self.once, "GET", url))
+            answer = retry(self.policy, self._name(path), partial(self.once, "GET", url))
             yield from self._validate(answer, TypeAdapter(list[kind]))  # type: ignore[valid-type]
             if not answer.more:
                 return
@@ -158,32 +160,32 @@ class Api:
     def read(self, path: str, limit: int) -> bytes:
         """Return the bytes of an asset; DownloadError for more than `limit`."""
         act = partial(self.once, "GET", path, headers={"Accept": BYTES}, limit=limit)
-        return persist(self.patience, self._name(path), act).content
+        return retry(self.policy, self._name(path), act).content
 
     def digest(self, path: str) -> str:
         """Return the SHA-256 of an asset, by downloading it."""
 
         def act() -> str:
-            found, size = hashlib.sha256(), 0
+            digest, size = hashlib.sha256(), 0
             with self._asked("GET", path, headers={"Accept": BYTES}) as answer:
                 if not answer.ok:
                     raise self._judge(self._read(answer, ANSWER_BYTES), path)
                 for piece in http.pieces(answer):
-                    found.update(piece)
+                    digest.update(piece)
                     size += len(piece)
                     if size > ASSET_BYTES:
                         raise DownloadError(f"{self._name(path)} has no end", hint=http.LOOK)
-            return found.hexdigest()
+            return digest.hexdigest()
 
-        return persist(self.patience, self._name(path), act)
+        return retry(self.policy, self._name(path), act)
 
     def delete(self, path: str) -> None:
         """Delete what is at a path, if it is still there."""
-        persist(self.patience, self._name(path), partial(self.once, "DELETE", path, absent=True))
+        retry(self.policy, self._name(path), partial(self.once, "DELETE", path, absent=True))
 
     def change(self, path: str, json: Mapping[str, Any], kind: type[Described]) -> Described:
         """Change what is at a path, and return it; the second time it is asked for does the same as the first."""
-        return self.load(persist(self.patience, self._name(path), partial(self.once, "PATCH", path, json=json)), kind)
+        return self.load(retry(self.policy, self._name(path), partial(self.once, "PATCH", path, json=json)), kind)
 
     def upload(self, url: str, name: str, body: Reader) -> Asset:
         """Send a file and return the asset. Asked once: what became of it is for the caller to find out."""
@@ -207,7 +209,7 @@ class Api:
         raise DownloadError(f"{self._name(answer.url)}: {problem}", hint=hint)
 
     def once(self, method: str, path: str, *, absent: bool = False, limit: int = ANSWER_BYTES, **more: Any) -> Answer:
-        """Ask once. Raises PassingError, TakenError, and ReleaseError for what a repetition does not change.
+        """Ask once. Raises TemporaryError, TakenError, and ReleaseError for what a repetition does not change.
 
         absent  whether 404 is an answer
         limit   bytes of an answer, of which DownloadError is raised for more
@@ -226,7 +228,7 @@ class Api:
         url = path if "://" in path else self.server.api + path
         common = {"User-Agent": f"boardwright/{__version__}", "X-GitHub-Api-Version": VERSION, "Accept": JSON}
         common |= {"Accept-Encoding": "identity"}  # Unpacked, an answer could be of any size.
-        with _passing(), measured() as session:
+        with http.request_errors("GitHub", action="asked"), measured() as session:
             session.auth = self._sign  # A function: else requests would take what ~/.netrc says instead.
             with session.request(
                 method, url, timeout=TIMEOUT_S, stream=True, headers={**common, **(headers or {})}, **more
@@ -240,53 +242,39 @@ class Api:
         return Answer(response.url, response.status_code, response.headers, content, more)
 
     def _judge(self, answer: Answer, path: str) -> Exception:
-        """Return what an answer that is no success means."""
+        """Return the error for an answer that is no success."""
         status = answer.status
-        said = self._words(answer)
-        if status in (403, 429) and (pause_s := self._limit(answer, said)):
-            return PassingError("the limit of requests is used up", pause_s)
+        reason = self._read_reason(answer)
+        if status in (403, 429) and (wait_s := self._find_wait(answer, reason)):
+            return TemporaryError("the limit of requests is used up", wait_s)
         if status in (408, 429) or status >= 500:
-            return PassingError(f"the server answered {http.status_words(status)}", answer.number("Retry-After"))
-        if status == requests.codes.unprocessable and "already_exists" in said:
-            return TakenError(said)
+            return TemporaryError(f"the server answered {http.render_status(status)}", answer.number("Retry-After"))
+        if status == requests.codes.unprocessable and "already_exists" in reason:
+            return TakenError(reason)
         hints = {
             401: "the token is wrong, expired or revoked: make a new one and set GITHUB_TOKEN",
             403: MAY_WRITE,
             404: f"is the name right, and may the token see it? {MAY_WRITE}",
         }
-        return ReleaseError(f"{self._name(path)}: GitHub answered {status}: {said}", hint=hints.get(status, ""))
+        return ReleaseError(f"{self._name(path)}: GitHub answered {status}: {reason}", hint=hints.get(status, ""))
 
-    def _limit(self, answer: Answer, said: str) -> float:
-        """Return how long to wait for a limit of requests, in seconds; 0 where the answer is of none."""
-        if asked := answer.number("Retry-After"):
-            return asked
+    def _find_wait(self, answer: Answer, reason: str) -> float:
+        """Return how long to wait for a rate limit, in seconds; 0 for an answer without one."""
+        if asked_s := answer.number("Retry-After"):
+            return asked_s
         if answer.headers.get("X-RateLimit-Remaining") == "0":
-            return max(1.0, answer.number("X-RateLimit-Reset") - self.patience.now() + 1)
-        return SECONDARY_S if "rate limit" in said.lower() else 0.0
+            return max(1.0, answer.number("X-RateLimit-Reset") - self.policy.now() + 1)
+        return SECONDARY_S if "rate limit" in reason.lower() else 0.0
 
-    def _words(self, answer: Answer) -> str:
-        """Return what GitHub says is wrong, in one line."""
-        plain = http.status_words(answer.status).partition(" ")[2]
+    def _read_reason(self, answer: Answer) -> str:
+        """Return GitHub's own reason for a refusal, on one line."""
+        phrase = http.render_status(answer.status).partition(" ")[2]
         try:
-            words = Refusal.model_validate(load_json(answer.content)).words
+            reason = Refusal.model_validate(load_json(answer.content)).words
         except ValueError:
-            words = ""
-        return make_line(self.server.scrub(words or plain)[:LONGEST_WORDS])
+            reason = ""
+        return make_line(self.server.scrub(reason or phrase)[:LONGEST_WORDS])
 
     def _name(self, path: str) -> str:
         """Return how messages call a place: without host and query."""
         return f"github {urlsplit(path).path.removeprefix('/repos/')}"
-
-
-@contextmanager
-def _passing() -> Iterator[None]:
-    """Turn broken connections into PassingError, and what is no use to repeat into DownloadError."""
-    try:
-        yield
-    except requests.exceptions.SSLError as error:
-        hint = "is the clock right, and ca-certificates installed? SSL_CERT_FILE names another bundle"
-        raise DownloadError("GitHub's certificate was refused", hint=hint) from error
-    except (requests.Timeout, *BROKEN, urllib3.exceptions.HTTPError) as error:
-        raise PassingError(http.root_reason(error)) from error
-    except requests.RequestException as error:
-        raise DownloadError(f"GitHub cannot be asked: {type(error).__name__}") from error

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from builder.errors import ReleaseError, TrustError
+from builder.net.retry import TemporaryError, retry
 from builder.packaging.model import File
 from builder.release.github_api import Api, TakenError
 from builder.release.github_model import Asset, Found
-from builder.release.patience import PassingError, persist
 from builder.release.upload_body import opened
 from builder.system.checksums import sha256_bytes
 
@@ -51,7 +51,7 @@ class Assets:
 
     def send(self, file: File, source: Path | bytes) -> None:
         """Upload a file unless it is there, and make sure that it arrived."""
-        persist(self._api.patience, f"{self._name} {file.name}", partial(self._send, file, source))
+        retry(self._api.policy, f"{self._name} {file.name}", partial(self._send, file, source))
 
     def delete(self, name: str) -> None:
         """Remove an asset."""
@@ -82,19 +82,19 @@ class Assets:
         try:
             with opened(source, file.name) as body:
                 asset = self._api.upload(url, file.name, body)
-        except PassingError:
+        except TemporaryError:
             self.refresh()  # It may be there all the same, or half of it.
             raise
         except TakenError as error:
             self.refresh()
-            raise PassingError("there is a file of that name already") from error
+            raise TemporaryError("there is a file of that name already") from error
         self.all[asset.name] = asset
         if asset.name != file.name:
             self.delete(asset.name)
             hint = "GitHub takes letters, digits, dots, dashes and underscores"
             raise ReleaseError(f"{self._name} calls {file.name} {asset.name}", hint=hint)
         if not self._is_whole(asset, file):
-            raise PassingError("it is not there as it was sent", kind=TrustError)
+            raise TemporaryError("it is not there as it was sent", kind=TrustError)
 
     def _is_whole(self, asset: Asset, file: File) -> bool:
         if asset.state != "uploaded" or asset.size != file.size_bytes:

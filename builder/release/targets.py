@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import RecipeError
 from builder.net.location import parse_location
+from builder.net.retry import RetryPolicy
 from builder.release.bucket import Bucket
 from builder.release.directory import Directory
 from builder.release.file_tree import Catalogue, Tree
 from builder.release.github import GitHub
-from builder.release.github_api import Api, load_server
+from builder.release.github_api import RETRIES, Api, load_server
 from builder.release.multipart import PART_BYTES
-from builder.release.patience import Patience
 from builder.release.target import Publisher
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
@@ -34,7 +34,8 @@ class Setting:
     """Public address of trees; empty: not known."""
     tag_object: str = ""
     """What the tag is in the checkout here."""
-    patience: Patience = field(default_factory=Patience)
+    policy: RetryPolicy = RETRIES
+    """Of requests to GitHub."""
     part_bytes: int = PART_BYTES
     catalogue: Catalogue | None = None
     """What lists the releases of a tree."""
@@ -44,7 +45,7 @@ def _github(text: str, setting: Setting) -> Publisher:
     repository = text.removeprefix("github:")
     if not REPOSITORY.fullmatch(repository):
         raise RecipeError(f"--to: {text!r} names no repository", hint="give one such as github:OWNER/REPO")
-    return GitHub(Api(load_server(), setting.patience), repository, setting.tag_object)
+    return GitHub(Api(load_server(), setting.policy), repository, setting.tag_object)
 
 
 def _s3(text: str, setting: Setting) -> Publisher:

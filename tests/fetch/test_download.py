@@ -7,6 +7,7 @@ import fcntl
 import io
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_what_breaks_off_goes_on(
 def test_a_later_call_goes_on_where_the_first_ended(
     server: Server, url: str, wanted: File, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "ATTEMPTS", 1)
+    monkeypatch.setattr(http, "RETRIES", replace(http.RETRIES, attempts=1))
     server.behaviour = "breaks"
     with pytest.raises(DownloadError) as caught:
         download(url, wanted, tmp_path / "out")
@@ -261,7 +262,7 @@ def test_no_release_is_downloaded_or_removed_through_a_link(server: Server, tmp_
 def test_a_release_that_broke_off_is_gone_on_with(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "ATTEMPTS", 1)
+    monkeypatch.setattr(http, "RETRIES", replace(http.RETRIES, attempts=1))
     server.behaviour = "breaks"
     with pytest.raises(DownloadError), opened_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch"):
         pytest.fail("it is not complete")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from builder.errors import DownloadError, RecipeError, ReleaseError, TrustError
 from builder.fetch.fetch import Taken, Wanted, is_older, take
 from builder.fetch.sources import open_source
+from builder.net import http
 from builder.packaging.check import check_release
 from builder.packaging.model import Channel, File, Package, Release, Released, load_channel, render, render_package
 from builder.signing.signature import PublicKey, load_public_key
@@ -353,7 +355,7 @@ def test_versions_have_an_order(published: Published, one: str, other: str, olde
 def test_a_broken_download_can_be_called_again(
     get: Callable[..., Taken], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("builder.net.http.ATTEMPTS", 1)
+    monkeypatch.setattr(http, "RETRIES", replace(http.RETRIES, attempts=1))
     server.behaviour = "breaks"
     with pytest.raises(DownloadError):
         get()

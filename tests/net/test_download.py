@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,7 +28,7 @@ from builder import log
 from builder.errors import DownloadError, SpaceError, TrustError
 from builder.net import http as module
 from builder.net.download import fetch, fetch_key
-from builder.net.http import bare, opened, read_all
+from builder.net.http import bare, open_url, read_all
 from builder.units import MIB
 from tests.support.served import answer as answer_with
 from tests.support.served import drip_headers, flood, go_on, served
@@ -180,7 +181,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(module, "RETRIES", replace(module.RETRIES, first_s=0.01))
     monkeypatch.setattr(module, "TIMEOUT_S", (5.0, 5.0))
 
 
@@ -281,9 +282,9 @@ def test_a_description_has_its_time(server: Server, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("builder.net.rate.PIECE_BYTES", 1)
     monkeypatch.setattr("builder.net.http.PIECE_BYTES", 1)
     url = server.url("drips")
-    with opened(url) as answer, pytest.raises(DownloadError, match="is not there after 0 s"):
+    with open_url(url) as answer, pytest.raises(DownloadError, match="is not there after 0 s"):
         read_all(url, answer, limit=1000, longest_s=0.2)
-    with opened(url) as answer, pytest.raises(DownloadError, match=r"longer than what is read there \(3 bytes\)"):
+    with open_url(url) as answer, pytest.raises(DownloadError, match=r"longer than what is read there \(3 bytes\)"):
         read_all(url, answer, limit=3)
 
 
@@ -404,7 +405,7 @@ def test_of_many_that_want_one_file_one_asks(server: Server, tmp_path: Path) -> 
 def test_when_the_first_fails_the_waiting_one_goes_on(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ATTEMPTS", 1)
+    monkeypatch.setattr(module, "RETRIES", replace(module.RETRIES, attempts=1))
     monkeypatch.setattr(module, "TIMEOUT_S", (5.0, 0.5))
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(fetch, server.url("stalls"), sha256=DIGEST, cache=tmp_path)

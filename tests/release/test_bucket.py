@@ -280,6 +280,24 @@ def test_what_a_killed_run_sent_is_gone_on_with(site: Site) -> None:
     site.check(size_bytes=12 * MIB)
 
 
+def test_a_file_that_did_not_arrive_is_sent_again_and_the_log_says_so(site: Site) -> None:
+    left = [1]
+
+    def behave(handler: Any) -> bool:
+        if handler.command == "PUT" and "img.xz" in handler.path and left[0]:
+            left[0] -= 1
+            handler.body = bytes(len(handler.body))
+            handler.pass_on(changed={"ETag": '"another"'})
+            return True
+        return False
+
+    site.server.door.behave = behave
+    stream = io.StringIO()
+    with log.use(log.Plain(stream)):
+        site.release()
+    assert f"{IMAGE.removeprefix('rel/')}: it is not there as it was sent; attempt 2 of 2 in 0 s" in stream.getvalue()
+
+
 def test_an_upload_of_another_build_does_not_lend_its_digest(site: Site) -> None:
     begin(site, IMAGE, {1: bytes(PART)}, "cd" * 32)
     begin(site, "rel/v1.0/rpi/of-another-build.img.zst", {1: bytes(10)})

@@ -26,8 +26,7 @@ from builder.packaging.tag import load_tag
 from builder.release import github
 from builder.release.channels import make_wish
 from builder.release.github import MARK, GitHub
-from builder.release.github_api import Api, load_server
-from builder.release.patience import Patience
+from builder.release.github_api import RETRIES, Api, load_server
 from builder.release.publish import Delivered, Order, deliver, foresee
 from tests.conftest import ROOT
 from tests.support.github.double import COMMIT, REPOSITORY, TOKEN, Front, FrontHandler, serve_github
@@ -85,8 +84,8 @@ class Site:
     tag_object: str = COMMIT
 
     def publisher(self) -> GitHub:
-        patience = Patience(sleep=self.slept.append, now=lambda: 1_800_000_000.0 + sum(self.slept))
-        return GitHub(Api(load_server(), patience), self.repository, self.tag_object)
+        policy = replace(RETRIES, sleep=self.slept.append, now=lambda: 1_800_000_000.0 + sum(self.slept))
+        return GitHub(Api(load_server(), policy), self.repository, self.tag_object)
 
     def order(self, tag: str = "v1.0", *, seed: str = "", back: bool = False, size_bytes: int = 3000) -> Order:
         packages = self.root / f"packages-{tag}{seed}"

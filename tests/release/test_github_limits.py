@@ -6,16 +6,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from builder.errors import DownloadError, ReleaseError
 from builder.net import http, rate
+from builder.net.retry import TemporaryError
 from builder.release import github_api
-from builder.release.github_api import Api, Server
+from builder.release.github_api import RETRIES, Api, Server
 from builder.release.github_model import Fault, Ref
-from builder.release.patience import PassingError, Patience
 from builder.release.upload_body import opened
 from tests.support.served import Behave, answer, drip, drip_headers, flood, served
 
@@ -23,7 +24,7 @@ from tests.support.served import Behave, answer, drip, drip_headers, flood, serv
 @contextmanager
 def asked(behave: Behave) -> Iterator[Api]:
     with served(behave) as address:
-        yield Api(Server(address, token="t0ken"), Patience(attempts=1))
+        yield Api(Server(address, token="t0ken"), replace(RETRIES, attempts=1))
 
 
 @pytest.mark.parametrize("behave", [drip, drip_headers])
@@ -106,6 +107,6 @@ def test_words_of_the_server_are_one_line(content: bytes, words: str) -> None:
 def test_the_reason_phrase_of_the_server_is_not_repeated() -> None:
     with (
         asked(lambda handler: answer(handler, b"", status=502)) as api,
-        pytest.raises(PassingError, match=f"the server answered {http.status_words(502)}"),
+        pytest.raises(TemporaryError, match=f"the server answered {http.render_status(502)}"),
     ):
         api.once("GET", "/x")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -14,9 +15,9 @@ from hypothesis import strategies as st
 from builder.errors import BoardwrightError, DownloadError, ReleaseError
 from builder.fetch import sources
 from builder.fetch.sources import GitHub
-from builder.release.github_api import Answer, Api, Server
+from builder.net.retry import TemporaryError, retry
+from builder.release.github_api import RETRIES, Answer, Api, Server
 from builder.release.github_model import Asset, Found, Listed, Ref, Refusal, Repository
-from builder.release.patience import PassingError, Patience, persist
 from tests.support.hostile import TEXT, WRONG, Documents, Place, check_message, read
 
 DIGEST = f"sha256:{'ab' * 32}"
@@ -31,7 +32,7 @@ DOCUMENTS: dict[str, tuple[type[Any], Any]] = {
     "ref": (Ref, {"object": {"sha": "ab" * 20}}),
     "refusal": (Refusal, {"message": "Bad", "errors": [{"field": "name", "code": "no", "message": "none"}]}),
 }
-API = Api(Server(token="secret"), Patience(attempts=2, sleep=lambda _: None))
+API = Api(Server(token="secret"), replace(RETRIES, attempts=2, sleep=lambda _: None))
 
 
 def answer(content: bytes, status: int = 200, **headers: str) -> Answer:
@@ -107,13 +108,13 @@ def test_the_words_of_a_refusal_are_shown_in_part() -> None:
 def test_a_pause_without_an_end_is_not_made(seconds: str, header: str) -> None:
     headers = {header: seconds, "X_RateLimit_Remaining": "0"}
     problem = API._judge(answer(b"{}", 429, **headers), "/repos/o/r")
-    assert isinstance(problem, PassingError)
+    assert isinstance(problem, TemporaryError)
 
     def act() -> None:
         raise problem
 
     with pytest.raises(DownloadError, match="the limit of requests is used up, until "):
-        persist(API.patience, "github o/r", act)
+        retry(API.policy, "github o/r", act)
 
 
 def test_a_list_of_releases_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

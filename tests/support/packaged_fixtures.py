@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,6 @@ def published(tmp_path: Path, signer: Signer) -> Published:
 
 @pytest.fixture
 def server(published: Published, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(http, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(http, "RETRIES", replace(http.RETRIES, first_s=0.01))
     with serving(published.tree) as running:
         yield running

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from builder.errors import DownloadError
 from builder.net import http
+from builder.net.retry import TemporaryError
 from builder.recipe.model import Archive
 from builder.system.checksums import sha256_bytes, sha256_file
 
@@ -47,14 +48,14 @@ def has_news(urls: Sequence[str], known: Sequence[str]) -> bool:
     try:
         with ThreadPoolExecutor(max_workers=len(urls)) as pool:
             found = list(pool.map(_read, urls))
-    except (http.PassingError, DownloadError, ValueError):
+    except (TemporaryError, DownloadError, ValueError):
         return True  # apt has words for what is wrong there.
     return sorted(found) != list(known)
 
 
 def _read(url: str) -> str:
     """Return the digest of a signed index that is still valid; ValueError for any other answer."""
-    with http.opened(url, timeout_s=TIMEOUT_S) as answer:
+    with http.open_url(url, timeout_s=TIMEOUT_S) as answer:
         text = http.read_all(url, answer, limit=LARGEST, longest_s=LONGEST_S)
     limit = VALID_UNTIL.search(text)
     if limit and parsedate_to_datetime(limit[1].decode("ascii")) < datetime.now(tz=UTC):
