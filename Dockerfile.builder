@@ -14,8 +14,8 @@ RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
       arch-test ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gpg gpgv mmdebstrap mount \
       mtools pigz python3 python3-boto3 python3-docker python3-jsonschema python3-pydantic python3-pytest \
-      python3-requests python3-rich python3-ruamel.yaml python3-tenacity python3-testinfra python3-typer \
-      qemu-user util-linux xz-utils zip zstd \
+      python3-requests python3-rich python3-ruamel.yaml python3-tenacity python3-testinfra python3-tqdm \
+      python3-typer qemu-user util-linux xz-utils zip zstd \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 
 # The compiler comes and goes in one layer: a stage of its own would stay behind as an image without a name.

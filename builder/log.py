@@ -116,7 +116,8 @@ class Console:
 def last_words(event: Event) -> str:
     """Return what stands beside a running step."""
     if event.kind == "progress" and "fraction" in event.data:
-        return f"{event.data['fraction']:4.0%} {event.text}"
+        speed = f"{event.data['speed']}  " if "speed" in event.data else ""
+        return f"{event.data['fraction']:4.0%} {speed}{event.text}"
     return event.text
 
 
@@ -192,6 +193,6 @@ def line(text: str) -> None:
     emit(Event("line", text))
 
 
-def progress(text: str, fraction: float) -> None:
-    """Say how far the running step is: `fraction` from 0 to 1."""
-    emit(Event("progress", text, {"fraction": fraction}))
+def progress(text: str, fraction: float, speed: str = "") -> None:
+    """Show how far the running step is: `fraction` from 0 to 1, and `speed` such as "00:12 left at 120 MiB/s"."""
+    emit(Event("progress", text, {"fraction": fraction, "speed": speed} if speed else {"fraction": fraction}))

@@ -211,7 +211,7 @@ def test_every_target_that_tests_has_the_tests_tools() -> None:
     assert needs["build"] == needs["doctor"] == ".venv/ready"
 
 
-@pytest.mark.parametrize(("name", "version"), [("tenacity", "8.4.1")])
+@pytest.mark.parametrize(("name", "version"), [("tenacity", "8.4.1"), ("tqdm", "4.67.1")])
 def test_a_container_has_a_version_that_is_allowed(name: str, version: str) -> None:
     """In the builder image the code runs with the libraries of Debian trixie."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 ALWAYS_LATE = {"boto3", "botocore", "s3transfer", "jsonschema", "jinja2", "cryptography", "testinfra", "pytest"}
 ALWAYS_LATE |= {"cyclonedx", "spdx_tools", "defusedxml", "squarify", "packageurl", "debian"}
 """What no command imports before it knows that it needs it, but for those that make or read releases."""
-NETWORK = {"docker", "requests", "urllib3", "websocket"}
+NETWORK = {"docker", "requests", "urllib3", "websocket", "tenacity", "tqdm"}
 RECIPES = {"ruamel.yaml", "builder.recipe", "builder.plan"}
 
 

@@ -16,14 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from builder import log
 from builder.compression import Compression
 from builder.system.process import run
 
 __all__ = ["Compression", "compress", "suffix_of"]
-
-GLANCE_S = 0.5
-"""How often progress is looked at."""
 
 
 def suffix_of(compression: Compression) -> str:
@@ -64,18 +60,24 @@ def _link(image: Path, target: Path, log_file: Path | None) -> None:
 
 @contextmanager
 def _progress(source: IO[bytes], text: str) -> Iterator[None]:
-    """Tell how far a program has read `source`: it shares the open file, and so the position, with us."""
-    size_bytes = os.fstat(source.fileno()).st_size
+    """Show how far a program has read `source`: it shares the open file, and so the position, with this process."""
+    from builder.net import progress  # noqa: PLC0415 - a dry run needs no tqdm.
+
     over = threading.Event()
 
+    def look() -> None:
+        shown.move_to(os.lseek(source.fileno(), 0, os.SEEK_CUR))
+
     def watch() -> None:
-        while not over.wait(GLANCE_S):
-            log.progress(text, os.lseek(source.fileno(), 0, os.SEEK_CUR) / size_bytes if size_bytes else 0.0)
+        while not over.wait(progress.INTERVAL_S):
+            look()
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(watch,), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    with progress.Progress(text, os.fstat(source.fileno()).st_size) as shown:
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        look()

@@ -22,6 +22,7 @@ from builder.fetch.read import find, open_at
 from builder.fetch.sources import BOARD, TAG, GitHub, Source, Tree, open_source
 from builder.net import http
 from builder.net.http import bare
+from builder.net.progress import Progress
 from builder.net.retry import TemporaryError, retry
 from builder.packaging.model import RELEASE_NAME, File, Release, render
 from builder.system.atomic import give_name, write_replaced
@@ -178,17 +179,17 @@ def _attempt(url: str, file: File, stream: IO[bytes]) -> None:
 
 def _receive(url: str, file: File, came: int, pieces: Iterator[bytes], stream: IO[bytes]) -> int:
     """Append to the stream what comes, and return how much is there."""
-    show = http.show_progress(url, file.size_bytes, came)
     try:
-        for piece in pieces:
-            came += len(piece)
-            if came > file.size_bytes:
-                Path(stream.name).unlink()
-                raise TrustError(
-                    f"{bare(url)} is longer than {file.size_bytes} bytes", hint="it is not what was released"
-                )
-            stream.write(piece)
-            show(len(piece))
+        with Progress(file.name, file.size_bytes, came) as progress:
+            for piece in pieces:
+                came += len(piece)
+                if came > file.size_bytes:
+                    Path(stream.name).unlink()
+                    raise TrustError(
+                        f"{bare(url)} is longer than {file.size_bytes} bytes", hint="it is not what was released"
+                    )
+                stream.write(piece)
+                progress.update(len(piece))
     finally:
         stream.flush()
     return came

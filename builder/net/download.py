@@ -22,11 +22,11 @@ from builder import log
 from builder.errors import DownloadError, TrustError, disk_full_as_space_error
 from builder.net import http
 from builder.net.http import bare
+from builder.net.retry import retry
 from builder.system.atomic import give_name
 from builder.system.checksums import sha256_file
-from builder.system.files import is_still_at, open_unfinished
+from builder.system.files import open_unfinished
 from builder.system.locks import is_still_at, lock_named
-from builder.net.retry import retry
 from builder.system.process import run
 from builder.units import GIB, MIB, render_size
 
@@ -130,15 +130,17 @@ def _download(url: str, stream: IO[bytes], *, limit: int) -> str:
 def _attempt(url: str, stream: IO[bytes], limit: int) -> str:
     stream.truncate(0)
     digest, received = hashlib.sha256(), 0
-    with http.open_url(url, hints=HINTS) as answer:
-        show = http.show_progress(url, http.length_of(answer))
+    with (
+        http.open_url(url, hints=HINTS) as answer,
+        http.open_progress(url, http.length_of(answer)) as progress,
+    ):
         for piece in http.pieces(answer):
             received += len(piece)
             if received > limit:
                 raise DownloadError(f"{bare(url)} is larger than {render_size(limit)}", hint=http.LOOK)
             digest.update(piece)
             stream.write(piece)
-            show(len(piece))
+            progress.update(len(piece))
     stream.flush()
     return digest.hexdigest()
 

@@ -7,7 +7,7 @@ A URL's user name, password and query never reach a message: they may be credent
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from builder import log
 from builder.errors import DownloadError
+from builder.net.progress import Progress
 from builder.net.rate import PIECE_BYTES, measured
 from builder.net.retry import RetryPolicy, TemporaryError
 
@@ -117,20 +117,9 @@ def length_of(answer: requests.Response) -> int:
     return int(length) if length.isdecimal() and len(length) < 16 else 0
 
 
-def show_progress(url: str, size_bytes: int, received: int = 0) -> Callable[[int], None]:
-    """Return a function that takes the size of each piece and tells each whole percent once."""
-    name = Path(urlsplit(url).path).name
-    shown = received * 100 // size_bytes if size_bytes else 0
-
-    def show(piece_bytes: int) -> None:
-        nonlocal received, shown
-        received += piece_bytes
-        percent = received * 100 // size_bytes if size_bytes else 0
-        if percent > shown:
-            shown = percent
-            log.progress(name, min(1.0, received / size_bytes))
-
-    return show
+def open_progress(url: str, total_bytes: int) -> Progress:
+    """Return the progress of a download, under the name of its file."""
+    return Progress(Path(urlsplit(url).path).name, total_bytes)
 
 
 def _check_status(url: str, answer: requests.Response, hints: Mapping[int, str]) -> None:

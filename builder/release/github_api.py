@@ -28,7 +28,7 @@ from builder.net.rate import measured
 from builder.net.retry import RetryPolicy, TemporaryError, retry
 from builder.recipe.described import Described, explain
 from builder.release.github_model import Asset, Refusal
-from builder.release.upload_body import Reader
+from builder.release.upload_body import Body
 from builder.system.files import load_json
 from builder.text import make_line
 from builder.units import GIB, MIB
@@ -187,7 +187,7 @@ class Api:
         """Change what is at a path, and return it; the second time it is asked for does the same as the first."""
         return self.load(retry(self.policy, self._name(path), partial(self.once, "PATCH", path, json=json)), kind)
 
-    def upload(self, url: str, name: str, body: Reader) -> Asset:
+    def upload(self, url: str, name: str, body: Body) -> Asset:
         """Send a file and return the asset. Asked once: what became of it is for the caller to find out."""
         if urlsplit(url).scheme != urlsplit(self.server.api).scheme:
             raise ReleaseError(f"GitHub wants uploads at {url}, which is not as safe as {self.server.api}")

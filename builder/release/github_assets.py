@@ -18,7 +18,7 @@ from builder.net.retry import TemporaryError, retry
 from builder.packaging.model import File
 from builder.release.github_api import Api, TakenError
 from builder.release.github_model import Asset, Found
-from builder.release.upload_body import opened
+from builder.release.upload_body import open_body
 from builder.system.checksums import sha256_bytes
 
 TEXT_BYTES = 16 * 1024 * 1024
@@ -80,7 +80,7 @@ class Assets:
         assert self._release
         url = re.sub(r"\{.*\}$", "", self._release.upload_url)
         try:
-            with opened(source, file.name) as body:
+            with open_body(source, file.name) as body:
                 asset = self._api.upload(url, file.name, body)
         except TemporaryError:
             self.refresh()  # It may be there all the same, or half of it.

@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 
 from builder import log
 from builder.errors import TrustError
+from builder.net.progress import Progress
 from builder.net.s3 import TROUBLE, list_all
 
 if TYPE_CHECKING:
@@ -81,21 +82,22 @@ class Upload:
             lacking = [part for part in parts if not _is_there(part, path, there.get(part.number), sent)]
             if not lacking:
                 return self._complete(there, parts)
-            sent |= self._send_all(path, lacking, of=len(parts))
+            sent |= self._send_all(path, lacking, total_bytes=sum(part.size_bytes for part in parts))
         raise TrustError(
             f"s3://{self.bucket}/{self.key}: the server has other parts than were sent, {ROUNDS} times",
             hint="try again; if it stays so, the way to the server or its storage is damaged",
         )
 
-    def _send_all(self, path: Path, parts: list[Part], *, of: int) -> dict[int, str]:
+    def _send_all(self, path: Path, parts: list[Part], *, total_bytes: int) -> dict[int, str]:
         sent = {}
         over = threading.Event()
-        with ThreadPoolExecutor(WORKERS) as pool:
+        there_bytes = total_bytes - sum(part.size_bytes for part in parts)
+        with ThreadPoolExecutor(WORKERS) as pool, Progress(path.name, total_bytes, there_bytes) as progress:
             futures = {pool.submit(self._send, path, part, over): part for part in parts}
             try:
-                for count, future in enumerate(as_completed(futures), of - len(parts) + 1):
+                for future in as_completed(futures):
                     sent[futures[future].number] = future.result()
-                    log.progress(path.name, count / of)
+                    progress.update(futures[future].size_bytes)
             except BaseException:
                 over.set()
                 pool.shutdown(wait=False, cancel_futures=True)

@@ -1,43 +1,42 @@
 # SPDX-License-Identifier: MIT
-"""A file or bytes, read piece by piece by whoever sends them, telling how far it is."""
+"""Upload body: a file or bytes that requests sends, with progress."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from builder import log
+from builder.net.progress import Progress
 
 
-class Reader:
-    """What `requests` sends as a body: it reads, and it knows its length."""
+@dataclass(frozen=True)
+class Body:
+    """A stream of known length. requests would send an empty file without one, in chunks that GitHub does not take."""
 
-    def __init__(self, stream: IO[bytes], size_bytes: int, name: str) -> None:
-        self._stream = stream
-        self._size_bytes = size_bytes
-        self._name = name
-        self._read = self._shown = 0
+    stream: IO[bytes]
+    size_bytes: int
+    progress: Progress
 
     def __len__(self) -> int:
-        return self._size_bytes
+        return self.size_bytes
 
     def read(self, count: int = -1) -> bytes:
-        """Return the next bytes, and tell each whole percent once."""
-        piece = self._stream.read(count)
-        self._read += len(piece)
-        percent = self._read * 100 // self._size_bytes if self._size_bytes else 0
-        if percent > self._shown:
-            self._shown = percent
-            log.progress(self._name, percent / 100)
+        """Return the next bytes."""
+        piece = self.stream.read(count)
+        self.progress.update(len(piece))
         return piece
 
 
 @contextmanager
-def opened(source: Path | bytes, name: str) -> Iterator[Reader]:
-    """Yield a reader of a file or of bytes, at its beginning."""
-    with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
-        size_bytes = source.stat().st_size if isinstance(source, Path) else len(source)
-        yield Reader(stream, size_bytes, name)
+def open_body(source: Path | bytes, name: str) -> Iterator[Body]:
+    """Yield the body of a file or of bytes, at its start. `name` is shown with the progress."""
+    size_bytes = source.stat().st_size if isinstance(source, Path) else len(source)
+    with (
+        source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream,
+        Progress(name, size_bytes) as progress,
+    ):
+        yield Body(stream, size_bytes, progress)

@@ -22,10 +22,10 @@ from pathlib import Path
 import pytest
 
 from builder import log
-from builder.artefact import compress as compress_module
-from builder.artefact.compress import Compression
 from builder.artefact.files import Artefact, finish_artefact, make_artefact, open_partial, render_packages
+from builder.compression import Compression
 from builder.errors import BusyError, MachineError, SpaceError, ToolError
+from builder.net import progress
 from builder.system.checksums import sha256_file
 from builder.system.workspace import RELEASERS, find_leftovers, open_journal, release
 from builder.units import MIB
@@ -150,7 +150,7 @@ def test_older_files_of_the_name_are_replaced_and_others_left_alone(image: Path,
 
 
 def test_progress_is_told(image: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compress_module, "GLANCE_S", 0.001)
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.001)
     story = io.StringIO()
     with log.use(log.Json(story)):
         make(image, output, Compression.GZ)

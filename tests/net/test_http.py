@@ -8,7 +8,7 @@ import requests
 import urllib3
 
 from builder.errors import DownloadError
-from builder.net.http import render_status, request_errors
+from builder.net.http import open_progress, render_status, request_errors
 from builder.net.retry import TemporaryError
 
 SECRET = "https://joe:hunter2@example.org/x?token=hunter2"
@@ -64,3 +64,8 @@ def test_other_errors_pass(error: Exception) -> None:
 
 def test_a_status_has_the_phrase_of_the_standard() -> None:
     assert (render_status(404), render_status(799)) == ("404 Not Found", "799")
+
+
+def test_progress_has_the_name_of_the_file_and_no_credentials() -> None:
+    with open_progress("https://joe:hunter2@example.org/a/x.img.zst?token=hunter2", 10) as progress:
+        assert progress.desc == "x.img.zst"

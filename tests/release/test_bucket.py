@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -278,6 +279,18 @@ def test_what_a_killed_run_sent_is_gone_on_with(site: Site) -> None:
     door = site.server.door
     assert [door.count("PUT", f"partNumber={number}") for number in (1, 2, 3)] == [0, 1, 1]
     site.check(size_bytes=12 * MIB)
+
+
+def test_progress_starts_with_the_parts_that_are_there(site: Site) -> None:
+    item = site.order(size_bytes=12 * MIB).shipment.items[0]
+    begin(site, IMAGE, {1: item.path.read_bytes()[:PART]}, item.file.sha256)
+    stream = io.StringIO()
+    with log.use(log.Json(stream)):
+        site.release(size_bytes=12 * MIB)
+    rows = [json.loads(line) for line in stream.getvalue().splitlines()]
+    data = [row["data"] for row in rows if row["kind"] == "progress" and row["text"] == item.file.name]
+    assert (data[0]["fraction"], data[-1]["fraction"]) == (PART / item.file.size_bytes, 1.0)
+    assert data[-1]["speed"].endswith("/s")
 
 
 def test_a_file_that_did_not_arrive_is_sent_again_and_the_log_says_so(site: Site) -> None:

@@ -17,7 +17,7 @@ from builder.net.retry import TemporaryError
 from builder.release import github_api
 from builder.release.github_api import RETRIES, Api, Server
 from builder.release.github_model import Fault, Ref
-from builder.release.upload_body import opened
+from builder.release.upload_body import open_body
 from tests.support.served import Behave, answer, drip, drip_headers, flood, served
 
 
@@ -48,7 +48,7 @@ def test_a_slow_upload_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
             threading.Event().wait(0.1)
         answer(handler, b'{"id": 1, "name": "x", "state": "uploaded", "size": 1}')
 
-    with asked(behave) as api, opened(bytes(size), "x") as body:
+    with asked(behave) as api, open_body(bytes(size), "x") as body:
         assert api.upload(f"{api.server.api}/up", "x", body).name == "x"
 
 

@@ -18,12 +18,11 @@ from docker import APIClient
 from builder import log
 from builder.engine.docker.connect import engine_errors
 from builder.errors import RecipeError
+from builder.net.progress import Progress
 from builder.system.sparse import find_extents
 from builder.units import MIB
 
 PIECE = MIB
-SHOWN = 16 * MIB
-"""How often progress is shown."""
 BLOCK = tarfile.BLOCKSIZE
 Region = tuple[int, int]
 """Offset and length in bytes of a part of a file that is data."""
@@ -66,13 +65,11 @@ def _pack(stream: IO[bytes], member: str, name: str) -> Iterator[bytes]:
         }
     entry.size = len(table) + total
     yield entry.tobuf(tarfile.PAX_FORMAT) + table
-    done = 0
-    for offset, length in regions:
-        for piece in _read(stream, offset, length, name):
-            yield piece
-            done += len(piece)
-            if done // SHOWN > (done - len(piece)) // SHOWN:
-                log.progress(name, done / total)
+    with Progress(name, total) as progress:
+        for offset, length in regions:
+            for piece in _read(stream, offset, length, name):
+                yield piece
+                progress.update(len(piece))
     yield bytes(-total % BLOCK + 2 * BLOCK)
 
 

@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import tarfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,9 +21,9 @@ from builder.engine.docker.connect import ANSWER_S, engine_errors
 from builder.engine.docker.layer import take_file
 from builder.engine.docker.pack import HINT, PIECE_BYTES, read_pack
 from builder.errors import SpaceError, ToolError, TrustError
+from builder.net.progress import Progress
 from builder.system.atomic import sync
 from builder.system.checksums import sha256_file
-from builder.units import render_size
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -33,8 +32,6 @@ ZEROS = bytes(PIECE_BYTES)
 AHEAD = 16
 """Pieces that may wait for the digest: what the file is ahead of it, in MiB."""
 PLAIN = {"Accept-Encoding": "identity"}
-GLANCE_S = 0.2
-"""How often progress is shown."""
 
 
 def receive_from_layer(
@@ -83,9 +80,9 @@ def unpack(chunks: Iterator[bytes], announced: Sequence[Artefact], wanted: Seque
 
     Raises TrustError, SpaceError, and ToolError when one is not in it.
     """
-    missing, meter = set(wanted), _Meter(sum(artefact.size_bytes for artefact in wanted))
+    missing, meter = set(wanted), _Meter(f"{len(wanted)} files", sum(artefact.size_bytes for artefact in wanted))
     source = io.BufferedReader(_Chunks(chunks), PIECE_BYTES)
-    with _reading(), tarfile.open(mode="r|", fileobj=source, bufsize=PIECE_BYTES) as tar:
+    with _reading(), meter, tarfile.open(mode="r|", fileobj=source, bufsize=PIECE_BYTES) as tar:
         entry = tar.next()
         content = tar.extractfile(entry) if entry else None
         if content is None:
@@ -168,24 +165,19 @@ class _Writer:
         self._state.update(data)
 
 
-class _Meter:
-    """How far all wanted files are, and how fast they come."""
+class _Meter(Progress):
+    """Progress of all wanted files together, under the name of the one that arrives."""
 
-    def __init__(self, total_bytes: int) -> None:
-        self._total, self._done, self._begun, self._shown = max(1, total_bytes), 0, time.monotonic(), 0.0
+    _before_bytes = 0
+    """Of the files that have arrived."""
 
     def show(self, artefact: Artefact, offset: int) -> None:
-        now = time.monotonic()
-        if now - self._shown >= GLANCE_S:
-            self._shown = now
-            done = self._done + offset
-            log.progress(f"{artefact.path.name}, {self._rate(done)}", done / self._total)
+        self.desc = artefact.path.name
+        self.move_to(self._before_bytes + offset)
 
     def count(self, artefact: Artefact) -> None:
-        self._done += artefact.size_bytes
-
-    def _rate(self, done: int) -> str:
-        return f"{render_size(int(done / max(time.monotonic() - self._begun, 0.001)))}/s"
+        self._before_bytes += artefact.size_bytes
+        self.move_to(self._before_bytes)
 
 
 @contextmanager

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
+from builder import log
 from builder.engine.docker import put_image
 from builder.engine.docker.put_image import find_data
 from builder.errors import RecipeError
+from builder.net import progress
 from builder.units import MIB
 from tests.engine.conftest import Heard
 
@@ -91,6 +93,17 @@ def test_a_file_that_becomes_shorter_is_not_sent_as_if_it_were_whole(tmp_path: P
         os.truncate(path, MIB)
         with pytest.raises(RecipeError, match=r"disk\.img became shorter"):
             list(pieces)
+
+
+def test_progress_is_that_of_the_data(sparse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "INTERVAL_S", 0)
+    seen: list[tuple[str, float]] = []
+    monkeypatch.setattr(log, "progress", lambda name, fraction, speed: seen.append((name, fraction)))
+    pack(sparse)
+    fractions = [fraction for _, fraction in seen]
+    assert {name for name, _ in seen} == {sparse.name}
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0, 1)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -21,13 +21,13 @@ from docker import APIClient
 from builder import log
 from builder.artefact.files import Artefact
 from builder.engine import dispatch
-from builder.engine.docker import receive
 from builder.engine.docker.connect import engine_errors
 from builder.engine.docker.hand_out import read_announced
 from builder.engine.docker.layer import find_layer, take_file
 from builder.engine.docker.pack import GRAIN, MAGIC, PIECE_BYTES, write_pack
 from builder.engine.docker.receive import receive_from_layer, unpack
 from builder.errors import BoardwrightError, Interrupted, MachineError, SpaceError, ToolError, TrustError
+from builder.net import progress
 from builder.pipeline import Choices
 from builder.plan.model import Plan
 from builder.system import sparse
@@ -250,8 +250,8 @@ def test_progress_says_how_fast(
     made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[str, float]] = []
-    monkeypatch.setattr(receive, "GLANCE_S", 0)
-    monkeypatch.setattr(log, "progress", lambda text, fraction: seen.append((text, fraction)))
+    monkeypatch.setattr(progress, "INTERVAL_S", 0)
+    monkeypatch.setattr(log, "progress", lambda name, fraction, speed: seen.append((speed, fraction)))
     unpack(archive(pack(made, tmp_path)), made, made, target)
     assert all(text.endswith("/s") for text, _ in seen)
     assert [fraction for _, fraction in seen] == sorted(fraction for _, fraction in seen)
