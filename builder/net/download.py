@@ -55,10 +55,10 @@ def fetch(url: str, *, sha256: str | None, cache: Path) -> Path:
     with disk_full_as_space_error(target), _partial(cache / f".{sha256}.partial") as stream:
         if _is_intact(target, sha256):
             return target  # Another process fetched it while this one waited.
-        found = _download(url, stream, limit=FILE_BYTES)
-        if found != sha256:
+        digest = _download(url, stream, limit=FILE_BYTES)
+        if digest != sha256:
             raise TrustError(
-                f"{bare(url)} has sha256 {found}, wanted is {sha256}",
+                f"{bare(url)} has sha256 {digest}, wanted is {sha256}",
                 hint="find out why it changed before you change the digest in the recipe",
             )
         stream.flush()
@@ -79,10 +79,10 @@ def fetch_key(url: str, fingerprint: str, cache: Path) -> Path:
     with disk_full_as_space_error(target), _partial(cache / f".{wanted}.partial") as stream:
         _download(url, stream, limit=KEY_BYTES)
         _remove_armour(stream)
-        found = _primary_keys(Path(stream.name))
-        if found != [wanted]:
+        keys = _primary_keys(Path(stream.name))
+        if keys != [wanted]:
             raise TrustError(
-                f"{bare(url)} holds {' and '.join(found) or 'no OpenPGP public key'}, wanted is the key {wanted} alone",
+                f"{bare(url)} holds {' and '.join(keys) or 'no OpenPGP public key'}, wanted is the key {wanted} alone",
                 hint="compare the fingerprint with the one that the archive's owner publishes",
             )
         stream.flush()
@@ -92,11 +92,11 @@ def fetch_key(url: str, fingerprint: str, cache: Path) -> Path:
 
 def _is_intact(path: Path, sha256: str) -> bool:
     try:
-        found = sha256_file(path)
+        digest = sha256_file(path)
     except FileNotFoundError:
         return False
-    if found != sha256:
-        log.warn(f"{path} is damaged (its sha256 is {found}); it is fetched again")
+    if digest != sha256:
+        log.warn(f"{path} is damaged (its sha256 is {digest}); it is fetched again")
         return False
     os.utime(path)  # The time of its last use, for the cache's size limit.
     return True
@@ -161,18 +161,18 @@ def _remove_armour(stream: IO[bytes]) -> None:
 
 
 def _primary_keys(path: Path) -> list[str]:
-    """Return the fingerprints of the primary keys in a file; of one that nobody wants, with the reason before it.
+    """Return the fingerprints of the primary keys in a file, with the fault before one that APT would refuse.
 
     The records of --with-colons are described in GnuPG's doc/DETAILS: an fpr belongs to the pub or sub before it.
     """
     shown = run([*_gpg(path), "--with-colons", "--show-keys", path], ok=(0, 2))
     records = [line.split(":") for line in shown.stdout.splitlines()]
-    found = []
+    keys = []
     for above, record in pairwise(records):
         if record[0] == "fpr" and above[0] in ("pub", "sec"):
             fault = "secret" if above[0] == "sec" else KEY_FAULTS.get(above[1])
-            found.append(f"the {fault} key {record[9]}" if fault else record[9])
-    return found
+            keys.append(f"the {fault} key {record[9]}" if fault else record[9])
+    return keys
 
 
 def _gpg(path: Path) -> list[str | Path]:

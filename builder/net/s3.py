@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A client for a bucket of any server that speaks S3: how it asks, with whose credentials, and what failed in words.
+"""A client for a bucket of any server that speaks S3: requests, credentials and error messages.
 
 Endpoint, region and credentials are found as by every program of boto3: environment, profile, the machine's role.
 What a caller did wrong is a RecipeError here, before anything is asked; what servers do wrong is one of TROUBLE.
@@ -50,7 +50,7 @@ BROKEN = (HTTPError, ConnectionError, TimeoutError)
 TROUBLE = (BotoCoreError, ClientError, Boto3Error, RetriesExceededError, *BROKEN, *STRANGE)
 """What the libraries raise for servers and ways to them. A full disk here is not among it."""
 PERMISSIONS = "reading needs s3:GetObject and s3:ListBucket, writing s3:PutObject and s3:AbortMultipartUpload"
-WORDS = (
+MESSAGES = (
     ((exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError, TimeoutError), "does not answer in time"),
     ((exceptions.ConnectionError, ConnectionError), "cannot be reached"),
     ((exceptions.HTTPClientError, HTTPError), "breaks off its answer"),
@@ -131,9 +131,9 @@ def list_all(client: S3Client, operation: str, key: str, **asked: str) -> Iterat
 def find_credentials(location: Location) -> ReadOnlyCredentials | None:
     """Return what boto3 finds in the environment, a profile or this machine's role; None to read without."""
     try:
-        found = boto3.Session().get_credentials()
-        if found:
-            return found.get_frozen_credentials()
+        credentials = boto3.Session().get_credentials()
+        if credentials:
+            return credentials.get_frozen_credentials()
     except BotoCoreError as error:
         hint = "look at AWS_PROFILE"
         raise RecipeError(f"{location.option}: the credentials cannot be had: {error}", hint=hint) from error
@@ -151,19 +151,19 @@ def is_missing(error: ClientError) -> bool:
 
 
 def say(error: BaseException) -> str:
-    """Return what happened in words that hold no address of an object and no key."""
+    """Return the message for an error of the libraries, without the address of an object and without a key."""
     if isinstance(error, RetriesExceededError):
         return say(error.last_exception)
-    if found := find_answer_error(error):
-        return f"cannot be used: {found.strerror}"
+    if cause := find_answer_error(error):
+        return f"cannot be used: {cause.strerror}"
     if isinstance(error, ClientError):
-        said = error.response.get("Error", {})
-        code = str(said.get("Code"))
+        fields = error.response.get("Error", {})
+        code = str(fields.get("Code"))
         hint = f" ({HINTS[code]})" if code in HINTS else ""
-        return f"answers {code}: {str(said.get('Message', '')).strip('. ')}{hint}"
-    for kinds, words in WORDS:
+        return f"answers {code}: {str(fields.get('Message', '')).strip('. ')}{hint}"
+    for kinds, message in MESSAGES:
         if isinstance(error, kinds):
-            return words
+            return message
     if isinstance(error, STRANGE):
         return f"gives an answer that is none of S3's ({type(error).__name__})"
     return f"cannot be used: {type(error).__name__}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A bucket that releases are put into, on any server that speaks S3.
 
-Each object has the SHA-256 of its content in its metadata, written by whoever sent it: by that and its size one is
-known without downloading it. That it arrived whole is seen by its ETag, and where that says nothing (storage with keys
+Each object has the SHA-256 of its content in its metadata, written with it: by that and its size one is known
+without downloading it. That it arrived whole is seen by its ETag, and where that says nothing (storage with keys
 of its own) by reading it back.
 """
 
@@ -92,10 +92,10 @@ class Bucket:
     def list(self, folder: str) -> list[str]:
         start = self._full(folder)
         with self._explaining(folder):
-            found = list_all(
+            objects = list_all(
                 self._client, "list_objects_v2", "Contents", Bucket=self._bucket, Prefix=start, Delimiter="/"
             )
-            return [folder + each["Key"].removeprefix(start) for each in found]
+            return [folder + row["Key"].removeprefix(start) for row in objects]
 
     def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
         with self._explaining(key):
@@ -104,8 +104,8 @@ class Bucket:
                 return "absent"
             if head["ContentLength"] != file.size_bytes:
                 return "other"
-            said = head["Metadata"].get(DIGEST) or self._read_digest(key)
-            return "same" if said == file.sha256 else "other"
+            digest = head["Metadata"].get(DIGEST) or self._read_digest(key)
+            return "same" if digest == file.sha256 else "other"
 
     def send(self, key: str, item: Item) -> None:
         with self._explaining(key):
@@ -132,18 +132,18 @@ class Bucket:
         """Send a file; False when it did not arrive, and then nothing is there."""
         with log.step(f"send {item.file.name}"):
             if item.file.size_bytes > self._part_bytes:
-                wanted, found = self._send_parts(key, item)
+                wanted, etag = self._send_parts(key, item)
             else:
-                wanted, found = self._send_whole(key, item)
+                wanted, etag = self._send_whole(key, item)
             head = self._head(key)
             is_ours = head is not None and head["Metadata"].get(DIGEST) == item.file.sha256
-            if is_ours and (wanted == found or self._read_digest(key) == item.file.sha256):
+            if is_ours and (wanted == etag or self._read_digest(key) == item.file.sha256):
                 return True
             self._client.delete_object(Bucket=self._bucket, Key=self._full(key))
             return False
 
     def _send_whole(self, key: str, item: Item) -> tuple[str, str]:
-        """Return the ETag that it must have, and the one that the server says."""
+        """Return the ETag that it must have, and the server's."""
         content = item.path.read_bytes()
         _check_unchanged(item, sha256_bytes(content))
         answer = self._client.put_object(
@@ -160,16 +160,14 @@ class Bucket:
         parts = split(item.file.size_bytes, self._part_bytes)
         upload = self._find_upload(key) or self._begin_upload(key, item)
         with aborted_on_error(upload):
-            found = upload.send(item.path, parts)
+            etag = upload.send(item.path, parts)
         sha256, wanted = digests_of(item.path, parts)
         _check_unchanged(item, sha256)
-        return wanted, found
+        return wanted, etag
 
     def _find_upload(self, key: str) -> Upload | None:
-        found = [
-            each for each in find_uploads(self._client, self._bucket, self._full(key)) if each.key == self._full(key)
-        ]
-        return found[0] if found else None
+        uploads = find_uploads(self._client, self._bucket, self._full(key))
+        return next((upload for upload in uploads if upload.key == self._full(key)), None)
 
     def _begin_upload(self, key: str, item: Item) -> Upload:
         answer = self._client.create_multipart_upload(
@@ -213,7 +211,7 @@ class Bucket:
 
     @contextmanager
     def _explaining(self, key: str) -> Iterator[None]:
-        """Turn what the libraries raise into words."""
+        """Turn errors of the libraries into messages."""
         try:
             yield
         except ClientError as error:

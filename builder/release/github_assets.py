@@ -26,7 +26,7 @@ TEXT_BYTES = 16 * 1024 * 1024
 
 
 class Assets:
-    """What a release holds, as GitHub said when it was last asked. Without a release: nothing."""
+    """The files of a release by GitHub's latest answer; none without a release."""
 
     def __init__(self, api: Api, repository: str, release: Found | None) -> None:
         self._api = api
@@ -41,8 +41,8 @@ class Assets:
     def refresh(self) -> None:
         """Ask again."""
         if self._release:
-            found = self._api.pages(f"{self._path}/{self._release.id}/assets", Asset)
-            self.all = {asset.name: asset for asset in found}
+            assets = self._api.pages(f"{self._path}/{self._release.id}/assets", Asset)
+            self.all = {asset.name: asset for asset in assets}
 
     def has(self, file: File) -> bool:
         """Say whether a file is there, whole."""

@@ -3,7 +3,7 @@
 
 A run that was killed leaves an unfinished upload; the next one for the same key goes on with it, and sends only the
 parts that the server does not have: their MD5, which is the ETag of a part, tells. What an orderly failure leaves is
-removed at once, since unfinished uploads are paid for and seen by nobody.
+removed at once, since unfinished uploads are paid for, and not seen.
 
 Each request is signed with the SHA-256 of what it sends (builder/net/s3.py), which every server compares.
 """
@@ -53,7 +53,7 @@ class Part:
 
 
 class _Body(io.BytesIO):
-    """The bytes of a part, which end with an error when nobody wants them any more: ^C waits for no slow network."""
+    """The bytes of a part. Reading fails once the upload is cancelled, so that ^C waits for no slow network."""
 
     def __init__(self, content: bytes, over: threading.Event) -> None:
         super().__init__(content)
@@ -116,8 +116,8 @@ class Upload:
 
     def _list(self) -> dict[int, tuple[int, str]]:
         """Return size and ETag of the parts that the server has, by number."""
-        found = list_all(self.client, "list_parts", "Parts", Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
-        return {each["PartNumber"]: (each["Size"], each["ETag"]) for each in found}
+        rows = list_all(self.client, "list_parts", "Parts", Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
+        return {row["PartNumber"]: (row["Size"], row["ETag"]) for row in rows}
 
     def _complete(self, there: dict[int, tuple[int, str]], parts: list[Part]) -> str:
         answer = self.client.complete_multipart_upload(
@@ -168,21 +168,21 @@ def aborted_on_error(upload: Upload) -> Iterator[None]:
 def find_uploads(client: S3Client, bucket: str, prefix: str) -> list[Upload]:
     """Return the unfinished uploads below a prefix, the newest first; none where they may not be listed."""
     try:
-        found = list(list_all(client, "list_multipart_uploads", "Uploads", Bucket=bucket, Prefix=prefix))
+        rows = list(list_all(client, "list_multipart_uploads", "Uploads", Bucket=bucket, Prefix=prefix))
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in ("AccessDenied", "403", "NotImplemented"):
             raise
         log.note(f"s3://{bucket}: unfinished uploads may not be listed; large files begin anew")
         return []
-    found.sort(key=lambda each: each["Initiated"], reverse=True)
-    return [Upload(client, bucket, each["Key"], each["UploadId"]) for each in found]
+    rows.sort(key=lambda row: row["Initiated"], reverse=True)
+    return [Upload(client, bucket, row["Key"], row["UploadId"]) for row in rows]
 
 
-def _is_there(part: Part, path: Path, found: tuple[int, str] | None, sent: dict[int, str]) -> bool:
-    """Say whether the server has a part as the file has it: by its MD5, or because it says what it said to us."""
-    if found is None or found[0] != part.size_bytes:
+def _is_there(part: Part, path: Path, there: tuple[int, str] | None, sent: dict[int, str]) -> bool:
+    """Return whether the server has a part as the file has it: by its MD5, or by the ETag of its upload."""
+    if there is None or there[0] != part.size_bytes:
         return False
-    mark = found[1].strip('"')
+    mark = there[1].strip('"')
     return sent.get(part.number, "").strip('"') == mark or _md5(part.read(path)).hexdigest() == mark
 
 
