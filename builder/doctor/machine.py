@@ -7,7 +7,6 @@ look at the Engine's volume.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -19,16 +18,15 @@ from pathlib import Path
 from builder import log
 from builder.engine.finding import Finding
 from builder.engine.local import TOOLS
-from builder.errors import MachineError
+from builder.system.loop import find_free
 from builder.system.process import run
 from builder.system.resources import DELETED, attached_files, is_backed_by
-from builder.system.tools import DEBIAN_PACKAGES, find_tool
+from builder.system.tools import DEBIAN_PACKAGES, has_tool
 from builder.system.workspace import find_leftovers
 from builder.units import GIB, render_size
 
 ROOM = 6 * GIB
 """A build holds the packages, the tree, the image and the artefact at once; about 4 GiB with Docker in it."""
-LOOP_CTL_GET_FREE = 0x4C82
 PRIVATE_BINFMT = (6, 7)
 """Since Linux 6.7 each user namespace can have a binfmt_misc of its own."""
 FIX = "boardwright doctor --fix"
@@ -43,7 +41,7 @@ def examine_root() -> list[Finding]:
 
 def examine_tools() -> list[Finding]:
     """Say which programs are missing, and the packages that have them."""
-    missing = sorted(tool for tool in TOOLS if not _has_tool(tool))
+    missing = sorted(tool for tool in TOOLS if not has_tool(tool))
     if not missing:
         return [Finding("tools", True, f"all {len(TOOLS)} there")]
     packages = sorted({DEBIAN_PACKAGES[tool] for tool in missing})
@@ -53,12 +51,11 @@ def examine_tools() -> list[Finding]:
 def examine_loop() -> list[Finding]:
     """Say whether loop devices can be used; without, images are assembled another way with the same bytes."""
     try:
-        with Path("/dev/loop-control").open("rb") as control:
-            number = fcntl.ioctl(control, LOOP_CTL_GET_FREE)
+        name = find_free()
     except OSError as error:
         text = f"cannot be used ({error.strerror}); images are assembled offline, with the same bytes"
         return [Finding("loop", True, text)]
-    return [Finding("loop", True, f"usable, /dev/loop{number} is free")]
+    return [Finding("loop", True, f"usable, /dev/{name} is free")]
 
 
 def examine_kernel(release_name: str = "") -> list[Finding]:
@@ -125,11 +122,3 @@ def release_stray_loops(state: Path) -> None:
     for device, backing in find_stray_loops(state):
         log.note(f"detaching {device} from {backing}")
         run(["losetup", "--detach", device])
-
-
-def _has_tool(name: str) -> bool:
-    try:
-        find_tool(name)
-    except MachineError:
-        return False
-    return True

@@ -9,9 +9,7 @@ before it is attached, and given back when the slot is finished, whatever happen
 
 from __future__ import annotations
 
-import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +17,11 @@ from pathlib import Path
 from builder.errors import BusyError, ToolError
 from builder.image.target import Target, slot_sectors
 from builder.plan.model import Slot
+from builder.system.loop import CONTROL, find_free, loop_node
 from builder.system.process import run
 from builder.system.workspace import Workspace
 from builder.units import SECTOR
 
-CONTROL = Path("/dev/loop-control")
-LOOP_CTL_GET_FREE = 0x4C82
-"""ioctl of /dev/loop-control (linux/loop.h): make sure that a free device exists, return its number."""
 TRIES = 16
 
 
@@ -70,17 +66,7 @@ def _attach(image: Path, slot: Slot, log_file: Path) -> Path:
 
 
 def _free_device() -> Path:
-    """Return a free loop device; its node is made where the kernel's did not appear (containers)."""
-    control = os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        number = fcntl.ioctl(control, LOOP_CTL_GET_FREE)
-    finally:
-        os.close(control)
-    device = Path(f"/dev/loop{number}")
-    if not device.exists():
-        major, minor = Path(f"/sys/block/loop{number}/dev").read_text(encoding="ascii").split(":")
-        os.mknod(device, 0o600 | stat.S_IFBLK, os.makedev(int(major), int(minor)))
-    return device
+    return loop_node(find_free())
 
 
 def _write_back(device: Path) -> None:

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import BoardwrightError
-from builder.system.git import call_git
+from builder.system.git import ask_git
 
 MOST = 200
 """Commits that notes name."""
@@ -23,12 +22,12 @@ class Commit:
 
 def find_tag_object(directory: Path, tag: str) -> str:
     """Return what a tag is in the checkout that holds `directory`: SHA of a commit, or of a tag with a message."""
-    return _ask_git(directory, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}").strip()
+    return ask_git(directory, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") or ""
 
 
 def find_commit(directory: Path, tag: str) -> str:
     """Return the SHA of a tag's commit; empty where there is none."""
-    return _ask_git(directory, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}").strip()
+    return ask_git(directory, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}") or ""
 
 
 def list_commits(directory: Path, before: str, tag: str) -> list[Commit] | None:
@@ -36,13 +35,5 @@ def list_commits(directory: Path, before: str, tag: str) -> list[Commit] | None:
     if not find_commit(directory, before) or not find_commit(directory, tag):
         return None
     words = ("log", "--no-merges", f"--max-count={MOST}", "--format=%h%x09%s", f"refs/tags/{before}..refs/tags/{tag}")
-    rows = [line.split("\t", 1) for line in _ask_git(directory, *words).splitlines()]
+    rows = [line.split("\t", 1) for line in (ask_git(directory, *words) or "").splitlines()]
     return [Commit(row[0], row[1]) for row in rows if len(row) == 2]
-
-
-def _ask_git(directory: Path, *words: str) -> str:
-    try:
-        result = call_git(directory, *words)
-    except BoardwrightError:
-        return ""  # No git on this machine.
-    return result.stdout if result.code == 0 else ""

@@ -28,16 +28,16 @@ def find_version(boards: Path) -> str:
     It ends with -dirty where a tracked file of the checkout differs from its commit, or where `boards` has a file that
     git neither tracks nor ignores: a build takes such a file too.
     """
-    version = _ask_git(boards, "describe", "--tags", "--always", "--dirty")
+    version = ask_git(boards, "describe", "--tags", "--always", "--dirty")
     if not version or version.endswith(f"-{DIRTY}"):
         return version or DIRTY
-    untracked = _ask_git(boards, "ls-files", "--others", "--exclude-standard", "--directory", "--no-empty-directory")
+    untracked = ask_git(boards, "ls-files", "--others", "--exclude-standard", "--directory", "--no-empty-directory")
     return version if untracked == "" else f"{version}-{DIRTY}"
 
 
 def find_epoch(directory: Path) -> int | None:
     """Return the time of the checkout's last commit in seconds since 1970; None where there is none."""
-    text = _ask_git(directory, "log", "-1", "--format=%ct")
+    text = ask_git(directory, "log", "-1", "--format=%ct")
     return int(text) if text else None
 
 
@@ -56,8 +56,8 @@ def call_git(directory: Path, *words: str) -> Result:
     )
 
 
-def _ask_git(directory: Path, *words: str) -> str | None:
-    """Return what git answers; None where it does not."""
+def ask_git(directory: Path, *words: str) -> str | None:
+    """Return what git answers, without white space at its ends; None where it does not."""
     try:
         result = call_git(directory, *words)
     except ToolError as error:

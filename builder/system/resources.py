@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from builder.errors import BusyError
+from builder.system.loop import loop_node
 from builder.system.paths import remove_tree
 from builder.system.process import run
 
@@ -68,20 +68,11 @@ def is_backed_by(name: str, path: str) -> bool:
     info = bytearray(LOOP_INFO_BYTES)
     try:
         file = Path(path).stat()
-        with _loop_node(name).open("rb") as device:
+        with loop_node(name).open("rb") as device:
             fcntl.ioctl(device, LOOP_GET_STATUS64, info)
     except OSError:
         return False
     return struct.unpack_from("QQ", info) == (file.st_dev, file.st_ino)
-
-
-def _loop_node(name: str) -> Path:
-    """Return the device's node, made where it is missing: a new container has none of an older one's."""
-    node = Path("/dev", name)
-    if not node.exists():
-        major, minor = Path(f"/sys/block/{name}/dev").read_text(encoding="ascii").split(":")
-        os.mknod(node, 0o600 | stat.S_IFBLK, os.makedev(int(major), int(minor)))
-    return node
 
 
 def is_mounted(target: str) -> bool:
@@ -96,7 +87,7 @@ def _mount_targets() -> list[str]:
 
 def _release_loop(backing_file: str) -> None:
     for device in loop_devices(backing_file):
-        run(["losetup", "--detach", _loop_node(Path(device).name)])
+        run(["losetup", "--detach", loop_node(Path(device).name)])
     deadline = time.monotonic() + GONE_S
     while still := loop_devices(backing_file):  # The kernel waits for the last one who has it open.
         if time.monotonic() > deadline:

@@ -24,12 +24,12 @@ from pathlib import Path
 from builder import log
 from builder.cache.store import Store
 from builder.plan.model import Plan
-from builder.rootfs.apt.auth import render_option
 from builder.rootfs.apt.errors import explain
 from builder.rootfs.apt.freshness import digest_releases, find_releases, has_news
 from builder.rootfs.apt.indexes import LIST, NAME, read_indexes
 from builder.rootfs.apt.pins import render_pins
 from builder.rootfs.apt.resolve import APT_OPTIONS, Resolved, simulate
+from builder.rootfs.apt.root import make_root
 from builder.rootfs.apt.sources import render_sources
 from builder.rootfs.apt.supply import Archived, find_supply
 from builder.rootfs.records import load_answer
@@ -40,6 +40,13 @@ from builder.units import render_size
 
 # Between entries of an index (deb822(5)).
 BLANK = re.compile(rb"\n(?:[ \t\r]*\n)+")
+
+OPTIONS = (
+    # Else --print-uris prefers the oldest digest an archive has.
+    'Acquire::ForceHash "SHA256"',
+    # Signed all the same; a suite like stable changes its codename while we keep its indexes.
+    'Acquire::AllowReleaseInfoChange "true"',
+)
 
 
 class Archives:
@@ -56,7 +63,10 @@ class Archives:
         name = hashlib.sha256("\0".join((architecture, sources, asked)).encode()).hexdigest()[:16]
         self._root = cache / "apt" / name
         with self._locked():
-            self._environment = _make_root(self._root, sources, architecture)
+            self._environment = make_root(
+                self._root, architectures=(architecture,), sources=sources, options=(*OPTIONS, *APT_OPTIONS)
+            )
+            self._root.touch()  # The time of its last use, for the cache's size limit.
 
     def resolve(self) -> Resolved:
         """Return the packages that a build of the plan installs now."""
@@ -192,28 +202,3 @@ def place_debs(packages: Sequence[Archived], store: Store, directory: Path) -> l
     here, size = len(packages) - len(missing), sum(package.size_bytes for package in missing)
     log.note(f"{here} of {len(packages)} packages are here already; {render_size(size)} to download")
     return missing
-
-
-def _make_root(root: Path, sources: str, architecture: str) -> dict[str, str]:
-    """Make the private apt's directories, and return the environment that leads apt-get there."""
-    for name in ("etc/apt/sources.list.d", "etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/dpkg",
-                 "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):  # fmt: skip
-        (root / name).mkdir(parents=True, exist_ok=True)
-    root.touch()
-    (root / "var/lib/dpkg/status").touch()
-    (root / "etc/apt/sources.list.d/target.sources").write_text(sources, encoding="utf-8")
-    lines = (
-        f'Dir "{root}"',
-        f'Dir::State::status "{root}/var/lib/dpkg/status"',
-        f'APT::Architecture "{architecture}"',
-        f'APT::Architectures {{ "{architecture}"; }}',
-        'APT::Sandbox::User "root"',
-        # Else --print-uris prefers the oldest digest an archive has.
-        'Acquire::ForceHash "SHA256"',
-        # Signed all the same; a suite like stable changes its codename while we keep its indexes.
-        'Acquire::AllowReleaseInfoChange "true"',
-        render_option(),
-        *APT_OPTIONS,
-    )
-    (root / "apt.conf").write_text("".join(f"{line};\n" for line in lines), encoding="utf-8")
-    return {"APT_CONFIG": str(root / "apt.conf")}

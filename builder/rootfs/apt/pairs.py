@@ -12,12 +12,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.rootfs.apt.auth import render_option
+from builder.rootfs.apt.root import make_root
 from builder.system.process import run
 
 # An entry of `apt-cache policy`, and a version in its table (apt-cache(8)).
 ENTRY = re.compile(r"^(\S+):\n  Installed: .*\n  Candidate: (\S+)\n((?:  .*\n)*)", re.MULTILINE)
 VERSION = re.compile(r"^ (?:\*\*\*|   ) (\S+) -?\d+$", re.MULTILINE)
+
+OPTIONS = ('APT::Install-Recommends "false"', 'Acquire::Languages "none"')
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,9 @@ class _Policy:
 
 def make_apt(sources: Sources, architectures: tuple[str, str], root: Path) -> dict[str, str]:
     """Bring the package lists of both architectures up to date, under a root of its own; return the environment."""
-    for name in ("etc/apt/sources.list.d", "etc/apt/apt.conf.d", "etc/apt/preferences.d", "var/lib/dpkg",
-                 "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):  # fmt: skip
-        (root / name).mkdir(parents=True, exist_ok=True)
-    (root / "var/lib/dpkg/status").touch()
-    (root / "etc/apt/sources.list.d/target.sources").write_text(sources.deb822)
+    options = (*OPTIONS, *(line.rstrip(";") for line in sources.apt_options))
+    environment = make_root(root, architectures=architectures, sources=sources.deb822, options=options)
     (root / "etc/apt/preferences.d/target").write_text(sources.pins)
-    (root / "apt.conf").write_text("\n".join([
-        f'Dir "{root}";',
-        f'Dir::State::status "{root}/var/lib/dpkg/status";',
-        f'APT::Architecture "{architectures[0]}";',
-        f'APT::Architectures {{ "{architectures[0]}"; "{architectures[1]}"; }};',
-        'APT::Sandbox::User "root";',
-        'APT::Install-Recommends "false";',
-        'Acquire::Languages "none";',
-        f"{render_option()};",
-        *sources.apt_options,
-        "",
-    ]))  # fmt: skip
-    environment = {"APT_CONFIG": str(root / "apt.conf")}
     run(["apt-get", "update", "--error-on=any"], env=environment)
     return environment
 
