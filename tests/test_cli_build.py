@@ -16,7 +16,8 @@ import pytest
 
 from builder.system.workspace import open_workspace
 from tests.conftest import ROOT
-from tests.support.archive import Signer, make_signer, serve
+from tests.support.archive import serve
+from tests.support.keys import OpenPgpKey, make_openpgp_key
 from tests.support.rootfs_boards import write_tiny
 from tests.test_cli import KEYRING, Done, check_error, command
 
@@ -28,8 +29,8 @@ LAST_BUT_ONE = "while [ $# -gt 2 ]; do shift; done"
 
 
 @pytest.fixture(scope="module")
-def signer() -> Iterator[Signer]:
-    with make_signer("cli") as one:
+def signer() -> Iterator[OpenPgpKey]:
+    with make_openpgp_key("cli") as one:
         yield one
 
 
@@ -84,7 +85,7 @@ def test_a_build_that_fails(
     assert (tmp_path / "state/rooms/board/build.log").read_text().startswith("$ ")
 
 
-def test_a_key_with_another_fingerprint(tmp_path: Path, build: Callable[..., list[str]], signer: Signer) -> None:
+def test_a_key_with_another_fingerprint(tmp_path: Path, build: Callable[..., list[str]], signer: OpenPgpKey) -> None:
     (tmp_path / "www").mkdir()
     signer.write_public(tmp_path / "www/key.asc")
     with serve(tmp_path / "www") as url:

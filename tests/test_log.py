@@ -19,6 +19,7 @@ import pytest
 
 from builder import log
 from builder.log import Event, Json, Plain
+from tests.support.log import Heard
 
 ROOT = Path(__file__).parent.parent
 
@@ -69,14 +70,10 @@ def test_an_end_without_a_start_is_no_harm() -> None:
 
 
 def test_json_comes_back_as_the_same_events() -> None:
-    seen: list[Event] = []
-
-    class Keep:
-        def show(self, event: Event) -> None:
-            seen.append(event)
-
-    with log.use(Keep()):
+    sink = Heard()
+    with log.use(sink):
         tell()
+    seen = sink.events
     stream = io.StringIO()
     for event in seen:
         Json(stream).show(event)

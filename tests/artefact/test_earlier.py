@@ -12,22 +12,11 @@ from builder import log
 from builder.artefact.compress import Compression
 from builder.artefact.earlier import remove_earlier
 from builder.artefact.files import make_artefact
-from builder.log import Event
 from builder.system.checksums import sha256_file
+from tests.support.log import Heard
 
 STEM = "boardwright-x-1"
 ALL = {f"{STEM}{suffix}" for suffix in (".packages", ".specs.json", ".specs.xml", ".build.json")}
-
-
-class Notes:
-    """A sink that keeps notes."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def show(self, event: Event) -> None:
-        if event.kind == "note":
-            self.texts.append(event.text)
 
 
 def build(place: Path, disk: str, compression: Compression = Compression.NONE, *, verified: bool = True) -> list[str]:
@@ -41,7 +30,7 @@ def build(place: Path, disk: str, compression: Compression = Compression.NONE, *
     reports = [scratch / f"{STEM}.specs.{kind}" for kind in ("json", "xml")] if verified else []
     for path in reports:
         path.write_text(disk, encoding="utf-8")
-    notes = Notes()
+    notes = Heard("note")
     with log.use(notes):
         make_artefact(
             image,
@@ -52,7 +41,7 @@ def build(place: Path, disk: str, compression: Compression = Compression.NONE, *
             epoch=0,
             reports=lambda _: (*reports, record),
         )
-    return notes.texts
+    return notes.kept
 
 
 def find_names(place: Path) -> set[str]:
@@ -106,7 +95,7 @@ def test_what_arrives_and_what_is_there_already_stay(tmp_path: Path) -> None:
     for name in (f"{STEM}.img.xz", f"{STEM}.build.json"):
         (arriving / name).write_text('{"image_sha256": "2"}')
     names = [f"{STEM}.img.xz", f"{STEM}.img.xz.sha256", f"{STEM}.build.json", f"{STEM}.packages"]
-    with log.use(Notes()):
+    with log.use(Heard("note")):
         remove_earlier(tmp_path / "dist", names, arriving)
     assert find_names(tmp_path) == {f"{STEM}.packages"}
     remove_earlier(tmp_path / "dist", ["notes.txt"], arriving)

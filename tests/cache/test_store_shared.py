@@ -18,25 +18,13 @@ from builder.errors import SpaceError, ToolError
 from builder.net import s3
 from builder.net.location import load_location
 from tests.support.bucket import BUCKET, Bucket
+from tests.support.log import Heard
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 OBJECT, REF = f"ci/objects/{DIGEST[:2]}/{DIGEST}", "ci/refs/layer%2Fbase.json"
 
 Machine = Callable[..., Store]
-
-
-class Heard:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.events: list[log.Event] = []
-
-    def show(self, event: log.Event) -> None:
-        self.events.append(event)
-
-    def texts(self, kind: str) -> list[str]:
-        return [event.text for event in self.events if event.kind == kind]
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import functools
 import mmap
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import ThreadingHTTPServer
@@ -23,7 +22,9 @@ import pytest
 from tests.chain.conftest import Build
 from tests.chain.test_boards import find_bridge_address
 from tests.conftest import ROOT
-from tests.support.archive import Archive, Quiet, make_signer
+from tests.support.archive import Archive, Quiet
+from tests.support.http import running
+from tests.support.keys import make_openpgp_key
 from tests.support.selection import by_commit
 from tests.support.upgrade import SUITES, find_url, read_entries, repack
 
@@ -109,15 +110,11 @@ def guarded_archive(place: Path) -> Iterator[Archive]:
     """Serve an archive with the package harbour-master where builds reach it."""
     address = find_bridge_address()
     handler = functools.partial(Guarded, directory=str(place))
-    with make_signer("harbour") as signer, ThreadingHTTPServer((address, 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        archive = Archive(place, f"http://{address}:{server.server_port}", signer)
+    with make_openpgp_key("harbour") as signer, running(ThreadingHTTPServer((address, 0), handler)) as url:
+        archive = Archive(place, url, signer)
         archive.add("harbour-master", files={"/usr/bin/harbour-master": "#!/bin/sh\nexec true\n"})
         archive.publish(suite="stable")
         yield archive
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

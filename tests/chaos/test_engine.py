@@ -19,7 +19,8 @@ from builder.engine.docker.connect import open_engine
 from builder.engine.docker.container import STATE, create, make_job, remove
 from builder.system.resources import attached_files
 from tests.conftest import ROOT
-from tests.support.chaos import Place, Running, wait_until
+from tests.support.chaos import Place, Running
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.engine
 

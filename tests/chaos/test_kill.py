@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.chaos import ON_LOOP, Place, wait_until
+from tests.support.chaos import ON_LOOP, Place
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.machine
 

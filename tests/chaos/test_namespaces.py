@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos import Place, wait_until
+from tests.support.chaos import Place
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.machine
 

@@ -16,7 +16,8 @@ import pexpect
 import pytest
 
 from tests.conftest import ROOT
-from tests.support.chaos import ON_LOOP, Place, Running, wait_until
+from tests.support.chaos import ON_LOOP, Place, Running
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.machine
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.chaos import ON_LOOP, Place, wait_until
+from tests.support.chaos import ON_LOOP, Place
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.machine
 

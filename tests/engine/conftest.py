@@ -21,6 +21,7 @@ from builder.engine.docker.run import Request
 from builder.errors import MachineError
 from builder.log import Event
 from tests.conftest import ROOT
+from tests.support.log import Heard
 
 STUB = ROOT / "tests/support/engine_stub.py"
 DOCKERFILE = r"""FROM {base}
@@ -28,21 +29,6 @@ COPY __main__.py /usr/lib/boardwright/python/builder/__main__.py
 RUN printf '#!/bin/sh\nexec sleep infinity\n' > /usr/local/bin/socat && chmod +x /usr/local/bin/socat
 """
 """Builds need no socat, and the builder image has none; the container of a machine runs it."""
-
-
-class Heard:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.on_event: Callable[[Event], None] = lambda _: None
-
-    def show(self, event: Event) -> None:
-        self.events.append(event)
-        self.on_event(event)
-
-    def texts(self, kind: str) -> list[str]:
-        return [event.text for event in self.events if event.kind == kind]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from builder.engine.docker.container import LABEL_BUILD, find_orphans
 from builder.engine.finding import Finding
 from builder.system.tools import DEBIAN_PACKAGES
 from builder.system.workspace import find_leftovers
-from tests.engine.conftest import Heard
+from tests.support.log import Heard
 
 
 def _leave(state: Path, kind: str, name: str) -> None:

@@ -15,8 +15,8 @@ from builder.engine.events import Story
 from builder.errors import BoardwrightError, TrustError
 from builder.log import Kind
 from builder.text import find_hidden
-from tests.engine.conftest import Heard
 from tests.support.hostile import TEXT
+from tests.support.log import Heard
 
 
 def _event(kind: str, text: str, /, **data: object) -> bytes:

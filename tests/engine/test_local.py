@@ -19,7 +19,7 @@ from builder.recipe.load import load_board
 from builder.rootfs.stored_tree import write_kept
 from builder.system.tools import DEBIAN_PACKAGES
 from tests.conftest import ROOT
-from tests.engine.conftest import Heard
+from tests.support.log import Heard
 
 pytestmark = pytest.mark.machine
 

@@ -13,7 +13,7 @@ from builder.engine.several import BUILD_BYTES, Ended, Order, build_several, fir
 from builder.errors import DownloadError, MachineError, RecipeError, ToolError
 from builder.log import Sink
 from builder.pipeline import Choices
-from tests.engine.conftest import Heard
+from tests.support.log import Heard
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from builder.net import http
 from builder.packaging.check import check_release
 from builder.packaging.model import Channel, File, Package, Release, Released, load_channel, render, render_package
 from builder.signing.signature import PublicKey, load_public_key
+from tests.support.keys import MinisignKey
 from tests.support.published import Published, Server, digest
-from tests.support.signer import Signer
 
 pytestmark = pytest.mark.machine
 
@@ -32,7 +32,7 @@ PLANTED = {"name": "boardwright.pub"}
 
 
 @pytest.fixture
-def key(signer: Signer) -> PublicKey:
+def key(signer: MinisignKey) -> PublicKey:
     return load_public_key(signer.public_text)
 
 
@@ -173,7 +173,7 @@ def test_every_spoilt_file_is_refused(
 
 
 def test_another_key_is_refused_before_anything_is_downloaded(
-    get: Callable[..., Taken], other_signer: Signer, tmp_path: Path
+    get: Callable[..., Taken], other_signer: MinisignKey, tmp_path: Path
 ) -> None:
     with pytest.raises(TrustError, match="it is signed by the key"):
         get(key=load_public_key(other_signer.public_text))
@@ -208,7 +208,7 @@ def test_a_changed_channel_file_is_refused(get: Callable[..., Taken], published:
         get()
 
 
-def sign_elsewhere(published: Published, signer: Signer, name: str) -> bytes:
+def sign_elsewhere(published: Published, signer: MinisignKey, name: str) -> bytes:
     """Put in the place of a file's signature one of the same bytes under another name."""
     place = published.tree / "v1.0/rpi"
     shutil.copy(place / name, place / "else")
@@ -216,7 +216,7 @@ def sign_elsewhere(published: Published, signer: Signer, name: str) -> bytes:
 
 
 def test_the_signature_of_another_file_is_refused(
-    get: Callable[..., Taken], published: Published, signer: Signer
+    get: Callable[..., Taken], published: Published, signer: MinisignKey
 ) -> None:
     """What is signed for one place is not good for another."""
     signature = sign_elsewhere(published, signer, f"{NAME}.package.json")
@@ -232,7 +232,7 @@ def test_the_signature_of_another_file_is_refused(
 
 
 def test_sums_with_the_signature_of_another_file_are_refused(
-    get: Callable[..., Taken], published: Published, signer: Signer
+    get: Callable[..., Taken], published: Published, signer: MinisignKey
 ) -> None:
     """Its publisher may have made a mistake: the description is signed, and names the wrong signature."""
     signature = sign_elsewhere(published, signer, f"{NAME}.SHA256SUMS")

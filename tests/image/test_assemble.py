@@ -18,7 +18,6 @@ import pytest
 
 from builder import log
 from builder.errors import MachineError, RecipeError
-from builder.image import loop
 from builder.image.assemble import Assembler, make_image
 from builder.plan.model import Disk
 from builder.rootfs.model import Rootfs
@@ -239,7 +238,7 @@ def test_a_fat_can_be_the_auto_slot(small: Rootfs, workspace: Workspace) -> None
 def test_only_the_loop_assembler_needs_loop_devices(
     small: Rootfs, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "CONTROL", Path("/dev/no-such-control"))
+    monkeypatch.setattr("builder.system.loop.CONTROL", Path("/dev/no-such-control"))
     make_image(make_plan(make_disk()), small, workspace)
     with pytest.raises(MachineError, match="No such file") as caught:
         make_image(make_plan(make_disk()), small, workspace, assembler="loop")

@@ -30,8 +30,8 @@ from builder.net import http as module
 from builder.net.download import fetch, fetch_key
 from builder.net.http import bare, open_url, read_all
 from builder.units import MIB
-from tests.support.served import answer as answer_with
-from tests.support.served import drip_headers, flood, go_on, served
+from tests.support.http import answer as answer_with
+from tests.support.http import drip_headers, flood, go_on, running, served
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -170,13 +170,10 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-        thread.start()
-        yield running
-        running.release.set()
-        running.shutdown()
-        thread.join()
+    server = Server()
+    with running(server):
+        yield server
+        server.release.set()
 
 
 @pytest.fixture(autouse=True)

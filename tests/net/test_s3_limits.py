@@ -21,7 +21,7 @@ from builder.net.location import Location, parse_location
 from builder.net.s3 import TROUBLE, make_client, say
 from builder.release.bucket import Bucket
 from builder.release.multipart import find_uploads
-from tests.support.served import Behave, answer, drip, drip_headers, flood, go_on, served
+from tests.support.http import Behave, answer, drip, drip_headers, flood, go_on, served
 
 pytestmark = pytest.mark.usefixtures("aws_user", "quick")
 EMPTY = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"

@@ -20,7 +20,7 @@ from builder.system.checksums import render_sum, sha256_file
 from builder.verbs.prove import load_key
 from tests.chain.conftest import boardwright
 from tests.support.dist import NAME
-from tests.support.packaged_fixtures import Made
+from tests.support.packaged_fixtures import MadePackage
 
 pytestmark = pytest.mark.machine
 Way = Callable[[Path], None]
@@ -251,7 +251,7 @@ WAYS: dict[str, tuple[Way, str]] = {
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_a_spoilt_package_is_found_out(small: Made, spoilt: Path, name: str) -> None:
+def test_a_spoilt_package_is_found_out(small: MadePackage, spoilt: Path, name: str) -> None:
     spoil, expected = WAYS[name]
     spoil(spoilt)
     findings = check_release(spoilt, small.public.read_text())
@@ -260,7 +260,7 @@ def test_a_spoilt_package_is_found_out(small: Made, spoilt: Path, name: str) -> 
         findings.check()
 
 
-def test_a_sound_one_is_sound_with_and_without_a_key(small: Made) -> None:
+def test_a_sound_one_is_sound_with_and_without_a_key(small: MadePackage) -> None:
     key = small.public.read_text()
     findings = check_release(small.directory, key)
     assert findings.problems == ()
@@ -270,7 +270,7 @@ def test_a_sound_one_is_sound_with_and_without_a_key(small: Made) -> None:
     assert check_release(small.directory.parent).with_key is False
 
 
-def test_several_are_checked_and_all_that_is_wrong_is_said(small: Made, spoilt: Path) -> None:
+def test_several_are_checked_and_all_that_is_wrong_is_said(small: MadePackage, spoilt: Path) -> None:
     shutil.copytree(small.directory, spoilt.with_name("sound"))
     file(spoilt, ".bmap").unlink()
     file(spoilt, ".report.html").unlink()
@@ -296,7 +296,7 @@ def test_a_directory_without_a_package_is_said(tmp_path: Path) -> None:
         check_release(tmp_path)
 
 
-def test_the_command_says_whether_signatures_were_checked(small: Made) -> None:
+def test_the_command_says_whether_signatures_were_checked(small: MadePackage) -> None:
     with_key = boardwright("verify", "--release", small.directory, "--key", small.public)
     assert with_key.returncode == 0, with_key.stderr
     assert "signed by minisign key" in with_key.stderr
@@ -313,12 +313,12 @@ def test_the_command_ends_with_the_code_of_the_worst(spoilt: Path) -> None:
     assert "do not use it" in done.stderr
 
 
-def test_the_command_wants_an_image_or_a_release(small: Made) -> None:
+def test_the_command_wants_an_image_or_a_release(small: MadePackage) -> None:
     assert boardwright("verify").returncode == 2
     assert boardwright("verify", "rpi", "--release", small.directory).returncode == 2
 
 
-def test_a_key_is_a_file_or_a_line(small: Made) -> None:
+def test_a_key_is_a_file_or_a_line(small: MadePackage) -> None:
     text = small.public.read_text()
     assert load_key(str(small.public)) == load_key(text) == text
     assert load_key(text.splitlines()[1]) == text.splitlines()[1]

@@ -26,12 +26,12 @@ from builder.system.checksums import sha256_file
 from builder.verbs.package import load_compressions
 from tests.chain.conftest import boardwright
 from tests.support.dist import DEBS, JUNIT, NAME, make_report
-from tests.support.packaged_fixtures import Made
+from tests.support.packaged_fixtures import MadePackage
 
 pytestmark = pytest.mark.machine
 
 
-def test_everything_is_there_and_described(made: Made) -> None:
+def test_everything_is_there_and_described(made: MadePackage) -> None:
     package = load_package(made.directory)
     roles = {file.name.removeprefix(f"{NAME}."): file.role for file in package.files}
     assert roles == {
@@ -63,7 +63,7 @@ def test_everything_is_there_and_described(made: Made) -> None:
     assert [path.name for path in made.directory.parent.iterdir()] == [NAME]
 
 
-def test_common_tools_accept_it(made: Made, tmp_path: Path) -> None:
+def test_common_tools_accept_it(made: MadePackage, tmp_path: Path) -> None:
     subprocess.run(
         ["sha256sum", "--check", "--strict", "--quiet", f"{NAME}.SHA256SUMS"], cwd=made.directory, check=True
     )
@@ -80,7 +80,7 @@ def test_common_tools_accept_it(made: Made, tmp_path: Path) -> None:
     assert copy.read_bytes() == (made.work / "raw.img").read_bytes()
 
 
-def test_the_provenance_is_a_statement_of_in_toto(made: Made) -> None:
+def test_the_provenance_is_a_statement_of_in_toto(made: MadePackage) -> None:
     said = json.loads((made.directory / f"{NAME}.provenance.json").read_text())
     Statement.copy_from_pb(ParseDict(said, statement_pb2.Statement())).validate()
     definition = said["predicate"]["buildDefinition"]
@@ -96,7 +96,7 @@ def test_the_provenance_is_a_statement_of_in_toto(made: Made) -> None:
     }
 
 
-def test_the_page_stands_alone(made: Made) -> None:
+def test_the_page_stands_alone(made: MadePackage) -> None:
     page = (made.directory / f"{NAME}.report.html").read_text()
     assert "a slot has its size (root)" in page
     assert "no &lt;wifi&gt;" in page
@@ -105,7 +105,7 @@ def test_the_page_stands_alone(made: Made) -> None:
     assert not re.search(r"<script|<link|src=|url\(|@import|href=", page)
 
 
-def test_the_same_again_is_done_and_another_is_refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_again_is_done_and_another_is_refused(made: MadePackage, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in made.directory.iterdir()}
     options = ("-o", made.work / "release", "--compress", "xz,zst,gz,zip")
     monkeypatch.setenv("BOARDWRIGHT_MINISIGN_KEY", made.secret)
@@ -123,7 +123,7 @@ def test_the_same_again_is_done_and_another_is_refused(made: Made, monkeypatch: 
 
 
 @pytest.fixture
-def dist(made: Made, tmp_path: Path) -> Path:
+def dist(made: MadePackage, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made.dist, tmp_path / "dist"))
 
 
@@ -132,7 +132,7 @@ def pack(dist: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
     return boardwright("package", "rpi", "--dist", dist, "-o", place / "out", "--state", place / "state", *options)
 
 
-def test_two_calls_make_the_same_bytes_and_without_a_key_it_is_said(made: Made, dist: Path) -> None:
+def test_two_calls_make_the_same_bytes_and_without_a_key_it_is_said(made: MadePackage, dist: Path) -> None:
     done = pack(dist, "--compress", "xz,zst,gz,zip", "--supplier", "Lighthouse")
     assert "not signed" in done.stdout
     assert "warning: no key is given" in done.stderr
@@ -142,7 +142,7 @@ def test_two_calls_make_the_same_bytes_and_without_a_key_it_is_said(made: Made, 
 
 
 @pytest.mark.parametrize("days", [0, 30])
-def test_the_day_until_which_it_is_the_newest_is_described(days: int, small: Made, tmp_path: Path) -> None:
+def test_the_day_until_which_it_is_the_newest_is_described(days: int, small: MadePackage, tmp_path: Path) -> None:
     made = small.call("-o", tmp_path, "--compress", "gz", "--valid-days", str(days))
     assert made.returncode == 0, made.stderr
     package = load_package(tmp_path / NAME)
@@ -219,7 +219,7 @@ def test_a_wrong_key_leaves_nothing(dist: Path, monkeypatch: pytest.MonkeyPatch)
     assert list((dist.parent / "out").iterdir()) == []
 
 
-def test_a_key_is_taken_from_a_descriptor(made: Made, dist: Path) -> None:
+def test_a_key_is_taken_from_a_descriptor(made: MadePackage, dist: Path) -> None:
     read_end, write_end = os.pipe()
     os.write(write_end, made.secret.encode())
     os.close(write_end)

@@ -18,8 +18,8 @@ from builder.fetch.sources import open_source
 from builder.packaging.check import Findings, check_release
 from builder.packaging.model import load_release, render
 from builder.signing.signature import load_public_key
+from tests.support.keys import MinisignKey
 from tests.support.published import Published, Server
-from tests.support.signer import Signer
 
 pytestmark = pytest.mark.machine
 
@@ -74,7 +74,7 @@ def find_tag(tree: Path) -> str:
 
 @pytest.mark.parametrize("lie", LIES)
 def test_who_checks_a_release_is_told(
-    lie: Callable[[Path], str], server: Server, signer: Signer, tmp_path: Path
+    lie: Callable[[Path], str], server: Server, signer: MinisignKey, tmp_path: Path
 ) -> None:
     said = lie(server.tree)
     place = f"{server.url}/{find_tag(server.tree)}/rpi"
@@ -86,7 +86,7 @@ def test_who_checks_a_release_is_told(
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_who_fetches_is_told(lie: Callable[[Path], str], server: Server, signer: Signer, tmp_path: Path) -> None:
+def test_who_fetches_is_told(lie: Callable[[Path], str], server: Server, signer: MinisignKey, tmp_path: Path) -> None:
     said = lie(server.tree)
     wanted = Wanted("rpi", version=find_tag(server.tree), key=load_public_key(signer.public_text))
     with pytest.raises(TrustError) as caught:

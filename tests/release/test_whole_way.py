@@ -12,13 +12,13 @@ import pytest
 
 from tests.chain.conftest import boardwright
 from tests.support.archive import serve
-from tests.support.packaged_fixtures import Made
+from tests.support.packaged_fixtures import MadePackage
 
 pytestmark = [pytest.mark.machine]
 
 
 @pytest.fixture(scope="module")
-def public(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+def public(made: MadePackage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """A directory that a web server serves, with the release in it, and its address."""
     place = tmp_path_factory.mktemp("public")
     with serve(place) as url:
@@ -30,11 +30,11 @@ def public(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         yield place, url
 
 
-def version_of(made: Made) -> str:
+def version_of(made: MadePackage) -> str:
     return str(json.loads((made.directory / f"{made.directory.name}.package.json").read_text())["version"])
 
 
-def test_a_release_is_checked_from_afar(public: tuple[Path, str], made: Made, tmp_path: Path) -> None:
+def test_a_release_is_checked_from_afar(public: tuple[Path, str], made: MadePackage, tmp_path: Path) -> None:
     address = f"{public[1]}/v{version_of(made)}"
     done = boardwright("verify", "--release", address, "--key", made.public, "--state", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -43,7 +43,7 @@ def test_a_release_is_checked_from_afar(public: tuple[Path, str], made: Made, tm
 
 
 def test_a_release_that_was_tampered_with_is_refused_from_afar(
-    public: tuple[Path, str], made: Made, tmp_path: Path
+    public: tuple[Path, str], made: MadePackage, tmp_path: Path
 ) -> None:
     tag = f"v{version_of(made)}"
     listing = public[0] / tag / "rpi" / f"{made.directory.name}.packages"
@@ -60,7 +60,7 @@ def test_a_release_that_was_tampered_with_is_refused_from_afar(
 
 
 def test_the_image_that_is_fetched_is_the_one_that_was_packaged(
-    public: tuple[Path, str], made: Made, tmp_path: Path
+    public: tuple[Path, str], made: MadePackage, tmp_path: Path
 ) -> None:
     done = boardwright("fetch", "rpi", "--from", public[1], "--key", made.public, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def test_the_image_that_is_fetched_is_the_one_that_was_packaged(
     subprocess.run(["sha256sum", "--check", "--ignore-missing", sums], cwd=tmp_path, check=True, capture_output=True)
 
 
-def test_the_page_and_the_list_for_imager_name_the_image(public: tuple[Path, str], made: Made) -> None:
+def test_the_page_and_the_list_for_imager_name_the_image(public: tuple[Path, str], made: MadePackage) -> None:
     page = (public[0] / "index.html").read_text()
     assert f"{made.directory.name}.img." in page
     assert made.public.read_text().splitlines()[-1] in page

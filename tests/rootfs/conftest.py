@@ -22,9 +22,10 @@ from builder.rootfs.stored_tree import find_intact, opened_rootfs
 from builder.system.process import run
 from builder.system.workspace import open_workspace
 from tests.conftest import ROOT
-from tests.support.archive import Archive, Signer, make_signer, serve
+from tests.support.archive import Archive, serve
+from tests.support.keys import OpenPgpKey, make_openpgp_key
 from tests.support.rootfs_boards import EPOCH, PlanReal, plan_board
-from tests.support.rootfs_system import Made, take_rootfs, write_system
+from tests.support.rootfs_system import MadeRootfs, take_rootfs, write_system
 
 
 @pytest.fixture
@@ -58,15 +59,15 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def signer() -> Iterator[Signer]:
-    with make_signer("good") as one:
+def signer() -> Iterator[OpenPgpKey]:
+    with make_openpgp_key("good") as one:
         yield one
 
 
 @pytest.fixture(scope="session")
-def stranger() -> Iterator[Signer]:
+def stranger() -> Iterator[OpenPgpKey]:
     """A key that nobody trusts."""
-    with make_signer("stranger") as one:
+    with make_openpgp_key("stranger") as one:
         yield one
 
 
@@ -79,7 +80,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
 
 
 @pytest.fixture(scope="session")
-def make_archive(served: tuple[Path, str], signer: Signer) -> Callable[[], Archive]:
+def make_archive(served: tuple[Path, str], signer: OpenPgpKey) -> Callable[[], Archive]:
     numbers = itertools.count()
 
     def call() -> Archive:
@@ -91,8 +92,8 @@ def make_archive(served: tuple[Path, str], signer: Signer) -> Callable[[], Archi
 
 @pytest.fixture(scope="session")
 def made(
-    tmp_path_factory: pytest.TempPathFactory, make_archive: Callable[[], Archive], stranger: Signer
-) -> Iterator[Made]:
+    tmp_path_factory: pytest.TempPathFactory, make_archive: Callable[[], Archive], stranger: OpenPgpKey
+) -> Iterator[MadeRootfs]:
     """The system of tests/support/rootfs_system.py, built once."""
     vendor, docker, pinned = make_archive(), make_archive(), replace(make_archive(), signer=stranger)
     boards, state = tmp_path_factory.mktemp("boards"), tmp_path_factory.mktemp("state")
@@ -103,7 +104,7 @@ def made(
         kept = take_rootfs(plan, workspace, cache=state / "cache")
         with opened_rootfs(kept, state / "cache/layers", workspace) as rootfs:
             seen = copy_trees(rootfs, tmp_path_factory.mktemp("seen"))
-    yield Made(plan, seen, kept, state, boards, vendor, started)
+    yield MadeRootfs(plan, seen, kept, state, boards, vendor, started)
     # Tests work on links to these.
     written = [name for name in kept.below if find_intact(state / "cache/layers" / name) is None]
     assert not written, f"a test wrote into the layers of the one real build: {written}"

@@ -18,7 +18,8 @@ from builder.rootfs.apt.errors import explain
 from builder.system.process import Result
 from builder.system.workspace import open_workspace
 from tests.conftest import ROOT
-from tests.support.archive import DAY_S, Archive, Signer
+from tests.support.archive import DAY_S, Archive
+from tests.support.keys import OpenPgpKey
 from tests.support.rootfs_boards import plan_board, write_tiny
 from tests.support.rootfs_system import take_rootfs
 
@@ -138,7 +139,7 @@ Refuse = Callable[[Archive], BoardwrightError]
 
 
 @pytest.fixture
-def refuse(tmp_path: Path, signer: Signer) -> Refuse:
+def refuse(tmp_path: Path, signer: OpenPgpKey) -> Refuse:
     """Build from an archive as the system's own until it is refused, and look that nothing is left."""
 
     def call(archive: Archive) -> BoardwrightError:
@@ -152,7 +153,7 @@ def refuse(tmp_path: Path, signer: Signer) -> Refuse:
     return call
 
 
-def plan_from(directory: Path, archive: Archive, signer: Signer) -> Plan:
+def plan_from(directory: Path, archive: Archive, signer: OpenPgpKey) -> Plan:
     signer.write_public(directory / "boards/tiny/key.asc")
     write_tiny(directory / "boards", url=archive.url, key="key.asc")
     return plan_board(directory / "boards", "board")
@@ -178,7 +179,7 @@ def test_a_good_archive_is_not_refused(archive: Archive, refuse: Refuse) -> None
 
 
 @pytest.mark.machine
-def test_another_key(archive: Archive, refuse: Refuse, stranger: Signer) -> None:
+def test_another_key(archive: Archive, refuse: Refuse, stranger: OpenPgpKey) -> None:
     archive.publish(signer=stranger)
     error = refuse(archive)
     assert (type(error), stranger.fingerprint[-16:] in error.message) == (TrustError, True)
@@ -248,7 +249,7 @@ def test_no_archive_there(archive: Archive, refuse: Refuse) -> None:
 
 
 @pytest.mark.machine
-def test_no_server_there(tmp_path: Path, refuse: Refuse, signer: Signer) -> None:
+def test_no_server_there(tmp_path: Path, refuse: Refuse, signer: OpenPgpKey) -> None:
     error = refuse(Archive(tmp_path / "none", "http://127.0.0.1:9/debian", signer))
     assert (type(error), "Connection refused" in error.message) == (DownloadError, True)
 
@@ -265,7 +266,7 @@ APT::Get::AllowUnauthenticated "true";
 @pytest.mark.machine
 @pytest.mark.parametrize("case", ["expired", "early", "unsigned", "stranger"])
 def test_a_careless_configuration_of_this_machine_does_not_count(
-    tmp_path: Path, archive: Archive, signer: Signer, stranger: Signer, case: str
+    tmp_path: Path, archive: Archive, signer: OpenPgpKey, stranger: OpenPgpKey, case: str
 ) -> None:
     """APT's configuration is laid over this machine's in a mount namespace: nobody else sees it."""
     ages = {"expired": (-10 * DAY_S, -DAY_S), "early": (DAY_S, 2 * DAY_S)}.get(case, (-3600, DAY_S))

@@ -17,8 +17,9 @@ from builder.rootfs import make
 from builder.rootfs.make import Use
 from builder.rootfs.stored_tree import Kept
 from builder.system.workspace import open_workspace
+from tests.support.log import Heard
 from tests.support.rootfs_boards import plan_board
-from tests.support.rootfs_system import Made, take_rootfs
+from tests.support.rootfs_system import MadeRootfs, take_rootfs
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 
@@ -27,29 +28,18 @@ class MadeAnewError(Exception):
     """Stands for minutes of work."""
 
 
-class Notes:
-    """A sink that keeps notes and warnings."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def show(self, event: log.Event) -> None:
-        if event.kind in ("note", "warn"):
-            self.texts.append(event.text)
-
-
 @pytest.fixture
 def notes() -> Iterator[list[str]]:
-    sink = Notes()
+    sink = Heard("note", "warn")
     with log.use(sink):
-        yield sink.texts
+        yield sink.kept
 
 
 Again = Callable[..., Kept]
 
 
 @pytest.fixture
-def again(made: Made, monkeypatch: pytest.MonkeyPatch, notes: list[str]) -> Again:
+def again(made: MadeRootfs, monkeypatch: pytest.MonkeyPatch, notes: list[str]) -> Again:
     """Build the board once more, up to the point where the rootfs would be made."""
 
     def refuse(*_: object, **__: object) -> Kept:
@@ -73,7 +63,7 @@ def replaced(path: Path, text: str) -> Iterator[None]:
     path.write_text(before)
 
 
-def test_it_is_taken_when_nothing_has_changed(made: Made, again: Again, notes: list[str]) -> None:
+def test_it_is_taken_when_nothing_has_changed(made: MadeRootfs, again: Again, notes: list[str]) -> None:
     assert again() == made.kept
     assert notes == ["the rootfs of the last build is taken"]
     foreseen = foresee(made.state, plan_board(made.boards, "board"))
@@ -85,7 +75,7 @@ def test_it_is_not_taken_when_that_is_not_wanted(again: Again) -> None:
         again("never")
 
 
-def test_a_newer_package_of_an_archive(made: Made, again: Again, notes: list[str]) -> None:
+def test_a_newer_package_of_an_archive(made: MadeRootfs, again: Again, notes: list[str]) -> None:
     """What was asked for is the same: without a look at the archives it is taken, by the word of the user."""
     vendor = made.vendor
     before = list(vendor.debs)
@@ -101,7 +91,7 @@ def test_a_newer_package_of_an_archive(made: Made, again: Again, notes: list[str
         vendor.publish()
 
 
-def test_a_file_of_the_board(made: Made, again: Again, notes: list[str]) -> None:
+def test_a_file_of_the_board(made: MadeRootfs, again: Again, notes: list[str]) -> None:
     with replaced(made.boards / "board/files/etc/sudoers.d/own", "# other\n"):
         for use in ("current", "asked"):
             with pytest.raises(MadeAnewError):
@@ -127,7 +117,7 @@ def test_another_mmdebstrap(again: Again, notes: list[str], tmp_path: Path, monk
     assert notes == ["the rootfs is made anew: tool mmdebstrap has changed"]
 
 
-def test_a_tree_that_somebody_wrote_into(made: Made, again: Again, notes: list[str]) -> None:
+def test_a_tree_that_somebody_wrote_into(made: MadeRootfs, again: Again, notes: list[str]) -> None:
     stranger = made.kept.directory / "tree/etc/stranger"
     before = stranger.parent.stat()
     stranger.touch()
@@ -140,7 +130,7 @@ def test_a_tree_that_somebody_wrote_into(made: Made, again: Again, notes: list[s
     assert "somebody has changed" in notes[1]
 
 
-def test_an_archive_that_is_away(made: Made, again: Again) -> None:
+def test_an_archive_that_is_away(made: MadeRootfs, again: Again) -> None:
     release = made.vendor.directory / "dists/trixie/InRelease"
     release.rename(release.with_name("away"))
     try:

@@ -11,7 +11,6 @@ import stat
 import struct
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from builder.rootfs.apt import pairs
 from builder.rootfs.emulation import Emulation, Mode, Sources, choose, command, mmdebstrap_options, prepare
 from builder.system.process import run
 from tests.support.foreign import compile_twin, write_foreign
+from tests.support.wait import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIXIE = Sources(
@@ -269,10 +269,10 @@ class TestNamespaces:
     def test_all_ends_when_the_supervisor_does(self, number: signal.Signals, private: bool) -> None:
         emulated = REDIRECT if private else self.NATIVE
         supervisor = subprocess.Popen(command(emulated, ["sleep", SLEEP_S], rootfs=Path("/")))
-        wait_until(lambda: any(name == "sleep" for name in find_processes(SLEEP_S)))
+        wait_until(lambda: any(name == "sleep" for name in find_processes(SLEEP_S)), "nothing sleeps")
         supervisor.send_signal(number)
         assert supervisor.wait(timeout=60) == -number
-        wait_until(lambda: not find_processes(SLEEP_S))
+        wait_until(lambda: not find_processes(SLEEP_S), "a process lives on")
 
     def test_mount_points_are_bound_in_the_rootfs(self, rootfs: Path, redirect: Emulation) -> None:
         (rootfs / "boot").mkdir()
@@ -292,14 +292,6 @@ def find_processes(argument: str) -> list[str]:
         if argument in words:
             found.append(words[0])
     return found
-
-
-def wait_until(condition: object, timeout_s: float = 60) -> None:
-    assert callable(condition)
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 class TestPairs:

@@ -22,26 +22,16 @@ from builder.system.workspace import Workspace, open_workspace
 from tests.rootfs.test_remake import Trees, list_trees
 from tests.support.archive import build_deb
 from tests.support.known_package import link_indexes
+from tests.support.log import Heard
 from tests.support.recipes import write_board
 from tests.support.rootfs_boards import plan_board
-from tests.support.rootfs_system import Made, take_rootfs
+from tests.support.rootfs_system import MadeRootfs, take_rootfs
 
 pytestmark = [pytest.mark.machine]
 
 
-class Notes:
-    """A sink that keeps notes, warnings and the names of steps."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def show(self, event: log.Event) -> None:
-        if event.kind in ("note", "warn", "start"):
-            self.texts.append(event.text)
-
-
 @pytest.fixture
-def own(made: Made, tmp_path: Path) -> Path:
+def own(made: MadeRootfs, tmp_path: Path) -> Path:
     """A state with the packages, layers and indexes of the one real build, to be changed at will.
 
     Layers and indexes are names of the same inodes: builds replace such files and never write into them, and a test
@@ -66,14 +56,14 @@ def spoil(path: Path, content: bytes) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def build(made: Made, state: Path, board: str = "board") -> tuple[Kept, Trees, list[str]]:
+def build(made: MadeRootfs, state: Path, board: str = "board") -> tuple[Kept, Trees, list[str]]:
     """Make a rootfs; return it, all that is seen of it, and what was said."""
-    sink = Notes()
+    sink = Heard("note", "warn", "start")
     with log.use(sink), open_workspace(state, board) as workspace:
         kept = take_rootfs(plan_board(made.boards, board), workspace, cache=state / "cache")
         with opened_rootfs(kept, state / "cache/layers", workspace) as rootfs:
             trees = list_trees(rootfs)
-    return kept, trees, sink.texts
+    return kept, trees, sink.kept
 
 
 def made_steps(texts: list[str]) -> list[str]:
@@ -83,13 +73,13 @@ def made_steps(texts: list[str]) -> list[str]:
 
 @pytest.mark.slow
 class TestReal:
-    def test_a_room_of_its_own_takes_both_layers(self, made: Made, own: Path) -> None:
+    def test_a_room_of_its_own_takes_both_layers(self, made: MadeRootfs, own: Path) -> None:
         kept, _, said = build(made, own)
         assert made_steps(said) == ["system"]
         assert kept.digest == made.kept.digest
         assert str(own) not in Path("/proc/self/mountinfo").read_text()
 
-    def test_a_changed_file_costs_the_last_step_only(self, made: Made, own: Path) -> None:
+    def test_a_changed_file_costs_the_last_step_only(self, made: MadeRootfs, own: Path) -> None:
         write_board(made.boards, "file", "extends: board\n")
         (made.boards / "file/files/etc").mkdir(parents=True)
         (made.boards / "file/files/etc/mine").write_text("mine\n")
@@ -98,14 +88,16 @@ class TestReal:
         assert kept.below == made.kept.below
         assert ("/", "etc/mine") in {entry[:2] for entry in trees}
 
-    def test_a_damaged_base_is_found_and_made_again(self, made: Made, own: Path) -> None:
+    def test_a_damaged_base_is_found_and_made_again(self, made: MadeRootfs, own: Path) -> None:
         victim, content = damage(own, made.kept.below[0])
         kept, _, said = build(made, own)
         assert made_steps(said) == ["base", "system"]
         self.check_is_whole_again(made, own, kept, said, step=0)
         assert victim.read_bytes() == content
 
-    def test_damaged_packages_are_made_again_with_an_index_that_was_cut_short(self, made: Made, own: Path) -> None:
+    def test_damaged_packages_are_made_again_with_an_index_that_was_cut_short(
+        self, made: MadeRootfs, own: Path
+    ) -> None:
         """The index does not matter while all layers are there; apt itself would use it for ever."""
         victim, content = damage(own, made.kept.below[1])
         name = made.vendor.url.rpartition("/")[2]
@@ -119,7 +111,7 @@ class TestReal:
         assert f"{index} is damaged; it is fetched again" in said
         assert index.read_bytes() == whole
 
-    def check_is_whole_again(self, made: Made, own: Path, kept: Kept, said: list[str], step: int) -> None:
+    def check_is_whole_again(self, made: MadeRootfs, own: Path, kept: Kept, said: list[str], step: int) -> None:
         layer = own / "cache/layers" / made.kept.below[step]
         assert any(f"{layer} is damaged" in text for text in said)
         assert kept.digest == made.kept.digest
@@ -128,7 +120,9 @@ class TestReal:
         assert before
         assert again.digest == before.digest
 
-    def test_without_overlayfs_the_same_is_seen(self, made: Made, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_overlayfs_the_same_is_seen(
+        self, made: MadeRootfs, own: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """All that lies on another is made anew: the lowest layer is a whole tree everywhere."""
         monkeypatch.setattr(overlayfs, "find_obstacle", lambda _: "not today")
         shutil.rmtree(own / "cache/layers" / made.kept.below[1])
@@ -141,7 +135,7 @@ class TestReal:
         assert differences == []
 
     def test_of_two_who_want_the_same_the_second_waits(
-        self, made: Made, own: Path, monkeypatch: pytest.MonkeyPatch
+        self, made: MadeRootfs, own: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Two new boards of the family at once, with one package more: it is installed once, on the base of all."""
         for name in ("left", "right"):

@@ -18,10 +18,11 @@ from builder.rootfs.model import Rootfs
 from builder.rootfs.stored_tree import Kept, opened_rootfs
 from builder.system.process import run
 from builder.system.workspace import open_workspace
-from tests.support.archive import Archive, Signer, build_deb
+from tests.support.archive import Archive, build_deb
+from tests.support.keys import OpenPgpKey
 from tests.support.recipes import write_board
 from tests.support.rootfs_boards import EPOCH, plan_board
-from tests.support.rootfs_system import Made, take_rootfs
+from tests.support.rootfs_system import MadeRootfs, take_rootfs
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 
@@ -38,7 +39,7 @@ while [ $# -gt 2 ]; do shift; done
 
 
 @pytest.fixture(scope="session")
-def template(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def template(made: MadeRootfs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of the system that is really built, whose files are never written into, but get other times."""
     directory = tmp_path_factory.mktemp("template")
     run(["cp", "--archive", f"{made.root}/.", directory])
@@ -47,7 +48,7 @@ def template(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 @pytest.fixture
-def remake(made: Made, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remake:
+def remake(made: MadeRootfs, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remake:
     """Make the system of a child of the board from the packages that are there."""
     tool = tmp_path / "bin/mmdebstrap"
     tool.parent.mkdir()
@@ -141,7 +142,7 @@ def test_packages_left_half_installed(tmp_path: Path) -> None:
         read_packages(tmp_path)
 
 
-def test_an_archive_without_the_package(made: Made, tmp_path: Path) -> None:
+def test_an_archive_without_the_package(made: MadeRootfs, tmp_path: Path) -> None:
     write_board(made.boards, "wanting", "extends: board\npackages: {more: [nosuch-tool]}\n")
     plan = plan_board(made.boards, "wanting")
     words = r"boards/wanting: no package nosuch-tool \(asked for by `packages.more`\) for"
@@ -155,7 +156,7 @@ def test_an_archive_without_the_package(made: Made, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def ask_apt(made: Made, tmp_path: Path, signer: Signer) -> Callable[..., BoardwrightError]:
+def ask_apt(made: MadeRootfs, tmp_path: Path, signer: OpenPgpKey) -> Callable[..., BoardwrightError]:
     """Install a package from an archive by the image's own APT, and explain what it said."""
     signer.write_public(tmp_path / "apt/key.asc")
     how = emulate.choose(architecture=made.plan.recipe.architecture)
@@ -193,7 +194,7 @@ def ask_apt(made: Made, tmp_path: Path, signer: Signer) -> Callable[..., Boardwr
 def test_words_of_the_images_apt(
     make_archive: Callable[[], Archive],
     ask_apt: Callable[..., BoardwrightError],
-    stranger: Signer,
+    stranger: OpenPgpKey,
     case: str,
     kind: type[BoardwrightError],
     words: str,

@@ -28,20 +28,11 @@ from builder.system.process import run
 from builder.system.workspace import Workspace, open_workspace
 from builder.units import MIB
 from tests.support.bucket import Bucket
+from tests.support.log import Heard
 from tests.support.rootfs_boards import plan_board
-from tests.support.rootfs_system import Made, take_rootfs
+from tests.support.rootfs_system import MadeRootfs, take_rootfs
 
 pytestmark = pytest.mark.machine
-
-
-class Story:
-    """A sink that keeps what was said."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def show(self, event: log.Event) -> None:
-        self.texts.append(event.text)
 
 
 Mode = Literal["ro", "rw"]
@@ -100,10 +91,10 @@ def take(
     bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, foreseen: Foreseen = PLAIN
 ) -> tuple[Kept | None, list[str]]:
     """Take the layer on another machine; return it and what was said."""
-    story = Story()
+    story = Heard()
     with log.use(story), opened(bucket, "ro") as remote:
         directory = tmp_path / "two/layers" / layer.directory.name
-        return take_layer(Store(tmp_path / "two/store", remote), directory, workspace, foreseen), story.texts
+        return take_layer(Store(tmp_path / "two/store", remote), directory, workspace, foreseen), story.kept
 
 
 def test_it_comes_out_as_it_went_in(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> None:
@@ -343,7 +334,7 @@ def test_where_overlayfs_is_missing_a_layer_on_another_is_of_no_use(
 
 
 @pytest.mark.slow
-def test_a_machine_with_nothing_builds_from_anothers_layers(made: Made, bucket: Bucket, tmp_path: Path) -> None:
+def test_a_machine_with_nothing_builds_from_anothers_layers(made: MadeRootfs, bucket: Bucket, tmp_path: Path) -> None:
     """The first has the packages alone, makes the layers and sends both; the second has neither.
 
     One of the packages is damaged, but not in its size: it is fetched again. All others are taken as they are, and
@@ -351,11 +342,11 @@ def test_a_machine_with_nothing_builds_from_anothers_layers(made: Made, bucket: 
     """
 
     def build(name: str, remote: Remote) -> tuple[Kept, list[str]]:
-        story = Story()
+        story = Heard()
         with log.use(story), open_workspace(tmp_path / name, "board") as workspace:
             plan = plan_board(made.boards, "board")
             cache = tmp_path / name / "cache"
-            return take_rootfs(plan, workspace, cache=cache, remote=remote), story.texts
+            return take_rootfs(plan, workspace, cache=cache, remote=remote), story.kept
 
     run(["mkdir", "-p", tmp_path / "first/cache"])
     run(["cp", "--archive", made.state / "cache/store", tmp_path / "first/cache/store"])

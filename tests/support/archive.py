@@ -6,9 +6,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
-import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,44 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from builder.system.process import run
+from tests.support.http import running
+from tests.support.keys import OpenPgpKey
 
 ARCHITECTURE = "all"
 DAY_S = 86400
-
-
-@dataclass(frozen=True)
-class Signer:
-    """An OpenPGP key with a home of its own."""
-
-    home: Path
-    fingerprint: str
-
-    def write_public(self, path: Path) -> Path:
-        """Write the armoured public key."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._gpg("--armor", "--export", self.fingerprint))
-        return path
-
-    def sign(self, text: str) -> str:
-        """Return the text with its signature around it, as in InRelease."""
-        return self._gpg("--local-user", self.fingerprint, "--clearsign", stdin=text.encode())
-
-    def _gpg(self, *words: str, stdin: bytes | None = None) -> str:
-        return run(["gpg", "--homedir", self.home, "--batch", *words], stdin=stdin).stdout
-
-
-@contextmanager
-def make_signer(name: str) -> Iterator[Signer]:
-    """Make a key; its agent and its home go with the block. The path is short: it holds the agent's socket."""
-    home = Path(tempfile.mkdtemp(prefix="bw-gpg."))
-    gpg = ["gpg", "--homedir", str(home), "--batch"]
-    try:
-        run([*gpg, "--passphrase", "", "--quick-gen-key", f"{name} <{name}@localhost>", "rsa3072", "sign", "never"])
-        rows = run([*gpg, "--with-colons", "--list-keys"]).stdout.splitlines()
-        yield Signer(home, next(row.split(":")[9] for row in rows if row.startswith("fpr")))
-    finally:
-        run(["gpgconf", "--homedir", home, "--kill", "all"])
-        shutil.rmtree(home, ignore_errors=True)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -77,12 +42,9 @@ class Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def serve(directory: Path) -> Iterator[str]:
     """Serve a directory on loopback and yield its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(directory))) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    handler = functools.partial(Quiet, directory=str(directory))
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        yield url
 
 
 @dataclass(frozen=True)
@@ -91,7 +53,7 @@ class Archive:
 
     directory: Path
     url: str
-    signer: Signer
+    signer: OpenPgpKey
     debs: list[Path] = field(default_factory=list)
 
     def add(
@@ -113,7 +75,7 @@ class Archive:
         *,
         suite: str = "trixie",
         component: str = "main",
-        signer: Signer | None = None,
+        signer: OpenPgpKey | None = None,
         signed: bool = True,
         ages_s: tuple[float, float] = (-3600, 7 * DAY_S),
     ) -> None:

@@ -22,6 +22,8 @@ import boto3
 import requests
 from moto.server import ThreadedMotoServer
 
+from tests.support.http import running
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -228,14 +230,11 @@ def serve_bucket(address: str = "127.0.0.1") -> Iterator[Bucket]:
         )
         requests.post(f"http://{inner[0]}:{inner[1]}/moto-api/reset", timeout=10)
         client.create_bucket(Bucket=BUCKET)
-        with Door(address, inner) as door:
-            thread = threading.Thread(target=door.serve_forever, args=(0.02,))
-            thread.start()
+        door = Door(address, inner)
+        with running(door) as url:
             try:
-                yield Bucket(f"http://{address}:{door.server_address[1]}", client, door)
+                yield Bucket(url, client, door)
             finally:
                 door.end.set()
-                door.shutdown()
-                thread.join()
     finally:
         server.stop()

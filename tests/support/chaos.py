@@ -12,8 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,14 +65,6 @@ boot:
   method: extlinux
   cmdline: {console: console=ttyS0, root: rw rootwait}
 """
-
-
-def wait_until(true: Callable[[], object], what: str, timeout_s: float = 90) -> None:
-    """Wait for a condition; fail with `what` did not come true."""
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ import requests
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
-from tests.support.archive import Signer, make_signer
+from tests.support.http import running
+from tests.support.keys import OpenPgpKey, make_openpgp_key
 
 UPSTREAM = "http://deb.debian.org"
 VENDOR = re.compile(r"url: (https://raw\.githubusercontent\.com/\S+)\n    sha256: [0-9a-f]{64}")
@@ -41,7 +42,7 @@ WAIT_S = 60
 class Mirror:
     """One archive host, its indexes as it has them now."""
 
-    signer: Signer
+    signer: OpenPgpKey
     kept: dict[str, bytes] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -140,22 +141,17 @@ def mirrored_boards(place: Path, address: str, *, reduced: Collection[str] = ())
 
     Those that are `reduced` go without what is the same on every board, Docker first: it is half of a build.
     """
-    with make_signer("mirror") as signer:
-        server = ThreadingHTTPServer((address, 0), partial(_Handler, Mirror(signer)))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            boards = _copy_boards(place, f"http://{address}:{server.server_port}", signer)
-            for name in reduced:
-                _reduce(boards / name / "board.yaml")
-            yield boards
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+    with (
+        make_openpgp_key("mirror") as signer,
+        running(ThreadingHTTPServer((address, 0), partial(_Handler, Mirror(signer)))) as url,
+    ):
+        boards = _copy_boards(place, url, signer)
+        for name in reduced:
+            _reduce(boards / name / "board.yaml")
+        yield boards
 
 
-def _copy_boards(place: Path, url: str, signer: Signer) -> Path:
+def _copy_boards(place: Path, url: str, signer: OpenPgpKey) -> Path:
     boards = place / "boards"
     shutil.copytree(ROOT / "boards", boards)
     for recipe in boards.glob("*/board.yaml"):

@@ -15,12 +15,12 @@ import pytest
 from builder.net import http
 from tests.chain.conftest import boardwright
 from tests.support.dist import NAME, fill_dist
+from tests.support.keys import MinisignKey
 from tests.support.published import Published, Server, serving
-from tests.support.signer import Signer
 
 
 @dataclass(frozen=True)
-class Made:
+class MadePackage:
     """What the command made of the image of a build."""
 
     work: Path
@@ -35,25 +35,25 @@ class Made:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadePackage]:
     """A package of an image with two filesystems."""
     with making(tmp_path_factory.mktemp("package")) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadePackage]:
     """A package of an image of 6 MiB: each time that it is checked, all of that is unpacked four times."""
     with making(tmp_path_factory.mktemp("small"), fat_mib=0, root_mib=4, noise_mib=1) as found:
         yield found
 
 
 @contextmanager
-def making(work: Path, **sizes: int) -> Iterator[Made]:
+def making(work: Path, **sizes: int) -> Iterator[MadePackage]:
     keys = ["minisign", "-G", "-W", "-p", str(work / "key.pub"), "-s", str(work / "key")]
     subprocess.run(keys, check=True, capture_output=True)
     dist = fill_dist(work, **sizes)
-    found = Made(work, dist, work / "release" / NAME, work / "key.pub", (work / "key").read_text())
+    found = MadePackage(work, dist, work / "release" / NAME, work / "key.pub", (work / "key").read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOARDWRIGHT_MINISIGN_KEY", found.secret)
         done = found.call("-o", work / "release", "--compress", "xz,zst,gz,zip", "--supplier", "Lighthouse")
@@ -65,23 +65,23 @@ def making(work: Path, **sizes: int) -> Iterator[Made]:
 
 
 @pytest.fixture
-def spoilt(small: Made, tmp_path: Path) -> Path:
+def spoilt(small: MadePackage, tmp_path: Path) -> Path:
     """A copy of the small package."""
     return Path(shutil.copytree(small.directory, tmp_path / "spoilt" / NAME))
 
 
 @pytest.fixture(scope="session")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("keys"), "ours")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> MinisignKey:
+    return MinisignKey(tmp_path_factory.mktemp("keys"), "ours")
 
 
 @pytest.fixture(scope="session")
-def other_signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("keys"), "other")
+def other_signer(tmp_path_factory: pytest.TempPathFactory) -> MinisignKey:
+    return MinisignKey(tmp_path_factory.mktemp("keys"), "other")
 
 
 @pytest.fixture
-def published(tmp_path: Path, signer: Signer) -> Published:
+def published(tmp_path: Path, signer: MinisignKey) -> Published:
     """v1.0 of two boards in the channel stable."""
     made = Published(tmp_path / "srv", signer)
     made.name("stable", made.release("v1.0"))

@@ -27,7 +27,8 @@ from builder.packaging.model import (
     render,
     render_package,
 )
-from tests.support.signer import Signer
+from tests.support.http import running
+from tests.support.keys import MinisignKey
 
 EPOCH = 1_790_000_000
 TITLES = {"rpi": "Raspberry Pi 3, 4, 5 and Zero 2 W", "qemu-arm64": "QEMU virtual machine, 64-bit Arm"}
@@ -47,7 +48,7 @@ def image_of(board: str, version: str) -> bytes:
 class Published:
     """A directory of releases: `tree` is what a server serves."""
 
-    def __init__(self, tree: Path, signer: Signer | None) -> None:
+    def __init__(self, tree: Path, signer: MinisignKey | None) -> None:
         self.tree = tree
         self.signer = signer
         self.history: dict[str, list[Entry]] = {}
@@ -218,12 +219,9 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(tree: Path) -> Iterator[Server]:
-    with Server(tree) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    server = Server(tree)
+    with running(server):
+        yield server
 
 
 def change_release(published: Published, tag: str, change: Callable[[Release], Release]) -> Release:

@@ -74,7 +74,7 @@ units: {{first.service: enabled, second.service: masked, third.service: disabled
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeRootfs:
     """The one real build, and what it was made from."""
 
     plan: Plan

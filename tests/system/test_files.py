@@ -188,7 +188,7 @@ OURS = {
             "verify/live/qemu/machine",
         ),
     ),
-    "files of the kernel": ("doctor/machine", "engine/docker/named", "image/loop", "verify/live/qemu/confine"),
+    "files of the kernel": ("doctor/machine", "engine/docker/named", "system/loop", "verify/live/qemu/confine"),
 }
 
 

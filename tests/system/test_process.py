@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from builder.errors import MachineError, SpaceError, ToolError
 from builder.system import process as module
 from builder.system.process import Result, attach, run, running, wait_for
 from builder.system.tools import DEBIAN_PACKAGES, find_tool
+from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,13 +38,6 @@ def is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
-
-
-def wait_until(true: Callable[[], object], what: str, timeout_s: float = 10) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def read_pid(path: Path) -> int:

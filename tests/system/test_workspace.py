@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,7 @@ from builder.system.workspace import (
     open_workspace,
     release,
 )
+from tests.support.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,13 +72,6 @@ def events(journal: Journal) -> list[tuple[str, str]]:
 
 def journals(state: Path) -> list[Path]:
     return list((state / "journals").iterdir())
-
-
-def wait_until(true: Callable[[], object], what: str, timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def test_a_thing_is_in_the_journal_before_it_is_taken(journal: Journal, recorder: Recorder) -> None:

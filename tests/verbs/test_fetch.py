@@ -13,19 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.keys import MinisignKey
 from tests.support.published import Published, Server, serving
-from tests.support.signer import Signer
 
 pytestmark = pytest.mark.machine
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("keys"), "ours")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> MinisignKey:
+    return MinisignKey(tmp_path_factory.mktemp("keys"), "ours")
 
 
 @pytest.fixture
-def published(tmp_path: Path, signer: Signer) -> Published:
+def published(tmp_path: Path, signer: MinisignKey) -> Published:
     made = Published(tmp_path / "srv", signer)
     made.name("stable", made.release("v1.0"))
     return made
@@ -43,7 +43,7 @@ def call(place: Path, *words: str, **environment: str) -> subprocess.CompletedPr
     return subprocess.run(argv, check=False, cwd=place, capture_output=True, text=True, env=clean | environment)
 
 
-def test_the_image_is_on_stdout_and_the_story_on_stderr(server: Server, signer: Signer, tmp_path: Path) -> None:
+def test_the_image_is_on_stdout_and_the_story_on_stderr(server: Server, signer: MinisignKey, tmp_path: Path) -> None:
     done = call(tmp_path, "rpi", "--from", server.url, "--key", str(signer.public))
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}/dist/boardwright-rpi-1.0.img.xz\n"
@@ -51,7 +51,7 @@ def test_the_image_is_on_stdout_and_the_story_on_stderr(server: Server, signer: 
     assert "signed by the key" in done.stderr
 
 
-def test_a_program_reads_events(server: Server, signer: Signer, tmp_path: Path) -> None:
+def test_a_program_reads_events(server: Server, signer: MinisignKey, tmp_path: Path) -> None:
     words = ("qemu-arm64", "--from", server.url, "--key", signer.public_text, "-o", "here", "--compression", "zst")
     done = call(tmp_path, *words, "--json")
     assert done.returncode == 0, done.stdout
@@ -61,14 +61,14 @@ def test_a_program_reads_events(server: Server, signer: Signer, tmp_path: Path) 
     assert data["key"] in signer.public.read_text(encoding="utf-8")
 
 
-def test_place_and_key_can_come_from_the_environment(server: Server, signer: Signer, tmp_path: Path) -> None:
+def test_place_and_key_can_come_from_the_environment(server: Server, signer: MinisignKey, tmp_path: Path) -> None:
     done = call(tmp_path, "rpi", BOARDWRIGHT_RELEASES=server.url, BOARDWRIGHT_PUBLIC_KEY=signer.public_text)
     assert done.returncode == 0, done.stderr
     assert "signed by the key" in done.stderr
 
 
 def test_a_key_in_the_working_directory_is_taken(
-    server: Server, signer: Signer, published: Published, tmp_path: Path
+    server: Server, signer: MinisignKey, published: Published, tmp_path: Path
 ) -> None:
     (tmp_path / "boardwright.pub").write_text(signer.public.read_text(encoding="utf-8"), encoding="utf-8")
     done = call(tmp_path, "rpi", "--from", str(published.tree))
@@ -97,7 +97,7 @@ def test_mistakes_have_a_message_a_hint_and_a_code(
     assert done.stdout == ""
 
 
-def test_a_killed_call_is_gone_on_with(server: Server, signer: Signer, tmp_path: Path) -> None:
+def test_a_killed_call_is_gone_on_with(server: Server, signer: MinisignKey, tmp_path: Path) -> None:
     server.behaviour = "stalls"
     words = ["rpi", "--from", server.url, "--key", signer.public_text]
     partial = tmp_path / "dist/.boardwright-rpi-1.0.img.xz.partial"

@@ -23,7 +23,7 @@ from builder.engine.docker.container import VOLUME, Job, _config
 from builder.errors import BusyError, DownloadError, Interrupted, RecipeError, ToolError
 from builder.log import Event
 from builder.verify.verify import Wish
-from tests.engine.conftest import Heard
+from tests.support.log import Heard
 
 Containers = Callable[[], list[str]]
 

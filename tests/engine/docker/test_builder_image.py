@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,7 +20,8 @@ from builder.engine.docker import base_image, builder_image
 from builder.engine.docker.base_image import make_base
 from builder.engine.docker.builder_image import make_builder_image
 from builder.errors import DownloadError, MachineError, ToolError
-from tests.engine.conftest import Heard
+from tests.support.http import running
+from tests.support.log import Heard
 
 pytestmark = pytest.mark.engine
 
@@ -233,9 +233,7 @@ class SlowEngine(BaseHTTPRequestHandler):
 
 
 def test_a_download_may_be_silent_for_longer_than_the_answer(heard: Heard) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), SlowEngine) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        slow = APIClient(base_url=f"tcp://127.0.0.1:{server.server_port}", version="1.41")
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), SlowEngine)) as url:
+        slow = APIClient(base_url=url.replace("http", "tcp"), version="1.41")
         assert base_image._pull(slow, "debian:trixie-slim", answer_s=1) == ""
-        server.shutdown()
     assert heard.texts("line")[-1] == "Pull complete"

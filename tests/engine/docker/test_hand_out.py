@@ -18,7 +18,7 @@ from builder.engine.docker import hand_out, run
 from builder.engine.docker.run import Request, run_in_docker
 from builder.errors import Interrupted, SpaceError, ToolError, TrustError, VerifyError
 from builder.log import Event
-from tests.engine.conftest import Heard
+from tests.support.log import Heard
 
 pytestmark = pytest.mark.engine
 RequestOf = Callable[[str], Request]

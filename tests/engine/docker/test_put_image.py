@@ -19,7 +19,7 @@ from builder.engine.docker.put_image import find_data
 from builder.errors import RecipeError
 from builder.net import progress
 from builder.units import MIB
-from tests.engine.conftest import Heard
+from tests.support.log import Heard
 
 SIZE = 30 * MIB + 7
 

@@ -26,7 +26,7 @@ from builder.engine.docker.run import Request, run_in_docker
 from builder.errors import BoardwrightError, DownloadError, Interrupted, RecipeError, SpaceError, ToolError, TrustError
 from builder.log import Event
 from builder.system.workspace import find_leftovers
-from tests.engine.conftest import Heard
+from tests.support.log import Heard
 
 pytestmark = pytest.mark.engine
 MIB = 1024 * 1024

@@ -19,8 +19,8 @@ from builder.engine.docker.run import Request, run_in_docker
 from builder.errors import Interrupted
 from builder.net.location import load_location
 from builder.system.proxy import HERE
-from tests.engine.conftest import Heard
 from tests.support.bucket import BUCKET, KEY, SECRET, TOKEN, Bucket, serve_bucket
+from tests.support.log import Heard
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("aws_user")]
 RequestOf = Callable[[str], Request]

@@ -32,6 +32,7 @@ from builder.pipeline import Choices
 from builder.plan.model import Plan
 from builder.system import sparse
 from tests.support.hostile import check_message
+from tests.support.log import Heard
 
 DATA = os.urandom(3 * GRAIN)
 CONTENTS = {
@@ -88,16 +89,6 @@ def test_a_pack_brings_every_file_with_its_holes(
     assert (target / "zeros").stat().st_blocks == 0
 
 
-class Events:
-    """A sink that keeps what it is shown."""
-
-    def __init__(self) -> None:
-        self.seen: list[log.Event] = []
-
-    def show(self, event: log.Event) -> None:
-        self.seen.append(event)
-
-
 @pytest.mark.parametrize("packs", [True, False])
 def test_a_build_announces_its_image_first(
     made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: bool
@@ -112,10 +103,10 @@ def test_a_build_announces_its_image_first(
     monkeypatch.setattr(dispatch, "replace", lambda _, on_product: SimpleNamespace(on_product=on_product))
     monkeypatch.setattr(dispatch, "IMAGE_PACK", tmp_path / "image.pack")
     monkeypatch.setattr(dispatch, "PACK", tmp_path / "artefacts.pack")
-    events = Events()
+    events = Heard()
     with log.use(events):
         assert dispatch.build_inside(cast(Plan, None), cast(Choices, None), packs=packs) == made
-    (announced,) = [event for event in events.seen if event.kind == "product"]
+    (announced,) = [event for event in events.events if event.kind == "product"]
     (image,) = read_announced(announced.data)
     assert (image.path, image.sha256) == (tmp_path / "unfinished", made[0].sha256)
     assert (tmp_path / "image.pack").exists() is (tmp_path / "artefacts.pack").exists() is packs

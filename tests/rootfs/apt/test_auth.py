@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +17,9 @@ from builder.plan.model import Plan
 from builder.rootfs.apt.archives import Archives
 from builder.rootfs.apt.auth import VARIABLE, find_auth
 from builder.rootfs.apt.sources import collect_keys
-from tests.support.archive import Archive, Quiet, Signer
+from tests.support.archive import Archive, Quiet
+from tests.support.http import running
+from tests.support.keys import OpenPgpKey
 from tests.support.rootfs_boards import plan_board, write_tiny
 
 SECRET = "open-sesame"
@@ -39,14 +40,10 @@ class Guarded(Quiet):
 
 
 @pytest.fixture
-def plan(tmp_path: Path, signer: Signer) -> Iterator[Plan]:
+def plan(tmp_path: Path, signer: OpenPgpKey) -> Iterator[Plan]:
     (tmp_path / "served").mkdir()
-    with ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Guarded, directory=str(tmp_path / "served"))
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
+    handler = functools.partial(Guarded, directory=str(tmp_path / "served"))
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
         archive = Archive(tmp_path / "served", url, signer)
         archive.add("base-files", fields="Essential: yes\n")
         archive.add("apt")
@@ -55,8 +52,6 @@ def plan(tmp_path: Path, signer: Signer) -> Iterator[Plan]:
         signer.write_public(tmp_path / "boards/tiny/key.asc")
         write_tiny(tmp_path / "boards", url=url, key="key.asc")
         yield plan_board(tmp_path / "boards", "board")
-        server.shutdown()
-        thread.join()
 
 
 def ask(plan: Plan, directory: Path) -> set[str]:

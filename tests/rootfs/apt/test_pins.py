@@ -16,7 +16,9 @@ from builder.rootfs.apt.archives import Archives
 from builder.rootfs.apt.indexes import FORMAT, Index, read_indexes
 from builder.rootfs.apt.pins import render_pins
 from builder.rootfs.apt.sources import collect_keys
-from tests.support.archive import Archive, Signer
+from tests.support.archive import Archive
+from tests.support.keys import OpenPgpKey
+from tests.support.log import Heard
 from tests.support.rootfs_boards import plan_board, write_tiny
 
 DEBIAN = Index("/lists/a", "http://deb.example/debian/", "trixie", "main", "Debian", "Debian", "trixie")
@@ -29,20 +31,11 @@ def _archive(suite: str, *, pin: int | None = None, url: str = "http://deb.examp
     return Asked(url=url, suites=[suite], key=Key(file="/usr/share/keyrings/x.gpg"), pin=pin)
 
 
-class Warnings:
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def show(self, event: log.Event) -> None:
-        if event.kind == "warn":
-            self.texts.append(event.text)
-
-
 @pytest.fixture
 def warnings() -> Iterator[list[str]]:
-    sink = Warnings()
+    sink = Heard("warn")
     with log.use(sink):
-        yield sink.texts
+        yield sink.kept
 
 
 def test_a_suite_is_read_once() -> None:
@@ -93,7 +86,7 @@ def test_a_release_that_says_nothing(warnings: list[str]) -> None:
 @pytest.mark.machine
 @pytest.mark.parametrize(("pin", "chosen"), [("pin: 100", "1.0"), ("pin: 990", "2.0"), ("", "2.0")])
 def test_apt_chooses_by_the_pin_of_one_suite(
-    tmp_path: Path, make_archive: Callable[[], Archive], signer: Signer, pin: str, chosen: str
+    tmp_path: Path, make_archive: Callable[[], Archive], signer: OpenPgpKey, pin: str, chosen: str
 ) -> None:
     archive = make_archive()
     archive.add("base-files", fields="Essential: yes\n")

@@ -10,7 +10,7 @@ import pytest
 from builder.errors import MachineError, TrustError
 from builder.recipe.model import Archive, Key
 from builder.rootfs.apt.sources import collect_keys, install_sources, render_sources
-from tests.support.archive import Signer
+from tests.support.keys import OpenPgpKey
 from tests.support.rootfs_boards import PlanReal
 
 SYSTEM = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -61,7 +61,7 @@ def test_a_path_that_apt_cannot_read(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.machine
-def test_a_pinned_key(tmp_path: Path, signer: Signer, stranger: Signer, served: tuple[Path, str]) -> None:
+def test_a_pinned_key(tmp_path: Path, signer: OpenPgpKey, stranger: OpenPgpKey, served: tuple[Path, str]) -> None:
     directory, url = served
     signer.write_public(directory / "good.asc")
     stranger.write_public(directory / "stranger.asc")

@@ -19,7 +19,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.github.prism import install, load_examples, serve_prism
+from tests.support.http import running
 
 TOKEN = "ghp_boardwrightTOKEN0123456789"
 REPOSITORY = "octo/images"
@@ -108,16 +109,8 @@ class Server(ThreadingHTTPServer):
     def place(self) -> tuple[str, int]:
         return "127.0.0.1", self.server_address[1]
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        thread = threading.Thread(target=self.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield
-        finally:
-            self.shutdown()
-            thread.join()
-            self.server_close()
+    def running(self) -> AbstractContextManager[str]:
+        return running(self)
 
 
 class Back(Server):

@@ -19,8 +19,8 @@ from builder.system.process import run
 from builder.verify.live.qemu import command, confine
 from builder.verify.live.qemu.command import make_command
 from tests.conftest import ROOT
-from tests.support.chaos import wait_until
 from tests.support.qemu_images import plan_of
+from tests.support.wait import wait_until
 
 ALL = "000001ffffffffff"
 CONTAINER = "00000000a80425fb"

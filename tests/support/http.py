@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An HTTP server that answers as a test says, and the ways in which answers go wrong."""
+"""HTTP servers in a thread, one that answers as a test says, and the ways in which answers go wrong."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Behave = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def running(server: ThreadingHTTPServer) -> Iterator[str]:
+    """Run a server in a thread and yield its address; it is closed at the end of the block."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://{server.server_address[0]!s}:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -25,13 +38,10 @@ def served(behave: Behave) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    with running(server) as url:
+        yield url
 
 
 def answer(
