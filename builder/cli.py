@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -23,50 +23,73 @@ from typer.main import get_group
 from builder import __version__
 from builder.errors import DISK_FULL_HINT, BoardwrightError, SpaceError, ToolError
 
+
+class Verb(NamedTuple):
+    """A row of the table: where the verb is (module:name), its help text as it stands there, its group in --help."""
+
+    place: str
+    text: str
+    group: str
+
+
+BUILD, PROVE, SHIP, MAINTAIN = "Build", "Prove", "Ship", "Maintain"
 VERBS = {
-    "build": (
+    "build": Verb(
         "builder.verbs.build:build",
         "Build images: dist/boardwright-BOARD-VERSION.img.zst of each board, its checksum and its list of packages.",
+        BUILD,
     ),
-    "plan": ("builder.verbs.plan:plan", "Show every decision of a build. Needs no root, no network, no Docker."),
-    "boards": (
+    "plan": Verb(
+        "builder.verbs.plan:plan", "Show every decision of a build. Needs no root, no network, no Docker.", BUILD
+    ),
+    "boards": Verb(
         "builder.verbs.boards:show_boards",
         "List the boards: title, architecture, how far each was proved, whose blobs it needs, features.",
+        BUILD,
     ),
-    "schema": ("builder.verbs.schema:schema", "Print the JSON Schema of board.yaml, for editors."),
-    "shell": (
+    "new-board": Verb("builder.verbs.new_board:new_board", "Make a board's directory that plans at once.", BUILD),
+    "schema": Verb("builder.verbs.schema:schema", "Print the JSON Schema of board.yaml, for editors.", BUILD),
+    "shell": Verb(
         "builder.verbs.shell:shell",
         "Open a shell in the rootfs of a board's last build. Changes are thrown away.",
+        BUILD,
     ),
-    "verify": (
-        "builder.verbs.prove:verify",
+    "verify": Verb(
+        "builder.verbs.verify:verify",
         "Run the specs on an image and print what they found; exit code 10 when one is red. Or check a release.",
+        PROVE,
     ),
-    "boot": (
-        "builder.verbs.prove:boot",
+    "boot": Verb(
+        "builder.verbs.boot:boot",
         "Boot a copy of an image in QEMU, its console on this terminal. Nothing of the copy is kept.",
+        PROVE,
     ),
-    "fetch": (
-        "builder.verbs.fetch:fetch",
-        "Download the newest released image of a board, check it, and print where it is.",
-    ),
-    "release": (
-        "builder.verbs.publish:release",
-        "Release packaged images: upload them to all targets, then show them to everybody, then move channels.",
-    ),
-    "package": (
+    "package": Verb(
         "builder.verbs.package:package",
         "Make of each image a directory with all that goes out with it; print the directories.",
+        SHIP,
     ),
-    "new-board": ("builder.verbs.new_board:new_board", "Make a board's directory that plans at once."),
-    "doctor": (
+    "release": Verb(
+        "builder.verbs.release:release",
+        "Release packaged images: upload them to all targets, then show them to everybody, then move channels.",
+        SHIP,
+    ),
+    "fetch": Verb(
+        "builder.verbs.fetch:fetch",
+        "Download the newest released image of a board, check it, and print where it is.",
+        SHIP,
+    ),
+    "doctor": Verb(
         "builder.verbs.doctor:doctor",
         "Say what is wrong with this machine: tools, Engine, loop devices, emulation, space, leftovers.",
+        MAINTAIN,
     ),
-    "ci": ("builder.verbs.ci:ci", "Let a CI system build, prove and release the boards of a repository."),
-    "cache": ("builder.verbs.cache:caches", "Look at what is kept to save time, or make it smaller."),
+    "cache": Verb("builder.verbs.cache:caches", "Look at what is kept to save time, or make it smaller.", MAINTAIN),
+    "ci": Verb("builder.verbs.ci:ci", "Let a CI system build, prove and release the boards of a repository.", MAINTAIN),
 }
-"""The verbs in the order of --help: the function or group (module:name), and its help text as it stands there."""
+"""The verbs in the order of --help."""
+HIDDEN = {"run": Verb("builder.verbs.run:run", "Run a build request; its events are printed as JSON, one a line.", "")}
+"""Verbs that this program calls itself."""
 
 
 @contextmanager
@@ -83,8 +106,8 @@ def _uncollected() -> Iterator[None]:
 class LazyCommand(TyperCommand):
     """A verb as --help lists it. It imports the verb when the verb is called, and hands the call over."""
 
-    def __init__(self, name: str, place: str, text: str) -> None:
-        super().__init__(name, help=text)
+    def __init__(self, name: str, place: str, text: str, group: str = "") -> None:
+        super().__init__(name, help=text, rich_help_panel=group or None, hidden=not group)
         self.place = place
 
     def load(self) -> Any:
@@ -112,15 +135,14 @@ class Verbs(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        for name, (place, text) in VERBS.items():
-            self.add_command(LazyCommand(name, place, text))
+        for name, verb in (VERBS | HIDDEN).items():
+            self.add_command(LazyCommand(name, *verb))
 
 
 app = typer.Typer(
     cls=Verbs,
     help="Builds operating-system images for single-board computers.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -146,9 +168,10 @@ def main() -> NoReturn:
     try:
         code = _run()
     except BoardwrightError as error:
-        from builder.verbs.session import show_error  # noqa: PLC0415 - whatever raised it has loaded that; --help has not
+        if not error.is_shown:
+            from builder.verbs.session import show_error  # noqa: PLC0415 - --help and --version do not need it
 
-        show_error(error)
+            show_error(error)
         code = error.exit_code
     sys.exit(code)
 

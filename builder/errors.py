@@ -20,6 +20,8 @@ class BoardwrightError(Exception):
 
     exit_code = 1
     kind = "error"
+    is_shown = False
+    """Whether it was printed already."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -5,21 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from builder import log
 from builder.artefact.build_record import SUFFIX, make_record, render_record
-from builder.artefact.files import Artefact, Compression, finish_artefact, open_partial, render_packages
+from builder.artefact.files import Artefact, finish_artefact, open_partial, render_packages
 from builder.artefact.reuse import RECORD, find_artefact_inputs, find_made, write_made
 from builder.cache.store import Store
-from builder.cache.usage import CACHE_BYTES, in_use, shrink
+from builder.cache.usage import in_use, shrink
+from builder.choices import Assembler, RootfsUse
 from builder.image.assemble import make_image
 from builder.net.download import fetch
 from builder.net.location import Location
 from builder.plan.model import Plan
-from builder.rootfs.make import Use, find_rootfs, make_rootfs
+from builder.request import BuildRequest
+from builder.rootfs.make import find_rootfs, make_rootfs
 from builder.rootfs.stored_tree import Kept, opened_rootfs
 from builder.system.workspace import Workspace, open_workspace
 from builder.units import render_size
@@ -29,104 +30,93 @@ if TYPE_CHECKING:
     from builder.cache.remote import Remote
 
 
-@dataclass(frozen=True)
-class Choices:
-    """How to build: what changes the way, not the image."""
+def build(
+    plan: Plan, request: BuildRequest, *, on_product: Callable[[Artefact], None] | None = None
+) -> tuple[Artefact, ...]:
+    """Build everything a plan says and return the artefacts; nothing else is left but the board's room.
 
-    state: Path
-    """Directory of rooms, journals and caches."""
-    output: Path
-    """Directory of finished artefacts."""
-    assembler: Literal["auto", "loop", "offline"] = "auto"
-    compression: Compression = Compression.ZST
-    emulation: Literal["auto", "redirect", "qemu"] = "auto"
-    wait: bool = True
-    """Wait for another build of the same board, or raise BusyError."""
-    rootfs: Use = "current"
-    """When the rootfs of the last build is taken."""
-    have: tuple[str, ...] = ()
-    """Digests of artefacts that whoever asked has already, beside what is in `output`."""
-    verify: bool = True
-    """Run the specs on the image, and hand out none that one finds fault with."""
-    cache_bytes: int = CACHE_BYTES
-    """What the caches may hold when the build is done."""
-    shared: Location | None = None
-    """The cache that machines share."""
-    on_product: Callable[[Artefact], None] | None = None
-    """Called with the finished image, compressed or not, while the specs still run; its place is not the final one.
-    Who gives one takes the artefacts to another disk."""
-
-
-def build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
-    """Build everything a plan says and return the artefacts; nothing else is left but the board's room."""
+    on_product  called with the finished image, compressed or not, while the specs still run; its path is not the final
+                one. With it, files are not synced: the caller copies the artefacts to another disk.
+    """
     for warning in plan.warnings:
         log.warn(warning)
-    artefacts = _build(plan, choices)
-    removed = shrink(choices.state, choices.cache_bytes)
+    artefacts = _build(plan, request, on_product)
+    removed = shrink(request.state, request.max_size)
     if removed:
         size = render_size(sum(item.size_bytes for item in removed))
-        log.note(f"the caches held more than {render_size(choices.cache_bytes)}: removed {size} not used for longest")
+        log.note(f"the caches held more than {render_size(request.max_size)}: removed {size} not used for longest")
     return artefacts
 
 
-def _build(plan: Plan, choices: Choices) -> tuple[Artefact, ...]:
-    cache = choices.state / "cache"
+def _build(plan: Plan, request: BuildRequest, on_product: Callable[[Artefact], None] | None) -> tuple[Artefact, ...]:
+    cache = request.state / "cache"
     with (
-        in_use(choices.state),
-        _opened(choices.shared) as remote,
-        open_workspace(choices.state, plan.board, wait=choices.wait) as workspace,
+        in_use(request.state),
+        _open_shared(request.shared_cache) as remote,
+        open_workspace(request.state, plan.board, wait=request.wait) as workspace,
     ):
         workspace.log_file.unlink(missing_ok=True)
         store = Store(cache / "store", remote)
-        wanted = find_rootfs(plan, workspace, store, emulation=choices.emulation, cache=cache, use=choices.rootfs)
-        inputs = find_artefact_inputs(plan, choices.compression, verified=choices.verify)
+        wanted = find_rootfs(plan, workspace, store, emulation=request.emulation, cache=cache, use=request.rootfs)
+        inputs = find_artefact_inputs(plan, request.compress, verified=request.verify)
         origin = {**inputs, "rootfs": wanted.key}
         made_by = workspace.room / RECORD
-        if choices.rootfs != "never" and (made := find_made(made_by, origin, choices.output, choices.have)):
-            log.note("the artefacts of the last build are taken: nothing has changed")
+        if request.rootfs is not RootfsUse.NEVER and (made := find_made(made_by, origin, request.output, request.have)):
+            log.note("nothing has changed: reusing the artefacts of the last build")
             return made
         blobs = fetch_blobs(plan, cache / "files")
         kept = make_rootfs(wanted)
         name = plan.image_name.removesuffix(".img")
-        with open_partial(choices.output, name, workspace.journal) as partial:
+        with open_partial(request.output, name, workspace.journal) as partial:
             with opened_rootfs(kept, cache / "layers", workspace) as rootfs:
                 image = make_image(
                     plan,
                     rootfs,
                     workspace,
-                    assembler=choices.assembler,
+                    assembler=request.assembler,
                     blobs=blobs,
                     # A loop device knows its file by an inode number, which in a container's layer is not the kernel's.
-                    directory=partial if choices.compression == "none" and choices.assembler != "loop" else None,
+                    directory=partial
+                    if request.compress == "none" and request.assembler is not Assembler.LOOP
+                    else None,
                 )
-            artefacts = _finish(plan, image.path, kept, workspace, choices=choices, partial=partial)
+            artefacts = _finish(
+                plan, image.path, kept, workspace, request=request, partial=partial, on_product=on_product
+            )
         write_made(made_by, origin if kept.origins else {}, artefacts)
         return artefacts
 
 
 def _finish(
-    plan: Plan, image: Path, kept: Kept, workspace: Workspace, *, choices: Choices, partial: Path
+    plan: Plan,
+    image: Path,
+    kept: Kept,
+    workspace: Workspace,
+    *,
+    request: BuildRequest,
+    partial: Path,
+    on_product: Callable[[Artefact], None] | None,
 ) -> tuple[Artefact, ...]:
     """Make the artefacts of an image, while the specs run on it; hand out none unless all specs are green."""
     listing = render_packages(kept.packages)
     with ExitStack() as stack:
         verified: Callable[[str], Sequence[Path]] = lambda _: ()  # noqa: E731
-        if choices.verify:
+        if request.verify:
             verified = stack.enter_context(verifying(plan, image, workspace, packages=listing))
 
         def report(digest: str) -> Sequence[Path]:
             return (*verified(digest), _write_record(plan, image, digest, kept, workspace))
 
-        with log.step(f"artefact: {choices.compression}"):
+        with log.step(f"artefact: {request.compress}"):
             return finish_artefact(
                 image,
                 partial,
                 name=plan.image_name.removesuffix(".img"),
-                compression=choices.compression,
+                compression=request.compress,
                 packages=kept.packages,
                 reports=report,
-                on_product=choices.on_product,
-                output=choices.output,
+                on_product=on_product,
+                output=request.output,
                 epoch=plan.epoch,
             )
 
@@ -140,7 +130,7 @@ def _write_record(plan: Plan, image: Path, digest: str, kept: Kept, workspace: W
 
 
 @contextmanager
-def _opened(shared: Location | None) -> Iterator[Remote | None]:
+def _open_shared(shared: Location | None) -> Iterator[Remote | None]:
     if shared is None:
         yield None
         return

@@ -48,7 +48,6 @@ from builder.packaging.make import ROLES
 from builder.packaging.model import Channel
 from builder.release.content_types import type_of
 from builder.system.tools import DEBIAN_PACKAGES
-from builder.verbs.options import CompressionName
 from builder.verbs.package import load_compressions
 from builder.verify.live.qemu.needs import _unpackers
 from tests.support.published import Published
@@ -70,7 +69,7 @@ with opened(packed, scratch) as found:
 remove_earlier(packed.parent, ["boardwright-x-1.img.xz"], scratch)
 assert not packed.exists()
 
-assert CompressionName("cat") is cat and load_compressions("cat,xz") == [cat, Compression.XZ]
+assert Compression("cat") is cat and load_compressions("cat,xz") == [cat, Compression.XZ]
 assert type_of("x.img.cat") == "application/x-cat"
 assert "cat" in TOOLS and DEBIAN_PACKAGES["cat"] == "the-package-of-cat" in CACHE_INPUTS
 assert list(_unpackers(packed)) == ["cat"]

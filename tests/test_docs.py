@@ -19,12 +19,13 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from builder.choices import Assembler, EmulationChoice, Engine
 from builder.cli import VERBS, LazyCommand, app
+from builder.compression import Compression
 from builder.errors import KINDS
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Recipe
 from builder.recipe.status import load_status, needs_vendor_blobs
-from builder.verbs.options import AssemblerName, CompressionName, EmulationName, EngineName
 from tests.test_floors import FLOORS
 
 ROOT = Path(__file__).parent.parent
@@ -33,10 +34,10 @@ REFERENCE = ROOT / "docs/recipe.md"
 MARK = "<!-- From here on made by: .venv/bin/python -m tests.test_docs -->\n"
 TYPES = {"string": "text", "integer": "number", "boolean": "`true` or `false`"}
 CHOICES: dict[str, Container[str]] = {
-    "--assembler": [*AssemblerName],
-    "--compress": [*CompressionName],
-    "--emulation": [*EmulationName],
-    "--engine": [*EngineName],
+    "--assembler": [*Assembler],
+    "--compress": [*Compression],
+    "--emulation": [*EmulationChoice],
+    "--engine": [*Engine],
 }
 
 

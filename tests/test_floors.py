@@ -17,6 +17,7 @@ BUILDER = Path(__file__).parent.parent / "builder"
 FLOORS = {
     "architecture": 0,
     "compression": 0,
+    "choices": 0,
     "errors": 0,
     "log": 0,
     "quote": 0,
@@ -37,14 +38,15 @@ FLOORS = {
     "release": 6,
     "catalogue": 6,
     "fetch": 7,
-    "pipeline": 6,
-    "cache_preview": 6,
-    "engine": 7,
-    "ci": 8,
-    "doctor": 8,
-    "verbs": 9,
-    "cli": 10,
-    "__main__": 11,
+    "request": 6,
+    "pipeline": 7,
+    "cache_preview": 7,
+    "engine": 8,
+    "ci": 9,
+    "doctor": 9,
+    "verbs": 10,
+    "cli": 11,
+    "__main__": 12,
 }
 """The floor of each module and folder of builder/. What is not here has no place yet: give it one."""
 NEIGHBOURS_ALLOWED = {0, 1}

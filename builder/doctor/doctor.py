@@ -17,6 +17,7 @@ from docker import APIClient
 from rich.text import Text
 
 from builder import log
+from builder.choices import Engine
 from builder.doctor.machine import (
     examine_kernel,
     examine_leftovers,
@@ -28,7 +29,7 @@ from builder.doctor.machine import (
 )
 from builder.engine.docker.answers import load_findings
 from builder.engine.docker.builder_image import REPOSITORY
-from builder.engine.docker.connect import Wanted, engine_errors, find_local_obstacle, open_engine
+from builder.engine.docker.connect import engine_errors, find_local_obstacle, open_engine
 from builder.engine.docker.container import VOLUME, find_orphans, give_back_leftovers, remove
 from builder.engine.docker.query import ask_inside, has_volume
 from builder.engine.finding import Finding
@@ -41,7 +42,7 @@ IN_VOLUME = ("space", "leftovers", "loop devices")
 """What of a container's own findings says something about the volume."""
 
 
-def run_doctor(state: Path, *, engine: Wanted = "auto", fix: bool = False, json: bool = False) -> bool:
+def run_doctor(state: Path, *, engine: Engine = Engine.AUTO, fix: bool = False, json: bool = False) -> bool:
     """Look, give back if asked, look again, print; return whether everything is well."""
     if fix:
         give_back(state, engine=engine)
@@ -53,9 +54,9 @@ def run_doctor(state: Path, *, engine: Wanted = "auto", fix: bool = False, json:
     return all(finding.ok for finding in findings)
 
 
-def examine(state: Path, *, engine: Wanted = "auto", volume: str = VOLUME) -> list[Finding]:
+def examine(state: Path, *, engine: Engine = Engine.AUTO, volume: str = VOLUME) -> list[Finding]:
     """Return what there is to say about this machine, its Engine, and what is left in either."""
-    if engine == "local":
+    if engine == Engine.LOCAL:
         return _examine_here(state, needed=True)
     try:
         with open_engine() as api:
@@ -64,9 +65,9 @@ def examine(state: Path, *, engine: Wanted = "auto", volume: str = VOLUME) -> li
         return [_render_no_engine(error, engine), *_examine_here(state, needed=True)]
 
 
-def give_back(state: Path, *, engine: Wanted = "auto", volume: str = VOLUME) -> None:
+def give_back(state: Path, *, engine: Engine = Engine.AUTO, volume: str = VOLUME) -> None:
     """Give back what builds that are gone left: containers first, then what is in the volume, then what is here."""
-    if engine != "local":
+    if engine != Engine.LOCAL:
         try:
             with open_engine() as api:
                 _give_back_in_engine(api, state, volume)
@@ -105,9 +106,9 @@ def _examine_engine(api: APIClient) -> list[Finding]:
     return [Finding("engine", True, text), *examine_kernel(version["KernelVersion"])]
 
 
-def _render_no_engine(error: MachineError, engine: Wanted) -> Finding:
+def _render_no_engine(error: MachineError, engine: Engine) -> Finding:
     """Return the finding for an Engine that cannot be used: well where builds run on this machine instead."""
-    if engine == "auto" and not find_local_obstacle():
+    if engine == Engine.AUTO and not find_local_obstacle():
         return Finding("engine", True, f"{error.message}; builds run on this machine", error.hint)
     return Finding("engine", False, error.message, error.hint)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from builder.cache.usage import in_use
+from builder.choices import EmulationChoice
 from builder.compression import PROGRAMS
 from builder.engine.apt import can_install, install_packages
 from builder.errors import MachineError
@@ -67,7 +68,7 @@ def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:
     """
     load_room(state / "rooms" / board / "rootfs", state / "cache/layers", board)
     # A shell is not worth making twins for: without them the same programs run by qemu-user.
-    how = emulate.choose(architecture=architecture, wanted="qemu")
+    how = emulate.choose(architecture=architecture, wanted=EmulationChoice.QEMU)
     with (
         in_use(state),
         open_workspace(state, board) as workspace,

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from builder.choices import Engine
 from builder.engine.apt import can_install, install_packages
-from builder.engine.docker.connect import Chosen, Wanted, choose_engine
+from builder.engine.docker.connect import Chosen, choose_engine
 from builder.errors import MachineError
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.model import Recipe
@@ -17,7 +18,7 @@ SPLIT_PACKAGES = {"qemu-system-misc": "qemu-system-riscv"}
 """Packages of Debian 12 by what has their programs since Debian 13."""
 
 
-def choose_tools(wanted: Wanted, missing: Sequence[Need]) -> Chosen:
+def choose_tools(wanted: Engine, missing: Sequence[Need]) -> Chosen:
     """Return where to work, after installing what is missing if it is to be here.
 
     Here if nothing is missing; else in a container if an Engine answers; else here, as root on Debian. `wanted` local
@@ -25,13 +26,13 @@ def choose_tools(wanted: Wanted, missing: Sequence[Need]) -> Chosen:
 
     Raises MachineError when none of these ways is open, ToolError when packages cannot be installed.
     """
-    if not missing and wanted != "docker":
-        return "local"
+    if not missing and wanted != Engine.DOCKER:
+        return Engine.LOCAL
     try:
         chosen = choose_engine(wanted)
     except MachineError as error:
         raise _explain(missing, error) if missing else error from None
-    if chosen == "local":
+    if chosen == Engine.LOCAL:
         _install(missing)
     return chosen
 

@@ -156,7 +156,7 @@ def choose_image(package: Package, compression: Compression | None) -> File:
     if compression is None:
         return next(iter(images.values()))
     if compression not in images:
-        raise RecipeError(f"--compression: {package.name} has no {compression}", hint=f"it has: {', '.join(images)}")
+        raise RecipeError(f"--compress: {package.name} has no {compression}", hint=f"it has: {', '.join(images)}")
     return images[compression]
 
 

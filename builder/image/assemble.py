@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 from builder import log
+from builder.choices import Assembler
 from builder.errors import MachineError, SpaceError, ToolError, VerifyError
 from builder.image import loop, offline
 from builder.image.blobs import check_blobs, find_blobs, write_blobs
@@ -30,7 +30,6 @@ from builder.rootfs.model import Rootfs
 from builder.system.workspace import Workspace
 from builder.units import MIB, render_size
 
-Assembler = Literal["auto", "loop", "offline"]
 OpenSlot = Callable[[Workspace, Path, Slot], AbstractContextManager[Target]]
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -43,7 +42,7 @@ def make_image(
     rootfs: Rootfs,
     workspace: Workspace,
     *,
-    assembler: Assembler = "auto",
+    assembler: Assembler = Assembler.AUTO,
     blobs: Mapping[str, Path] = MappingProxyType({}),
     directory: Path | None = None,
 ) -> Image:

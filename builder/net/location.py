@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from builder.choices import CacheMode
 from builder.errors import RecipeError
-
-Mode = Literal["ro", "rw"]
 
 EXAMPLE = "s3://BUCKET/PREFIX, or s3://BUCKET/PREFIX?endpoint=https://HOST:PORT for another server than Amazon's"
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
@@ -49,12 +47,12 @@ class Location:
         return "/".join(filter(None, (f"s3://{self.bucket}", self.prefix)))
 
 
-def load_location(text: str, mode: Mode) -> Location | None:
+def load_location(text: str, mode: CacheMode) -> Location | None:
     """Return what `--cache` and `--cache-mode` say, None for an empty text; RecipeError when it is no place."""
     return parse_location(text, mode, "--cache") if text else None
 
 
-def parse_location(text: str, mode: Mode, option: str) -> Location:
+def parse_location(text: str, mode: CacheMode, option: str) -> Location:
     """Return the place that a text says; RecipeError, which names the option that has it, when it is none."""
     try:
         return _parse(text, mode, option)
@@ -63,7 +61,7 @@ def parse_location(text: str, mode: Mode, option: str) -> Location:
         raise RecipeError(f"{option}: {error.message}", hint=error.hint + also) from None
 
 
-def _parse(text: str, mode: Mode, option: str) -> Location:
+def _parse(text: str, mode: CacheMode, option: str) -> Location:
     parts = urlsplit(text)
     if "@" in parts.netloc:
         raise _wrong("has a user or a key in it", "give credentials as for the aws command; they do not belong here")
@@ -76,7 +74,7 @@ def _parse(text: str, mode: Mode, option: str) -> Location:
     endpoint = options.get("endpoint", "")
     _check_endpoint(endpoint)
     prefix = "/".join(filter(None, parts.path.split("/")))
-    return Location(parts.netloc, prefix, endpoint, options.get("region", ""), mode == "rw", option)
+    return Location(parts.netloc, prefix, endpoint, options.get("region", ""), mode is CacheMode.RW, option)
 
 
 def check_endpoint(endpoint: str, option: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.choices import CacheMode
 from builder.errors import RecipeError
 from builder.net.location import parse_location
 from builder.net.retry import RetryPolicy
@@ -49,7 +50,7 @@ def _github(text: str, setting: Setting) -> Publisher:
 
 
 def _s3(text: str, setting: Setting) -> Publisher:
-    place = Bucket(parse_location(text, "rw", "--to"), part_bytes=setting.part_bytes)
+    place = Bucket(parse_location(text, CacheMode.RW, "--to"), part_bytes=setting.part_bytes)
     return Tree(place, setting.url, setting.catalogue)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from builder.architecture import Architecture, find_architecture
+from builder.choices import EmulationChoice
 from builder.errors import MachineError
 from builder.log import note, step, warn
 from builder.rootfs import namespaces, twins
@@ -59,7 +60,7 @@ class Emulation:
     twins: Path | None = None
 
 
-def choose(*, architecture: str, wanted: str = "auto") -> Emulation:
+def choose(*, architecture: str, wanted: EmulationChoice = EmulationChoice.AUTO) -> Emulation:
     """Decides between the modes; `wanted` is auto, redirect or qemu.
 
     auto takes the fastest that works, and warns when that is a slow one. Raises MachineError if the architecture
@@ -74,12 +75,12 @@ def choose(*, architecture: str, wanted: str = "auto") -> Emulation:
     if refusal:
         _check_handler(architecture, refusal)
         plain = replace(plain, private=False)
-    if wanted == "qemu":
+    if wanted is EmulationChoice.QEMU:
         return plain
     obstacle = refusal or _find_missing_tool(native)
     if not obstacle:
         return replace(plain, mode=Mode.REDIRECT, reason="a private binfmt_misc instance works here")
-    if wanted == "redirect":
+    if wanted is EmulationChoice.REDIRECT:
         raise MachineError(
             f"the execution redirect is wanted for {architecture}, but: {obstacle}",
             hint="Emulation 'auto' builds with qemu-user instead, about twelve times slower.",

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from builder.choices import EmulationChoice
 from builder.plan.ids import canonical
 from builder.plan.model import Plan
 from builder.plan.stages import ROOTFS_STEPS
@@ -46,7 +47,7 @@ def find_plan_inputs(plan: Plan) -> dict[str, Mapping[str, str]]:
     return {step.name: {**step.inputs, "program": program} for step in plan.steps if step.name in ROOTFS_STEPS}
 
 
-def find_origins(plan: Plan, resolved: Resolved, *, emulation: str) -> Origins:
+def find_origins(plan: Plan, resolved: Resolved, *, emulation: EmulationChoice) -> Origins:
     """Return what each step of the rootfs would be made from now."""
     shared = {**find_versions(TOOLS), "emulation": emulation}
     packages = {"base": resolved.base, "packages": resolved.packages, "system": ()}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from builder import log
 from builder.cache.store import Store
+from builder.choices import EmulationChoice
 from builder.net.download import fetch
 from builder.plan.model import DebPlan, Plan
 from builder.rootfs import configure
@@ -57,7 +58,7 @@ class Site:
     keys: Mapping[str, Path]
     """Keyring file on this machine for each archive of the recipe."""
     archives: Archives
-    wanted: str
+    wanted: EmulationChoice
     """How foreign programs are to run: auto, redirect or qemu."""
 
     @property

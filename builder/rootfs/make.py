@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from builder import log
 from builder.cache.store import Store
+from builder.choices import EmulationChoice, RootfsUse
 from builder.errors import DownloadError
 from builder.plan.model import Plan
 from builder.rootfs import namespaces
@@ -33,17 +33,13 @@ from builder.system.locks import locked
 from builder.system.proxy import check_proxies
 from builder.system.workspace import Workspace
 
-Use = Literal["current", "asked", "never"]
-"""When the rootfs of the last build is taken: nothing has changed, here and in the archives; nothing that was asked
-for has changed; never."""
-
 
 @dataclass(frozen=True)
 class Wanted:
     """A rootfs that is known before it is there."""
 
     site: Site
-    use: Use
+    use: RootfsUse
     resolved: Resolved | None
     """What the archives have for it; None when they were not asked."""
     origins: Origins
@@ -57,7 +53,13 @@ class Wanted:
 
 
 def find_rootfs(
-    plan: Plan, workspace: Workspace, store: Store, *, emulation: str, cache: Path, use: Use = "current"
+    plan: Plan,
+    workspace: Workspace,
+    store: Store,
+    *,
+    emulation: EmulationChoice,
+    cache: Path,
+    use: RootfsUse = RootfsUse.CURRENT,
 ) -> Wanted:
     """Find out what the rootfs of a plan would be made from now.
 
@@ -72,8 +74,8 @@ def find_rootfs(
     keys = collect_keys(plan.recipe.archives, cache)
     archives = Archives(plan, keys, cache=cache, log_file=workspace.log_file)
     site = Site(plan, workspace, cache, store, keys, archives, emulation)
-    room = None if use == "never" else find_kept(workspace.rootfs)
-    if use == "asked" and room and _is_as_asked(plan, room):
+    room = None if use is RootfsUse.NEVER else find_kept(workspace.rootfs)
+    if use is RootfsUse.AS_ASKED and room and _is_as_asked(plan, room):
         log.note("the rootfs of the last build is wanted: nothing that was asked for has changed")
         return Wanted(site, use, None, room.origins, room)
     with log.step("packages of the archives"):
@@ -102,7 +104,7 @@ def make_rootfs(wanted: Wanted) -> Kept:
         log.note("the rootfs of the last build is taken")
         return wanted.room
     if wanted.resolved:
-        return _make(site, wanted.resolved, wanted.origins, anew=wanted.use == "never")
+        return _make(site, wanted.resolved, wanted.origins, anew=wanted.use is RootfsUse.NEVER)
     resolved = site.archives.resolve()  # That of the room was wanted without asking, and is not whole.
     return _make(site, resolved, find_origins(site.plan, resolved, emulation=site.wanted), anew=False)
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 from builder.recipe.status import describe_boards
 from builder.text import TextTable
 from builder.verbs.options import BOARDS, Boards, Json
-from builder.verbs.session import print_json, print_table, telling
+from builder.verbs.session import cli_session, print_json, print_table
 
 
 def show_boards(boards: Boards = BOARDS, json: Json = False) -> None:
     """List the boards: title, architecture, how far each was proved, whose blobs it needs, features."""
-    with telling(json=False):
+    with cli_session(json=json, events=False):
         rows = describe_boards(boards)
         if json:
             print_json(rows, indent=2)

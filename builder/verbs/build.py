@@ -4,43 +4,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from builder import log
 from builder.artefact.files import Artefact
+from builder.choices import Assembler, CacheMode, EmulationChoice, Engine, RootfsUse
+from builder.compression import Compression
 from builder.engine.dispatch import build_on
 from builder.engine.display import open_rows
-from builder.engine.several import Order, build_several, first_error
+from builder.engine.several import build_several, first_error
 from builder.errors import RecipeError
 from builder.net.location import load_location
-from builder.pipeline import Choices
 from builder.recipe.load import check_is_board
 from builder.recipe.status import list_made
-from builder.rootfs.make import Use
+from builder.request import BuildRequest, make_request
 from builder.verbs.options import (
     BOARDS,
     CACHE_SIZE,
     DIST,
     STATE,
     AllBoards,
-    Assembler,
-    AssemblerName,
+    AssemblerOption,
     BoardNames,
     Boards,
-    CacheMode,
-    CacheModeName,
+    CacheModeOption,
     CacheSize,
     Compress,
-    CompressionName,
-    Emulation,
-    EmulationName,
-    Engine,
-    EngineName,
+    EmulationOption,
+    EngineOption,
     Epoch,
-    Have,
     ImageVersion,
     Jobs,
     Json,
@@ -56,7 +50,7 @@ from builder.verbs.options import (
     load_cache_size,
     load_moment,
 )
-from builder.verbs.session import print_line, telling
+from builder.verbs.session import cli_session, print_line
 
 
 def build(
@@ -64,10 +58,10 @@ def build(
     everything: AllBoards = False,
     jobs: Jobs = 0,
     version: ImageVersion = "",
-    engine: Engine = EngineName.AUTO,
-    assembler: Assembler = AssemblerName.AUTO,
-    compress: Compress = CompressionName.ZST,
-    emulation: Emulation = EmulationName.AUTO,
+    engine: EngineOption = Engine.AUTO,
+    assembler: AssemblerOption = Assembler.AUTO,
+    compress: Compress = Compression.ZST,
+    emulation: EmulationOption = EmulationChoice.AUTO,
     output: Output = DIST,
     user_data: UserData = None,
     epoch: Epoch = None,
@@ -76,29 +70,40 @@ def build(
     no_cache: NoCache = False,
     no_verify: NoVerify = False,
     max_size: CacheSize = CACHE_SIZE,
-    have: Have = None,
     cache: SharedCache = "",
-    cache_mode: CacheMode = CacheModeName.RW,
+    cache_mode: CacheModeOption = CacheMode.RW,
     boards: Boards = BOARDS,
     state: State = STATE,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Build images: dist/boardwright-BOARD-VERSION.img.zst of each board, its checksum and its list of packages."""
-    with telling(json=json, verbose=verbose):
-        names = _choose_boards(boards, board, everything=everything)
-        choices = replace(
-            Choices(state.resolve(), output.resolve(), assembler.value, compress, emulation.value),
-            wait=not no_wait,
-            rootfs=_load_use(reuse=reuse_rootfs, never=no_cache),
-            have=tuple(have or ()),
-            verify=not no_verify,
-            cache_bytes=load_cache_size(max_size),
-            shared=load_location(cache, cache_mode.value),
-        )
-        moment = load_moment(boards, version, epoch)
-        order = Order(boards, *moment, user_data and user_data.absolute(), choices, engine.value)
-        _build(names, order, jobs=jobs, json=json, verbose=verbose)
+    with cli_session(json=json, verbose=verbose):
+        load_location(cache, cache_mode)  # What it says of a wrong one is clearer.
+        version, epoch = load_moment(boards, version, epoch)
+        requests = [
+            make_request(
+                board=name,
+                version=version,
+                epoch=epoch,
+                boards=boards.resolve(),
+                state=state.resolve(),
+                output=output.resolve(),
+                user_data=user_data.absolute() if user_data else None,
+                engine=engine,
+                assembler=assembler,
+                compress=compress,
+                emulation=emulation,
+                wait=not no_wait,
+                rootfs=_load_use(reuse=reuse_rootfs, never=no_cache),
+                verify=not no_verify,
+                max_size=load_cache_size(max_size),
+                cache=cache,
+                cache_mode=cache_mode,
+            )
+            for name in _choose_boards(boards, board, everything=everything)
+        ]
+        _build(requests, jobs=jobs, json=json, verbose=verbose)
 
 
 def _choose_boards(boards: Path, names: Sequence[str] | None, *, everything: bool) -> list[str]:
@@ -110,22 +115,21 @@ def _choose_boards(boards: Path, names: Sequence[str] | None, *, everything: boo
     return list(dict.fromkeys(names or list_made(boards)))
 
 
-def _load_use(*, reuse: bool, never: bool) -> Use:
-    """Return when the last build's rootfs is taken; RecipeError for both of two opposites."""
+def _load_use(*, reuse: bool, never: bool) -> RootfsUse:
+    """Return when the last build's rootfs is reused; RecipeError for both of two opposites."""
     if reuse and never:
-        raise RecipeError("--reuse-rootfs and --no-cache ask for opposite things", hint="give one of them")
-    return "never" if never else "asked" if reuse else "current"
+        raise RecipeError("--reuse-rootfs and --no-cache cannot be combined", hint="give one of them")
+    return RootfsUse.NEVER if never else RootfsUse.AS_ASKED if reuse else RootfsUse.CURRENT
 
 
-def _build(names: Sequence[str], order: Order, *, jobs: int, json: bool, verbose: bool) -> None:
-    """Build boards and show what became of them; of several, the error is of the kind of the first that failed."""
-    if len(names) == 1:
-        plan = order.plan(names[0])
-        artefacts = build_on(order.engine, plan, order.choices, boards=order.boards.resolve())
-        _show(f"{plan.board} {plan.version}", artefacts, json=json)
+def _build(requests: Sequence[BuildRequest], *, jobs: int, json: bool, verbose: bool) -> None:
+    """Build boards and show the results; of several, the error is of the kind of the first that failed."""
+    if len(requests) == 1:
+        plan = requests[0].make_plan()
+        _show(f"{plan.board} {plan.version}", build_on(plan, requests[0]), json=json)
         return
-    with open_rows(names, json=json, verbose=verbose) as row_of:
-        ended = build_several(names, order, jobs=jobs, row_of=row_of)
+    with open_rows([request.board for request in requests], json=json, verbose=verbose) as row_of:
+        ended = build_several(requests, jobs=jobs, row_of=row_of)
     if not json:
         _print([artefact for each in ended for artefact in each.artefacts])
     if error := first_error(ended):

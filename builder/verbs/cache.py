@@ -8,36 +8,37 @@ from pathlib import Path
 
 import typer
 
+from builder.choices import Engine
 from builder.verbs.cache_usage import Verb, render_lines, run_cache
-from builder.verbs.options import CACHE_SIZE, STATE, CacheSize, Engine, EngineName, Json, State, load_cache_size
-from builder.verbs.session import print_json, print_table, telling
+from builder.verbs.options import CACHE_SIZE, STATE, CacheSize, EngineOption, Json, State, load_cache_size
+from builder.verbs.session import cli_session, print_json, print_table
 
 caches = typer.Typer(help="Look at what is kept to save time, or make it smaller.", no_args_is_help=True)
 
 
 @caches.command("ls")
-def cache_ls(engine: Engine = EngineName.AUTO, state: State = STATE, json: Json = False) -> None:
+def cache_ls(engine: EngineOption = Engine.AUTO, state: State = STATE, json: Json = False) -> None:
     """List packages, downloads, indexes, native twins and the boards' rootfs."""
     _do_cache("ls", engine, state, CACHE_SIZE, json=json)
 
 
 @caches.command("gc")
 def cache_gc(
-    max_size: CacheSize = CACHE_SIZE, engine: Engine = EngineName.AUTO, state: State = STATE, json: Json = False
+    max_size: CacheSize = CACHE_SIZE, engine: EngineOption = Engine.AUTO, state: State = STATE, json: Json = False
 ) -> None:
     """Remove what was not used for longest until the rest fits; print what was removed."""
     _do_cache("gc", engine, state, max_size, json=json)
 
 
 @caches.command("clear")
-def cache_clear(engine: Engine = EngineName.AUTO, state: State = STATE, json: Json = False) -> None:
+def cache_clear(engine: EngineOption = Engine.AUTO, state: State = STATE, json: Json = False) -> None:
     """Remove all of it that no build uses; print what was removed."""
     _do_cache("clear", engine, state, CACHE_SIZE, json=json)
 
 
-def _do_cache(verb: Verb, engine: EngineName, state: Path, max_size: str, *, json: bool) -> None:
-    with telling(json=False):
-        lines = run_cache(verb, state.resolve(), engine=engine.value, limit_bytes=load_cache_size(max_size))
+def _do_cache(verb: Verb, engine: Engine, state: Path, max_size: str, *, json: bool) -> None:
+    with cli_session(json=json, events=False):
+        lines = run_cache(verb, state.resolve(), engine=engine, limit_bytes=load_cache_size(max_size))
         if json:
             print_json([asdict(line) for line in lines])
         else:

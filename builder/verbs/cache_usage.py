@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from builder.cache.usage import find_items, shrink
+from builder.choices import Engine
 from builder.engine.docker.answers import load_items
-from builder.engine.docker.connect import Wanted, choose_engine, open_engine
+from builder.engine.docker.connect import choose_engine, open_engine
 from builder.engine.docker.container import VOLUME
 from builder.engine.docker.query import ask_inside, has_volume
 from builder.text import TextTable
@@ -31,10 +32,10 @@ class Line:
 
 
 def run_cache(
-    verb: Verb, state: Path, *, engine: Wanted = "auto", limit_bytes: int, volume: str = VOLUME
+    verb: Verb, state: Path, *, engine: Engine = Engine.AUTO, limit_bytes: int, volume: str = VOLUME
 ) -> list[Line]:
     """Return what the caches hold (ls), or what was removed: until `limit_bytes` are left (gc), or all (clear)."""
-    if choose_engine(engine) == "local":
+    if choose_engine(engine) == Engine.LOCAL:
         items = find_items(state) if verb == "ls" else shrink(state, 0 if verb == "clear" else limit_bytes)
         return [Line(item.kind, item.name, item.size_bytes, int(item.used)) for item in items]
     with open_engine() as api:

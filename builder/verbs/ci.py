@@ -16,7 +16,7 @@ from builder.ci.repository import load_repository
 from builder.errors import RecipeError
 from builder.recipe.status import list_made
 from builder.verbs.options import BOARDS, Boards, Json
-from builder.verbs.session import print_json, print_line, telling
+from builder.verbs.session import cli_session, print_json, print_line
 
 HINT = "`boardwright ci install` with --force writes it anew; lines with - are there, lines with + would be"
 
@@ -60,7 +60,7 @@ def install(
     boards: BoardsInside = None,
 ) -> None:
     """Write the file that tells a CI system to build, prove and release the boards of a repository."""
-    with telling(json=False):
+    with cli_session(json=False):
         repository = load_repository(directory, boards)
         wanted = render(provider.value, repository, list_made(repository.boards), branch=branch)
         difference = compare(wanted, repository)
@@ -76,7 +76,7 @@ def install(
 @ci.command()
 def matrix(base: Base = "", head: Head = "HEAD", boards: Boards = BOARDS, json: Json = False) -> None:
     """Print the boards that a change is about, one a line; all there are without --base."""
-    with telling(json=False):
+    with cli_session(json=json, events=False):
         kinds = load_kinds(boards)
         chosen = find_changed(kinds, boards, base=base, head=head) if base else dict.fromkeys(kinds, "")
         for name, reason in chosen.items():

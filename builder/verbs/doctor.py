@@ -7,19 +7,20 @@ from typing import Annotated
 
 import typer
 
+from builder.choices import Engine
 from builder.doctor.doctor import run_doctor
 from builder.errors import MachineError
-from builder.verbs.options import STATE, Engine, EngineName, Json, State
-from builder.verbs.session import telling
+from builder.verbs.options import STATE, EngineOption, Json, State
+from builder.verbs.session import cli_session
 
 
 def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Give back what interrupted builds left.")] = False,
-    engine: Engine = EngineName.AUTO,
+    engine: EngineOption = Engine.AUTO,
     state: State = STATE,
     json: Json = False,
 ) -> None:
     """Say what is wrong with this machine: tools, Engine, loop devices, emulation, space, leftovers."""
-    with telling(json=False):
-        healthy = run_doctor(state.resolve(), engine=engine.value, fix=fix, json=json)
+    with cli_session(json=json, events=False):
+        healthy = run_doctor(state.resolve(), engine=engine, fix=fix, json=json)
     raise typer.Exit(0 if healthy else MachineError.exit_code)

@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from builder import log
+from builder.compression import Compression
 from builder.fetch.fetch import Taken, Wanted, take
 from builder.fetch.sources import open_source
-from builder.signing.signature import PublicKey, load_public_key
-from builder.verbs.options import DIST, CompressionName, Json, Output
-from builder.verbs.session import print_line, telling
+from builder.signing.signature import load_public_key
+from builder.verbs.options import DIST, Json, Key, Output, load_key_text
+from builder.verbs.session import cli_session, print_line
 
 RELEASES = "github:boardwright/boardwright"
-KEY_FILE = Path("boardwright.pub")
 
 Board = Annotated[str, typer.Argument(help="A board of the release.", metavar="BOARD")]
 From = Annotated[
@@ -30,17 +29,8 @@ From = Annotated[
 ]
 ChannelName = Annotated[str, typer.Option("--channel", help="stable: the newest release; latest: pre-releases too.")]
 ReleasedVersion = Annotated[str, typer.Option("--version", help="A certain version instead, such as 1.0.")]
-Key = Annotated[
-    str,
-    typer.Option(
-        "--key",
-        envvar="BOARDWRIGHT_PUBLIC_KEY",
-        metavar="FILE_OR_KEY",
-        help=f"minisign public key of the publisher; the file {KEY_FILE} without, if it is here.",
-    ),
-]
 ImageCompression = Annotated[
-    CompressionName | None, typer.Option("--compression", help="Which of the images; the smallest without.")
+    Compression | None, typer.Option("--compress", help="Which of the images; the smallest without.")
 ]
 
 
@@ -50,21 +40,16 @@ def fetch(
     version: ReleasedVersion = "",
     place: From = RELEASES,
     key: Key = "",
-    compression: ImageCompression = None,
+    compress: ImageCompression = None,
     output: Output = DIST,
     json: Json = False,
 ) -> None:
     """Download the newest released image of a board, check it, and print where it is."""
-    with telling(json=json):
-        wanted = Wanted(board, channel, version, compression, load_key(key))
+    with cli_session(json=json):
+        text = load_key_text(key)
+        public_key = load_public_key(text) if text else None
+        wanted = Wanted(board, channel, version, compress, public_key)
         _show(take(open_source(place), wanted, output.resolve()), json=json)
-
-
-def load_key(given: str) -> PublicKey | None:
-    """Return the key that was given, or that lies in the working directory; None for neither. TrustError: no key."""
-    if not given and KEY_FILE.is_file():
-        given = str(KEY_FILE)
-    return load_public_key(given) if given else None
 
 
 def _show(taken: Taken, *, json: bool) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from builder.recipe.load import new_board as make_board
 from builder.verbs.options import BOARDS, Boards
-from builder.verbs.session import print_line, telling
+from builder.verbs.session import cli_session, print_line
 
 
 def new_board(
@@ -18,5 +18,5 @@ def new_board(
     boards: Boards = BOARDS,
 ) -> None:
     """Make a board's directory that plans at once."""
-    with telling(json=False):
+    with cli_session(json=False):
         print_line(str(make_board(boards, name, parent)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The options of the command line: each said once, whichever verbs have it.
+"""The options of the command line, each defined once for all verbs.
 
 Choices are StrEnums and not Literals: the builder image has Debian's typer, and its 0.15 knows no Literal.
 """
@@ -8,58 +8,18 @@ from __future__ import annotations
 
 import os
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from builder.cache.usage import CACHE_BYTES
+from builder.choices import Assembler, CacheMode, EmulationChoice, Engine, Level
 from builder.compression import Compression
 from builder.errors import RecipeError
+from builder.system.files import read_text
 from builder.system.git import find_epoch, find_version
-from builder.units import GIB, load_size
-
-
-class EngineName(StrEnum):
-    """Where a build runs."""
-
-    AUTO = "auto"
-    DOCKER = "docker"
-    LOCAL = "local"
-
-
-class AssemblerName(StrEnum):
-    """How an image is assembled."""
-
-    AUTO = "auto"
-    LOOP = "loop"
-    OFFLINE = "offline"
-
-
-CompressionName = Compression
-
-
-class CacheModeName(StrEnum):
-    """What may be done with the shared cache."""
-
-    RO = "ro"
-    RW = "rw"
-
-
-class EmulationName(StrEnum):
-    """How programs of a foreign architecture run."""
-
-    AUTO = "auto"
-    REDIRECT = "redirect"
-    QEMU = "qemu"
-
-
-class LevelName(StrEnum):
-    """How far an image is verified; each level includes those before."""
-
-    OFFLINE = "offline"
-    CHROOT = "chroot"
+from builder.units import GIB, MIB, load_size
 
 
 def check_directory(path: Path) -> Path:
@@ -105,10 +65,10 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every line 
 ImageVersion = Annotated[
     str, typer.Option("--version", envvar="VERSION", help="Version of the image; `git describe` without.")
 ]
-Engine = Annotated[EngineName, typer.Option(help="Where it runs: a container, or this machine (root, Debian).")]
-Assembler = Annotated[AssemblerName, typer.Option(help="How the image is assembled; the bytes are the same.")]
-Compress = Annotated[CompressionName, typer.Option(help="How the artefact is compressed.")]
-Emulation = Annotated[EmulationName, typer.Option(help="How programs of a foreign architecture run.")]
+EngineOption = Annotated[Engine, typer.Option(help="Where it runs: a container, or this machine (root, Debian).")]
+AssemblerOption = Annotated[Assembler, typer.Option(help="How the image is assembled; the bytes are the same.")]
+Compress = Annotated[Compression, typer.Option(help="How the artefact is compressed.")]
+EmulationOption = Annotated[EmulationChoice, typer.Option(help="How programs of a foreign architecture run.")]
 Output = Annotated[
     Path,
     typer.Option(
@@ -130,9 +90,6 @@ ReuseRootfs = Annotated[
     bool, typer.Option("--reuse-rootfs", help="Take the last build's rootfs without asking for newer packages.")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Make the rootfs anew, also where nothing has changed.")]
-Have = Annotated[
-    list[str] | None, typer.Option("--have", hidden=True, help="Digest of an artefact that need not be handed out.")
-]
 NoVerify = Annotated[
     bool, typer.Option("--no-verify", help="Do not run the specs: for a board that is not finished yet.")
 ]
@@ -145,18 +102,29 @@ SharedCache = Annotated[
         "--cache", envvar="BOARDWRIGHT_CACHE", metavar="s3://BUCKET/PREFIX", help="A cache that machines share."
     ),
 ]
-CacheMode = Annotated[
-    CacheModeName,
+CacheModeOption = Annotated[
+    CacheMode,
     typer.Option("--cache-mode", envvar="BOARDWRIGHT_CACHE_MODE", help="Only read from it, or write to it too."),
 ]
 
 
+KEY_FILE = Path("boardwright.pub")
+Dist = Annotated[Path, typer.Option("--dist", callback=check_directory, help="Where images of boards are looked for.")]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key",
+        envvar="BOARDWRIGHT_PUBLIC_KEY",
+        metavar="FILE_OR_KEY",
+        help=f"Public key of the publisher: a file, or minisign's one line; {KEY_FILE} without, if it is here.",
+    ),
+]
 ImageOrBoard = Annotated[
     str,
     typer.Argument(help="An image file, compressed or not, or a board: its newest.", metavar="IMAGE_OR_BOARD"),
 ]
 AsBoard = Annotated[str, typer.Option("--board", help="The recipe to compare with; the image's own without.")]
-Level = Annotated[LevelName, typer.Option(help="offline reads the image; chroot also runs programs of it.")]
+LevelOption = Annotated[Level, typer.Option(help="offline reads the image; chroot also runs programs of it.")]
 Boot = Annotated[bool, typer.Option("--boot", help="Also boot a copy in QEMU, and ask the running system.")]
 Host = Annotated[str, typer.Option("--host", help="Ask this board, which runs the image: ssh://USER@ADDRESS[:PORT].")]
 Identity = Annotated[
@@ -173,9 +141,13 @@ ReportDirectory = Annotated[
 
 BOARDS = Path("boards")
 STATE = Path("work")
+LONGEST_NAME = 4096
+"""PATH_MAX of Linux: what is longer names no file."""
 OLDEST, YOUNGEST = 315_532_800, 4_291_747_199
 CACHE_SIZE = f"{CACHE_BYTES // GIB}GiB"
 DIST = Path("dist")
+PACKAGED = Path("release")
+"""Where `package` writes packaged images, and `release` reads them."""
 
 
 def load_cache_size(text: str) -> int:
@@ -195,3 +167,11 @@ def load_moment(boards: Path, version: str, epoch: int | None) -> tuple[str, int
             hint="give it with --epoch or SOURCE_DATE_EPOCH, in seconds since 1970",
         )
     return version or find_version(boards), epoch if epoch is not None else find_epoch(boards) or int(time.time())
+
+
+def load_key_text(given: str) -> str:
+    """Return the text of a public key: of the file that is named, of ./boardwright.pub where nothing is named, or what
+    was given itself. Empty where there is no key."""
+    name = given or str(KEY_FILE)
+    is_name = "\n" not in name and len(name) < LONGEST_NAME
+    return read_text(Path(name), limit=MIB) if is_name and Path(name).is_file() else given

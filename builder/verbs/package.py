@@ -14,7 +14,7 @@ import typer
 
 from builder import log
 from builder.artefact.build_record import SUFFIX, Record, is_of_plan, read_record
-from builder.artefact.compress import Compression
+from builder.compression import Compression
 from builder.disk.contents import read_contents
 from builder.disk.image_file import Found, find_artefact, opened
 from builder.errors import RecipeError, VerifyError
@@ -31,16 +31,26 @@ from builder.system.files import read_text
 from builder.system.git import call_git
 from builder.system.workspace import RELEASERS, open_journal
 from builder.units import render_size
-from builder.verbs.options import BOARDS, STATE, Boards, Json, State, Verbose, check_output
-from builder.verbs.session import print_line, telling
+from builder.verbs.options import (
+    BOARDS,
+    DIST,
+    PACKAGED,
+    STATE,
+    Boards,
+    Dist,
+    Json,
+    State,
+    Verbose,
+    check_output,
+)
+from builder.verbs.session import cli_session, print_line
 from builder.verify.verify import open_scratch, read_claim
 
 Images = Annotated[
     list[str],
     typer.Argument(help="Image files, compressed or not, or boards: their newest in --dist.", metavar="IMAGE_OR_BOARD"),
 ]
-Into = Annotated[Path, typer.Option("--output", "-o", callback=check_output, help="Directory of the packages.")]
-Dist = Annotated[Path, typer.Option("--dist", help="Where images of boards are looked for.")]
+Into = Annotated[Path, typer.Option("--output", "-o", callback=check_output, help="Directory of the packaged images.")]
 Compressions = Annotated[
     str, typer.Option("--compress", help="How the image is compressed: xz, zst, gz, zip; several with commas.")
 ]
@@ -54,8 +64,6 @@ MinisignFd = Annotated[
 GpgFd = Annotated[
     int | None, typer.Option("--gpg-key-fd", help="Open file with GnuPG's secret key; BOARDWRIGHT_GPG_KEY without.")
 ]
-RELEASE = Path("release")
-DIST = Path("dist")
 Unverified = Annotated[
     bool,
     typer.Option("--unverified", help="Package an image whose specs were not run or are red; the package says so."),
@@ -75,7 +83,7 @@ BESIDE = (".packages", *REPORTS)
 
 def package(
     image: Images,
-    output: Into = RELEASE,
+    output: Into = PACKAGED,
     compress: Compressions = "xz",
     supplier: Supplier = "",
     unverified: Unverified = False,
@@ -89,7 +97,7 @@ def package(
     verbose: Verbose = False,
 ) -> None:
     """Make of each image a directory with all that goes out with it; print the directories."""
-    with telling(json=json, verbose=verbose):
+    with cli_session(json=json, verbose=verbose):
         compressions = load_compressions(compress)
         paths = [find_artefact(each, dist, boards) for each in image]
         signers = Signers(

@@ -20,7 +20,7 @@ from builder.verbs.options import (
     UserData,
     load_moment,
 )
-from builder.verbs.session import print_line, print_table, telling
+from builder.verbs.session import cli_session, print_line, print_table
 
 
 def plan(
@@ -33,7 +33,7 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show every decision of a build. Needs no root, no network, no Docker."""
-    with telling(json=False):
+    with cli_session(json=json, events=False):
         loaded = load_board(boards, board)
         version, epoch = load_moment(boards, version, epoch)
         decided = make_plan(loaded, version=version, epoch=epoch, user_data=user_data.absolute() if user_data else None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One call of the command line: where its story goes, how signals end it, how its results and its error are said."""
+"""One CLI invocation: logging, signals, printing of results and errors."""
 
 from __future__ import annotations
 
@@ -20,17 +20,26 @@ from builder.text import SafeConsole, dump_json, make_visible
 
 
 @contextmanager
-def telling(*, json: bool, verbose: bool = False) -> Iterator[None]:
-    """Show the story where it belongs; SIGINT, SIGTERM and SIGHUP end the work in order."""
-    with log.use(_choose_sink(json=json, verbose=verbose)), _ended_by_signals():
-        try:
-            yield
-        except KeyboardInterrupt as interrupt:
-            raise _interrupted(interrupt) from None
+def cli_session(*, json: bool = False, events: bool | None = None, verbose: bool = False) -> Iterator[None]:
+    """Set up logging and signals for one command. SIGINT, SIGTERM and SIGHUP end the work in order.
+
+    json    a program reads the output: an error is printed to stdout as a JSON event
+    events  the log goes to stdout as JSON events too; as `json` says if None
+    """
+    try:
+        with log.use(_choose_sink(events=json if events is None else events, verbose=verbose)), _ended_by_signals():
+            try:
+                yield
+            except KeyboardInterrupt as interrupt:
+                raise _interrupted(interrupt) from None
+    except BoardwrightError as error:
+        show_error(error, json=json)
+        error.is_shown = True
+        raise
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> Interrupted:
-    """Say what became of what was held: a release that failed has left a note on the interrupt."""
+    """Return the error for an interrupt. A resource that could not be released has left a note on it."""
     notes = getattr(interrupt, "__notes__", ())
     if not notes:
         return Interrupted("interrupted; everything that was held is given back")
@@ -40,8 +49,8 @@ def _interrupted(interrupt: KeyboardInterrupt) -> Interrupted:
     return error
 
 
-def _choose_sink(*, json: bool, verbose: bool) -> log.Sink:
-    if json:
+def _choose_sink(*, events: bool, verbose: bool) -> log.Sink:
+    if events:
         return log.Json(sys.stdout)
     return log.Console(verbose=verbose) if sys.stderr.isatty() else log.Plain(sys.stderr, verbose=verbose)
 
@@ -81,9 +90,9 @@ def print_table(table: RenderableType) -> None:
     SafeConsole(width=None if sys.stdout.isatty() else 200).print(table)
 
 
-def show_error(error: BoardwrightError) -> None:
-    """Say what went wrong and what to do next: to a program as an event on stdout, to a person on stderr."""
-    if "--json" in sys.argv and sys.stdout is not None:
+def show_error(error: BoardwrightError, *, json: bool = False) -> None:
+    """Print what went wrong and what to do next: for a program as an event on stdout, for a person on stderr."""
+    if json and sys.stdout is not None:
         data = {"kind": error.kind, "hint": error.hint, "exit_code": error.exit_code}
         log.Json(sys.stdout).show(log.Event("error", error.message, data))
         return

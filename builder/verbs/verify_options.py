@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.verbs.options import LevelName
+from builder.choices import Level
 from builder.verify.verify import Wish
 
 
 def make_wish(
-    boards: Path, board: str, *, level: LevelName, only: str, report: Path | None, user_data: Path | None
+    boards: Path, board: str, *, level: Level, only: str, report: Path | None, user_data: Path | None
 ) -> Wish:
     """Return how an image is to be verified."""
-    levels = [each.value for each in LevelName]
+    levels = [each.value for each in Level]
     return Wish(
         boards=boards.resolve(),
         board=board,

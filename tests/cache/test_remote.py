@@ -11,6 +11,7 @@ import pytest
 from builder import log
 from builder.cache.remote import open_remote
 from builder.cache.store import Store
+from builder.choices import CacheMode
 from builder.errors import RecipeError
 from builder.net.location import Location, load_location
 from builder.net.s3 import find_credentials, make_client
@@ -27,7 +28,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def load(bucket: Bucket, *, writable: bool = True) -> Location:
-    location = load_location(bucket.location, "rw" if writable else "ro")
+    location = load_location(bucket.location, CacheMode.RW if writable else CacheMode.RO)
     assert location
     return location
 

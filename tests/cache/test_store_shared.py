@@ -14,6 +14,7 @@ import pytest
 from builder import log
 from builder.cache.remote import PART_BYTES, Remote, open_remote
 from builder.cache.store import Store
+from builder.choices import CacheMode
 from builder.errors import SpaceError, ToolError
 from builder.net import s3
 from builder.net.location import load_location
@@ -51,7 +52,7 @@ def machine(tmp_path: Path, bucket: Bucket, runs: ExitStack) -> Machine:
     """Return a store of a machine with the bucket behind it; one name, one state directory."""
 
     def make(name: str, *, mode: str = "rw", location: str = "") -> Store:
-        place = load_location(location or bucket.location, "ro" if mode == "ro" else "rw")
+        place = load_location(location or bucket.location, CacheMode(mode))
         assert place
         return Store(tmp_path / name, runs.enter_context(open_remote(place)))
 
@@ -407,7 +408,7 @@ def test_an_object_that_goes_before_it_is_sent_is_not_missed(
 
 def take_and_raise(bucket: Bucket, tmp_path: Path, error: BaseException) -> None:
     """A build that takes something and then ends badly."""
-    place = load_location(bucket.location, "rw")
+    place = load_location(bucket.location, CacheMode.RW)
     assert place
     with open_remote(place) as remote:
         Store(tmp_path / "one", remote).take(write(tmp_path / "source"))

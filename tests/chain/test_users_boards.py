@@ -23,7 +23,7 @@ from tests.chain.conftest import Build
 from tests.chain.test_boards import find_bridge_address
 from tests.conftest import ROOT
 from tests.support.archive import Archive, Quiet
-from tests.support.http import running
+from tests.support.http_server import running
 from tests.support.keys import make_openpgp_key
 from tests.support.selection import by_commit
 from tests.support.upgrade import SUITES, find_url, read_entries, repack

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.cache.store import Store
+from builder.choices import Engine
 from builder.doctor.doctor import give_back
 from builder.rootfs.apt.archives import Archives
 from builder.rootfs.apt.sources import collect_keys
@@ -22,7 +23,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path.resolve())
     made.add_board()
     yield made
-    give_back(made.state, engine="local")  # A failing test must not leave its loop devices to the next.
+    give_back(made.state, engine=Engine.LOCAL)  # A failing test must not leave its loop devices to the next.
 
 
 @pytest.fixture(scope="session")

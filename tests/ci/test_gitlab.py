@@ -134,7 +134,7 @@ def test_a_tag_builds_packages_and_releases_without_a_cache(project: Path, run_p
     assert [words for words in ran.calls if not words.startswith("apt-get ")] == [
         *(f"build {board} VERSION=1.0 CACHE= MODE=" for board in ALL),
         f"package {images} --output release/ {rest}",
-        "release v1.0 --packages release/ --require-signature --to s3://images/all"
+        "release v1.0 --packaged release/ --require-signature --to s3://images/all"
         f" --public-url https://images.example.org {rest}",
         "verify rpi5 --boot VERSION=1.0 CACHE= MODE=",
     ]

@@ -83,7 +83,7 @@ def test_a_tag_is_built_without_a_cache_and_released_where_there_is_something_to
     (release,) = jobs_of(project, "release")
     package, publish = run_job(project, release, **TAG, GITHUB_TOKEN="x")
     assert package.startswith("package dist/boardwright-rpi-1.0.img.zst --output release/ ")
-    assert publish.startswith("release v1.0 --packages release/ --require-signature --to github:owner/images VERSION=")
+    assert publish.startswith("release v1.0 --packaged release/ --require-signature --to github:owner/images VERSION=")
     _, publish = run_job(project, release, **TAG, BOARDWRIGHT_RELEASES="s3://images")
     assert "--require-signature --to s3://images VERSION=" in publish
 

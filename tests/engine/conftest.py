@@ -8,7 +8,9 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker import APIClient
@@ -16,10 +18,12 @@ from docker.errors import NotFound
 
 from builder import log
 from builder.engine.docker import boot, console, query, run
+from builder.engine.docker.cache_access import Access
 from builder.engine.docker.connect import open_engine
-from builder.engine.docker.run import Request
+from builder.engine.docker.run import NO_ACCESS, Outcome, run_in_docker
 from builder.errors import MachineError
 from builder.log import Event
+from builder.request import BuildRequest, make_request
 from tests.conftest import ROOT
 from tests.support.log import Heard
 
@@ -29,6 +33,30 @@ COPY __main__.py /usr/lib/boardwright/python/builder/__main__.py
 RUN printf '#!/bin/sh\nexec sleep infinity\n' > /usr/local/bin/socat && chmod +x /usr/local/bin/socat
 """
 """Builds need no socat, and the builder image has none; the container of a machine runs it."""
+
+
+@dataclass(frozen=True)
+class StubBuild:
+    """A build in a container whose stub behaves as the request's version says."""
+
+    request: BuildRequest
+    volume: str
+    access: Access = NO_ACCESS
+
+    @property
+    def state(self) -> Path:
+        return self.request.state
+
+    @property
+    def output(self) -> Path:
+        return self.request.output
+
+    def run(self) -> Outcome:
+        return run_in_docker(self.request, self.access, volume=self.volume)
+
+    def but(self, **changes: Any) -> StubBuild:
+        """Return the same with other fields of the request."""
+        return replace(self, request=self.request.model_copy(update=changes))
 
 
 @pytest.fixture(scope="session")
@@ -86,15 +114,16 @@ def heard() -> Iterator[Heard]:
 
 
 @pytest.fixture
-def request_of(tmp_path: Path, volume: str, stub: str) -> Callable[[str], Request]:
-    """Make a Request whose stub behaves as named."""
+def request_of(tmp_path: Path, volume: str, stub: str) -> Callable[[str], StubBuild]:
+    """Make a build whose stub behaves as named."""
     boards = tmp_path / "boards"
     (boards / "x").mkdir(parents=True)
     (boards / "x" / "board.yaml").write_text("title: x\n", encoding="utf-8")
     (tmp_path / "state").mkdir()
 
-    def make(act: str) -> Request:
-        return Request("x", boards, tmp_path / "state", tmp_path / "dist", options=(act,), volume=volume)
+    def make(act: str) -> StubBuild:
+        paths = {"boards": boards, "state": tmp_path / "state", "output": tmp_path / "dist"}
+        return StubBuild(make_request(board="x", version=act, epoch=0, **paths), volume)
 
     return make
 

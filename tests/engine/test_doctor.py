@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
+from builder.choices import Engine
 from builder.doctor import doctor, machine
 from builder.doctor.doctor import examine, give_back, render_table, run_doctor
 from builder.doctor.machine import examine_kernel, examine_leftovers, examine_space, examine_tools
@@ -32,7 +33,7 @@ def test_leftovers_are_listed_and_given_back(tmp_path: Path, heard: Heard) -> No
     scratch.mkdir()
     _leave(tmp_path, "directory", str(scratch))
     assert [f.text for f in examine_leftovers(tmp_path)] == [f"directory {scratch}"]
-    give_back(tmp_path, engine="local")
+    give_back(tmp_path, engine=Engine.LOCAL)
     assert not scratch.exists()
     assert examine_leftovers(tmp_path) == [Finding("leftovers", True, "none")]
 
@@ -50,7 +51,7 @@ def test_without_an_engine_containers_stay_in_the_journal(
         (engine, *_) = examine(tmp_path)
         assert engine.ok == (not obstacle)
         assert ("builds run on this machine" in engine.text) == (not obstacle)
-    assert not examine(tmp_path, engine="docker")[0].ok
+    assert not examine(tmp_path, engine=Engine.DOCKER)[0].ok
 
 
 @pytest.mark.machine
@@ -66,7 +67,7 @@ def test_a_stray_loop_device_is_detached_and_a_foreign_one_is_not(tmp_path: Path
         (state / "ours.img").unlink()
         (finding,) = examine_leftovers(state)
         assert finding.text.startswith(f"{devices[0]} is attached to")
-        give_back(state, engine="local")
+        give_back(state, engine=Engine.LOCAL)
         assert examine_leftovers(state)[0].ok
         listed = subprocess.run(["losetup", "--list"], check=True, capture_output=True, text=True).stdout
         assert str(tmp_path / "foreign.img") in listed
@@ -98,9 +99,9 @@ def test_too_little_room_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_report_is_a_table_or_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _leave(tmp_path, "directory", str(tmp_path / "scratch-0123abcd"))
-    assert not run_doctor(tmp_path, engine="local", json=True)
+    assert not run_doctor(tmp_path, engine=Engine.LOCAL, json=True)
     assert {"area", "ok", "text", "fix"} == set(json.loads(capsys.readouterr().out)[0])
-    run_doctor(tmp_path, engine="local", fix=True)
+    run_doctor(tmp_path, engine=Engine.LOCAL, fix=True)
     assert "emulation" in capsys.readouterr().out
     assert render_table([Finding("a", False, "b", "c")]).row_count == 1
 

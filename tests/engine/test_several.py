@@ -8,48 +8,52 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
+from builder.choices import Engine
 from builder.engine import several
-from builder.engine.several import BUILD_BYTES, Ended, Order, build_several, first_error
+from builder.engine.several import BUILD_BYTES, Ended, build_several, first_error
 from builder.errors import DownloadError, MachineError, RecipeError, ToolError
 from builder.log import Sink
-from builder.pipeline import Choices
+from builder.request import BuildRequest, make_request
 from tests.support.log import Heard
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Order:
-    return Order(tmp_path / "boards", "1", 1, None, Choices(tmp_path / "state", tmp_path / "dist"), "docker")
+def requests(tmp_path: Path) -> list[BuildRequest]:
+    paths = {"boards": tmp_path / "boards", "state": tmp_path / "state", "output": tmp_path / "dist"}
+    return [make_request(board=name, version="1", epoch=1, **paths) for name in ("a", "b")]
 
 
 @pytest.mark.engine
 def test_the_builder_image_is_made_once_and_the_engines_machine_counts(
-    order: Order, api: APIClient, monkeypatch: pytest.MonkeyPatch
+    requests: list[BuildRequest], api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[APIClient] = []
     monkeypatch.setattr(several, "make_builder_image", made.append)
-    ready, room = several._prepare(["a", "b", "c"], order)
+    ready, room = several._prepare(requests)
     info = api.info()
     assert len(made) == 1
-    assert ready.engine == "docker"
+    assert [each.engine for each in ready] == [Engine.DOCKER] * 2
     assert room == max(1, min(info["NCPU"], info["MemTotal"] // BUILD_BYTES))
 
 
-def test_without_an_engine_nothing_is_begun(order: Order, monkeypatch: pytest.MonkeyPatch, heard: Heard) -> None:
+def test_without_an_engine_nothing_is_begun(
+    requests: list[BuildRequest], monkeypatch: pytest.MonkeyPatch, heard: Heard
+) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
 
     def row_of(board: str) -> Sink:
         raise AssertionError(board)
 
     with pytest.raises(MachineError):
-        build_several(["a", "b"], order, jobs=0, row_of=row_of)
+        build_several(requests, jobs=0, row_of=row_of)
 
 
 def test_a_process_without_a_result_is_an_error_of_its_board(
-    order: Order, monkeypatch: pytest.MonkeyPatch, heard: Heard
+    requests: list[BuildRequest], monkeypatch: pytest.MonkeyPatch, heard: Heard
 ) -> None:
-    monkeypatch.setattr(several, "_prepare", lambda _, given: (given, 1))
-    monkeypatch.setattr(several, "_argv", lambda board, _: ["sh", "-c", f"echo {board} says; test {board} = a"])
-    ended = build_several(["a", "b"], order, jobs=0, row_of=lambda _: heard)
+    monkeypatch.setattr(several, "_prepare", lambda given: (given, 1))
+    monkeypatch.setattr(several, "_argv", lambda path: ["sh", "-c", f"echo {path.stem} says; test {path.stem} = a"])
+    ended = build_several(requests, jobs=0, row_of=lambda _: heard)
     assert [(each.board, type(each.error)) for each in ended] == [("a", ToolError), ("b", ToolError)]
     assert "ended without a result" in str(ended[0].error)
     assert "the build's process ended with exit code 1; its last lines:\n  | b says" in str(ended[1].error)

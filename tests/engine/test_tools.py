@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from builder.choices import Engine
 from builder.engine import tools
-from builder.engine.docker.connect import Wanted
 from builder.engine.tools import choose_tools, guess_recipe
 from builder.errors import MachineError, RecipeError
 from builder.recipe.load import load_board
@@ -34,40 +34,40 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def situation(monkeypatch: pytest.MonkeyPatch, *, engine: bool, root: bool) -> None:
     """Let an Engine answer or not, and this machine be Debian with root or a laptop."""
 
-    def choose(wanted: Wanted) -> str:
-        if wanted != "local" and engine:
-            return "docker"
-        if wanted != "docker" and root:
-            return "local"
+    def choose(wanted: Engine) -> str:
+        if wanted != Engine.LOCAL and engine:
+            return Engine.DOCKER
+        if wanted != Engine.DOCKER and root:
+            return Engine.LOCAL
         raise MachineError("no Docker Engine answers, and you are not root", hint="start Docker")
 
     monkeypatch.setattr(tools, "choose_engine", choose)
 
 
-TABLE: list[tuple[Wanted, list[Need], bool, bool, str]] = [
+TABLE: list[tuple[Engine, list[Need], bool, bool, str]] = [
     # asked for, missing, an Engine answers, root on Debian → where
-    ("auto", [], True, True, "here"),
-    ("auto", [], False, False, "here"),
-    ("local", [], True, False, "here"),
-    ("docker", [], True, True, "container"),
-    ("docker", [], False, True, "error"),
-    ("auto", [QEMU], True, True, "container"),
-    ("auto", [QEMU], True, False, "container"),
-    ("auto", [QEMU], False, True, "install"),
-    ("auto", [QEMU], False, False, "error"),
-    ("local", [QEMU], True, True, "install"),
-    ("local", [QEMU], True, False, "error"),
-    ("docker", [QEMU], True, False, "container"),
-    ("docker", [QEMU], False, True, "error"),
-    ("auto", [OLD], True, True, "container"),
-    ("auto", [OLD], False, True, "error"),
-    ("local", [OLD], True, True, "error"),
+    (Engine.AUTO, [], True, True, "here"),
+    (Engine.AUTO, [], False, False, "here"),
+    (Engine.LOCAL, [], True, False, "here"),
+    (Engine.DOCKER, [], True, True, "container"),
+    (Engine.DOCKER, [], False, True, "error"),
+    (Engine.AUTO, [QEMU], True, True, "container"),
+    (Engine.AUTO, [QEMU], True, False, "container"),
+    (Engine.AUTO, [QEMU], False, True, "install"),
+    (Engine.AUTO, [QEMU], False, False, "error"),
+    (Engine.LOCAL, [QEMU], True, True, "install"),
+    (Engine.LOCAL, [QEMU], True, False, "error"),
+    (Engine.DOCKER, [QEMU], True, False, "container"),
+    (Engine.DOCKER, [QEMU], False, True, "error"),
+    (Engine.AUTO, [OLD], True, True, "container"),
+    (Engine.AUTO, [OLD], False, True, "error"),
+    (Engine.LOCAL, [OLD], True, True, "error"),
 ]
 
 
 @pytest.mark.parametrize(("wanted", "missing", "engine", "root", "where"), TABLE)
 def test_every_situation_has_its_place(
-    wanted: Wanted,
+    wanted: Engine,
     missing: list[Need],
     engine: bool,
     root: bool,
@@ -87,7 +87,7 @@ def test_every_situation_has_its_place(
 def test_a_machine_that_can_do_nothing_says_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     situation(monkeypatch, engine=False, root=False)
     with pytest.raises(MachineError) as caught:
-        choose_tools("auto", [QEMU, OLD])
+        choose_tools(Engine.AUTO, [QEMU, OLD])
     assert "this machine has no qemu-system-aarch64, the machine bpim2u in qemu-system-arm" in caught.value.message
     assert "no Docker Engine answers, and you are not root" in caught.value.message
     assert caught.value.hint == "apt-get install qemu-system-arm (Debian), or start Docker"
@@ -96,7 +96,7 @@ def test_a_machine_that_can_do_nothing_says_what_helps(monkeypatch: pytest.Monke
 def test_what_no_package_has_is_not_installed(monkeypatch: pytest.MonkeyPatch, installed: list[str]) -> None:
     situation(monkeypatch, engine=False, root=True)
     with pytest.raises(MachineError, match="no the machine bpim2u in qemu-system-arm, and no package of it does"):
-        choose_tools("local", [QEMU, OLD])
+        choose_tools(Engine.LOCAL, [QEMU, OLD])
     assert not installed
 
 
@@ -106,7 +106,7 @@ def test_risc_v_is_in_the_package_that_the_release_has(
 ) -> None:
     situation(monkeypatch, engine=False, root=True)
     monkeypatch.setattr(tools, "can_install", lambda _: split)
-    assert choose_tools("local", [Need("qemu-system-riscv64", "qemu-system-misc")]) == "local"
+    assert choose_tools(Engine.LOCAL, [Need("qemu-system-riscv64", "qemu-system-misc")]) == Engine.LOCAL
     assert installed == [package]
 
 

@@ -17,8 +17,9 @@ from typing import NoReturn
 import pytest
 
 from builder import log
+from builder.choices import Assembler
 from builder.errors import MachineError, RecipeError
-from builder.image.assemble import Assembler, make_image
+from builder.image.assemble import make_image
 from builder.plan.model import Disk
 from builder.rootfs.model import Rootfs
 from builder.system.process import run
@@ -80,7 +81,7 @@ def test_both_assemblers_give_the_same_bytes_whenever_and_wherever(
     many = "usr/share/many/1"
     assert list_names(hard.trees["/"] / many) != list_names(elsewhere.trees["/"] / many), "the copy proves nothing"
 
-    digests = {make_digest(disk, hard, tmp_path / "a", "loop")}
+    digests = {make_digest(disk, hard, tmp_path / "a", Assembler.LOOP)}
     for path in source.rglob("*"):
         if path.is_file() and not path.is_symlink():
             path.open("rb").close()  # Another access time.
@@ -88,15 +89,15 @@ def test_both_assemblers_give_the_same_bytes_whenever_and_wherever(
     monkeypatch.chdir("/")
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     monkeypatch.setenv("MTOOLS_LOWER_CASE", "1")
-    digests.add(make_digest(disk, hard, tmp_path / "another place", "offline"))
-    digests.add(make_digest(disk, elsewhere, tmp_path / "another place", "loop"))
-    digests.add(make_digest(disk, elsewhere, tmp_path / "c", "offline"))
+    digests.add(make_digest(disk, hard, tmp_path / "another place", Assembler.OFFLINE))
+    digests.add(make_digest(disk, elsewhere, tmp_path / "another place", Assembler.LOOP))
+    digests.add(make_digest(disk, elsewhere, tmp_path / "c", Assembler.OFFLINE))
     assert len(digests) == 1
 
 
 @machine
 def test_ext4_holds_what_the_tree_holds(hard: Rootfs, workspace: Workspace, tmp_path: Path) -> None:
-    image = make_image(make_plan(make_disk()), hard, workspace, assembler="offline")
+    image = make_image(make_plan(make_disk()), hard, workspace, assembler=Assembler.OFFLINE)
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     slot = image.disk.slots[1]
@@ -146,7 +147,7 @@ def describe(path: Path) -> dict[str, object]:
 
 @machine
 def test_fat_holds_what_the_tree_holds(hard: Rootfs, workspace: Workspace, tmp_path: Path) -> None:
-    image = make_image(make_plan(make_disk()), hard, workspace, assembler="offline")
+    image = make_image(make_plan(make_disk()), hard, workspace, assembler=Assembler.OFFLINE)
     name = f"{image.path}@@{2048 * SECTOR}"
     run(["mcopy", "-s", "-m", "-i", name, "::/", tmp_path / "out"], env={"SOURCE_DATE_EPOCH": str(EPOCH)})
     boot = hard.trees["/boot/firmware"]
@@ -205,7 +206,7 @@ def test_foreign_tools_agree_with_the_plan_of_a_gpt(small: Rootfs, workspace: Wo
 
 @machine
 def test_the_image_is_sparse_and_nothing_else_remains(small: Rootfs, workspace: Workspace) -> None:
-    image = make_image(make_plan(make_disk()), small, workspace, assembler="loop")
+    image = make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.LOOP)
     assert image.path == workspace.scratch / "boardwright-test-1.img"
     assert image.path.stat().st_blocks * 512 < image.size_bytes // 3
     assert {path.name for path in workspace.scratch.iterdir()} == {image.path.name, "mke2fs.conf"}
@@ -216,7 +217,7 @@ def test_the_image_is_sparse_and_nothing_else_remains(small: Rootfs, workspace: 
 def test_an_auto_slot_has_its_margin(small: Rootfs, workspace: Workspace) -> None:
     for margin in (0, 1, 100 * MIB):
         disk = make_disk(slots=(make_slot(1), make_slot(2, margin_bytes=margin)))
-        image = make_image(make_plan(disk), small, workspace, assembler="offline")
+        image = make_image(make_plan(disk), small, workspace, assembler=Assembler.OFFLINE)
         facts = run(["dumpe2fs", "-h", f"{image.path}?offset={83968 * SECTOR}"]).stdout
         numbers = {line.partition(":")[0]: line.partition(":")[2].strip() for line in facts.splitlines()}
         free = (int(numbers["Free blocks"]) - int(numbers["Reserved block count"])) * 4096
@@ -230,7 +231,7 @@ def test_a_fat_can_be_the_auto_slot(small: Rootfs, workspace: Workspace) -> None
         make_slot(2, number=1, start_sector=2048, sectors=64 * 2048),
         make_slot(1, number=2, start_sector=2048 + 64 * 2048, sectors=None, margin_bytes=5 * MIB),
     )
-    image = make_image(make_plan(make_disk(slots=slots)), small, workspace, assembler="offline")
+    image = make_image(make_plan(make_disk(slots=slots)), small, workspace, assembler=Assembler.OFFLINE)
     assert 65 * 2048 <= (image.disk.slots[1].sectors or 0) <= 68 * 2048
 
 
@@ -241,7 +242,7 @@ def test_only_the_loop_assembler_needs_loop_devices(
     monkeypatch.setattr("builder.system.loop.CONTROL", Path("/dev/no-such-control"))
     make_image(make_plan(make_disk()), small, workspace)
     with pytest.raises(MachineError, match="No such file") as caught:
-        make_image(make_plan(make_disk()), small, workspace, assembler="loop")
+        make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.LOOP)
     assert "--assembler offline" in caught.value.hint
 
 
@@ -254,7 +255,7 @@ def test_an_image_is_written_where_it_is_wanted(small: Rootfs, workspace: Worksp
 def test_a_mount_point_without_a_tree_is_named(small: Rootfs, workspace: Workspace) -> None:
     disk = make_disk(slots=(make_slot(1, mount="/boot"), make_slot(2)))
     with pytest.raises(RecipeError, match="boot is mounted at /boot, but the rootfs has no tree"):
-        make_image(make_plan(disk), small, workspace, assembler="offline")
+        make_image(make_plan(disk), small, workspace, assembler=Assembler.OFFLINE)
 
 
 @machine

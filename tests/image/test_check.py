@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from builder.choices import Assembler
 from builder.errors import VerifyError
 from builder.image.assemble import check_image, make_image
 from builder.image.model import Image
@@ -22,7 +23,7 @@ machine = pytest.mark.machine
 
 @machine
 def test_an_image_of_another_size_is_refused(small: Rootfs, workspace: Workspace) -> None:
-    image = make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+    image = make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
     check_image(image)
     os.truncate(image.path, image.size_bytes + 1)
     with pytest.raises(VerifyError, match=r"has [0-9]+ bytes; planned are"):
@@ -41,7 +42,7 @@ def test_an_image_of_another_size_is_refused(small: Rootfs, workspace: Workspace
     ],
 )
 def test_damage_is_found(place: int, words: str, small: Rootfs, workspace: Workspace) -> None:
-    image = make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+    image = make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
     with image.path.open("r+b") as stream:
         stream.seek(place)
         byte = stream.read(1)[0]
@@ -54,7 +55,7 @@ def test_damage_is_found(place: int, words: str, small: Rootfs, workspace: Works
 
 @machine
 def test_another_id_is_found(small: Rootfs, workspace: Workspace) -> None:
-    image = make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+    image = make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
     boot, root = image.disk.slots
     for slots, words in (
         ((replace(boot, fs_id="00000001"), root), "slot boot is not the planned FAT32"),
@@ -72,4 +73,4 @@ def test_a_wrong_measure_does_not_go_unnoticed(
     monkeypatch.setattr("builder.image.ext4._file_blocks", lambda path, size_bytes: 0)
     (small.trees["/"] / "unseen").write_bytes(b"u" * 4 * MIB)
     with pytest.raises(VerifyError, match="its margin is"):
-        make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+        make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)

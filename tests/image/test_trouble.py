@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from builder.choices import Assembler
 from builder.errors import BusyError, RecipeError, SpaceError, ToolError
 from builder.image import loop
-from builder.image.assemble import Assembler, make_image
+from builder.image.assemble import make_image
 from builder.rootfs.model import Rootfs
 from builder.system.process import run
 from builder.system.workspace import RELEASERS, Workspace, find_leftovers, loop_devices, open_workspace, release
@@ -39,7 +40,7 @@ def test_a_slot_too_small_for_its_content_is_named(which: int, small: Rootfs, wo
     grown = slots[which - 1]
     (small.trees[grown.mount] / "big").write_bytes(os.urandom(40 * MIB - 9999))
     with pytest.raises(SpaceError) as caught:
-        make_image(make_plan(make_disk(slots=slots)), small, workspace, assembler="offline")
+        make_image(make_plan(make_disk(slots=slots)), small, workspace, assembler=Assembler.OFFLINE)
     message, hint = caught.value.message, caught.value.hint
     assert f"slot {which} ({grown.name}) has 40 MiB; its content needs " in message
     assert f"`size` of {grown.name} in table.partitions to " in hint
@@ -47,7 +48,7 @@ def test_a_slot_too_small_for_its_content_is_named(which: int, small: Rootfs, wo
     asked = int(hint.partition(" to ")[2].partition("MiB")[0])
     enough = [replace(slot, sectors=asked * 2048) if slot is grown else slot for slot in slots]
     enough[1] = replace(enough[1], start_sector=2048 + (enough[0].sectors or 0))
-    make_image(make_plan(make_disk(slots=tuple(enough))), small, workspace, assembler="offline")
+    make_image(make_plan(make_disk(slots=tuple(enough))), small, workspace, assembler=Assembler.OFFLINE)
 
 
 def test_an_ext4_without_room_for_inodes_is_refused(small: Rootfs, workspace: Workspace) -> None:
@@ -60,7 +61,7 @@ def test_an_ext4_without_room_for_inodes_is_refused(small: Rootfs, workspace: Wo
             make_plan(make_disk(slots=(make_slot(1), make_slot(2, sectors=10 * 2048)))),
             small,
             workspace,
-            assembler="offline",
+            assembler=Assembler.OFFLINE,
         )
 
 
@@ -115,7 +116,7 @@ def test_what_debugfs_did_not_do_is_found(
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
     with pytest.raises(ToolError, match=r"debugfs did not do 'set_super_value kbytes_written 0' and \d+ more"):
-        make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+        make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
 
 
 def test_a_fat_refuses_links_pipes_and_names_all_at_once(small: Rootfs, workspace: Workspace) -> None:
@@ -124,14 +125,14 @@ def test_a_fat_refuses_links_pipes_and_names_all_at_once(small: Rootfs, workspac
     os.mkfifo(boot / "overlays/pipe")
     (boot / "CONFIG.TXT").touch()
     with pytest.raises(RecipeError) as caught:
-        make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+        make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
     assert "/link is a symbolic link" in caught.value.message
     assert "/overlays/pipe is a device, socket or pipe" in caught.value.message
     assert "/config.txt and /CONFIG.TXT are the same name there" in caught.value.message
     for number in range(20):
         (boot / f"bad{number}.").touch()
     with pytest.raises(RecipeError, match="and 13 more"):
-        make_image(make_plan(make_disk()), small, workspace, assembler="offline")
+        make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
 
 
 def test_a_loop_device_that_others_take_is_asked_for_again(
@@ -182,7 +183,7 @@ def write(self, event, held):
         os.kill(os.getpid(), signal.SIGKILL)
 Journal._write = write
 with open_workspace(Path(sys.argv[1]), "test") as workspace:
-    make_image(make_plan(make_disk()), make_rootfs(Path(sys.argv[2])), workspace, assembler="loop")
+    make_image(make_plan(make_disk()), make_rootfs(Path(sys.argv[2])), workspace, assembler=Assembler.LOOP)
 """
 
 

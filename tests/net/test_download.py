@@ -30,8 +30,8 @@ from builder.net import http as module
 from builder.net.download import fetch, fetch_key
 from builder.net.http import bare, open_url, read_all
 from builder.units import MIB
-from tests.support.http import answer as answer_with
-from tests.support.http import drip_headers, flood, go_on, running, served
+from tests.support.http_server import answer as answer_with
+from tests.support.http_server import drip_headers, flood, go_on, running, served
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.choices import CacheMode
 from builder.errors import RecipeError
 from builder.net.location import Location, load_location
 from tests.test_cli import call, check_error
@@ -24,17 +25,17 @@ from tests.test_cli import call, check_error
     ],
 )
 def test_a_place_is_read_and_written(text: str, location: Location) -> None:
-    read = load_location(text, "rw")
+    read = load_location(text, CacheMode.RW)
     assert read == location
-    assert load_location(location.url, "rw") == location
+    assert load_location(location.url, CacheMode.RW) == location
 
 
 def test_without_a_place_nothing_is_shared() -> None:
-    assert load_location("", "rw") is None
+    assert load_location("", CacheMode.RW) is None
 
 
 def test_the_mode_says_what_may_be_done() -> None:
-    read_only = load_location("s3://cache", "ro")
+    read_only = load_location("s3://cache", CacheMode.RO)
     assert read_only
     assert not read_only.writable
 
@@ -55,17 +56,17 @@ def test_the_mode_says_what_may_be_done() -> None:
 )
 def test_what_is_no_place_is_said(text: str, words: str) -> None:
     if not words:
-        assert load_location(text, "rw") == Location("cache")
+        assert load_location(text, CacheMode.RW) == Location("cache")
         return
     with pytest.raises(RecipeError, match=words) as caught:
-        load_location(text, "rw")
+        load_location(text, CacheMode.RW)
     assert "BOARDWRIGHT_CACHE" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["s3://key:hunter2@cache/a", "s3://cache?endpoint=https://joe:hunter2@x"])
 def test_credentials_in_it_are_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(RecipeError, match="has a user or a") as caught:
-        load_location(text, "rw")
+        load_location(text, CacheMode.RW)
     assert "hunter2" not in caught.value.message + caught.value.hint
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from builder.cache.remote import open_remote
+from builder.choices import CacheMode
 from builder.errors import DownloadError
 from builder.net import rate, s3
 from builder.net.location import Location, parse_location
 from builder.net.s3 import TROUBLE, make_client, say
 from builder.release.bucket import Bucket
 from builder.release.multipart import find_uploads
-from tests.support.http import Behave, answer, drip, drip_headers, flood, go_on, served
+from tests.support.http_server import Behave, answer, drip, drip_headers, flood, go_on, served
 
 pytestmark = pytest.mark.usefixtures("aws_user", "quick")
 EMPTY = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
@@ -48,7 +49,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def asked(behave: Behave) -> Iterator[Location]:
     with served(behave) as address:
-        yield parse_location(f"s3://bucket/place?region=eu-central-1&endpoint={address}", "rw", "--to")
+        yield parse_location(f"s3://bucket/place?region=eu-central-1&endpoint={address}", CacheMode.RW, "--to")
 
 
 def cut(handler: BaseHTTPRequestHandler) -> None:

@@ -17,7 +17,7 @@ import pytest
 from builder.errors import RecipeError, ReleaseError, TrustError
 from builder.packaging.check import Findings, Problem, check_release
 from builder.system.checksums import render_sum, sha256_file
-from builder.verbs.prove import load_key
+from builder.verbs.options import load_key_text as load_key
 from tests.chain.conftest import boardwright
 from tests.support.dist import NAME
 from tests.support.packaged_fixtures import MadePackage

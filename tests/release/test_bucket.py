@@ -20,6 +20,7 @@ import pytest
 
 from builder import log
 from builder.cache.remote import open_remote
+from builder.choices import CacheMode
 from builder.errors import BoardwrightError, DownloadError, RecipeError, ReleaseError, TrustError
 from builder.net.location import parse_location
 from builder.packaging.model import Channel, load_channel, load_release
@@ -84,7 +85,7 @@ class Site:
         return Order(ship(packages, tag), wish, "", self.root, lambda: datetime.now(UTC))
 
     def tree(self) -> Tree:
-        return Tree(Bucket(parse_location(self.text, "rw", "--to"), part_bytes=PART))
+        return Tree(Bucket(parse_location(self.text, CacheMode.RW, "--to"), part_bytes=PART))
 
     def release(self, tag: str = "v1.0", *, size_bytes: int = 3000, seed: str = "") -> None:
         deliver([self.tree()], self.order(tag, size_bytes=size_bytes, seed=seed))
@@ -340,7 +341,7 @@ def test_where_unfinished_uploads_may_not_be_listed_one_does_without(site: Site)
 
 def test_a_killed_run_and_the_next_make_one_release(site: Site) -> None:
     packages = site.packages("v1.0", size_bytes=12 * MIB)
-    words = ["release", "v1.0", "--packages", packages, "--to", site.text, "--board", "rpi"]
+    words = ["release", "v1.0", "--packaged", packages, "--to", site.text, "--board", "rpi"]
     command = [sys.executable, ROOT / "tests/support/small_parts.py", *words]
     two_there, killed = threading.Event(), threading.Event()
     done = []
@@ -379,7 +380,7 @@ def test_a_killed_run_and_the_next_make_one_release(site: Site) -> None:
 
 def test_an_interrupt_waits_for_no_slow_network_and_leaves_nothing(site: Site) -> None:
     packages = site.packages("v1.0", size_bytes=12 * MIB)
-    words = ["release", "v1.0", "--packages", packages, "--to", site.text, "--board", "rpi"]
+    words = ["release", "v1.0", "--packaged", packages, "--to", site.text, "--board", "rpi"]
     slow = threading.Event()
 
     def receive(handler: Any) -> bytes:
@@ -413,7 +414,7 @@ class Together(Bucket):
     """Waits, when it has read a channel to change it, until the others have read it too."""
 
     def __init__(self, site: Site, barrier: threading.Barrier) -> None:
-        super().__init__(parse_location(site.text, "rw", "--to"))
+        super().__init__(parse_location(site.text, CacheMode.RW, "--to"))
         self._barrier = barrier
         self._count = 0
 
@@ -519,15 +520,15 @@ def test_answers_that_s3_does_not_give(site: Site, name: str) -> None:
         return True
 
     site.server.door.behave = behave
-    place = Bucket(parse_location(site.server.location, "rw", "--to"))
+    place = Bucket(parse_location(site.server.location, CacheMode.RW, "--to"))
     with pytest.raises(DownloadError, match="gives an answer that is none of S3's"):
         place.list("channels/") if name == "list" else place.read("release.json")
-    with open_remote(parse_location(site.server.location, "rw", "--cache")) as remote:
+    with open_remote(parse_location(site.server.location, CacheMode.RW, "--cache")) as remote:
         assert remote.read_ref("x") in (b"{}", b"<r><Contents><Size>1</Size></Contents></r>", None)
 
 
 def test_a_description_has_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Bucket(parse_location(site.server.location, "rw", "--to"))
+    place = Bucket(parse_location(site.server.location, CacheMode.RW, "--to"))
     place.write("release.json", b"12345", mark=None, lasting=True)
     monkeypatch.setattr("builder.release.bucket.LONGEST", 5)
     held = place.read("release.json")
@@ -539,7 +540,7 @@ def test_a_description_has_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_server_that_is_not_there(site: Site) -> None:
-    tree = Tree(Bucket(parse_location(f"s3://{BUCKET}?endpoint=http://127.0.0.1:9", "rw", "--to")))
+    tree = Tree(Bucket(parse_location(f"s3://{BUCKET}?endpoint=http://127.0.0.1:9", CacheMode.RW, "--to")))
     with pytest.raises(DownloadError, match="cannot be reached") as caught:
         deliver([tree], site.order())
     assert "goes on where this ended" in caught.value.hint

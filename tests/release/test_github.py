@@ -595,7 +595,7 @@ def test_notes_that_are_too_long_are_cut(site: Site) -> None:
 def run(site: Site, *words: str) -> list[str]:
     packages = site.order(size_bytes=400_000).shipment.parcels[0].directory.parent
     to = ["--to", f"github:{REPOSITORY}", "--to", f"dir:{site.root}/public"]
-    more = ["--packages", packages, "--board", "rpi", *to, *words]
+    more = ["--packaged", packages, "--board", "rpi", *to, *words]
     return [sys.executable, "-m", "builder", "release", "v1.0", *map(str, more)]
 
 

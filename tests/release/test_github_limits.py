@@ -18,7 +18,7 @@ from builder.release import github_api
 from builder.release.github_api import RETRIES, Api, Server
 from builder.release.github_model import Fault, Ref
 from builder.release.upload_body import open_body
-from tests.support.http import Behave, answer, drip, drip_headers, flood, served
+from tests.support.http_server import Behave, answer, drip, drip_headers, flood, served
 
 
 @contextmanager

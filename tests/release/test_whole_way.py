@@ -23,7 +23,7 @@ def public(made: MadePackage, tmp_path_factory: pytest.TempPathFactory) -> Itera
     place = tmp_path_factory.mktemp("public")
     with serve(place) as url:
         done = boardwright(
-            *("release", f"v{version_of(made)}", "--packages", made.directory.parent, "--board", "rpi"),
+            *("release", f"v{version_of(made)}", "--packaged", made.directory.parent, "--board", "rpi"),
             *("--to", f"dir:{place}", "--public-url", url, "--require-signature", "--key", made.public),
         )
         assert done.returncode == 0, done.stderr

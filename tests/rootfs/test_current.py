@@ -12,9 +12,9 @@ import pytest
 
 from builder import log
 from builder.cache_preview import HIT, foresee
+from builder.choices import EmulationChoice, RootfsUse
 from builder.errors import DownloadError
 from builder.rootfs import make
-from builder.rootfs.make import Use
 from builder.rootfs.stored_tree import Kept
 from builder.system.workspace import open_workspace
 from tests.support.log import Heard
@@ -47,7 +47,7 @@ def again(made: MadeRootfs, monkeypatch: pytest.MonkeyPatch, notes: list[str]) -
 
     monkeypatch.setattr(make, "_make", refuse)
 
-    def call(use: Use = "current", emulation: str = "auto") -> Kept:
+    def call(use: RootfsUse = RootfsUse.CURRENT, emulation: EmulationChoice = EmulationChoice.AUTO) -> Kept:
         plan = plan_board(made.boards, "board")
         with open_workspace(made.state, "board") as workspace:
             return take_rootfs(plan, workspace, emulation=emulation, cache=made.state / "cache", use=use)
@@ -72,7 +72,7 @@ def test_it_is_taken_when_nothing_has_changed(made: MadeRootfs, again: Again, no
 
 def test_it_is_not_taken_when_that_is_not_wanted(again: Again) -> None:
     with pytest.raises(MadeAnewError):
-        again("never")
+        again(RootfsUse.NEVER)
 
 
 def test_a_newer_package_of_an_archive(made: MadeRootfs, again: Again, notes: list[str]) -> None:
@@ -82,7 +82,7 @@ def test_a_newer_package_of_an_archive(made: MadeRootfs, again: Again, notes: li
     try:
         vendor.add("vendor-boot", "1.1")
         vendor.publish()
-        assert again("asked") == made.kept
+        assert again(RootfsUse.AS_ASKED) == made.kept
         with pytest.raises(MadeAnewError):
             again()
         assert notes[-1] == "the rootfs is made anew: vendor-boot 1.0 → 1.1"
@@ -93,7 +93,7 @@ def test_a_newer_package_of_an_archive(made: MadeRootfs, again: Again, notes: li
 
 def test_a_file_of_the_board(made: MadeRootfs, again: Again, notes: list[str]) -> None:
     with replaced(made.boards / "board/files/etc/sudoers.d/own", "# other\n"):
-        for use in ("current", "asked"):
+        for use in (RootfsUse.CURRENT, RootfsUse.AS_ASKED):
             with pytest.raises(MadeAnewError):
                 again(use)
         assert notes == ["the rootfs is made anew: overlays has changed"] * 2
@@ -103,7 +103,7 @@ def test_a_file_of_the_board(made: MadeRootfs, again: Again, notes: list[str]) -
 
 def test_another_emulation(again: Again, notes: list[str]) -> None:
     with pytest.raises(MadeAnewError):
-        again(emulation="qemu")
+        again(emulation=EmulationChoice.QEMU)
     assert notes == ["the rootfs is made anew: emulation has changed"]
 
 
@@ -123,7 +123,7 @@ def test_a_tree_that_somebody_wrote_into(made: MadeRootfs, again: Again, notes: 
     stranger.touch()
     try:
         with pytest.raises(MadeAnewError):
-            again("asked")
+            again(RootfsUse.AS_ASKED)
     finally:
         stranger.unlink()
         os.utime(stranger.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -137,6 +137,6 @@ def test_an_archive_that_is_away(made: MadeRootfs, again: Again) -> None:
         with pytest.raises(DownloadError) as caught:
             again()
         assert "--reuse-rootfs" in caught.value.hint
-        assert again("asked") == made.kept
+        assert again(RootfsUse.AS_ASKED) == made.kept
     finally:
         release.with_name("away").rename(release)

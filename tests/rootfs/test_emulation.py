@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from builder.architecture import Architecture
+from builder.choices import EmulationChoice
 from builder.errors import MachineError
 from builder.rootfs import emulation, namespaces, twins
 from builder.rootfs.apt import pairs
@@ -76,7 +77,7 @@ class TestChoice:
     @pytest.mark.machine
     def test_where_all_is_allowed_the_redirect_is_taken(self) -> None:
         assert choose(architecture="arm64").mode is Mode.REDIRECT
-        assert choose(architecture="arm64", wanted="qemu").private
+        assert choose(architecture="arm64", wanted=EmulationChoice.QEMU).private
 
     @pytest.mark.machine
     def test_without_a_compiler_qemu_runs_all(self, tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +376,7 @@ class TestBuilds:
 
     @pytest.fixture
     def prepared(self, cache: Path) -> Emulation:
-        return prepare(choose(architecture="arm64", wanted="redirect"), TRIXIE, cache=cache)
+        return prepare(choose(architecture="arm64", wanted=EmulationChoice.REDIRECT), TRIXIE, cache=cache)
 
     def test_the_tree_has_twins_only_of_what_may_have_one(self, prepared: Emulation, cache: Path) -> None:
         tree = prepared.twins
@@ -391,7 +392,7 @@ class TestBuilds:
 
     def test_a_build_is_the_same_with_and_without_the_redirect(self, tmp_path: Path, prepared: Emulation) -> None:
         """The least that has scripts for sh and perl. `make bench` compares the layers of a whole board."""
-        plain = choose(architecture="arm64", wanted="qemu")
+        plain = choose(architecture="arm64", wanted=EmulationChoice.QEMU)
         fast, slow = (build(emulated, tmp_path / emulated.mode) for emulated in (prepared, plain))
         assert scan(fast) == scan(slow)
         machines = {struct.unpack("<H", head[18:20])[0] for path in fast.rglob("*") if (head := read_elf(path))}
@@ -401,7 +402,7 @@ class TestBuilds:
 
     def test_another_architecture_and_suite_have_twins_too(self, tmp_path: Path, cache: Path) -> None:
         sources = Sources("bookworm", TRIXIE.deb822.replace("trixie", "bookworm"))
-        prepared = prepare(choose(architecture="armhf", wanted="redirect"), sources, cache=cache)
+        prepared = prepare(choose(architecture="armhf", wanted=EmulationChoice.REDIRECT), sources, cache=cache)
         assert prepared.twins
         tree = build(prepared, tmp_path / "tree", sources, names="mawk,adduser")
         machines = {struct.unpack("<H", head[18:20])[0] for path in tree.rglob("*") if (head := read_elf(path))}

@@ -11,6 +11,7 @@ import pytest
 
 from builder.artefact.reuse import find_artefact_inputs, write_made
 from builder.cache_preview import HIT, foresee
+from builder.choices import EmulationChoice
 from builder.compression import Compression
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
@@ -66,7 +67,7 @@ def test_inputs_have_names_and_digests(plan: Plan) -> None:
 
 def _origins(version: str = "1.0", *, deb: str = "1", board: str = "rpi") -> Origins:
     archived = Archived("tool", deb, "arm64", "tool.deb", 1, sha256(deb.encode()).hexdigest())
-    return find_origins(_plan(version, board), Resolved((archived,), (archived,)), emulation="auto")
+    return find_origins(_plan(version, board), Resolved((archived,), (archived,)), emulation=EmulationChoice.AUTO)
 
 
 def test_a_version_changes_the_system_alone() -> None:
@@ -88,7 +89,7 @@ def test_boards_of_a_family_share_the_base() -> None:
 
 
 def test_without_a_base_the_packages_lie_on_nothing() -> None:
-    origins = find_origins(_plan(), Resolved((), ()), emulation="auto")
+    origins = find_origins(_plan(), Resolved((), ()), emulation=EmulationChoice.AUTO)
     assert list(origins) == ["packages", "system"]
     assert origins["packages"].inputs["layer below"] == ""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.choices import RootfsUse
 from builder.errors import BoardwrightError, DownloadError, RecipeError, ToolError, TrustError
 from builder.rootfs import emulation as emulate
 from builder.rootfs.apt.errors import explain
@@ -68,7 +69,7 @@ def remake(made: MadeRootfs, template: Path, tmp_path: Path, monkeypatch: pytest
             (child / "customise.sh").write_text(script)
         with open_workspace(tmp_path / "state", "child") as workspace:
             plan = plan_board(made.boards, "child")
-            kept = take_rootfs(plan, workspace, cache=made.state / "cache", use="never")
+            kept = take_rootfs(plan, workspace, cache=made.state / "cache", use=RootfsUse.NEVER)
             with opened_rootfs(kept, made.state / "cache/layers", workspace) as rootfs:
                 return kept, list_trees(rootfs)
 

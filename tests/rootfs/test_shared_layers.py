@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from builder import log
 from builder.cache.remote import Remote, open_remote
 from builder.cache.store import Store
+from builder.choices import CacheMode
 from builder.errors import RecipeError
 from builder.net.location import load_location
 from builder.rootfs import overlayfs, shared_layers
@@ -35,10 +36,7 @@ from tests.support.rootfs_system import MadeRootfs, take_rootfs
 pytestmark = pytest.mark.machine
 
 
-Mode = Literal["ro", "rw"]
-
-
-def opened(bucket: Bucket, mode: Mode = "rw") -> AbstractContextManager[Remote]:
+def opened(bucket: Bucket, mode: CacheMode = CacheMode.RW) -> AbstractContextManager[Remote]:
     place = load_location(bucket.location, mode)
     assert place
     return open_remote(place)
@@ -79,7 +77,7 @@ def layer(tmp_path: Path, workspace: Workspace) -> Kept:
     return kept
 
 
-def send(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, mode: Mode = "rw") -> None:
+def send(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, mode: CacheMode = CacheMode.RW) -> None:
     with opened(bucket, mode) as remote:
         send_layer(Store(tmp_path / "one/store", remote), layer, workspace)
 
@@ -92,7 +90,7 @@ def take(
 ) -> tuple[Kept | None, list[str]]:
     """Take the layer on another machine; return it and what was said."""
     story = Heard()
-    with log.use(story), opened(bucket, "ro") as remote:
+    with log.use(story), opened(bucket, CacheMode.RO) as remote:
         directory = tmp_path / "two/layers" / layer.directory.name
         return take_layer(Store(tmp_path / "two/store", remote), directory, workspace, foreseen), story.kept
 
@@ -126,7 +124,7 @@ def test_who_only_reads_packs_nothing(
     bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_layers, "run", None)
-    send(bucket, layer, tmp_path, workspace, mode="ro")
+    send(bucket, layer, tmp_path, workspace, mode=CacheMode.RO)
     assert list(bucket.list_keys()) == []
 
 
@@ -363,7 +361,7 @@ def test_a_machine_with_nothing_builds_from_anothers_layers(made: MadeRootfs, bu
         assert ours
         assert theirs
         assert ours.digest == theirs.digest
-    with opened(bucket, "ro") as remote:
+    with opened(bucket, CacheMode.RO) as remote:
         second, said = build("second", remote)
     assert second.digest == first.digest
     assert not any(text.startswith(("base: ", "packages: ", "download ")) for text in said)

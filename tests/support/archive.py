@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.system.process import run
-from tests.support.http import running
+from tests.support.http_server import running
 from tests.support.keys import OpenPgpKey
 
 ARCHITECTURE = "all"

@@ -22,7 +22,7 @@ import boto3
 import requests
 from moto.server import ThreadedMotoServer
 
-from tests.support.http import running
+from tests.support.http_server import running
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builder.choices import EmulationChoice, Engine
 from builder.doctor.doctor import examine
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
@@ -141,7 +142,7 @@ class Place:
 
     def leftovers(self) -> list[str]:
         """Return what the doctor would find left behind, without a second for the start of the command."""
-        findings = examine(self.state, engine="local")
+        findings = examine(self.state, engine=Engine.LOCAL)
         return [each.text for each in findings if each.area in LEFT and not each.ok]
 
     def stop_in(self, tool: str, *, when: str = "true", then: str = "") -> None:
@@ -248,6 +249,6 @@ def write_rootfs(directory: Path, boards: Path, board: str) -> None:
         (tree / "etc").mkdir(parents=True)
         (tree / "etc" / "data").write_bytes(os.urandom(2 * 1024 * 1024))
     (directory / "tree/boot").mkdir()
-    origins = find_origins(plan, Resolved((), ()), emulation="auto")
+    origins = find_origins(plan, Resolved((), ()), emulation=EmulationChoice.AUTO)
     packages = (Package("base", "1", "amd64", 1),)
     write_kept(directory, is_whole=True, below=(), packages=packages, origins=origins, mounts=["/boot"])

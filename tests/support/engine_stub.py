@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # ruff: noqa: T201, PLC0415 - a program of its own: it prints, and imports what its container has.
-"""Stands in for `python3 -m builder` in a container: the last word of its command line says how to behave."""
+"""Stands in for `python3 -m builder` in a container: the version of its build request says how to behave, and of other
+verbs the last word."""
 
 from __future__ import annotations
 
@@ -254,16 +255,16 @@ def inputs() -> None:
     emit("result", "done", seen=seen, argv=sys.argv[1:], environment=dict(os.environ))
 
 
-def shared() -> None:
-    """Share a file, and take another: with the options, the environment and the boto3 of the container."""
+def shared(*, waits: bool = False) -> None:
+    """Share a file, and take another: with the request, the environment and the boto3 of the container."""
     from builder.cache.remote import open_remote
     from builder.cache.store import Store
-    from builder.net.location import load_location
+    from builder.request import load_request
 
-    place = load_location(sys.argv[sys.argv.index("--cache") + 1], "rw")
-    assert place
-    pathlib.Path("/tmp/made").write_text(f"made by {sys.argv[2]}\n")
-    with open_remote(place) as remote:
+    request = load_request(pathlib.Path(sys.argv[2]))
+    assert request.shared_cache
+    pathlib.Path("/tmp/made").write_text(f"made by {request.board}\n")
+    with open_remote(request.shared_cache) as remote:
         store = Store(pathlib.Path("/var/lib/boardwright/cache/store"), remote)
         ref = store.find_ref("made")
         taken = bool(ref and store.place(ref.sha256, pathlib.Path("/tmp/taken")))
@@ -274,9 +275,13 @@ def shared() -> None:
     text = pathlib.Path("/tmp/taken").read_text() if taken else ""
     mode = oct(pathlib.Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).stat().st_mode & 0o7777)
     emit("note", "shared")
-    if "wait" in sys.argv:
+    if waits:
         time.sleep(120)
     emit("result", "done", taken=text, mode=mode)
+
+
+def shared_wait() -> None:
+    shared(waits=True)
 
 
 def loop() -> None:
@@ -312,10 +317,11 @@ def hold() -> None:
 
 
 def doctor() -> None:
+    from builder.choices import Engine
     from builder.doctor.doctor import run_doctor
 
     state = pathlib.Path(sys.argv[sys.argv.index("--state") + 1])
-    healthy = run_doctor(state, engine="local", fix="--fix" in sys.argv, json=True)
+    healthy = run_doctor(state, engine=Engine.LOCAL, fix="--fix" in sys.argv, json=True)
     sys.exit(0 if healthy else 4)
 
 
@@ -372,4 +378,7 @@ def boot() -> None:
 
 
 VERBS = {"doctor": doctor, "shell": shell, "boot": boot}
-(VERBS.get(sys.argv[1]) or globals()[sys.argv[-1]])()
+if sys.argv[1] == "run":
+    globals()[json.loads(pathlib.Path(sys.argv[2]).read_text())["version"]]()
+else:
+    (VERBS.get(sys.argv[1]) or globals()[sys.argv[-1]])()

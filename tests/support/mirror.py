@@ -26,7 +26,7 @@ import requests
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
-from tests.support.http import running
+from tests.support.http_server import running
 from tests.support.keys import OpenPgpKey, make_openpgp_key
 
 UPSTREAM = "http://deb.debian.org"

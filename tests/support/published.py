@@ -27,7 +27,7 @@ from builder.packaging.model import (
     render,
     render_package,
 )
-from tests.support.http import running
+from tests.support.http_server import running
 from tests.support.keys import MinisignKey
 
 EPOCH = 1_790_000_000

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from builder.cache.remote import Remote
 from builder.cache.store import Store
+from builder.choices import EmulationChoice, RootfsUse
 from builder.plan.model import Plan
-from builder.rootfs.make import Use, find_rootfs, make_rootfs
+from builder.rootfs.make import find_rootfs, make_rootfs
 from builder.rootfs.model import Rootfs
 from builder.rootfs.stored_tree import Kept
 from builder.system.workspace import Workspace
@@ -135,8 +136,8 @@ def take_rootfs(
     workspace: Workspace,
     *,
     cache: Path,
-    use: Use = "current",
-    emulation: str = "auto",
+    use: RootfsUse = RootfsUse.CURRENT,
+    emulation: EmulationChoice = EmulationChoice.AUTO,
     remote: Remote | None = None,
 ) -> Kept:
     """Make the rootfs of a plan, or take the one that is there, as a build does."""

@@ -15,6 +15,7 @@ from builder.artefact.digest_cache import Digests
 from builder.artefact.earlier import remove_earlier
 from builder.artefact.reuse import find_made
 from builder.cache.usage import find_items, in_use, shrink
+from builder.choices import Engine
 from builder.disk.image_file import find_artefact
 from builder.doctor.doctor import give_back
 from builder.doctor.machine import examine_leftovers
@@ -89,7 +90,7 @@ def build(state: Path) -> None:
 
 
 def fix(state: Path) -> None:
-    give_back(state, engine="local")
+    give_back(state, engine=Engine.LOCAL)
 
 
 @pytest.mark.parametrize("use", [build, fix])

@@ -52,7 +52,7 @@ def test_the_image_is_on_stdout_and_the_story_on_stderr(server: Server, signer: 
 
 
 def test_a_program_reads_events(server: Server, signer: MinisignKey, tmp_path: Path) -> None:
-    words = ("qemu-arm64", "--from", server.url, "--key", signer.public_text, "-o", "here", "--compression", "zst")
+    words = ("qemu-arm64", "--from", server.url, "--key", signer.public_text, "-o", "here", "--compress", "zst")
     done = call(tmp_path, *words, "--json")
     assert done.returncode == 0, done.stdout
     data = json.loads(done.stdout.splitlines()[-1])["data"]

@@ -19,7 +19,7 @@ from tests.test_cli import Done, call, check_error
 
 
 def release(root: Path, *words: str, tag: str = "v1.0", **env: str) -> Done:
-    return call("release", tag, "--packages", root / "release", "--to", f"dir:{root}/public", *words, cwd=root, **env)
+    return call("release", tag, "--packaged", root / "release", "--to", f"dir:{root}/public", *words, cwd=root, **env)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_channels_are_those_that_are_named(root: Path) -> None:
         (["--to", "github:octo"], "v1.0", "'github:octo' names no repository"),
         (["--to", "github:octo/images"], "v1.0", "there is no token to write with"),
         (["--to", "dir:"], "v1.0", "names no directory"),
-        (["--public-url", "images.example"], "v1.0", "--public-url is no plain address"),
+        (["--public-url", "images.example"], "v1.0", "--public-url must be an http"),
         (["--channel", "stable"], "v1.0-rc1", "is a pre-release"),
         ([], "nightly", "'nightly' is no version"),
     ],

@@ -11,6 +11,7 @@ from builder.errors import ToolError, VerifyError
 from builder.verify import runner
 from builder.verify.runner import VERDICTS, running_specs
 from builder.verify.task import Task
+from tests.conftest import ROOT
 from tests.support.wait import wait_until
 
 VERDICT = '{"file": "x_spec.py", "name": "test_x", "outcome": "passed", "seconds": 0.1}'

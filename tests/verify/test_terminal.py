@@ -12,9 +12,9 @@ import pexpect
 
 PROGRAM = """
 import sys
-from builder.verbs.session import telling
+from builder.verbs.session import cli_session
 from builder.verify.live.qemu.machine import Machine, use_console
-with telling(json=False):
+with cli_session(json=False):
     sys.exit(use_console(Machine(("sh", "-c", sys.argv[1]), "/nonexistent", 1)))
 """
 

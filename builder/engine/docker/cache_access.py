@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a build in a container is given with credentials: the shared cache, and passwords of package archives.
+"""Credentials for a build in a container: of the shared cache, and of package archives.
 
 They are found here, where the user's profile or this machine's role is, and go into the container's own filesystem
 by the Engine's archive call, for its root alone. So they are in no image, no volume, no option and no environment,
-which whoever may ask the Engine can see.
+which every user of the Engine can see.
 """
 
 from __future__ import annotations
@@ -29,34 +29,37 @@ AMAZON = re.compile(r"https://s3[a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 
 
 @dataclass(frozen=True)
-class Handed:
-    """Parts of a request for a container."""
+class Access:
+    """What a container needs to use the shared cache and package archives as this process does, besides its request."""
 
-    options: tuple[str, ...] = ()
+    cache: Location | None = None
+    """The shared cache as the container reaches it."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """More of the container's environment, which every user of the Engine can see."""
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    """Content by its place in the container."""
+    """Content of files by their path in the container, which its root alone can read."""
     hosts: tuple[str, ...] = ()
+    """Names of hosts that only the container knows, each as NAME:ADDRESS."""
 
 
-def hand_over(location: Location | None) -> Handed:
+def find_access(location: Location | None) -> Access:
     """Return what lets a container use the shared cache and package archives as this process would.
 
     Raises RecipeError (no credentials to write with, an endpoint that is this machine alone, no such file).
     """
-    handed, auth, key = _hand_over_cache(location), find_auth(), find_key()
+    access, auth, key = _find_cache_access(location), find_auth(), find_key()
     files = {(VARIABLE, APT_AUTH): read_bytes(auth) if auth else None, (KEY_VARIABLE, CACHE_KEY): key}
     given = {names: content for names, content in files.items() if content is not None}
     return replace(
-        handed,
-        environment={**handed.environment, **dict(given.keys())},
-        secrets={**handed.secrets, **{place: content for (_, place), content in given.items()}},
+        access,
+        environment={**access.environment, **dict(given.keys())},
+        secrets={**access.secrets, **{path: content for (_, path), content in given.items()}},
     )
 
 
-def _hand_over_cache(location: Location | None) -> Handed:
+def _find_cache_access(location: Location | None) -> Access:
     if location is None:
-        return Handed()
+        return Access()
     from builder.net.s3 import find_credentials, make_client  # noqa: PLC0415 - boto3 is slow to load, and few share a cache
 
     client, credentials = make_client(location), find_credentials(location)
@@ -69,11 +72,10 @@ def _hand_over_cache(location: Location | None) -> Handed:
             hint=f"let the server listen on all addresses and name it http://{HERE}:PORT, or use --engine local",
         )
     location = replace(location, endpoint=endpoint, region=client.meta.region_name)
-    options = ("--cache", location.url, "--cache-mode", "rw" if location.writable else "ro")
     environment = {"AWS_EC2_METADATA_DISABLED": "true"}  # It is the user who shares, not the Engine's machine.
     hosts = find_hosts(urlsplit(endpoint).hostname)
     if credentials is None:
-        return Handed(options, environment, hosts=hosts)
+        return Access(location, environment, hosts=hosts)
     known = {
         "aws_access_key_id": credentials.access_key,
         "aws_secret_access_key": credentials.secret_key,
@@ -81,7 +83,7 @@ def _hand_over_cache(location: Location | None) -> Handed:
     }
     text = _render({name: value for name, value in known.items() if value})
     environment["AWS_SHARED_CREDENTIALS_FILE"] = CREDENTIALS
-    return Handed(options, environment, {CREDENTIALS: text}, hosts)
+    return Access(location, environment, {CREDENTIALS: text}, hosts)
 
 
 def _render(values: Mapping[str, str]) -> bytes:

@@ -20,13 +20,13 @@ import requests
 from docker import APIClient
 from docker.errors import APIError, DockerException
 
+from builder.choices import Engine
 from builder.engine.docker.access import render_admission
 from builder.engine.docker.named import NamedEngineError, find_named
 from builder.errors import BoardwrightError, MachineError, SpaceError, ToolError
 from builder.net.http import root_reason
 
-Wanted = Literal["auto", "docker", "local"]
-Chosen = Literal["docker", "local"]
+Chosen = Literal[Engine.DOCKER, Engine.LOCAL]
 
 ANSWER_S = 300
 """Longest silence of a call; removing a container with a large layer can take minutes on a slow disk."""
@@ -47,27 +47,27 @@ class EngineRefusedError(MachineError):
     """An Engine listens, and this user may not use it."""
 
 
-def choose_engine(wanted: Wanted) -> Chosen:
+def choose_engine(wanted: Engine) -> Chosen:
     """Return where to build: in Docker if an Engine answers, else here if this machine can.
 
     Raises MachineError when what is wanted is not there.
     """
-    if wanted == "local":
+    if wanted == Engine.LOCAL:
         _check_local()
-        return "local"
+        return Engine.LOCAL
     try:
         with open_engine():
-            return "docker"
+            return Engine.DOCKER
     except MachineError as without_engine:
         is_refused = isinstance(without_engine, EngineRefusedError) and find_local_obstacle()
-        if wanted == "docker" or isinstance(without_engine, NamedEngineError) or is_refused:
+        if wanted == Engine.DOCKER or isinstance(without_engine, NamedEngineError) or is_refused:
             raise
         if obstacle := find_local_obstacle():
             raise MachineError(
                 f"{without_engine.message}; building without one is not possible: {obstacle}",
                 hint=f"{without_engine.hint}; or use Debian or Ubuntu as root",
             ) from None
-        return "local"
+        return Engine.LOCAL
 
 
 @contextmanager

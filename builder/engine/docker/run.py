@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A build in a container: the same command line as here, with `--engine local`, in the builder image.
+"""Runs a build request in a container of the builder image.
 
 Inputs are put in before it starts, its events are shown as they happen, its artefacts are fetched, the image while its
 specs run, and kept when it ends well. ^C asks the build inside to stop, which gives back what it holds, and a second ^C
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from builder.artefact.build_record import BUILDER_IMAGE
 from builder.artefact.digest_cache import Digests
 from builder.artefact.files import Artefact
 from builder.artefact.reuse import RECORD as ARTEFACTS
+from builder.choices import Engine
 from builder.engine.docker.builder_image import make_builder_image
+from builder.engine.docker.cache_access import Access
 from builder.engine.docker.connect import engine_errors, open_engine
 from builder.engine.docker.container import (
     STATE,
@@ -42,38 +44,17 @@ from builder.engine.docker.put_image import put_image
 from builder.engine.docker.transfer import BOARDS, put_inputs, put_secrets, read_file
 from builder.engine.events import Story
 from builder.errors import BoardwrightError, ToolError
+from builder.request import BuildRequest
 from builder.rootfs.stored_tree import RECORD as ROOTFS
 from builder.system.own_module import MODULE
 from builder.system.trusted_state import write_anew
 from builder.system.workspace import Journal, open_journal
 
 OUTPUT = "/build/dist"
-
-
-@dataclass(frozen=True)
-class Request:
-    """A command for the builder in a container."""
-
-    board: str
-    boards: Path
-    """The directory of all boards; sent whole, because boards extend each other."""
-    state: Path
-    """This machine's state directory: the journal that names the container."""
-    output: Path
-    """Where artefacts go."""
-    options: tuple[str, ...] = ()
-    """More options of the verb, passed on as they are."""
-    inputs: Mapping[str, Path] = field(default_factory=dict)
-    """Options whose value is a file or directory of this machine ({"--user-data": Path(…)}); it is sent."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """More of the container's environment, where all who may ask the Engine can see it."""
-    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    """Content of files by their place in the container, where they cannot."""
-    hosts: tuple[str, ...] = ()
-    """Names of hosts that only the container knows, each as NAME:ADDRESS."""
-    verb: str = "build"
-    volume: str = VOLUME
-    """Named volume of the Engine for what outlives the container."""
+USER_DATA = "/build/inputs/user-data"
+REQUEST = "/build/inputs/request.json"
+ARGV = ("python3", *MODULE, "builder", "run", REQUEST)
+NO_ACCESS = Access()
 
 
 @dataclass(frozen=True)
@@ -84,19 +65,31 @@ class Outcome:
     data: Mapping[str, Any]
 
 
-def run_in_docker(request: Request) -> Outcome:
-    """Run a command of the builder in a container and return what it made.
+def run_in_docker(request: BuildRequest, access: Access = NO_ACCESS, *, volume: str = VOLUME) -> Outcome:
+    """Run a build request in a container and return what it made.
 
-    Raises what the command raised inside, MachineError (no Engine, no way to make the builder image), ToolError
+    volume  named volume of the Engine for what outlives the container
+
+    Raises what the build raised inside, MachineError (no Engine, no way to make the builder image), ToolError
     (the container ended without saying why), TrustError (a file was damaged on the way), Interrupted.
     """
     with open_engine() as api:
         image = make_builder_image(api)
         give_back_leftovers(api, request.state)
         with open_journal(request.state, request.board, releasers(api)) as journal:
-            job = make_job(image, request.board, _argv(request), journal.path, volume=request.volume)
-            environment = {**request.environment, BUILDER_IMAGE: _find_id(api, image)}
-            return _run(api, replace(job, environment=environment, hosts=request.hosts), request, journal)
+            job = make_job(image, request.board, ARGV, journal.path, volume=volume)
+            environment = {**access.environment, BUILDER_IMAGE: _find_id(api, image)}
+            job = replace(job, environment=environment, hosts=access.hosts)
+            secrets = {**access.secrets, REQUEST: _inside(request, access).render()}
+            return _run(api, job, request, secrets, journal)
+
+
+def _inside(request: BuildRequest, access: Access) -> BuildRequest:
+    """Return the request as the container gets it: with the paths of the inputs and directories there."""
+    paths = {"boards": Path(BOARDS), "state": Path(STATE), "output": Path(OUTPUT)}
+    user_data = Path(USER_DATA) if request.user_data else None
+    cache = access.cache.url if access.cache else ""
+    return request.model_copy(update={**paths, "user_data": user_data, "engine": Engine.LOCAL, "cache": cache})
 
 
 def _find_id(api: APIClient, image: str) -> str:
@@ -154,9 +147,9 @@ def start(api: APIClient, job: Job) -> Pieces:
     return pieces
 
 
-def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcome:
+def _run(api: APIClient, job: Job, request: BuildRequest, secrets: Mapping[str, bytes], journal: Journal) -> Outcome:
     try:
-        with created(api, job, _inputs(request), journal, request.secrets):
+        with created(api, job, _inputs(request), journal, secrets):
             way = Way(job.name, find_layer(api, job.name, BOARDS))
             put_secrets(api, job.name, {str(HAND_OUT_REQUEST): b"" if way.layer else PACKS})
             with handing_out(way, request.output, journal, Digests(request.state)) as hand_out:
@@ -173,10 +166,10 @@ def _run(api: APIClient, job: Job, request: Request, journal: Journal) -> Outcom
         if not job.loop or not isinstance(error.__cause__, APIError) or not is_missing_loop_control(error.__cause__):
             raise
     log.note("the Engine's machine has no loop devices; the image is assembled without")
-    return _run(api, replace(job, loop=False), request, journal)
+    return _run(api, replace(job, loop=False), request, secrets, journal)
 
 
-def _bring_log(api: APIClient, name: str, request: Request, error: BoardwrightError) -> None:
+def _bring_log(api: APIClient, name: str, request: BuildRequest, error: BoardwrightError) -> None:
     """Fetch the log that an error's hint points to, and let the hint point to where it is now."""
     inside = f"{STATE}/rooms/{request.board}/build.log"
     if inside not in error.hint:
@@ -187,34 +180,17 @@ def _bring_log(api: APIClient, name: str, request: Request, error: BoardwrightEr
         error.hint = error.hint.replace(inside, str(here))
 
 
-def _bring_records(api: APIClient, name: str, request: Request) -> None:
+def _bring_records(api: APIClient, name: str, request: BuildRequest) -> None:
     """Fetch what a build wrote down of where its products came from, so that `plan` can say here what hits there."""
     room, here = f"{STATE}/rooms/{request.board}", request.state / "records" / request.board
-    for place in (f"rootfs/{ROOTFS}", ARTEFACTS) if request.verb == "build" else ():
+    for place in (f"rootfs/{ROOTFS}", ARTEFACTS):
         with suppress(BoardwrightError, OSError):  # Nothing hangs on it but what `plan` can say.
             content = read_file(api, name, f"{room}/{place}")
             write_anew(here / Path(place).name, content)
 
 
-def _argv(request: Request) -> tuple[str, ...]:
-    sent = (word for option in request.inputs for word in (option, _place(option)))
-    return (
-        *("python3", *MODULE, "builder", request.verb, request.board),
-        *("--json", "--engine", "local"),
-        *("--boards", BOARDS),
-        *("--state", STATE),
-        *("--output", OUTPUT),
-        *sent,
-        *request.options,
-    )
-
-
-def _inputs(request: Request) -> dict[str, Path]:
-    return {BOARDS: request.boards, **{_place(option): path for option, path in request.inputs.items()}}
-
-
-def _place(option: str) -> str:
-    return f"/build/inputs/{option.strip('-')}"
+def _inputs(request: BuildRequest) -> dict[str, Path]:
+    return {BOARDS: request.boards, **({USER_DATA: request.user_data} if request.user_data else {})}
 
 
 def _collect(story: Story, hand_out: HandOut) -> Outcome:

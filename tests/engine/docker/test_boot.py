@@ -179,12 +179,12 @@ def test_an_error_while_the_machine_is_made_is_the_same_here(
 PROGRAM = """
 import pathlib, sys
 from builder.engine import boot
-from builder.verbs.session import telling
+from builder.verbs.session import cli_session
 from builder.verify.verify import Wish
 boot.make_boot_image = lambda _: sys.argv[1]
 image = pathlib.Path(sys.argv[2])
 wish = Wish(boards=image.parent / "boards")
-with telling(json=False), boot.opened_seat_in_docker(image, wish, image.parent / "state") as seat:
+with cli_session(json=False), boot.opened_seat_in_docker(image, wish, image.parent / "state") as seat:
     print(seat.ssh, flush=True)
     seat.use()
 """

@@ -20,7 +20,7 @@ from builder.engine.docker import base_image, builder_image
 from builder.engine.docker.base_image import make_base
 from builder.engine.docker.builder_image import make_builder_image
 from builder.errors import DownloadError, MachineError, ToolError
-from tests.support.http import running
+from tests.support.http_server import running
 from tests.support.log import Heard
 
 pytestmark = pytest.mark.engine

@@ -20,10 +20,11 @@ import requests
 from docker import APIClient
 from docker.errors import APIError, DockerException
 
+from builder.choices import Engine
 from builder.doctor.doctor import examine
 from builder.engine.docker import connect
 from builder.engine.docker.access import render_admission
-from builder.engine.docker.connect import Wanted, choose_engine, engine_errors, open_engine
+from builder.engine.docker.connect import choose_engine, engine_errors, open_engine
 from builder.engine.docker.named import find_named
 from builder.errors import BusyError, MachineError, SpaceError, ToolError
 
@@ -37,8 +38,8 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.engine
 def test_an_engine_that_answers_is_chosen() -> None:
-    assert choose_engine("auto") == "docker"
-    assert choose_engine("docker") == "docker"
+    assert choose_engine(Engine.AUTO) == Engine.DOCKER
+    assert choose_engine(Engine.DOCKER) == Engine.DOCKER
 
 
 @pytest.fixture
@@ -54,8 +55,8 @@ def nothing_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.machine
 def test_without_one_this_machine_is_chosen(nothing_named: Path) -> None:
-    assert choose_engine("auto") == "local"
-    assert choose_engine("local") == "local"
+    assert choose_engine(Engine.AUTO) == Engine.LOCAL
+    assert choose_engine(Engine.LOCAL) == Engine.LOCAL
 
 
 def write_context(directory: Path, name: str, host: str) -> None:
@@ -65,10 +66,10 @@ def write_context(directory: Path, name: str, host: str) -> None:
     (meta / "meta.json").write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": endpoint}}))
 
 
-@pytest.mark.parametrize("wanted", ["auto", "docker"])
+@pytest.mark.parametrize("wanted", [Engine.AUTO, Engine.DOCKER])
 @pytest.mark.parametrize("by", ["DOCKER_HOST", "DOCKER_CONTEXT", "config.json"])
 def test_one_that_is_named_must_answer(
-    nothing_named: Path, monkeypatch: pytest.MonkeyPatch, by: str, wanted: Wanted
+    nothing_named: Path, monkeypatch: pytest.MonkeyPatch, by: str, wanted: Engine
 ) -> None:
     write_context(nothing_named, "remote", "tcp://127.0.0.1:9")
     if by == "config.json":
@@ -103,7 +104,7 @@ def test_nothing_is_named(nothing_named: Path, text: str | None) -> None:
 def test_a_configuration_that_is_none(nothing_named: Path, text: str, words: str) -> None:
     (nothing_named / "config.json").write_text(text)
     with pytest.raises(MachineError, match=words) as caught:
-        choose_engine("auto")
+        choose_engine(Engine.AUTO)
     assert "DOCKER_CONFIG" in caught.value.hint
 
 
@@ -114,7 +115,7 @@ def test_a_context_that_is_not_there(nothing_named: Path, monkeypatch: pytest.Mo
         next(nothing_named.rglob("meta.json")).write_text(meta)
     monkeypatch.setenv("DOCKER_CONTEXT", "gone")
     with pytest.raises(MachineError, match=r"there is no docker context 'gone'|is no file of docker's"):
-        choose_engine("auto")
+        choose_engine(Engine.AUTO)
 
 
 def test_certificates_that_are_gone(nothing_named: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +124,7 @@ def test_certificates_that_are_gone(nothing_named: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(nothing_named / "gone"))
     with pytest.raises(MachineError, match=r"DOCKER_HOST=tcp://127\.0\.0\.1:2376 cannot be used") as caught:
-        choose_engine("auto")
+        choose_engine(Engine.AUTO)
     assert "DOCKER_CERT_PATH" in caught.value.hint
 
 
@@ -138,7 +139,7 @@ def test_ssh_without_its_package_says_how_to_get_it(nothing_named: Path, monkeyp
     monkeypatch.setenv("DOCKER_HOST", "ssh://pirate@board")
     monkeypatch.setitem(sys.modules, "paramiko", None)
     with pytest.raises(MachineError, match="no Docker Engine answers") as caught:
-        choose_engine("auto")
+        choose_engine(Engine.AUTO)
     assert "docker[ssh]" in caught.value.hint
 
 
@@ -154,7 +155,7 @@ def test_a_user_without_a_home(nothing_named: Path, monkeypatch: pytest.MonkeyPa
 
 def test_docker_that_was_asked_for_must_answer(no_engine: None) -> None:
     with pytest.raises(MachineError, match=r"tcp://127\.0\.0\.1:9: connection refused") as caught:
-        choose_engine("docker")
+        choose_engine(Engine.DOCKER)
     assert "apt-get install docker.io" in caught.value.hint
 
 
@@ -165,15 +166,15 @@ def test_a_machine_that_can_do_neither_says_so(
     with pytest.raises(
         MachineError, match=r"no Docker Engine answers \(no socket found.*not possible: this is not a Debian-like Linux"
     ):
-        choose_engine("auto")
+        choose_engine(Engine.AUTO)
     with pytest.raises(MachineError, match="not a Debian-like Linux"):
-        choose_engine("local")
+        choose_engine(Engine.LOCAL)
 
 
 def test_only_root_builds_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(MachineError, match="not root"):
-        choose_engine("local")
+        choose_engine(Engine.LOCAL)
 
 
 def test_no_socket_is_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -209,8 +210,8 @@ def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.machine
-@pytest.mark.parametrize("wanted", ["auto", "docker"])
-def test_a_socket_that_refuses_says_how_to_get_in(refusing: Path, wanted: Wanted) -> None:
+@pytest.mark.parametrize("wanted", [Engine.AUTO, Engine.DOCKER])
+def test_a_socket_that_refuses_says_how_to_get_in(refusing: Path, wanted: Engine) -> None:
     with pytest.raises(MachineError, match=rf"may not use it \(unix://{refusing}: permission denied\)") as caught:
         choose_engine(wanted)
     assert caught.value.hint == "sudo usermod -aG adm nobody, then log in again; or call it with sudo"
@@ -251,7 +252,7 @@ def test_a_socket_in_another_users_directory_is_none(refusing: Path, monkeypatch
     refusing.parent.chmod(0o700)
     os.seteuid(NOBODY)
     with pytest.raises(MachineError, match="no socket found"):
-        choose_engine("docker")
+        choose_engine(Engine.DOCKER)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from builder.engine.docker.run import Request
+from tests.engine.conftest import StubBuild
 from tests.engine.docker.test_run import Containers, RequestOf
 
 pytestmark = pytest.mark.engine
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture
 def argv(request_of: RequestOf, stub: str) -> list[str]:
-    request: Request = request_of("shell")
+    build: StubBuild = request_of("shell")
     code = (
         "import pathlib, sys\n"
-        "from builder.engine import console\n"
+        "from builder.engine.docker import console\n"
         f"console.make_builder_image = lambda _: {stub!r}\n"
-        f"sys.exit(console.open_shell('x', boards=pathlib.Path({str(request.boards)!r}),"
-        f" state=pathlib.Path({str(request.state)!r}), volume={request.volume!r}))\n"
+        f"sys.exit(console.open_shell('x', boards=pathlib.Path({str(build.request.boards)!r}),"
+        f" state=pathlib.Path({str(build.state)!r}), volume={build.volume!r}))\n"
     )
     return [sys.executable, "-c", code]
 

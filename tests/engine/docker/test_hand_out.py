@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ import pytest
 from docker import APIClient
 
 from builder.engine.docker import hand_out, run
-from builder.engine.docker.run import Request, run_in_docker
 from builder.errors import Interrupted, SpaceError, ToolError, TrustError, VerifyError
 from builder.log import Event
+from tests.engine.conftest import StubBuild
 from tests.support.log import Heard
 
 pytestmark = pytest.mark.engine
-RequestOf = Callable[[str], Request]
+RequestOf = Callable[[str], StubBuild]
 Containers = Callable[[], list[str]]
 FETCHED = "image.img: 48 MiB fetched"
 ANSWER_S = 60
@@ -46,7 +45,7 @@ def wait_for_the_image(heard: Heard) -> None:
     heard.on_event = look
 
 
-def is_clean(request: Request) -> bool:
+def is_clean(request: StubBuild) -> bool:
     left = list(request.output.glob("*")) + list(request.output.glob(".*"))
     return not left and not list((request.state / "journals").glob("*"))
 
@@ -54,7 +53,7 @@ def is_clean(request: Request) -> bool:
 def test_the_image_is_fetched_while_its_specs_run(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
     request = request_of("early")
     wait_for_the_image(heard)
-    artefacts = run_in_docker(request).artefacts
+    artefacts = request.run().artefacts
     assert [artefact.path.name for artefact in artefacts] == ["image.img", "text"]
     assert sorted(path.name for path in request.output.iterdir()) == ["image.img", "text"]
     assert sum(text.startswith(FETCHED) for text in heard.texts("note")) == 1
@@ -75,15 +74,15 @@ def test_the_engine_does_not_pack_a_pack(
         return answer
 
     monkeypatch.setattr(APIClient, "get", look)
-    run_in_docker(request_of("early"))
+    request_of("early").run()
     assert encodings == ([None, None] if request.node.name.endswith("[pack]") else [])
 
 
 def test_it_is_not_fetched_where_it_is_already(request_of: RequestOf, heard: Heard) -> None:
     request = request_of("early")
-    first = run_in_docker(request).artefacts
+    first = request.run().artefacts
     (request.output / "text").unlink()
-    assert run_in_docker(request).artefacts == first
+    assert request.run().artefacts == first
     assert sum(text.startswith(FETCHED) for text in heard.texts("note")) == 1
 
 
@@ -91,7 +90,7 @@ def test_of_a_build_with_red_specs_nothing_is_kept(request_of: RequestOf, heard:
     request = request_of("early_red")
     wait_for_the_image(heard)
     with pytest.raises(VerifyError, match="2 specs are red"):
-        run_in_docker(request)
+        request.run()
     assert is_clean(request)
     assert not containers()
 
@@ -99,7 +98,7 @@ def test_of_a_build_with_red_specs_nothing_is_kept(request_of: RequestOf, heard:
 def test_another_image_than_the_announced_is_fetched_again(request_of: RequestOf, heard: Heard) -> None:
     request = request_of("early_other")
     wait_for_the_image(heard)
-    (artefact,) = run_in_docker(request).artefacts
+    (artefact,) = request.run().artefacts
     assert artefact.path.read_bytes()[:8] == b"BOOTboot"
     assert sum(text.startswith(FETCHED) for text in heard.texts("note")) == 2
 
@@ -107,7 +106,7 @@ def test_another_image_than_the_announced_is_fetched_again(request_of: RequestOf
 def test_an_image_that_is_not_the_announced_is_refused(request_of: RequestOf, heard: Heard) -> None:
     request = request_of("early_lie")
     with pytest.raises(TrustError, match="arrived with sha256"):
-        run_in_docker(request)
+        request.run()
     assert is_clean(request)
 
 
@@ -120,7 +119,7 @@ def test_a_wrong_announcement_is_refused(
 ) -> None:
     request = request_of(act)
     with pytest.raises(ToolError, match=message):
-        run_in_docker(request)
+        request.run()
     assert is_clean(request)
     assert not containers()
 
@@ -131,7 +130,7 @@ def test_an_interrupt_while_the_specs_run_leaves_nothing(
     request = request_of("early_slow")
     heard.on_event = lambda event: os.kill(os.getpid(), signal.SIGINT) if event.text == "begun" else None
     with pytest.raises(Interrupted):
-        run_in_docker(request)
+        request.run()
     assert is_clean(request)
     assert not containers()
 
@@ -150,12 +149,12 @@ def test_an_image_that_has_its_final_name_already_is_fetched_at_the_end(
 
     monkeypatch.setattr(hand_out.Way, "receive", wait)
     heard.on_event = lambda event: ended.set() if event.text.startswith("fetch ") else None
-    outcome = run_in_docker(request_of("early_moved"))
+    outcome = request_of("early_moved").run()
     assert [artefact.path.name for artefact in outcome.artefacts] == ["image.img", "text"]
 
 
 @pytest.mark.machine
 def test_a_full_disk_is_a_space_error(request_of: RequestOf, heard: Heard, small_disk: Path) -> None:
     with pytest.raises(SpaceError, match="No space left"):
-        run_in_docker(replace(request_of("early"), output=small_disk))
+        request_of("early").but(output=small_disk).run()
     assert not list(small_disk.iterdir())

@@ -13,24 +13,25 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker import APIClient
 
+from builder.choices import Engine
 from builder.doctor.doctor import examine, give_back
 from builder.engine.docker import container, layer, run
-from builder.engine.docker.run import Request, run_in_docker
 from builder.errors import BoardwrightError, DownloadError, Interrupted, RecipeError, SpaceError, ToolError, TrustError
 from builder.log import Event
+from builder.request import BuildRequest
 from builder.system.workspace import find_leftovers
+from tests.engine.conftest import StubBuild
 from tests.support.log import Heard
 
 pytestmark = pytest.mark.engine
 MIB = 1024 * 1024
-RequestOf = Callable[[str], Request]
+RequestOf = Callable[[str], StubBuild]
 Containers = Callable[[], list[str]]
 
 
@@ -65,7 +66,7 @@ def test_events_arrive_while_the_build_runs(request_of: RequestOf, heard: Heard)
         times.setdefault(f"{event.kind} {event.text}", time.monotonic())
 
     heard.on_event = note_time
-    run_in_docker(request_of("good"))
+    request_of("good").run()
     assert times["end build"] - times["line a tool says something"] > 1
     assert "not an event" in heard.texts("line")
 
@@ -97,14 +98,14 @@ def test_root_reads_the_storage_of_its_own_engine(
         return layers[-1]
 
     monkeypatch.setattr(run, "find_layer", find)
-    run_in_docker(request_of("good"))
+    request_of("good").run()
     assert layers != [None]
 
 
 @pytest.mark.usefixtures("way")
 def test_artefacts_come_out_whole_and_sparse(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
     request = request_of("good")
-    outcome = run_in_docker(request)
+    outcome = request.run()
     (artefact,) = outcome.artefacts
     content = artefact.path.read_bytes()
     assert artefact.path == request.output / "image.img"
@@ -122,10 +123,10 @@ def test_another_image_of_the_name_is_replaced_after_a_note(request_of: RequestO
     for name, text in {"image.img": "old", "image.img.xz": "old", "image.specs.json": "{}", "other.img": ""}.items():
         (request.output / name).write_text(text, encoding="utf-8")
     with pytest.raises(TrustError):
-        run_in_docker(replace(request, options=("lie",)))
+        request.but(version="lie").run()
     assert (request.output / "image.img").read_text(encoding="utf-8") == "old"
     assert not [text for text in heard.texts("note") if "repla" in text]
-    run_in_docker(request)
+    request.run()
     assert sorted(path.name for path in request.output.iterdir()) == ["image.img", "other.img"]
     assert (request.output / "image.img").stat().st_size > 3
     notes = [text.split()[0] for text in heard.texts("note") if "fetched in" not in text]
@@ -135,20 +136,23 @@ def test_another_image_of_the_name_is_replaced_after_a_note(request_of: RequestO
 def test_inputs_are_copied_and_private(request_of: RequestOf, heard: Heard, tmp_path: Path) -> None:
     secret = tmp_path / "seed"
     secret.write_text("password", encoding="utf-8")
-    outcome = run_in_docker(replace(request_of("inputs"), inputs={"--user-data": secret}))
+    outcome = request_of("inputs").but(user_data=secret).run()
     seen = outcome.data["seen"]
     assert seen["/build/inputs/user-data"] == ["0o600", 0, "password"]
     assert seen["/build/boards/x/board.yaml"][2] == "title: x\n"
-    argv = outcome.data["argv"]
-    assert argv[:2] == ["build", "x"]
-    assert argv[argv.index("--user-data") + 1] == "/build/inputs/user-data"
+    assert outcome.data["argv"] == ["run", "/build/inputs/request.json"]
+    mode, owner, text = seen["/build/inputs/request.json"]
+    assert (mode, owner) == ("0o600", 0)
+    asked = BuildRequest.model_validate_json(text)
+    assert (asked.board, asked.engine) == ("x", Engine.LOCAL)
+    assert (asked.boards, asked.user_data) == (Path("/build/boards"), Path("/build/inputs/user-data"))
     assert outcome.data["environment"]["BOARDWRIGHT_BUILDER_IMAGE"].startswith("sha256:")
 
 
 def test_proxies_are_passed_on_in_a_file(request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://user:SECRET@proxy.example.org:3128")
     monkeypatch.setenv("no_proxy", "example.org")
-    data = run_in_docker(request_of("inputs")).data
+    data = request_of("inputs").run().data
     mode, owner, text = data["seen"][data["environment"]["BOARDWRIGHT_PROXIES"]]
     assert (mode, owner) == ("0o600", 0)
     proxies = json.loads(text)
@@ -159,7 +163,7 @@ def test_proxies_are_passed_on_in_a_file(request_of: RequestOf, heard: Heard, mo
 
 def test_an_input_that_is_not_there_is_named(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
     with pytest.raises(RecipeError, match="absent cannot be read"):
-        run_in_docker(replace(request_of("good"), inputs={"--user-data": Path("absent")}))
+        request_of("good").but(user_data=Path("absent")).run()
     assert not containers()
 
 
@@ -174,7 +178,7 @@ def test_the_container_has_no_more_than_it_needs(
 
     _on_note(heard, "begun", look)
     with pytest.raises(Interrupted):
-        run_in_docker(request_of("slow"))
+        request_of("slow").run()
     host = seen[0]["HostConfig"]
     assert isinstance(host, dict)
     assert host["Privileged"] is False
@@ -186,21 +190,21 @@ def test_the_container_has_no_more_than_it_needs(
 
 
 def test_loop_devices_work_without_privileges(request_of: RequestOf, heard: Heard) -> None:
-    assert run_in_docker(request_of("loop")).data["kind"].startswith("ext")
+    assert request_of("loop").run().data["kind"].startswith("ext")
 
 
 def test_an_engine_without_loop_devices_still_builds(
     request_of: RequestOf, heard: Heard, monkeypatch: pytest.MonkeyPatch, containers: Containers
 ) -> None:
     monkeypatch.setattr(container, "LOOP_CONTROL", "/dev/no-such-loop-control")
-    assert run_in_docker(request_of("good")).artefacts
+    assert request_of("good").run().artefacts
     assert any("no loop devices" in text for text in heard.texts("note"))
     assert not containers()
 
 
 def test_an_error_inside_is_the_same_error_here(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
     with pytest.raises(DownloadError, match="the mirror is away") as caught:
-        run_in_docker(request_of("fail"))
+        request_of("fail").run()
     assert caught.value.hint == "try another"
     assert not containers()
 
@@ -208,7 +212,7 @@ def test_an_error_inside_is_the_same_error_here(request_of: RequestOf, heard: He
 def test_the_log_of_a_failed_build_comes_here(request_of: RequestOf, heard: Heard) -> None:
     request = request_of("logged")
     with pytest.raises(ToolError) as raised:
-        run_in_docker(request)
+        request.run()
     log = request.state / "logs/x.log"
     assert raised.value.hint == f"the whole story is in {log}"
     assert log.read_text() == "$ tool\nits last words\n"
@@ -216,20 +220,20 @@ def test_the_log_of_a_failed_build_comes_here(request_of: RequestOf, heard: Hear
 
 def test_an_end_without_a_word_shows_the_last_lines(request_of: RequestOf, heard: Heard) -> None:
     with pytest.raises(ToolError, match=r"(?s)exit code 3.*word 15.*word 29") as caught:
-        run_in_docker(request_of("mute"))
+        request_of("mute").run()
     assert "word 14" not in caught.value.message
     assert heard.texts("fail") == ["mkfs"]
 
 
 def test_a_build_without_a_result_is_an_error(request_of: RequestOf, heard: Heard) -> None:
     with pytest.raises(ToolError, match="without a result"):
-        run_in_docker(request_of("nothing"))
+        request_of("nothing").run()
 
 
 @pytest.mark.usefixtures("way")
 def test_several_files_come_out_together(request_of: RequestOf, heard: Heard) -> None:
     request = request_of("several")
-    artefacts = run_in_docker(request).artefacts
+    artefacts = request.run().artefacts
     assert [artefact.path.name for artefact in artefacts] == ["text", "image.img", "empty"]
     assert [path.name for path in sorted(request.output.iterdir())] == ["empty", "image.img", "text"]
     for artefact in artefacts:
@@ -240,10 +244,10 @@ def test_several_files_come_out_together(request_of: RequestOf, heard: Heard) ->
 @pytest.mark.usefixtures("way")
 def test_what_is_there_already_is_left_alone(request_of: RequestOf, heard: Heard) -> None:
     request = request_of("several")
-    first = run_in_docker(request).artefacts
+    first = request.run().artefacts
     (request.output / "text").write_text("changed")
     before = (request.output / "image.img").stat()
-    assert run_in_docker(request).artefacts == first
+    assert request.run().artefacts == first
     assert (request.output / "image.img").stat().st_ino == before.st_ino
     assert (request.output / "text").read_text() == "text"
 
@@ -252,7 +256,7 @@ def test_what_is_there_already_is_left_alone(request_of: RequestOf, heard: Heard
 def test_a_file_that_comes_out_is_the_users(request_of: RequestOf, heard: Heard) -> None:
     before = os.umask(0o027)
     try:
-        (artefact,) = run_in_docker(request_of("owned")).artefacts
+        (artefact,) = request_of("owned").run().artefacts
     finally:
         os.umask(before)
     status = artefact.path.stat()
@@ -263,7 +267,7 @@ def test_a_file_that_comes_out_is_the_users(request_of: RequestOf, heard: Heard)
 def test_a_file_that_was_damaged_is_refused(request_of: RequestOf, heard: Heard) -> None:
     request = request_of("lie")
     with pytest.raises(TrustError, match="arrived with sha256"):
-        run_in_docker(request)
+        request.run()
     assert not list(request.output.iterdir())
 
 
@@ -272,7 +276,7 @@ def test_a_file_that_was_damaged_is_refused(request_of: RequestOf, heard: Heard)
 def test_a_file_that_is_none_is_an_error(request_of: RequestOf, heard: Heard, act: str) -> None:
     request = request_of(act)
     with pytest.raises(ToolError, match=f"/build/dist/{act}: not found in the container"):
-        run_in_docker(request)
+        request.run()
     assert not list(request.output.iterdir())
 
 
@@ -281,7 +285,7 @@ def test_a_file_that_is_none_is_an_error(request_of: RequestOf, heard: Heard, ac
 def test_no_link_leads_out_of_a_container(request_of: RequestOf, heard: Heard, act: str) -> None:
     request = request_of(act)
     with pytest.raises(ToolError, match="not found in the container"):
-        run_in_docker(request)
+        request.run()
     assert not list(request.output.iterdir())
 
 
@@ -299,7 +303,7 @@ def test_a_pack_of_lies_is_refused(
 ) -> None:
     request = request_of(act)
     with pytest.raises(kind, match=message):
-        run_in_docker(request)
+        request.run()
     assert not list(request.output.iterdir())
     assert not containers()
     assert _is_clean(request.state, request.output)
@@ -307,21 +311,21 @@ def test_a_pack_of_lies_is_refused(
 
 def test_a_name_cannot_leave_the_output(request_of: RequestOf, heard: Heard) -> None:
     request = request_of("escape")
-    assert run_in_docker(request).artefacts[0].path == request.output / "..data"
+    assert request.run().artefacts[0].path == request.output / "..data"
 
 
 @pytest.mark.machine
 @pytest.mark.usefixtures("way")
 def test_a_full_disk_here_is_a_space_error(request_of: RequestOf, heard: Heard, small_disk: Path) -> None:
     with pytest.raises(SpaceError, match="No space left"):
-        run_in_docker(replace(request_of("good"), output=small_disk))
+        request_of("good").but(output=small_disk).run()
 
 
 def test_an_interrupt_lets_the_build_unwind(request_of: RequestOf, heard: Heard, containers: Containers) -> None:
     request = request_of("slow")
     _on_note(heard, "begun", _interrupt)
     with pytest.raises(Interrupted):
-        run_in_docker(request)
+        request.run()
     assert "unwound" in heard.texts("note")
     assert heard.texts("fail") == ["endless"]
     assert not containers()
@@ -335,7 +339,7 @@ def test_an_interrupt_while_fetching_leaves_nothing(
     request = request_of("good")
     _on_first(heard, lambda event: event.kind == "progress", _interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run_in_docker(request)
+        request.run()
     assert not containers()
     assert _is_clean(request.state, request.output)
     assert not list(request.output.iterdir())
@@ -345,7 +349,7 @@ def test_a_second_interrupt_kills(request_of: RequestOf, heard: Heard, container
     begun = time.monotonic()
     heard.on_event = lambda event: _interrupt() if event.text.startswith(("begun", "stopping")) else None
     with pytest.raises(Interrupted):
-        run_in_docker(request_of("stubborn"))
+        request_of("stubborn").run()
     assert time.monotonic() - begun < 15
     assert not containers()
 
@@ -359,7 +363,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing(
 
     def run_interrupted() -> None:
         timer.start()  # Not earlier: on a busy machine 20 ms are over before the next line.
-        run_in_docker(request)
+        request.run()
 
     with pytest.raises((Interrupted, KeyboardInterrupt)):
         run_interrupted()
@@ -385,7 +389,7 @@ def test_an_interrupt_waits_for_a_container_that_is_being_made(
 
     monkeypatch.setattr(APIClient, "create_container_from_config", create_slowly)
     with pytest.raises(KeyboardInterrupt):
-        run_in_docker(request_of("slow"))
+        request_of("slow").run()
     assert threads == [threading.main_thread()]
     assert not containers()
 
@@ -395,7 +399,7 @@ def test_a_container_killed_by_others_is_an_error(
 ) -> None:
     _on_note(heard, "begun", lambda: api.kill(containers()[0].lstrip("/")))
     with pytest.raises(ToolError, match="was killed"):
-        run_in_docker(request_of("slow"))
+        request_of("slow").run()
     assert not containers()
 
 
@@ -404,15 +408,14 @@ def test_a_container_removed_by_others_is_an_error(
 ) -> None:
     _on_note(heard, "begun", lambda: api.remove_container(containers()[0].lstrip("/"), force=True))
     with pytest.raises(ToolError, match="removed by somebody else"):
-        run_in_docker(request_of("slow"))
+        request_of("slow").run()
 
 
 def test_two_at_once_do_not_disturb_each_other(request_of: RequestOf, containers: Containers, tmp_path: Path) -> None:
-    requests = [replace(request_of("good"), output=tmp_path / name) for name in ("one", "two")]
+    requests = [request_of("good").but(output=tmp_path / name) for name in ("one", "two")]
     done: list[str] = []
     threads = [
-        threading.Thread(target=lambda r=request: done.append(run_in_docker(r).artefacts[0].sha256))
-        for request in requests
+        threading.Thread(target=lambda r=request: done.append(r.run().artefacts[0].sha256)) for request in requests
     ]
     for thread in threads:
         thread.start()
@@ -428,7 +431,7 @@ def test_a_remote_engine_works(request_of: RequestOf, heard: Heard, monkeypatch:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_forward, args=(server,), daemon=True).start()
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.getsockname()[1]}")
-        outcome = run_in_docker(request_of("good"))
+        outcome = request_of("good").run()
     assert outcome.artefacts[0].size_bytes == 48 * MIB + 7
     assert "a tool says something" in heard.texts("line")
 
@@ -475,20 +478,19 @@ def test_the_next_build_cleans_up_too(request_of: RequestOf, stub: str, containe
     request = request_of("slow")
     _start_and_kill(request, stub, until=lambda text: "begun" in text)
     assert len(containers()) == 1
-    run_in_docker(replace(request, options=("good",)))
+    request.but(version="good").run()
     assert not containers()
     assert any("interrupted build" in text for text in heard.texts("note"))
 
 
-def _start_and_kill(request: Request, stub: str, until: Callable[[str], bool]) -> None:
+def _start_and_kill(request: StubBuild, stub: str, until: Callable[[str], bool]) -> None:
     """Run the request in a process of its own and kill that without a chance to clean up."""
     code = (
-        "import pathlib, sys\n"
-        "from builder.engine import docker\n"
-        f"docker.make_builder_image = lambda _: {stub!r}\n"
-        f"docker.run_in_docker(docker.Request('x', pathlib.Path({str(request.boards)!r}),"
-        f" pathlib.Path({str(request.state)!r}), pathlib.Path({str(request.output)!r}),"
-        f" options={request.options!r}, volume={request.volume!r}))\n"
+        "from builder.engine.docker import run\n"
+        "from builder.request import BuildRequest\n"
+        f"run.make_builder_image = lambda _: {stub!r}\n"
+        f"request = BuildRequest.model_validate_json({request.request.render()!r})\n"
+        f"run.run_in_docker(request, volume={request.volume!r})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     assert process.stderr

@@ -13,17 +13,18 @@ import pytest
 from docker import APIClient
 
 from builder import log
-from builder.engine.docker.cache_access import hand_over
+from builder.choices import CacheMode
+from builder.engine.docker.cache_access import find_access
 from builder.engine.docker.container import STATE
-from builder.engine.docker.run import Request, run_in_docker
 from builder.errors import Interrupted
 from builder.net.location import load_location
 from builder.system.proxy import HERE
+from tests.engine.conftest import StubBuild
 from tests.support.bucket import BUCKET, KEY, SECRET, TOKEN, Bucket, serve_bucket
 from tests.support.log import Heard
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("aws_user")]
-RequestOf = Callable[[str], Request]
+RequestOf = Callable[[str], StubBuild]
 
 
 @pytest.fixture(scope="module")
@@ -34,31 +35,24 @@ def bucket() -> Iterator[Bucket]:
 
 
 @pytest.fixture
-def share(request_of: RequestOf, bucket: Bucket) -> Callable[..., Request]:
-    """Make a request of a machine with a shared cache."""
+def share(request_of: RequestOf, bucket: Bucket) -> Callable[..., StubBuild]:
+    """Make a build of a machine with a shared cache."""
 
-    def make(board: str, act: str = "shared") -> Request:
+    def make(board: str, act: str = "shared") -> StubBuild:
         port = bucket.door.server_address[1]
-        handed = hand_over(load_location(f"s3://{BUCKET}/ci?endpoint=http://{HERE}:{port}", "rw"))
-        return replace(
-            request_of(act),
-            board=board,
-            options=(*handed.options, act, "shared"),
-            environment=handed.environment,
-            secrets=handed.secrets,
-            hosts=handed.hosts,
-        )
+        location = load_location(f"s3://{BUCKET}/ci?endpoint=http://{HERE}:{port}", CacheMode.RW)
+        return replace(request_of(act).but(board=board), access=find_access(location))
 
     return make
 
 
 def test_what_one_container_made_another_has(
-    share: Callable[..., Request], bucket: Bucket, api: APIClient, heard: Heard
+    share: Callable[..., StubBuild], bucket: Bucket, api: APIClient, heard: Heard
 ) -> None:
-    assert run_in_docker(share("one")).data == {"taken": "", "mode": "0o600"}
+    assert share("one").run().data == {"taken": "", "mode": "0o600"}
     other = replace(share("two"), volume=f"boardwright-test-other-{os.getpid()}")
     try:
-        assert run_in_docker(other).data == {"taken": "made by one\n", "mode": "0o600"}
+        assert other.run().data == {"taken": "made by one\n", "mode": "0o600"}
     finally:
         api.remove_volume(other.volume, force=True)
     assert heard.texts("warn") == []
@@ -67,7 +61,7 @@ def test_what_one_container_made_another_has(
 
 
 def test_credentials_are_not_to_be_seen(
-    share: Callable[..., Request],
+    share: Callable[..., StubBuild],
     api: APIClient,
     heard: Heard,
     containers: Callable[[], list[str]],
@@ -85,7 +79,7 @@ def test_credentials_are_not_to_be_seen(
 
     heard.on_event = look
     with pytest.raises(Interrupted):
-        run_in_docker(share("one", "wait"))
+        share("one", "shared_wait").run()
     seen.append(json.dumps([event.data | {"text": event.text} for event in heard.events]))
     inspected, changed, _ = seen
     assert "AWS_SHARED_CREDENTIALS_FILE" in inspected

@@ -28,8 +28,8 @@ from builder.engine.docker.pack import GRAIN, MAGIC, PIECE_BYTES, write_pack
 from builder.engine.docker.receive import receive_from_layer, unpack
 from builder.errors import BoardwrightError, Interrupted, MachineError, SpaceError, ToolError, TrustError
 from builder.net import progress
-from builder.pipeline import Choices
 from builder.plan.model import Plan
+from builder.request import BuildRequest
 from builder.system import sparse
 from tests.support.hostile import check_message
 from tests.support.log import Heard
@@ -93,19 +93,18 @@ def test_a_pack_brings_every_file_with_its_holes(
 def test_a_build_announces_its_image_first(
     made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: bool
 ) -> None:
-    def build(plan: object, choices: SimpleNamespace) -> list[Artefact]:
+    def build(plan: object, request: object, *, on_product: Callable[[Artefact], None]) -> list[Artefact]:
         aside = made[0].path.rename(tmp_path / "unfinished")
-        choices.on_product(Artefact(aside, made[0].size_bytes, made[0].sha256))
+        on_product(Artefact(aside, made[0].size_bytes, made[0].sha256))
         aside.rename(made[0].path)
         return made
 
     monkeypatch.setattr(dispatch, "build", build)
-    monkeypatch.setattr(dispatch, "replace", lambda _, on_product: SimpleNamespace(on_product=on_product))
     monkeypatch.setattr(dispatch, "IMAGE_PACK", tmp_path / "image.pack")
     monkeypatch.setattr(dispatch, "PACK", tmp_path / "artefacts.pack")
     events = Heard()
     with log.use(events):
-        assert dispatch.build_inside(cast(Plan, None), cast(Choices, None), packs=packs) == made
+        assert dispatch.build_inside(cast(Plan, None), cast(BuildRequest, None), packs=packs) == made
     (announced,) = [event for event in events.events if event.kind == "product"]
     (image,) = read_announced(announced.data)
     assert (image.path, image.sha256) == (tmp_path / "unfinished", made[0].sha256)
@@ -120,10 +119,9 @@ def test_a_build_announces_its_image_first(
 def test_a_build_that_makes_nothing_packs_what_there_is(
     made: list[Artefact], target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "build", lambda *_: made)
-    monkeypatch.setattr(dispatch, "replace", lambda *_, **__: None)
+    monkeypatch.setattr(dispatch, "build", lambda *_, **__: made)
     monkeypatch.setattr(dispatch, "PACK", tmp_path / "pack")
-    dispatch.build_inside(cast(Plan, None), cast(Choices, None), packs=True)
+    dispatch.build_inside(cast(Plan, None), cast(BuildRequest, None), packs=True)
     unpack(archive((tmp_path / "pack").read_bytes()), made, made, target)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from builder.engine.docker.cache_access import APT_AUTH, hand_over
+from builder.engine.docker.cache_access import APT_AUTH, find_access
 from builder.errors import DownloadError, RecipeError
 from builder.plan.model import Plan
 from builder.rootfs.apt.archives import Archives
 from builder.rootfs.apt.auth import VARIABLE, find_auth
 from builder.rootfs.apt.sources import collect_keys
 from tests.support.archive import Archive, Quiet
-from tests.support.http import running
+from tests.support.http_server import running
 from tests.support.keys import OpenPgpKey
 from tests.support.rootfs_boards import plan_board, write_tiny
 
@@ -87,16 +87,16 @@ def test_without_it_the_way_is_told(plan: Plan, tmp_path: Path) -> None:
 
 @pytest.mark.machine
 def test_a_container_gets_it_as_a_file_of_its_own(auth: Path) -> None:
-    handed = hand_over(None)
-    assert handed.secrets == {APT_AUTH: auth.read_bytes()}
-    assert handed.environment == {VARIABLE: APT_AUTH}
-    assert SECRET not in repr(handed)
+    access = find_access(None)
+    assert access.secrets == {APT_AUTH: auth.read_bytes()}
+    assert access.environment == {VARIABLE: APT_AUTH}
+    assert SECRET not in repr(access)
 
 
 def test_nobody_names_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert find_auth() is None
-    assert hand_over(None).secrets == {}
+    assert find_access(None).secrets == {}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from builder import log
 from builder.cache.remote import open_remote
 from builder.cache.store import Store
+from builder.choices import CacheMode
 from builder.net.location import load_location
 from builder.rootfs.apt.archives import place_debs
 from builder.rootfs.apt.supply import Archived
@@ -34,7 +35,7 @@ def packages(tmp_path: Path) -> list[Archived]:
 
 
 def test_another_machine_downloads_nothing(bucket: Bucket, packages: list[Archived], tmp_path: Path) -> None:
-    place = load_location(bucket.location, "rw")
+    place = load_location(bucket.location, CacheMode.RW)
     assert place
     with open_remote(place) as remote:
         one = Store(tmp_path / "one", remote)

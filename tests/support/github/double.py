@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.github.prism import install, load_examples, serve_prism
-from tests.support.http import running
+from tests.support.http_server import running
 
 TOKEN = "ghp_boardwrightTOKEN0123456789"
 REPOSITORY = "octo/images"

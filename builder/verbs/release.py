@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The verb of the command line that releases packaged images."""
+"""`boardwright release`: upload packaged images and make them public."""
 
 from __future__ import annotations
 
@@ -26,16 +26,14 @@ from builder.release.git_history import find_tag_object
 from builder.release.publish import Delivered, Order
 from builder.release.target import Publisher, Shipment
 from builder.release.targets import Setting, make_publishers
+from builder.signing.signature import load_public_key
 from builder.text import TextTable
 from builder.units import render_size
-from builder.verbs.fetch import KEY_FILE, load_key
-from builder.verbs.options import BOARDS, Boards, Json, Verbose
-from builder.verbs.session import print_line, print_table, telling
-
-PACKAGES = Path("release")
+from builder.verbs.options import BOARDS, PACKAGED, Boards, Json, Key, Verbose, load_key_text
+from builder.verbs.session import cli_session, print_line, print_table
 
 TagName = Annotated[str, typer.Argument(help="The tag that is released, such as v1.0 or v1.0-rc1.", metavar="TAG")]
-Packages = Annotated[Path, typer.Option("--packages", help="Directory with a directory of each packaged image.")]
+Packaged = Annotated[Path, typer.Option("--packaged", help="Directory with a directory of each packaged image.")]
 To = Annotated[
     list[str] | None,
     typer.Option(
@@ -59,21 +57,13 @@ RequireSignature = Annotated[
 Unverified = Annotated[
     bool, typer.Option("--unverified", help="Take images whose specs were not run; the download page says so.")
 ]
-Key = Annotated[
-    str,
-    typer.Option(
-        "--key",
-        envvar="BOARDWRIGHT_PUBLIC_KEY",
-        help=f"minisign public key that the download page names; the file {KEY_FILE} without, if it is here.",
-    ),
-]
 Back = Annotated[bool, typer.Option("--back", help="Let channels go back from a newer release to this one.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
 
 
 def release(
     tag: TagName,
-    packages: Packages = PACKAGES,
+    packaged: Packaged = PACKAGED,
     to: To = None,
     channel: ChannelNames = None,
     board: OfBoards = None,
@@ -88,7 +78,7 @@ def release(
     verbose: Verbose = False,
 ) -> None:
     """Release packaged images: upload them to all targets, then show them to everybody, then move channels."""
-    with telling(json=json, verbose=verbose):
+    with cli_session(json=json, verbose=verbose):
         load = load_tag(tag)
         wish = make_wish(load, channel or (), back=back)
         url = _check_url(public_url)
@@ -96,7 +86,7 @@ def release(
         demand = Demand(
             load, board or list_made(boards), only=bool(board), signed=require_signature, unverified=unverified
         )
-        shipment = Shipment(load, gather(packages, demand))
+        shipment = Shipment(load, gather(packaged, demand))
         order = Order(shipment, wish, url, Path(), lambda: datetime.now(UTC))
         _run(publishers, order, dry=dry_run, json=json)
 
@@ -133,13 +123,17 @@ def _show(done: Sequence[Delivered], order: Order, *, dry: bool) -> None:
 
 
 def _make_publishers(to: Sequence[str], *, tag: str, url: str, key: str) -> list[Publisher]:
-    public = load_key(key)
-    catalogue = partial(make_catalogue, addresses=Addresses(url), site=Site(key=public.text if public else ""))
+    text = load_key_text(key)
+    site = Site(key=load_public_key(text).text if text else "")
+    catalogue = partial(make_catalogue, addresses=Addresses(url), site=site)
     return make_publishers(to, Setting(url=url, tag_object=find_tag_object(Path(), tag), catalogue=catalogue))
 
 
 def _check_url(url: str) -> str:
     parts = urlsplit(url)
     if url and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query):
-        raise RecipeError("--public-url is no plain address", hint="such as https://images.example.org/boardwright")
+        raise RecipeError(
+            "--public-url must be an http(s) URL without credentials or query",
+            hint="such as https://images.example.org/boardwright",
+        )
     return url.rstrip("/")

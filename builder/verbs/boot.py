@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""`boardwright boot`: boot a copy of an image in QEMU, its console on this terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from builder import log
+from builder.choices import Engine, Level
+from builder.disk.image_file import find_artefact
+from builder.engine.docker.boot import opened_seat_in_docker
+from builder.engine.tools import choose_tools, guess_recipe
+from builder.verbs.options import (
+    BOARDS,
+    DIST,
+    STATE,
+    AsBoard,
+    Boards,
+    Dist,
+    EngineOption,
+    ImageOrBoard,
+    SshPort,
+    State,
+    UserData,
+)
+from builder.verbs.session import cli_session, print_line
+from builder.verbs.verify_options import make_wish
+from builder.verify.live.console import Seat, opened_seat, prepare_seat
+from builder.verify.live.qemu.needs import find_missing_for_boot
+
+Prepare = Annotated[
+    Path | None,
+    typer.Option("--prepare", hidden=True, help="Only make the machine, in that directory, and say how it starts."),
+]
+HiddenJson = Annotated[bool, typer.Option("--json", hidden=True, help="With --prepare: say it to a program.")]
+
+
+def boot(
+    image: ImageOrBoard,
+    board: AsBoard = "",
+    ssh_port: SshPort = 0,
+    user_data: UserData = None,
+    engine: EngineOption = Engine.AUTO,
+    dist: Dist = DIST,
+    boards: Boards = BOARDS,
+    state: State = STATE,
+    prepare: Prepare = None,
+    json: HiddenJson = False,
+) -> None:
+    """Boot a copy of an image in QEMU, its console on this terminal. Nothing of the copy is kept."""
+    with cli_session(json=json):
+        wish = make_wish(boards, board, level=Level.OFFLINE, only="", report=None, user_data=user_data)
+        path = find_artefact(image, dist, boards)
+        if prepare:
+            _show_machine(prepare_seat(path, wish, state.resolve(), prepare, ssh_port=ssh_port))
+            return
+        recipe = guess_recipe(path, board, wish.boards)
+        missing = find_missing_for_boot(path, recipe, login=user_data is None)
+        open_seat = opened_seat_in_docker if choose_tools(engine, missing) == Engine.DOCKER else opened_seat
+        with open_seat(path, wish, state.resolve(), ssh_port=ssh_port) as seat:
+            print_line(seat.ssh)
+            seat.use()
+
+
+def _show_machine(seat: Seat) -> None:
+    """Tell the program outside the container how the machine that was made is started, and who may log in."""
+    data = {"argv": seat.machine.argv, "user": seat.login.user if seat.login else ""}
+    log.emit(log.Event("result", "a machine that can be started", data))
