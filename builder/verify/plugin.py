@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[TASK] = task = read_task(path)
     if not task.running:  # Else it starts QEMU again, which takes what its machine has.
         limit_memory()
-    config.stash[PLAN] = config.stash[TASK].make_plan()
+    config.stash[PLAN] = config.stash[TASK].plan
     if verdicts := config.getoption("--verdicts"):
         config.pluginmanager.register(Recorder(verdicts))
 

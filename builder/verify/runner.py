@@ -109,4 +109,4 @@ def _make_report(task: Task, only: str, took: float, output: str) -> Report:
     found = load_verdicts(verdicts)
     if not found:
         raise VerifyError("no spec was run", hint="the words of --only match no spec; leave it out to run all")
-    return Report(task.board, task.version, task.name, task.digest, task.levels, took, found, only=only)
+    return Report(task.plan.board, task.plan.version, task.name, task.digest, task.levels, took, found, only=only)

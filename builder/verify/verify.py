@@ -22,9 +22,11 @@ from builder.disk.partitions import read_whole_table
 from builder.disk.region import Region
 from builder.disk.unpack import unpack
 from builder.errors import MachineError, RecipeError, VerifyError, disk_full_as_space_error
+from builder.plan.make import make_plan
 from builder.plan.model import Plan
-from builder.recipe.load import list_boards
+from builder.recipe.load import list_boards, load_board
 from builder.system.atomic import write_replaced
+from builder.system.files import write_new
 from builder.system.workspace import RELEASERS, Workspace, open_journal
 from builder.units import KIB
 from builder.verify.facts.image import Subject
@@ -96,11 +98,11 @@ def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
 def _asked(task: Task, wish: Wish) -> Iterator[Task]:
     """Yield the task with the running system that the wish is about, if it is about one."""
     if wish.host:
-        running = find_board(wish.host, wish.identity, task.make_plan())
+        running = find_board(wish.host, wish.identity, task.plan)
         check_reach(running.reach)
         yield replace(task, levels=("booted",), running=running)
     elif wish.boot:
-        with booted(task.make_plan(), Path(task.image), Path(task.scratch)) as running:
+        with booted(task.plan, Path(task.image), Path(task.scratch)) as running:
             yield replace(task, levels=(*task.levels, "booted"), running=running)
     else:
         yield task
@@ -130,11 +132,7 @@ def verifying(
     listing = scratch / "packages"
     listing.write_text(packages, encoding="utf-8")
     task = Task(
-        board=plan.board,
-        version=plan.version,
-        epoch=plan.epoch,
-        boards=str(plan.directories[-1].parent),
-        user_data=str(plan.user_data) if plan.user_data else "",
+        plan=plan,
         image=str(image),
         name=image.name,
         packages=str(listing),
@@ -159,7 +157,7 @@ def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> 
             "the level chroot runs programs of the image in a tree, which only root may",
             hint="run it as root, or with --level offline",
         )
-    plan, tree = task.make_plan(), Path(task.scratch) / "root"
+    plan, tree = task.plan, Path(task.scratch) / "root"
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
     tree.mkdir()
     with log.step("unpack the root filesystem"):
@@ -180,13 +178,15 @@ def make_task(found: Found, wish: Wish, scratch: Path) -> Task:
             f"{found.path.name} is for the board {board}, which {wish.boards} does not have; it has {', '.join(known)}",
             hint="name the recipe with --board, or another directory with --boards",
         )
-    packages = found.path.parent / f"{found.name}.packages"
-    return Task(
-        board=board,
+    plan = make_plan(
+        load_board(wish.boards, board),
         version=claim.version or "unknown",
         epoch=claim.epoch,
-        boards=str(wish.boards),
-        user_data=str(wish.user_data) if wish.user_data else "",
+        user_data=wish.user_data,
+    )
+    packages = found.path.parent / f"{found.name}.packages"
+    return Task(
+        plan=plan,
         image=str(found.raw),
         name=found.path.name,
         digest=found.sha256,

@@ -163,11 +163,7 @@ class Mutant:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         task = Task(
-            board=self.plan.board,
-            version=self.plan.version,
-            epoch=self.plan.epoch,
-            boards=str(self.plan.directories[-1].parent),
-            user_data=str(self.plan.user_data),
+            plan=self.plan,
             image=str(self.disk),
             name=self.disk.name,
             packages=str(self.listing),

@@ -8,18 +8,23 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ToolError, VerifyError
+from builder.plan.make import make_plan
+from builder.recipe.load import load_board
 from builder.verify import runner
 from builder.verify.runner import VERDICTS, running_specs
 from builder.verify.task import Task
 from tests.conftest import ROOT
 from tests.support.wait import wait_until
+from tests.conftest import ROOT
+from tests.support.chaos import wait_until
 
 VERDICT = '{"file": "x_spec.py", "name": "test_x", "outcome": "passed", "seconds": 0.1}'
 
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    return Task("x", "1", 0, "boards", scratch=str(tmp_path), name="x.img")
+    plan = make_plan(load_board(ROOT / "boards", "rpi"), version="1", epoch=0)
+    return Task(plan, scratch=str(tmp_path), name="x.img")
 
 
 def run_instead(monkeypatch: pytest.MonkeyPatch, script: str) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from builder.disk.image_file import opened
 from builder.errors import MachineError, RecipeError, ToolError, VerifyError
+from builder.plan.make import make_plan
+from builder.recipe.load import list_boards, load_board
 from builder.units import MIB
 from builder.verify import runner
 from builder.verify.live.qemu.machine import Machine
@@ -222,8 +224,10 @@ def test_the_level_chroot_is_for_root(image: Path, tmp_path: Path, monkeypatch: 
     assert "--level offline" in caught.value.hint
 
 
-def test_a_task_is_the_same_in_another_process(tmp_path: Path) -> None:
-    task = Task("rpi", "1.0", 5, str(ROOT / "boards"), levels=("offline", "booted"), running=RUNNING)
+@pytest.mark.parametrize("board", list_boards(ROOT / "boards"))
+def test_a_task_is_the_same_in_another_process(tmp_path: Path, board: str) -> None:
+    plan = make_plan(load_board(ROOT / "boards", board), version="1.0", epoch=5)
+    task = Task(plan, levels=("offline", "booted"), running=RUNNING)
     task.write(tmp_path / "task.json")
     assert read_task(tmp_path / "task.json") == task
 

@@ -74,7 +74,7 @@ def prepare_seat(path: Path, wish: Wish, state: Path, directory: Path, *, ssh_po
 
 
 def _make_seat(found: Found, wish: Wish, directory: Path, *, ssh_port: int) -> Seat:
-    plan = make_task(found, wish, directory).make_plan()
+    plan = make_task(found, wish, directory).plan
     directory.mkdir(parents=True, exist_ok=True)
     login = None if wish.user_data else make_login(plan, directory)
     with log.step(f"a card with a copy of {found.path.name}"):
