@@ -42,9 +42,21 @@ def _find_nearest(path: Path) -> Path:
     return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
 
 
-BoardName = Annotated[str, typer.Argument(help="Name of a directory below boards/.", metavar="BOARD")]
+def complete_board(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the boards whose names begin as what was typed, for the completion of shells."""
+    boards = Path(context.params.get("boards") or BOARDS)
+    names = [path.parent.name for path in boards.glob("[!_]*/board.yaml")]
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+BoardName = Annotated[
+    str, typer.Argument(help="Name of a directory below boards/.", metavar="BOARD", autocompletion=complete_board)
+]
 BoardNames = Annotated[
-    list[str] | None, typer.Argument(help="Names of directories below boards/.", metavar="BOARD", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        help="Names of directories below boards/.", metavar="BOARD", show_default=False, autocompletion=complete_board
+    ),
 ]
 AllBoards = Annotated[bool, typer.Option("--all", help="Build every board there is.")]
 Jobs = Annotated[
