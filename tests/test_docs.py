@@ -273,3 +273,11 @@ def _render_type(value: Schema, definitions: Schema) -> str:
 if __name__ == "__main__":
     before, mark, _ = REFERENCE.read_text(encoding="utf-8").partition(MARK)
     REFERENCE.write_text(before + mark + render_reference(), encoding="utf-8")
+
+
+def test_every_file_that_the_tour_names_is_there() -> None:
+    text = (ROOT / "docs/architecture-tour.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"^\*\*\d+\. ", text, re.MULTILINE)) == 12
+    named = re.findall(r"`((?:builder|specs|tests)/[^`]*)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []

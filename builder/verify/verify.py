@@ -26,7 +26,6 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards, load_board
 from builder.system.atomic import write_replaced
-from builder.system.files import write_new
 from builder.system.workspace import RELEASERS, Workspace, open_journal
 from builder.units import KIB
 from builder.verify.facts.image import Subject

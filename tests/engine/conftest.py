@@ -22,7 +22,6 @@ from builder.engine.docker.cache_access import Access
 from builder.engine.docker.connect import open_engine
 from builder.engine.docker.run import NO_ACCESS, Outcome, run_in_docker
 from builder.errors import MachineError
-from builder.log import Event
 from builder.request import BuildRequest, make_request
 from tests.conftest import ROOT
 from tests.support.log import Heard

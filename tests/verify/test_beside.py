@@ -15,8 +15,6 @@ from builder.verify.runner import VERDICTS, running_specs
 from builder.verify.task import Task
 from tests.conftest import ROOT
 from tests.support.wait import wait_until
-from tests.conftest import ROOT
-from tests.support.chaos import wait_until
 
 VERDICT = '{"file": "x_spec.py", "name": "test_x", "outcome": "passed", "seconds": 0.1}'
 
