@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Whether an image is what it should be."""
+"""Check images and running systems against their plan."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rows of a plan that specs are made of, and the traits of a board that specs ask for."""
+"""Tables of a plan that parametrize specs, and traits of a board that select specs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from builder.recipe.model import Archive
 
 
 def find_traits(plan: Plan) -> frozenset[str]:
-    """Return what `needs` may ask for: features, architecture, boot method, table type; docker, blobs, qemu, users,
-    distribution-kernel (of an archive, and not of a file); bookworm or since-trixie.
+    """Return the traits that `needs` may name: features, architecture, boot method, table type.
 
-    A group of packages that the recipe has is a trait (`comfort-packages`), and so is a package that it asks for
+    More traits: docker, blobs, qemu, users, distribution-kernel (from an archive, not a file), bookworm or
+    since-trixie. Each group of packages of the recipe is a trait (`comfort-packages`), and each of its packages
     (`package:openssh-server`).
     """
     recipe = plan.recipe
@@ -46,48 +46,52 @@ def _package_names(plan: Plan) -> list[str]:
 
 
 FOR_PEOPLE = [f"/boot/firmware/{name}" for name in ("user-data", "meta-data", "network-config")]
-"""Files that are on the card to be changed; first_boot_spec.py says what they must be."""
+"""Files that users edit on the card; first_boot_spec.py checks them."""
 
 
 @dataclass(frozen=True)
 class LaidFile:
-    """A file that a directory of the board lays over the system."""
+    """A file of a board's files/, which is copied over the rootfs."""
 
     source: Path
     path: str
-    """Where it is in the system."""
+    """Path in the system."""
 
 
 @dataclass(frozen=True)
 class NamedArchive:
-    """An archive of the recipe, and the name of its file in the system."""
+    """An archive of the recipe with its name."""
 
     name: str
     archive: Archive
 
     @property
     def path(self) -> str:
-        """Where APT reads it."""
+        """APT's file for the archive."""
         return f"/etc/apt/sources.list.d/{self.name}.sources"
 
 
 def laid_files(plan: Plan, *, links: bool = False) -> dict[str, LaidFile]:
-    """Return files or links by path: a later directory replaces an earlier. Those that people change are left out."""
-    found = {}
+    """Return files or links of the overlay by path, without those that users edit.
+
+    A later directory replaces an earlier one.
+    """
+    laid = {}
     for directory in plan.directories:
         top = directory / "files"
-        for path in sorted(top.rglob("*")):
-            if path.name != ".gitkeep" and (path.is_symlink() if links else path.is_file() and not path.is_symlink()):
-                place = f"/{path.relative_to(top).as_posix()}"
-                found[place] = LaidFile(path, place)
-    return {place: file for place, file in found.items() if place not in FOR_PEOPLE}
+        for source in sorted(top.rglob("*")):
+            is_wanted = source.is_symlink() if links else source.is_file() and not source.is_symlink()
+            if source.name != ".gitkeep" and is_wanted:
+                path = f"/{source.relative_to(top).as_posix()}"
+                laid[path] = LaidFile(source, path)
+    return {path: file for path, file in laid.items() if path not in FOR_PEOPLE}
 
 
 TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
     "slot": lambda plan: {slot.name: slot for slot in plan.disk.slots},
     "fat_slot": lambda plan: {slot.name: slot for slot in plan.disk.slots if slot.filesystem.value == "fat32"},
     "ext4_slot": lambda plan: {slot.name: slot for slot in plan.disk.slots if slot.filesystem.value == "ext4"},
-    # A blob that was fetched is compared at the build: its content is not in the image.
+    # A downloaded blob is compared during the build, because the image has no copy of it.
     "blob": lambda plan: {blob.name: blob for blob in plan.disk.blobs if blob.source != "url"},
     "package": lambda plan: {name: name for name in _package_names(plan)},
     "archive": lambda plan: {name: NamedArchive(name, archive) for name, archive in plan.recipe.archives.items()},
@@ -106,17 +110,17 @@ TABLES: Mapping[str, Callable[[Plan], Mapping[str, Any]]] = {
     "boot_config": lambda plan: {path: (path, text) for path, text in render_boot_config(plan).items()},
     "laid_file": laid_files,
     "laid_link": lambda plan: laid_files(plan, links=True),
-    # With the line that asks for it, which a report shows so.
+    # The name shows the line of the recipe that has the expectation.
     "expected": lambda plan: {
-        f"{each.kind} {each.name}, asked for by {each.at}": each for each in plan.expected if each.kind != "listening"
+        f"{row.kind} {row.name}, asked for by {row.at}": row for row in plan.expected if row.kind != "listening"
     },
     "expected_port": lambda plan: {
-        f"{each.name}, asked for by {each.at}": each for each in plan.expected if each.kind == "listening"
+        f"{row.name}, asked for by {row.at}": row for row in plan.expected if row.kind == "listening"
     },
     "device_tree": lambda plan: {name: name for name in [plan.recipe.boot.device_tree] if name},
     "boot_script": lambda plan: {script.file: script.file for script in [plan.recipe.boot.script] if script},
 }
-"""Arguments of specs, by name: from the plan to the rows, each with the name that a report shows."""
+"""Functions from a plan to rows, by the argument of a spec. The key of a row is its name in a report."""
 
 
 def _units(plan: Plan, state: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""pytest's side of the specs: what a run is about, which specs are for it, their parameters, their verdicts.
+"""The pytest plugin of the specs: load the task, select and parametrize specs, record verdicts.
 
-- `level("chroot")` and `needs("wifi")` say what a spec is for; the others are deselected, so a count has no skips.
+- `level("chroot")` and `needs("wifi")` limit a spec to a level or trait. Other specs are deselected, not skipped.
 - An argument named like a table of the plan (TABLES) or like a file of specs/data makes one spec of each row.
 """
 
@@ -25,29 +25,29 @@ from builder.verify.report import Verdict
 from builder.verify.task import Task, read_task
 
 MEMORY_BYTES = 3 * GIB
-"""Of addresses; the specs of the largest board take 0.3 GiB of memory, an initrd up to 0.5 GiB more."""
+"""Limit of the address space. The specs of the largest board take 0.3 GiB, an initrd up to 0.5 GiB more."""
 LONGEST = 100_000
-"""Letters of a message; what an image holds can be of any length."""
+"""Limit of a message in characters; content of an image can be of any length."""
 LEVELS = ("offline", "chroot", "booted")
 STARTS = ("restarted", "recovered")
-"""Fixtures that start the system again, in the order they are used."""
+"""Fixtures that start the system again, in the order of their use."""
 TASK = pytest.StashKey[Task]()
 PLAN = pytest.StashKey[Plan]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Say where the task is, and where verdicts go."""
-    parser.addoption("--task", type=Path, help="what is verified: a file written by boardwright verify")
-    parser.addoption("--verdicts", type=Path, help="file that verdicts are written to, one JSON object a line")
+    """Add the options for the task file and the file of verdicts."""
+    parser.addoption("--task", type=Path, help="task file, written by boardwright verify")
+    parser.addoption("--verdicts", type=Path, help="output file for verdicts, one JSON object per line")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Load the task and make its plan."""
+    """Load the task with its plan."""
     path = config.getoption("--task")
     if path is None:
-        raise pytest.UsageError("the specs are run by `boardwright verify`; pytest alone needs its --task FILE")
+        raise pytest.UsageError("--task is missing; expected --task FILE, which `boardwright verify` writes")
     config.stash[TASK] = task = read_task(path)
-    if not task.running:  # Else it starts QEMU again, which takes what its machine has.
+    if not task.running:  # With a running system, this process may start QEMU, which needs its machine's memory.
         limit_memory()
     config.stash[PLAN] = config.stash[TASK].plan
     if verdicts := config.getoption("--verdicts"):
@@ -55,14 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def limit_memory() -> None:
-    """Let a spec fail that wants more memory than any image needs, instead of the machine."""
+    """Limit memory, so that a spec that needs too much fails and the machine does not."""
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     wanted = MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MEMORY_BYTES, most)
     resource.setrlimit(resource.RLIMIT_AS, (wanted, most))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one spec of each row of the tables that a spec names as arguments."""
+    """Make one spec of each row of the tables that a spec has as arguments."""
     plan, data = metafunc.config.stash[PLAN], metafunc.config.rootpath / "data"
     given = {name for mark in metafunc.definition.iter_markers("parametrize") for name in _argnames(mark)}
     for name in metafunc.fixturenames:
@@ -82,9 +82,9 @@ def _argnames(mark: pytest.Mark) -> list[str]:
 
 
 def load_rows(path: Path, traits: Iterable[str]) -> Mapping[str, Any]:
-    """Return the rows of a data file by name: of a list, or of groups by the traits (`wifi`, `arm64`) they need.
+    """Return the rows of a data file by name. The file has a list, or groups for boards with traits (`wifi`, `arm64`).
 
-    A group's name holds traits with spaces between, all of which a board must have; the group `all` is for each.
+    A group's name is a list of traits, separated by spaces; a board must have all of them. `all` is for every board.
     """
     content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     groups = content if isinstance(content, dict) else {"all": content}
@@ -94,7 +94,7 @@ def load_rows(path: Path, traits: Iterable[str]) -> Mapping[str, Any]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for another level or another board."""
+    """Deselect the specs for other levels and other boards."""
     task = config.stash[TASK]
     traits = find_traits(config.stash[PLAN]) | (task.running.traits if task.running else frozenset())
     kept: list[pytest.Item] = []
@@ -106,7 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _turn(item: pytest.Item) -> int:
-    """What asks for a system that was restarted comes after what asks for the first boot; a power cut is last."""
+    """Return the sort key: specs of the first boot, then of the restarted system, then after the power cut."""
     names = getattr(item, "fixturenames", ())
     return max((turn for turn, name in enumerate(STARTS, 1) if name in names), default=0)
 
@@ -121,23 +121,23 @@ def _is_for(item: pytest.Item, task: Task, traits: frozenset[str]) -> bool:
 
 
 def _is_empty(value: object) -> bool:
-    """pytest puts a value of its own where a table has no row."""
+    """Return whether a table has no row: pytest then gives a special value as parameter."""
     return type(value).__name__ == "NotSetType"
 
 
 class Recorder:
-    """Writes a verdict for each spec as it ends: what a killed run has found is not lost."""
+    """Writer of verdicts. It writes each as its spec ends, so a killed run loses none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def pytest_sessionstart(self) -> None:
-        """Start with none."""
+        """Start with an empty file."""
         self._path.write_text("", encoding="utf-8")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Any:
-        """Shorten what a failure says to what was found."""
+        """Write the verdict of a spec that has ended."""
         report: pytest.TestReport = yield
         if report.when == "call" or not report.passed:
             if report.when == "teardown":
@@ -149,7 +149,7 @@ class Recorder:
 
 
 def make_verdict(report: pytest.TestReport) -> Verdict:
-    """Return the verdict of a spec that has run, or could not be set up."""
+    """Return the verdict of a spec that ran, or whose setup failed."""
     file, _, name = report.nodeid.partition("::")
     crash = getattr(report.longrepr, "reprcrash", None)
     message = "" if report.passed else str(crash.message if crash else report.longreprtext)

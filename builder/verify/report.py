@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the specs found: as values, as a table for people, as JSON. JUnit XML is written by pytest itself."""
+"""Results of the specs, as values, as a table for a terminal, as JSON. pytest itself writes JUnit XML."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from builder.errors import VerifyError
 from builder.text import TextTable
 
 SHOWN = 12
-"""Failures that an error names; all of them are in the report."""
+"""Failures that an error message lists; the report has all of them."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one spec found."""
+    """Result of one spec."""
 
     file: str
     """"boot_spec.py"."""
     name: str
-    """Name of the function, with its parameter in brackets."""
+    """Name of the test function, with its parameter in brackets."""
     outcome: Literal["passed", "failed", "skipped"]
     seconds: float
     message: str = ""
-    """What was found instead, in a line or a few."""
+    """The difference that was found, in a few lines."""
     details: str = ""
-    """The whole of what pytest says."""
+    """pytest's full text about the failure."""
 
     @property
     def sentence(self) -> str:
-        """The name as a sentence."""
+        """The spec's name as a sentence."""
         name, bracket, parameter = self.name.partition("[")
         return name.removeprefix("test_").replace("_", " ") + (f" ({parameter.rstrip(']')})" if bracket else "")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run of the specs found."""
+    """Result of a run of the specs."""
 
     board: str
     version: str
@@ -53,43 +53,43 @@ class Report:
     seconds: float
     verdicts: tuple[Verdict, ...]
     only: str = ""
-    """Words that chose a part of the specs; all were run where it is empty."""
+    """Words that selected the specs; "" if all were run."""
 
     @property
     def failures(self) -> tuple[Verdict, ...]:
-        """The red ones."""
+        """Verdicts of the failed specs."""
         return tuple(verdict for verdict in self.verdicts if verdict.outcome == "failed")
 
     @property
     def summary(self) -> str:
-        """One line."""
+        """Counts and duration, in one line."""
         red = len(self.failures)
         return f"{len(self.verdicts)} specs, {f'{red} red' if red else 'all green'}, in {self.seconds:.1f} s"
 
 
 def check_report(report: Report, *, hint: str = "") -> None:
-    """Raise VerifyError, with the first red specs, unless all are green."""
+    """Raise VerifyError that lists the first failed specs, unless all passed."""
     if not report.failures:
         return
     lines = [f"  {red.file}: {red.sentence}\n    {_first_line(red.message)}" for red in report.failures[:SHOWN]]
     more = len(report.failures) - SHOWN
     rest = [f"  and {more} more"] if more > 0 else []
-    head = f"{report.image} (board {report.board}, version {report.version}) is not what it should be: {report.summary}"
+    head = f"{report.image} (board {report.board}, version {report.version}) failed its specs: {report.summary}"
     raise VerifyError("\n".join([head, *lines, *rest]), hint=hint)
 
 
 def render_report(report: Report) -> RenderableType:
-    """Return the report for a terminal: what was verified, a row a file, then every failure."""
+    """Return the report for a terminal: the image, one row for each spec file, all failures."""
     facts = f"{report.image}: board {report.board}, version {report.version}, levels {', '.join(report.levels)}"
     table = TextTable()
     table.add_column("Specs", overflow="fold")
     for column in ("green", "red", "seconds"):
         table.add_column(column, justify="right", header_style="dim")
     for file in sorted({verdict.file for verdict in report.verdicts}):
-        mine = [verdict for verdict in report.verdicts if verdict.file == file]
-        count = Counter(verdict.outcome for verdict in mine)
+        verdicts = [verdict for verdict in report.verdicts if verdict.file == file]
+        count = Counter(verdict.outcome for verdict in verdicts)
         red = Text(str(count["failed"]), style="bold red") if count["failed"] else Text("")
-        table.add_row(file, str(count["passed"]), red, f"{sum(verdict.seconds for verdict in mine):.1f}")
+        table.add_row(file, str(count["passed"]), red, f"{sum(verdict.seconds for verdict in verdicts):.1f}")
     parts: list[RenderableType] = [Text(facts), Text(f"sha256 {report.digest}", style="dim"), table]
     for verdict in report.failures:
         parts += [Text(""), Text(f"{verdict.file}: {verdict.sentence}", style="bold red"), Text(verdict.message)]
@@ -107,7 +107,7 @@ def as_data(report: Report) -> dict[str, Any]:
 
 
 def load_verdicts(path: Path) -> tuple[Verdict, ...]:
-    """Return what the plugin wrote."""
+    """Return the verdicts of a file that the plugin wrote."""
     return tuple(Verdict(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs the specs on a task, in a process of pytest's own, and returns what they found."""
+"""Run the specs of a task in a separate pytest process and return their report."""
 
 from __future__ import annotations
 
@@ -17,33 +17,36 @@ from builder.verify.report import Report, load_verdicts
 from builder.verify.task import Task
 
 RED = 1
-"""pytest's exit code when it ran to its end and something failed."""
+"""pytest's exit code for a complete run with failures."""
 NOTHING_SELECTED = 5
 ENDS = (0, RED, NOTHING_SELECTED)
 VERDICTS = "verdicts.jsonl"
 
 LONGEST_S = 900.0
-"""For the specs of an image; those of `rpi` take 7 s."""
+"""Timeout for the specs of an image; those of `rpi` take 7 s."""
 
 
 def find_specs() -> Path:
-    """Return the directory of the specs: beside the package in a checkout and the builder image, in it in a wheel."""
+    """Return the directory of the specs. A wheel has it in the package, a checkout or builder image beside it."""
     package = Path(builder.__file__).resolve().parent
-    places = (package.parent / "specs", package / "specs")
-    for place in places:
-        if (place / "pytest.ini").is_file():
-            return place
-    raise MachineError(f"the specs are missing: neither {places[0]} nor {places[1]} has them", hint="install again")
+    candidates = (package.parent / "specs", package / "specs")
+    for directory in candidates:
+        if (directory / "pytest.ini").is_file():
+            return directory
+    raise MachineError(
+        f"the specs are missing; expected them in {candidates[0]} or {candidates[1]}",
+        hint="install boardwright again",
+    )
 
 
 def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeout_s: float = LONGEST_S) -> Report:
-    """Run the specs of the task's levels and return the report; results.xml is left in its scratch directory.
+    """Run the specs of the task's levels and return the report. results.xml stays in the task's scratch directory.
 
-    only       pytest's -k: a part of the specs, by words of their names
-    timeout_s  of levels that start no system; what asks a running one has limits of its own
+    only       pytest's -k: words in the names of the specs to run
+    timeout_s  for the levels offline and chroot; specs of a running system have their own timeouts
 
-    Raises ToolError when the specs could not be run (one of them cannot be imported), VerifyError when none was for
-    the image, MachineError without specs.
+    Raises ToolError if the specs cannot be run (for example an import fails), VerifyError if no spec is selected,
+    MachineError if the specs are not installed.
     """
     begun = time.monotonic()
     argv = _prepare(task, only)
@@ -54,10 +57,9 @@ def run_specs(task: Task, *, only: str = "", log_file: Path | None = None, timeo
 
 @contextmanager
 def running_specs(task: Task, *, log_file: Path) -> Iterator[Callable[[str], Report]]:
-    """Start the specs beside this process and yield a function that waits for their end, (digest): the report. They
-    are ended with the block.
+    """Start the specs in the background. Yield a function (digest) → report, which waits for their end.
 
-    The function raises what `run_specs` raises.
+    The specs are killed at the end of the block. The function raises the errors of `run_specs`.
     """
     begun, output = time.monotonic(), Path(task.scratch) / "output"
     with running(["env", *_render_environment(), *_prepare(task, "")], output=output) as process:
@@ -88,7 +90,7 @@ def _prepare(task: Task, only: str) -> list[str | Path]:
 
 
 def _environment() -> dict[str, str]:
-    # pytest's own options and plugins of the caller are for the caller's tests.
+    # The caller's pytest options and plugins are for the caller's tests.
     return {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         **own_environment(),
@@ -106,7 +108,7 @@ def _make_report(task: Task, only: str, took: float, output: str) -> Report:
     verdicts = Path(task.scratch) / VERDICTS
     if not verdicts.exists():
         raise ToolError(f"the specs did not run:\n{output.strip()}")
-    found = load_verdicts(verdicts)
-    if not found:
-        raise VerifyError("no spec was run", hint="the words of --only match no spec; leave it out to run all")
-    return Report(task.plan.board, task.plan.version, task.name, task.digest, task.levels, took, found, only=only)
+    loaded = load_verdicts(verdicts)
+    if not loaded:
+        raise VerifyError("no spec was run", hint="--only matches no spec; leave it out to run all")
+    return Report(task.plan.board, task.plan.version, task.name, task.digest, task.levels, took, loaded, only=only)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What pytest is to verify: handed to its process as a file of JSON."""
+"""Input of one run of the specs, passed to the process of pytest as a JSON file."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ class Task:
     """One run of the specs. Paths are absolute."""
 
     plan: Plan
-    """What the image was built by, or is compared with."""
+    """The plan that the image must match."""
     image: str = ""
-    """The raw disk; "" where only a running system is asked."""
+    """The raw disk; "" if only a running system is verified."""
     name: str = ""
     """File name of the artefact, for the report."""
     digest: str = ""
     """SHA-256 of the artefact."""
     packages: str = ""
-    """The build's list of packages, where there is one."""
+    """The build's list of packages; "" if there is none."""
     scratch: str = ""
-    """A directory of this run alone, which the caller removes."""
+    """Scratch directory of this run; the caller removes it."""
     levels: tuple[str, ...] = ("offline",)
     """Levels to run: offline, chroot, booted."""
     chroot: tuple[str, ...] = ()
-    """Words that start a command in the system's tree (level chroot); the command follows them."""
+    """Argv prefix that starts a command in the system's tree (level chroot)."""
     running: Running | None = None
     """The running system (level booted)."""
 
     def write(self, path: Path) -> None:
-        """Write it for another process."""
+        """Write the task as JSON for another process."""
         path.write_bytes(TypeAdapter(Task).dump_json(self, indent=2))
 
 
 def read_task(path: Path) -> Task:
-    """Return what `Task.write` wrote."""
+    """Read a task that `Task.write` wrote."""
     return TypeAdapter(Task).validate_json(path.read_bytes())

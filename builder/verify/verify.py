@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Verifies an image: finds out what it is, runs the specs on it, leaves a report.
+"""Verify an image: identify its board, run the specs, write the report.
 
-DIRECTORY/<name>.specs.json    every verdict
+DIRECTORY/<name>.specs.json    all verdicts
 DIRECTORY/<name>.specs.xml     the same for CI systems, as JUnit XML
 """
 
@@ -39,12 +39,12 @@ CLAIM_BYTES = 64 * KIB
 BOARD_LINE = re.compile(r'^BOARDWRIGHT_BOARD="?(.*?)"?$', re.MULTILINE)
 VERSION_LINE = re.compile(r'^IMAGE_VERSION="?(.*?)"?$', re.MULTILINE)
 CLAIMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
-REBUILD = "build it again, or name the recipe with --board if the image is of something else"
+REBUILD = "build the image again, or name its recipe with --board"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What an image says it is; empty where it says nothing."""
+    """Board, version and time that an image claims; empty or 0 if it claims none."""
 
     board: str
     version: str
@@ -53,49 +53,50 @@ class Claim:
 
 @dataclass(frozen=True)
 class Wish:
-    """How an image is to be verified. Paths are absolute."""
+    """Options of a verification. Paths are absolute."""
 
     boards: Path
     board: str = ""
-    """The recipe to compare with; what the image says it is without."""
+    """The recipe to compare with; "" takes the board that the image claims."""
     user_data: Path | None = None
     levels: Sequence[str] = ("offline",)
     only: str = ""
     reports: Path | None = None
-    """Where the report goes; beside the image without."""
+    """Directory of the report; None: that of the image."""
     boot: bool = False
-    """Boot a copy in QEMU and ask it too (level booted)."""
+    """Boot a copy in QEMU and verify the running system too (level booted)."""
     host: str = ""
-    """Ask a board that runs instead: ssh://user@address:port."""
+    """Verify a running board instead: ssh://user@address:port."""
     identity: Path | None = None
-    """The key for it."""
+    """The ssh key for `host`."""
     enter: Callable[[Path, str], Sequence[str]] | None = None
-    """(tree, architecture) → the words that start a command in the tree, for the level chroot."""
+    """(tree, architecture) → argv prefix that starts a command in the tree, for the level chroot."""
 
 
 def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
     """Run the specs on an image file, compressed or not, and write the report.
 
-    state  directory of journals, and of what is unpacked
+    state  directory for journals and for the unpacked image
 
-    Raises RecipeError (no such board), VerifyError (no disk image, damaged), MachineError, ToolError, SpaceError.
+    Raises RecipeError (unknown board), VerifyError (no disk image, or a damaged one), MachineError, ToolError,
+    SpaceError.
     """
     reports = wish.reports or path.resolve().parent
     if not os.access(reports, os.W_OK):
         raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
-    with open_scratch(state, "verify") as scratch, opened(path, scratch) as found:
-        task = make_task(found, wish, scratch)
+    with open_scratch(state, "verify") as scratch, opened(path, scratch) as image:
+        task = make_task(image, wish, scratch)
         if "chroot" in task.levels and wish.enter:
             task = replace(task, chroot=_prepare_chroot(task, wish.enter))
         with _asked(task, wish) as task, log.step(f"specs: {', '.join(task.levels)}"):
             report = run_specs(task, only=wish.only, log_file=scratch / "specs.log")
-        write_reports(report, scratch, reports / found.name)
+        write_reports(report, scratch, reports / image.name)
     return report
 
 
 @contextmanager
 def _asked(task: Task, wish: Wish) -> Iterator[Task]:
-    """Yield the task with the running system that the wish is about, if it is about one."""
+    """Yield the task, with a running system if the options ask for one."""
     if wish.host:
         running = find_board(wish.host, wish.identity, task.plan)
         check_reach(running.reach)
@@ -109,7 +110,7 @@ def _asked(task: Task, wish: Wish) -> Iterator[Task]:
 
 @contextmanager
 def open_scratch(state: Path, name: str) -> Iterator[Path]:
-    """Yield a directory that is in a journal, and removed at the end."""
+    """Yield a scratch directory. A journal names it, and it is removed at the end."""
     with open_journal(state, name, RELEASERS) as journal:
         path = state / "scratch" / journal.path.stem
         with journal.holding("directory", path):
@@ -121,10 +122,11 @@ def open_scratch(state: Path, name: str) -> Iterator[Path]:
 def verifying(
     plan: Plan, image: Path, workspace: Workspace, *, packages: str
 ) -> Iterator[Callable[[str], tuple[Path, Path]]]:
-    """Start the offline specs on the disk of a build. Yield a function that waits for their end, (digest of the
-    image): the reports. It raises VerifyError when a spec is red.
+    """Start the offline specs on the disk of a build. Yield a function (digest of the image) → paths of the reports.
 
-    packages  the build's list of packages, as it is handed out
+    The function waits for the end of the specs and raises VerifyError if a spec fails.
+
+    packages  the build's list of packages, as it is published
     """
     scratch = workspace.scratch / "specs"
     scratch.mkdir()
@@ -142,7 +144,7 @@ def verifying(
         def finish(digest: str) -> tuple[Path, Path]:
             with log.step("specs: offline"):
                 report = finish_specs(digest)
-                check_report(report, hint=f"the whole story is in {workspace.log_file}")
+                check_report(report, hint=f"the full log is {workspace.log_file}")
             log.note(report.summary)
             return write_reports(report, scratch, scratch / image.name.removesuffix(".img"))
 
@@ -150,10 +152,10 @@ def verifying(
 
 
 def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> tuple[str, ...]:
-    """Unpack the root filesystem and return the words that start a command in it."""
+    """Unpack the root filesystem and return the argv prefix that starts a command in it."""
     if os.geteuid() != 0:
         raise MachineError(
-            "the level chroot runs programs of the image in a tree, which only root may",
+            "--level chroot: only root may start programs in a chroot",
             hint="run it as root, or with --level offline",
         )
     plan, tree = task.plan, Path(task.scratch) / "root"
@@ -165,16 +167,17 @@ def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> 
 
 
 def make_task(found: Found, wish: Wish, scratch: Path) -> Task:
-    """Return the task for an opened image: board and version are what the image says, or what was asked for."""
+    """Return the task for an opened image. Board and version are those that the image claims or that options name."""
     claim = read_claim(found.raw)
     board = wish.board or claim.board
     if not board:
         raise RecipeError(
-            f"{found.path.name} does not say which board it is for", hint="name the recipe with --board BOARD"
+            f"{found.path.name}: os-release has no BOARDWRIGHT_BOARD; expected the name of a board",
+            hint="name the recipe with --board BOARD",
         )
     if board not in (known := list_boards(wish.boards)):
         raise RecipeError(
-            f"{found.path.name} is for the board {board}, which {wish.boards} does not have; it has {', '.join(known)}",
+            f"{found.path.name}: board {board} is not in {wish.boards}; expected one of {', '.join(known)}",
             hint="name the recipe with --board, or another directory with --boards",
         )
     plan = make_plan(
@@ -196,29 +199,34 @@ def make_task(found: Found, wish: Wish, scratch: Path) -> Task:
 
 
 def read_claim(raw: Path) -> Claim:
-    """Return what the image's os-release says, and the time of its newest file; VerifyError for no disk image."""
+    """Return board and version of the image's os-release, and the time of its build.
+
+    Raises VerifyError if the file is not a disk image.
+    """
     release, epoch = b"", 0
     for partition in read_whole_table(raw).partitions:
         place = Region(raw, partition.offset_bytes)
         if is_fat32(place):
             release = release or read_fat_file(place, "os-release", limit=CLAIM_BYTES) or b""
         elif is_ext4(place):
-            found = read_ext4_file(place, "/etc/os-release", limit=CLAIM_BYTES)
+            etc_release = read_ext4_file(place, "/etc/os-release", limit=CLAIM_BYTES)
             clock = read_ext4_file(place, "/usr/lib/clock-epoch", limit=0)
-            release, epoch = release or (found[0] if found else b""), epoch or (clock[1] if clock else 0)
+            release, epoch = release or (etc_release[0] if etc_release else b""), epoch or (clock[1] if clock else 0)
     return Claim(_find_value(BOARD_LINE, release), _find_value(VERSION_LINE, release), epoch)
 
 
 def _find_value(line: re.Pattern[str], release: bytes) -> str:
-    """Return a value of os-release; VerifyError for one that can be no name of a board and no version."""
-    found = line.search(release.decode("utf-8", "replace"))
-    if found and found[1] and not CLAIMED.fullmatch(found[1]):
-        raise VerifyError(f"the image's os-release has the line {found[0][:80]!r}, which it cannot have", hint=REBUILD)
-    return found[1] if found else ""
+    """Return a value of os-release; VerifyError if it cannot be a board's name or a version."""
+    match = line.search(release.decode("utf-8", "replace"))
+    if match and match[1] and not CLAIMED.fullmatch(match[1]):
+        raise VerifyError(
+            f"the image's os-release has the line {match[0][:80]!r}; expected letters, digits and . _ + -", hint=REBUILD
+        )
+    return match[1] if match else ""
 
 
 def write_reports(report: Report, scratch: Path, base: Path) -> tuple[Path, Path]:
-    """Write the JSON and move pytest's XML beside it; `base` is their path without .specs.json."""
+    """Write the JSON and pytest's XML beside each other; `base` is their path without .specs.json."""
     as_json, as_xml = (base.with_name(f"{base.name}.specs.{kind}") for kind in ("json", "xml"))
     with disk_full_as_space_error(as_json):
         write_replaced(as_json, render_json(report).encode(), is_locked=False, durable=False)

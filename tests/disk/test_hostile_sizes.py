@@ -393,12 +393,12 @@ def test_a_schema_of_an_image_may_be_none(schema: str, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("#" * (MIB + 1), "has 1048577 letters; allowed: 1048576"),
-        ("a: [", "of the image is not for cloud-init: expected the node content"),
-        ("[" * 5000, "of the image is not for cloud-init: nested too deep"),
-        ("a: &a [*a]", "of the image is not for cloud-init: found an alias inside what it stands for"),
+        ("a: [", "of the image cannot be read by cloud-init: expected the node content"),
+        ("[" * 5000, "of the image cannot be read by cloud-init: nested too deep"),
+        ("a: &a [*a]", "of the image cannot be read by cloud-init: found an alias inside what it stands for"),
         (
             "".join(f"a{at}: &a{at} [{f'*a{at - 1},' * 9 if at else 1}]\n" for at in range(9)),
-            "of the image is not for cloud-init: aliases make this more than 20000 values",
+            "of the image cannot be read by cloud-init: aliases make this more than 20000 values",
         ),
     ],
 )

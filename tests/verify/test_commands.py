@@ -71,5 +71,5 @@ def test_an_address_that_is_none_is_said(image: Path) -> None:
 def test_a_board_that_does_not_answer_is_one_error_and_not_a_hundred(image: Path) -> None:
     done = call(image, "verify", "--host", "ssh://pirate@127.0.0.1:1")
     assert done.returncode == VerifyError.exit_code
-    assert "ssh://pirate@127.0.0.1:1 does not let us in" in done.stderr
+    assert "ssh://pirate@127.0.0.1:1: login by ssh failed" in done.stderr
     assert "Connection refused" in done.stderr

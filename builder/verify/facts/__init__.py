@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Facts of an image file, as specs ask for them."""
+"""Facts of an image file, for the specs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Boot blobs on the disk against the files they come from."""
+"""Compare boot blobs on the disk with their source files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ SHOWN = 8
 
 
 def find_content(image: Subject, blob: BlobPlan) -> bytes:
-    """Return what a blob should be: a file of the image, or one of the board's directory."""
+    """Return the expected content of a blob, from a file of the image or of the board's directory."""
     if blob.source == "rootfs":
         return image.file(f"/{blob.location}").content
     return Path(blob.location).read_bytes()
 
 
 def differing_bytes(image: Subject, blob: BlobPlan) -> list[int]:
-    """Return the first bytes of the disk that are not the blob's."""
+    """Return offsets of the first bytes on the disk that differ from the blob."""
     content = find_content(image, blob)
-    found: list[int] = []
+    differing: list[int] = []
     for start, end in written_ranges(blob, len(content)):
         disk = image.read_disk(blob.offset_bytes + start, end - start)
         found += find_wrong_bytes(blob, start, content[start:end], disk)

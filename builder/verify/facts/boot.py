@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a board's boot loader will do: kernel, initrd and command line by each boot method's own files.
+"""Read kernel, initrd and command line from the files of each boot method.
 
-These files are read as the programs write them that builds run (rootfs/bootloader.py), and no otherwise. A new boot
-method is a function and a row in READERS.
+Only the formats that the build's own programs write are accepted (rootfs/bootloader.py). A new boot method is a
+function and a row in READERS.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ PATH = rf"(?:/{NAME})+"
 TEXT = r"[^\x00-\x1f\x7f]*"
 
 CONFIG_TXT = {
-    # Of longer lines the firmware takes 98 characters.
+    # The firmware reads 98 characters of a line.
     "kernel": rf"(?=.{{1,98}}$)kernel=({NAME})",
     "initramfs": rf"(?=.{{1,98}}$)initramfs ({NAME})",
     "fixed": "arm_64bit=1|enable_uart=1|upstream_kernel=1",
 }
-"""Lines that z50-raspi-firmware of raspi-firmware writes before those of the recipe."""
+"""Lines that z50-raspi-firmware of raspi-firmware writes before the recipe's lines."""
 LOADER_CONF = {"timeout": "timeout ([0-9]{1,5})", "console-mode": f"console-mode ({NAME})"}
 LOADER_ENTRY = {
     "title": rf"title ++({TEXT})",
@@ -41,8 +41,9 @@ LOADER_ENTRY = {
     "linux": rf"linux +({PATH})",
     "initrd": rf"initrd +({PATH})",
 }
-"""What 90-loaderentry.install of systemd writes. Spaces are taken once ("++"): TEXT may begin with one too, and the
-time for a line would grow with the square of their number."""
+"""Lines that 90-loaderentry.install of systemd writes.
+
+"++" prevents backtracking: TEXT may start with a space too, so the time would grow with the square of the spaces."""
 EXTLINUX_CONF = {
     "empty": r"\t",
     "default": "default (l0)",
@@ -55,9 +56,9 @@ EXTLINUX_CONF = {
     "fdtoverlays": rf"\tfdtoverlays ((?: {PATH})+)",
     "append": rf"\tappend ({TEXT})",
 }
-"""What u-boot-update of u-boot-menu writes."""
+"""Lines that u-boot-update of u-boot-menu writes."""
 
-# Files that a boot loader reads before its configuration, or for another one; in lower case.
+# Files that a boot loader reads before its configuration or instead of it; in lower case.
 RASPI_OTHERS = (
     *("autoboot.txt", "tryboot.txt", "boot.img", "boot.sig", "armstub*", "bootconf.txt"),
     *("recovery*.bin", "recovery.elf", "recovery.img", "pieeprom.*"),
@@ -76,12 +77,12 @@ UBOOT_OTHERS = tuple(
         *("uboot.env", "uboot-redund.env", "ubootefi.var", "efi/boot/*.efi"),
     )
 )
-"""U-Boot's include/config_distro_bootcmd.h and boot/bootmeth-uclass.c; uboot.env is its environment in a FAT."""
+"""U-Boot's include/config_distro_bootcmd.h and boot/bootmeth-uclass.c; uboot.env is its environment on a FAT."""
 
 
 @dataclass(frozen=True)
 class BootEntry:
-    """What is started; paths are the system's."""
+    """Kernel, initrd and command line; paths are those of the system."""
 
     kernel: str
     initrd: str
@@ -89,9 +90,9 @@ class BootEntry:
 
 
 def read_boot_entry(tree: Tree, plan: Plan, mount: str) -> BootEntry:
-    """Return what a boot loader reads from the boot partition at `mount`.
+    """Return the entry that a boot loader starts from the boot partition at `mount`.
 
-    Raises VerifyError where a boot loader may read something else: a line or a file that builds do not write.
+    Raises VerifyError for a line or a file that builds do not write, because the boot loader may read something else.
     """
     return READERS[plan.recipe.boot.method](tree, plan, mount)
 
@@ -99,15 +100,15 @@ def read_boot_entry(tree: Tree, plan: Plan, mount: str) -> BootEntry:
 def _read_raspi(tree: Tree, plan: Plan, mount: str) -> BootEntry:
     refuse_others(tree, mount, RASPI_OTHERS, laid_files(plan), "the firmware")
     path = f"{mount}/config.txt"
-    own = {line.rstrip(" \t") for text in plan.recipe.boot.config.values() for line in text.split("\n")} - {""}
-    lines = read_lines(tree, path, CONFIG_TXT, lambda line: line.rstrip(" \t") in own)
+    of_recipe = {line.rstrip(" \t") for text in plan.recipe.boot.config.values() for line in text.split("\n")} - {""}
+    lines = read_lines(tree, path, CONFIG_TXT, lambda line: line.rstrip(" \t") in of_recipe)
     kernel, initrd = take_one(path, lines, "kernel"), take_one(path, lines, "initramfs")
     _refuse_after_a_filter(path, lines)
     return BootEntry(f"{mount}/{kernel}", f"{mount}/{initrd}", _words(read_text(tree, f"{mount}/cmdline.txt")))
 
 
 def _refuse_after_a_filter(path: str, lines: list[Line]) -> None:
-    """What a build writes is for each model, so it stands before the first filter ("[pi4]") of the recipe."""
+    """Raise VerifyError if a line of the build comes after the recipe's first filter ("[pi4]")."""
     first = next((line.number for line in lines if line.text.lstrip().startswith("[")), None)
     late = next((line for line in lines if first and line.number > first and line.key != "known"), None)
     if late:
@@ -115,39 +116,40 @@ def _refuse_after_a_filter(path: str, lines: list[Line]) -> None:
 
 
 def _read_efi(tree: Tree, plan: Plan, mount: str) -> BootEntry:
-    place = f"{mount}/loader/entries"
-    found = {entry.path: entry.path.removeprefix(f"{place}/{ENTRY}-") for entry in tree.glob(f"{place}/{ENTRY}-*.conf")}
-    refuse_others(tree, mount, EFI_OTHERS, {*found, *laid_files(plan)}, "systemd-boot")
+    directory = f"{mount}/loader/entries"
+    prefix = f"{directory}/{ENTRY}-"
+    files = {entry.path: entry.path.removeprefix(prefix) for entry in tree.glob(f"{prefix}*.conf")}
+    refuse_others(tree, mount, EFI_OTHERS, {*files, *laid_files(plan)}, "systemd-boot")
     config = f"{mount}/loader/loader.conf"
     lines = read_lines(tree, config, LOADER_CONF)
     for key in LOADER_CONF:
         take_one(config, lines, key)
-    entries = {version: _read_loader_entry(tree, path, version) for path, version in found.items()}
+    entries = {version: _read_loader_entry(tree, path, version) for path, version in files.items()}
     if not entries:
-        raise VerifyError(f"the image has no {place}/{ENTRY}-*.conf, which systemd-boot reads")
+        raise VerifyError(f"the image has no {prefix}*.conf, which systemd-boot reads")
     if len({(sort_key, entry.cmdline) for sort_key, entry in entries.values()}) > 1:
-        raise VerifyError(f"entries of {place} of the image differ in options or sort-key; allowed: the same in all")
+        raise VerifyError(f"entries of {directory} in the image differ in options or sort-key; expected the same")
     _, entry = entries[max(entries, key=_order)]
     return BootEntry(mount + entry.kernel, mount + entry.initrd, entry.cmdline)
 
 
 def _read_loader_entry(tree: Tree, path: str, file: str) -> tuple[str, BootEntry]:
-    """Return the sort-key of an entry, and what it starts; paths are those in the boot partition."""
+    """Return the sort-key of an entry, and its boot entry with paths in the boot partition."""
     lines = read_lines(tree, path, LOADER_ENTRY)
     values = {key: take_one(path, lines, key) for key in LOADER_ENTRY}
-    place = f"/{ENTRY}/{values['version']}/"
-    if f"{values['version']}.conf" != file or not all(values[key].startswith(place) for key in ("linux", "initrd")):
-        raise VerifyError(f"{path} of the image starts another version than its name says; allowed: files of {place}")
+    top = f"/{ENTRY}/{values['version']}/"
+    if f"{values['version']}.conf" != file or not all(values[key].startswith(top) for key in ("linux", "initrd")):
+        raise VerifyError(f"{path} of the image starts another version than that of its name; expected {top}")
     return values["sort-key"], BootEntry(values["linux"], values["initrd"], _words(values["options"]))
 
 
 def _order(version: str) -> list[tuple[int, str]]:
-    """Newer versions are larger; systemd-boot starts the newest (strverscmp_improved in systemd)."""
+    """Return a sort key for versions; systemd-boot starts the newest (strverscmp_improved in systemd)."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall("[0-9]+|[A-Za-z]+", version)]
 
 
 def _read_extlinux(tree: Tree, plan: Plan, mount: str) -> BootEntry:
-    """u-boot-update writes /boot/extlinux/extlinux.conf, with paths of the filesystem that /boot is in."""
+    """Read /boot/extlinux/extlinux.conf of u-boot-update; its paths are relative to the filesystem of /boot."""
     path = "/boot/extlinux/extlinux.conf"
     allowed = {path, *laid_files(plan)}
     for slot in plan.disk.slots:
@@ -157,18 +159,20 @@ def _read_extlinux(tree: Tree, plan: Plan, mount: str) -> BootEntry:
     labels = _split_labels(path, lines)
     entries = {label: _read_label(path, rows, allowed) for label, rows in labels.items()}
     if "l0" not in entries:
-        raise VerifyError(f"{path} of the image has no label l0, which it starts")
+        raise VerifyError(f"{path} of the image has no label l0, which is its default")
     started = entries["l0"]
     for label, entry in entries.items():
         if not _is_alike(label, entry.cmdline, started.cmdline):
-            raise VerifyError(f"{path} of the image has other words in label {label} than in l0; allowed: the same")
+            raise VerifyError(f"{path} of the image: label {label} differs from l0 in its command line")
     top = "/boot" if plan.slot("/boot") else ""
     return BootEntry(top + started.kernel, top + started.initrd, started.cmdline)
 
 
 def _is_alike(label: str, cmdline: tuple[str, ...], started: tuple[str, ...]) -> bool:
-    """Say whether a label has the words of the one that starts. A recovery entry (l0r) is not quiet, and has "single":
-    its shell asks for the password of root, who has none."""
+    """Return whether a label has the command line of the default label.
+
+    A recovery entry (l0r) lacks "quiet" and has "single": its shell asks for root's password, which does not exist.
+    """
     if not label.endswith("r"):
         return cmdline == started
     loud, wanted = ([word for word in words if word != "quiet"] for words in (cmdline, started))
@@ -181,7 +185,7 @@ def _split_labels(path: str, lines: list[Line]) -> dict[str, list[Line]]:
     for line in lines:
         if line.key == "label":
             if line.value in labels:
-                raise refuse(path, line.number, line.text, "each label once")
+                raise refuse(path, line.number, line.text, "each label only once")
             rows = labels.setdefault(line.value, [])
         elif line.text.startswith("\t") and not labels:
             raise refuse(path, line.number, line.text, "indented lines below a label")
@@ -192,19 +196,19 @@ def _split_labels(path: str, lines: list[Line]) -> dict[str, list[Line]]:
 def _read_label(path: str, rows: list[Line], laid: set[str]) -> BootEntry:
     kernel, initrd, append = (take_one(path, rows, key) for key in ("linux", "initrd", "append"))
     trees = [line for line in rows if line.key == "fdt"]
-    place = f"/usr/lib/linux-image-{kernel.partition('vmlinuz-')[2] or kernel.partition('vmlinux-')[2]}/"
+    top = f"/usr/lib/linux-image-{kernel.partition('vmlinuz-')[2] or kernel.partition('vmlinux-')[2]}/"
     for line in rows:
         if line.key in ("default", "fixed"):
-            raise refuse(path, line.number, line.text, "lines of a label")
+            raise refuse(path, line.number, line.text, "only the keys of a label")
         if line.key == "fdtoverlays" and not laid.issuperset(line.value.split()):
             raise refuse(path, line.number, line.text, "overlays of the board's files/")
-        if line.key == "fdt" and (line is not trees[0] or not line.value.startswith(place)):
-            raise refuse(path, line.number, line.text, f"one device tree, of {place}")
+        if line.key == "fdt" and (line is not trees[0] or not line.value.startswith(top)):
+            raise refuse(path, line.number, line.text, f"one device tree, of {top}")
     return BootEntry(kernel, initrd, _words(append))
 
 
 def _read_script(tree: Tree, plan: Plan, mount: str) -> BootEntry:
-    """The script is that of the recipe, and nothing writes it again; beside it are the files of flash-kernel."""
+    """Read U-Boot's script, which must be the recipe's own, and the files of flash-kernel beside it."""
     script, files = plan.recipe.boot.script, script_files(plan)
     assert script
     path = f"{mount}/{script.file}"
@@ -213,17 +217,17 @@ def _read_script(tree: Tree, plan: Plan, mount: str) -> BootEntry:
     text, wanted = read_text(tree, path), render_script(plan)
     if text != wanted:
         pairs = zip([*text.split("\n"), "(its end)"], [*wanted.split("\n"), "(its end)"], strict=False)
-        number, (line, own) = next((n, pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1])
-        raise refuse(path, number, line, f"{own!r}, as the recipe has it")
+        number, (line, planned) = next((n, pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+        raise refuse(path, number, line, f"{planned!r}, as in the recipe")
     lines = [line for line in text.split("\n") if "bootargs" in line]
-    found = [re.fullmatch(rf'[ \t]*setenv bootargs "({TEXT})"', line) for line in lines]
-    if len(found) != 1 or found[0] is None:
+    matches = [re.fullmatch(rf'[ \t]*setenv bootargs "({TEXT})"', line) for line in lines]
+    if len(matches) != 1 or matches[0] is None:
         raise VerifyError(
-            f"{path} of the image has {len(lines)} lines about bootargs; allowed: one, "
+            f"{path} of the image has {len(lines)} lines about bootargs; expected one, "
             'setenv bootargs "WORDS", for example with {cmdline}',
             hint="change `boot.script` in the recipe",
         )
-    return BootEntry(f"{mount}/{files['kernel']}", f"{mount}/{files['initrd']}", _words(found[0][1]))
+    return BootEntry(f"{mount}/{files['kernel']}", f"{mount}/{files['initrd']}", _words(matches[0][1]))
 
 
 def _read_none(tree: Tree, _: Plan, mount: str) -> BootEntry:

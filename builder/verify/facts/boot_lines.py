@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Files of boot loaders, read line by line: each line is one that a build writes, or the image is refused.
+"""Read files of boot loaders line by line, and refuse an image with a line that no build writes.
 
-Boot loaders know more than what is written here: other letters, other separators, later lines that win, files that
-include others. To follow them all would be to write each of them again, so a line that is not understood is no line
-that is passed over.
+Boot loaders accept more than these grammars: other letter case, other separators, later lines that win, includes. To
+support all of that would mean to write each boot loader again. So an unknown line is an error; it is never skipped.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from builder.errors import VerifyError
 from builder.units import MIB
 
 HINT = (
-    "the build and upgrades of the kernel write this file; what a board needs besides goes into `boot` of its recipe, "
+    "the build and kernel upgrades write this file; put other settings of a board into `boot` of its recipe, "
     "or into its files/"
 )
 COMMENT = r"(?:#[^\x00-\x08\x0a-\x1f\x7f]*)?"
-"""A comment, or nothing."""
+"""A comment or an empty line."""
 SHOWN = 100
 LARGEST = MIB
-"""Of what is a few KiB."""
+"""Limit for a boot file; real ones have a few KiB."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Line:
     """A line of a boot file."""
 
     key: str
-    """Its row of the grammar; empty for one that says nothing."""
+    """Name of its pattern in the grammar; "" for a comment or an empty line."""
     value: str
     number: int
     text: str
@@ -42,25 +41,27 @@ class Line:
 def read_lines(
     tree: Tree, path: str, grammar: Mapping[str, str], is_known: Callable[[str], bool] = lambda _: False
 ) -> list[Line]:
-    """Return the lines of a boot file that say something.
+    """Return the lines of a boot file without comments and empty lines.
 
-    grammar   regular expressions by key, for whole lines; what their only group fits is the value
-    is_known  says whether a line is one of the recipe's; its key is "known"
+    grammar   regular expressions by key, for whole lines; their only group is the value
+    is_known  returns whether a line is one of the recipe; its key is "known"
 
-    Raises VerifyError when the file is missing, a link or too large, and for a line that is none of these.
+    Raises VerifyError if the file is missing, a link or too large, and for a line that matches none of these.
     """
     rows = [("", re.compile(COMMENT)), *((key, re.compile(pattern)) for key, pattern in grammar.items())]
     return [line for line in _match(path, read_text(tree, path), rows, is_known) if line.key]
 
 
 def read_text(tree: Tree, path: str) -> str:
-    """Return the text of a boot file. A boot loader follows links by other rules than the system that it starts, and
-    knows one filesystem only, so there is none on the way."""
+    """Return the text of a boot file; VerifyError if it is missing, a link or too large.
+
+    Links are refused: a boot loader follows them by other rules than Linux, and reads one filesystem only.
+    """
     entry = tree.entries.get(path)
     if entry is None or entry.kind != "file":
         raise VerifyError(f"the image has no file {path}, which its boot loader reads", hint=HINT)
     if entry.size_bytes > LARGEST:
-        raise VerifyError(f"{path} of the image has {entry.size_bytes} bytes; allowed: {LARGEST}", hint=HINT)
+        raise VerifyError(f"{path} of the image has {entry.size_bytes} bytes; expected at most {LARGEST}", hint=HINT)
     return entry.read().decode(errors="replace")
 
 
@@ -73,36 +74,36 @@ def _match(
         if is_known(line):
             yield Line("known", "", number, line)
             continue
-        found = next(((key, match) for key, pattern in rows if (match := pattern.fullmatch(line))), None)
-        if found is None:
+        first = next(((key, match) for key, pattern in rows if (match := pattern.fullmatch(line))), None)
+        if first is None:
             raise refuse(path, number, line, "a line that builds write")
-        key, match = found
+        key, match = first
         yield Line(key, (match[1] or "") if match.re.groups else "", number, line)
 
 
 def refuse(path: str, number: int, text: str, allowed: str) -> VerifyError:
     """Return the error for a line."""
     shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-    return VerifyError(f"{path} of the image has in line {number}: {shown!r}; allowed: {allowed}", hint=HINT)
+    return VerifyError(f"{path} of the image has in line {number}: {shown!r}; expected {allowed}", hint=HINT)
 
 
 def take_one(path: str, lines: Iterable[Line], key: str) -> str:
-    """Return the value of the one line of a key; VerifyError for none, and for a second one."""
-    found = [line for line in lines if line.key == key]
-    if not found:
+    """Return the value of the only line with a key; VerifyError unless there is exactly one."""
+    matching = [line for line in lines if line.key == key]
+    if not matching:
         raise VerifyError(f"{path} of the image has no line with {key}", hint=HINT)
-    if found[1:]:
-        raise refuse(path, found[1].number, found[1].text, f"one line with {key}")
-    return found[0].value
+    if matching[1:]:
+        raise refuse(path, matching[1].number, matching[1].text, f"one line with {key}")
+    return matching[0].value
 
 
 def refuse_others(tree: Tree, top: str, patterns: Iterable[str], allowed: Container[str], reader: str) -> None:
-    """Raise VerifyError for a file that a boot loader would read besides, or in the place of, those that are known.
+    """Raise VerifyError for an unknown file that a boot loader would read.
 
-    top       where the filesystem that it looks into is mounted
-    patterns  of paths in that filesystem, in lower case: on a FAT other letters are the same name
-    allowed   paths of the system that are known
-    reader    what reads such files
+    top       mount point of the filesystem that the boot loader reads
+    patterns  of paths in that filesystem, in lower case, because a FAT ignores case
+    allowed   known paths of the system
+    reader    name of the boot loader, for the message
     """
     is_one = re.compile("|".join(map(translate, patterns))).match
     for entry in tree.below(top):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files of cloud-init, judged by the schemas that the image's own cloud-init brings along."""
+"""Check files of cloud-init by the schemas of the image's own cloud-init."""
 
 from __future__ import annotations
 
@@ -24,44 +24,46 @@ REBUILD = "build the image again"
 
 
 class Cloud:
-    """cloud-init's files of a tree."""
+    """Files of cloud-init in a tree."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
 
     def load(self, path: str) -> Any:
-        """Return the YAML of a file; nothing but a mapping is of use to cloud-init. VerifyError for what is no YAML, or
-        more than a person would write."""
+        """Return the mapping in a YAML file; {} for other YAML, which cloud-init ignores.
+
+        Raises VerifyError for invalid YAML and for a file that is too large to be written by hand.
+        """
         text = self._tree.file(path).content_string
         if len(text) > MOST_LETTERS:
-            raise VerifyError(f"{path} has {len(text)} letters; allowed: {MOST_LETTERS}", hint=REBUILD)
+            raise VerifyError(f"{path} has {len(text)} characters; expected at most {MOST_LETTERS}", hint=REBUILD)
         try:
             content = load_cloud_yaml(text)
         except (YAMLError, ValueFault) as error:
             problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-            raise VerifyError(f"{path} of the image is not for cloud-init: {problem}", hint=REBUILD) from None
+            raise VerifyError(f"{path} of the image cannot be read by cloud-init: {problem}", hint=REBUILD) from None
         return content if isinstance(content, dict) else {}
 
     @cached_property
     def modules(self) -> set[str]:
-        """Names of the modules that run in any stage, as in their documentation: users_groups."""
+        """Names of the modules of all stages, as in their documentation: users_groups."""
         stages = ("cloud_init_modules", "cloud_config_modules", "cloud_final_modules")
         config = self.load("/etc/cloud/cloud.cfg")
-        names = (each if isinstance(each, str) else each[0] for stage in stages for each in config.get(stage, []))
+        names = (row if isinstance(row, str) else row[0] for stage in stages for row in config.get(stage, []))
         return {name.replace("-", "_") for name in names}
 
     def find_user_data_faults(self, path: str) -> list[str]:
-        """Return what cloud-init cannot use of a file, by the schema of the image's own cloud-init."""
+        """Return the faults of a file by the schema of the image's own cloud-init."""
         text = self._tree.file(f"{SCHEMAS}/schema-cloud-config-v1.json").content_string
         try:
             return self._find_faults(path, lambda content: find_faults(content, load_json(text)))
         except BoardwrightError:
             raise
-        except Exception as error:  # A schema may be none, or lead into itself, or elsewhere.
+        except Exception as error:  # A schema may be invalid, refer to itself, or to another file.
             raise VerifyError(f"the schema of the image's cloud-init cannot be used: {error}", hint=REBUILD) from None
 
     def find_network_faults(self, path: str) -> list[str]:
-        """Return what cloud-init and netplan cannot use of a file."""
+        """Return the faults of a file that keep cloud-init and netplan from using it."""
         return self._find_faults(path, lambda content: find_network_faults(content.get("network", content)))
 
     def _find_faults(self, path: str, find: Callable[[dict[str, Any]], list[Fault]]) -> list[str]:
@@ -69,5 +71,5 @@ class Cloud:
             content = self.load(path)
         except VerifyError as error:
             return [error.message]
-        faults = (each for each in find(content) if each.is_grave)
-        return [f"{'.'.join(map(str, each.path)) or 'file'}: {each.text}" for each in faults]
+        faults = (fault for fault in find(content) if fault.is_grave)
+        return [f"{'.'.join(map(str, fault.path)) or 'file'}: {fault.text}" for fault in faults]

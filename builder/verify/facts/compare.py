@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Contents of files, compared: a difference is shown on one line, however long they are."""
+"""Compare contents of files and describe the first difference in one line."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from builder.system.checksums import hash_stream
 from builder.system.files import opened, read_bytes
 
 LARGEST_TEXT = 64 << 10
-"""Bytes; longer ones are not compared line by line."""
+"""Bytes; longer contents are not compared line by line."""
 SHOWN = 200
-"""Letters of a line that are repeated."""
+"""Characters of a line in a message."""
 
 
 def find_difference(found: bytes, wanted: bytes) -> str:
-    """Return how one content differs from another, "" where it does not: a line of a text, else the place of a byte."""
+    """Return the first difference, "" if there is none: the line of a text, else the offset of a byte."""
     if found == wanted:
         return ""
     if max(len(found), len(wanted)) <= LARGEST_TEXT and (difference := _find_line(found, wanted)):
         return difference
-    place = next(
+    offset = next(
         (at for at in range(0, len(wanted), 4096) if found[at : at + 4096] != wanted[at : at + 4096]), len(wanted)
     )
-    pairs = zip_longest(found[place : place + 4096], wanted[place : place + 4096])
-    place += next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
-    return f"{len(found)} bytes, wanted {len(wanted)}; they differ from byte {place} on"
+    pairs = zip_longest(found[offset : offset + 4096], wanted[offset : offset + 4096])
+    offset += next((at for at, (one, other) in enumerate(pairs) if one != other), 0)
+    return f"{len(found)} bytes, wanted {len(wanted)}; they differ from byte {offset} on"
 
 
 def find_file_difference(file: File, wanted: Path) -> str:
-    """Return how a file of an image differs from one of this machine, or nothing. Neither is read whole into memory."""
+    """Return the difference of an image's file from a local one, or "". Large files are not read into memory."""
     size_bytes = wanted.stat().st_size
     if file.entry is None or file.entry.kind != "file":
-        return "there is no file"
+        return "the file is missing"
     if max(file.entry.size_bytes, size_bytes) <= LARGEST_TEXT:
         return find_difference(file.content, read_bytes(wanted))
     if file.entry.size_bytes != size_bytes:

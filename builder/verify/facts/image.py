@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The image under test, read once: what a spec asks about it. Nothing of it is mounted, run or changed.
+"""The image under test. It is only read: never mounted, started or changed.
 
-Every property is found when it is first asked for and then kept, because hundreds of specs ask.
+Each property is computed at its first use and cached, because hundreds of specs use it.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from builder.verify.facts.rights import Rights
 from builder.verify.facts.services import Services
 
 FOR_OTHER_PROCESSORS = ("/usr/lib/firmware/", "/usr/lib/raspi-firmware/", "/usr/lib/u-boot/", "/boot/")
-"""Where ELF files are that this system never runs: they are loaded into radios and graphics cores, or start boards."""
+"""Directories of ELF files that this system never runs: firmware of radios and graphics cores, boot loaders."""
 UIMAGE_MAGIC, UIMAGE_HEADER = bytes.fromhex("27051956"), 64
-"""U-Boot's legacy image format (include/image.h): its mark, and the length of its header."""
+"""U-Boot's legacy image format (include/image.h): magic number and length of the header."""
 PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 
 
 class Subject(Kernels):
-    """An image, and the plan that says where its filesystems belong."""
+    """An image and its plan, which knows the mount points of its filesystems."""
 
     def __init__(self, raw: Path, plan: Plan, scratch: Path) -> None:
         self.raw = raw
@@ -65,18 +65,18 @@ class Subject(Kernels):
 
     @cached_property
     def table_check(self) -> Result:
-        """What sfdisk says of the table."""
+        """Result of sfdisk's check of the table."""
         return run(["sfdisk", "--verify", self.raw], ok=range(256))
 
     def partition(self, slot: Slot) -> Partition:
-        """Return the row of the table that is a slot of the plan."""
-        found = next((row for row in self.table.partitions if row.number == slot.number), None)
-        if found is None:
+        """Return the partition of a slot of the plan."""
+        partition = next((row for row in self.table.partitions if row.number == slot.number), None)
+        if partition is None:
             raise AssertionError(f"the table has no partition {slot.number}")
-        return found
+        return partition
 
     def partition_at(self, mount: str) -> Partition:
-        """Return the row of the table that the plan mounts there."""
+        """Return the partition that the plan mounts at `mount`."""
         return self.partition(next(slot for slot in self.plan.disk.slots if slot.mount == mount))
 
     def place(self, slot: Slot) -> Region:
@@ -85,11 +85,11 @@ class Subject(Kernels):
 
     @cache  # noqa: B019 - there is one subject, and it lives as long as the run
     def filesystem(self, slot: Slot) -> Facts:
-        """Return what the filesystem of a slot says of itself."""
+        """Return the properties of a slot's filesystem: label, id and the like."""
         return read_facts(self.place(slot))
 
     def fsck(self, slot: Slot) -> Result:
-        """Return what the checker of its filesystem says of a slot."""
+        """Check the filesystem of a slot with fsck and return the result."""
         return check_filesystem(self.place(slot), self.partition(slot).sectors * SECTOR, self._scratch / "fsck.copy")
 
     def read_disk(self, offset_bytes: int, size_bytes: int) -> bytes:
@@ -100,15 +100,15 @@ class Subject(Kernels):
 
     @property
     def tree(self) -> Tree:  # type: ignore[override] # a property here, so that it is read when it is asked for
-        """All filesystems in their places, the root filesystem first."""
+        """All filesystems at their mount points, the root filesystem first."""
         if isinstance(self._tree, str):
-            # A new one each time: one that is raised again carries the frames of all who met it before.
+            # A new exception each time: one that is raised again collects the frames of all earlier specs.
             raise AssertionError(self._tree)
         return self._tree
 
     @cached_property
     def _tree(self) -> Tree | str:
-        """The tree, or why it cannot be read: found out once, and not by each of hundreds of specs."""
+        """The tree, or the reason why it cannot be read. It is read once, not by each of hundreds of specs."""
         slots = self.plan.disk.slots
         try:
             return join(
@@ -125,7 +125,7 @@ class Subject(Kernels):
         return [replace(entry, path=(top + entry.path).rstrip("/")) for entry in entries] if top else entries
 
     def file(self, path: str) -> File:
-        """Return what is asked about a path of the system."""
+        """Return the file at a path of the system."""
         return self.tree.file(path)
 
     @cached_property
@@ -146,7 +146,7 @@ class Subject(Kernels):
 
     @cached_property
     def shadow(self) -> Mapping[str, str]:
-        """What stands for each user's password."""
+        """The password field of each user in /etc/shadow."""
         return read_shadow(self.file("/etc/shadow").content_string)
 
     @cached_property
@@ -161,7 +161,7 @@ class Subject(Kernels):
 
     @cached_property
     def sshd_lines(self) -> list[str]:
-        """What is configured of sshd, its drop-ins first."""
+        """Lines of sshd's configuration, drop-ins first."""
         files = [*self.tree.glob("/etc/ssh/sshd_config.d/*.conf"), *self.tree.glob("/etc/ssh/sshd_config")]
         return [line for file in files for line in self.file(file.path).lines]
 
@@ -169,17 +169,17 @@ class Subject(Kernels):
 
     @cached_property
     def packages(self) -> Mapping[str, Package]:
-        """What dpkg knows of, by name."""
+        """Packages that dpkg knows, by name."""
         return read_packages(self.file("/var/lib/dpkg/status").content_string)
 
     @cached_property
     def rights(self) -> Rights:
-        """Who may do what, and who has asked for it."""
+        """Set-id files, logins and other rights, compared with packages and recipe."""
         return Rights(self)
 
     @cached_property
     def changed_files(self) -> Mapping[str, str]:
-        """Files of packages that are missing or not as delivered: the reason by path."""
+        """Files of packages that are missing or changed: the reason by path."""
         return find_changed_files(self.tree)
 
     @cached_property
@@ -189,36 +189,36 @@ class Subject(Kernels):
 
     @cached_property
     def owners(self) -> Mapping[str, str]:
-        """The package of each path, merged into /usr, that one says is its own."""
+        """The package that owns each path; paths are merged into /usr."""
         return read_owners(self.tree)
 
     @cached_property
     def listed_files(self) -> frozenset[str]:
-        """Paths that packages say are theirs, merged into /usr, and where their files were diverted to."""
+        """Paths that packages own, merged into /usr, and the paths that their files were diverted to."""
         return frozenset({*self.owners, *read_diverted(self.tree)})
 
     @cached_property
     def apt_sources(self) -> Mapping[str, str]:
         """The text of each file of APT's sources, by path."""
-        places = [
+        entries = [
             *self.tree.glob("/etc/apt/sources.list.d/*.sources"),
             *self.tree.glob("/etc/apt/sources.list.d/*.list"),
         ]
-        return {entry.path: entry.read().decode(errors="replace") for entry in places}
+        return {entry.path: entry.read().decode(errors="replace") for entry in entries}
 
     @cached_property
     def foreign_programs(self) -> list[str]:
-        """ELF files of another architecture, in the tree and in the initrds, but those that packages bring."""
+        """ELF files of another architecture, in the tree and in the initrds, except those of packages."""
         architecture = self.plan.recipe.architecture.value
         files = [entry for entry in self.tree.of_kind("file") if entry.size_bytes >= HEAD_BYTES]
-        found = [
+        foreign = [
             entry.path
             for entry in files
             if not entry.path.startswith(FOR_OTHER_PROCESSORS) and is_foreign(entry.read(HEAD_BYTES), architecture)
         ]
-        changed = frozenset(map(merge_into_usr, self.changed_files)) if found else ()
-        # What is of a package, and as that brings it, is as it should be.
-        return [path for path in found if path in changed or path not in self.owners] + [
+        changed = frozenset(map(merge_into_usr, self.changed_files)) if foreign else ()
+        # An unchanged file of a package is correct.
+        return [path for path in foreign if path in changed or path not in self.owners] + [
             f"{name}: {member.path}"
             for name, initrd in self.initrds.items()
             for member in initrd.values()
@@ -227,45 +227,45 @@ class Subject(Kernels):
 
     @cached_property
     def unlisted_programs(self) -> list[str]:
-        """Files in the system's path that no package says are its own."""
-        files = (entry for place in PATH for entry in self.tree.glob(f"{place}/*") if entry.kind == "file")
+        """Files in the system's PATH that no package owns."""
+        files = (entry for directory in PATH for entry in self.tree.glob(f"{directory}/*") if entry.kind == "file")
         return [entry.path for entry in files if entry.path not in self.listed_files]
 
     def is_program(self, path: str) -> bool:
-        """Say whether a path leads to an ELF file."""
+        """Return whether a path leads to an ELF file."""
         entry = self.tree.find(path)
         return entry is not None and is_elf(entry.read(HEAD_BYTES))
 
     def find_program(self, name: str, *more: str) -> str | None:
-        """Return where a program is that anybody may run: in the system's path or in `more` directories."""
-        paths = (f"{place}/{name}" for place in (*PATH, *more))
+        """Return the path of a program that every user may run, in the system's PATH or `more` directories."""
+        paths = (f"{directory}/{name}" for directory in (*PATH, *more))
         return next((path for path in paths if (entry := self.tree.find(path)) and entry.mode & 0o001), None)
 
     # The boot chain
 
     @cached_property
     def boot_mount(self) -> str:
-        """Where the boot partition is mounted; /boot where there is none."""
+        """Mount point of the boot partition; /boot if there is none."""
         return next((slot.mount for slot in self.plan.disk.slots if slot.mount.startswith("/boot")), "/boot")
 
     @cached_property
     def boot_entry(self) -> BootEntry:
-        """What the boot loader starts."""
+        """Kernel, initrd and command line that the boot loader starts."""
         return read_boot_entry(self.tree, self.plan, self.boot_mount)
 
     @cached_property
     def started_kernel(self) -> bytes:  # type: ignore[override] # read when it is asked for, as the tree is
-        """The file that the boot loader reads as the kernel, without U-Boot's header."""
+        """Content of the boot loader's kernel file, without U-Boot's header."""
         return self.unwrapped(self.boot_entry.kernel)
 
     def unwrapped(self, path: str) -> bytes:
-        """Return the content of a file, without the header that old U-Boots want before a kernel and an initrd."""
+        """Return the content of a file without the header that old versions of U-Boot need on kernel and initrd."""
         content = self.file(path).content
         return content[UIMAGE_HEADER:] if content.startswith(UIMAGE_MAGIC) else content
 
     @property
     def cmdline(self) -> list[str]:
-        """The words that the boot loader gives the kernel."""
+        """Parameters of the kernel's command line, as the boot loader passes them."""
         return list(self.boot_entry.cmdline)
 
     @cached_property
@@ -274,5 +274,5 @@ class Subject(Kernels):
         return read_fstab(self.file("/etc/fstab").content_string)
 
     def on_boot(self, path: str) -> bytes:
-        """Return the content of the boot partition's file of that name."""
+        """Return the content of the boot partition's file with the name of `path`."""
         return self.file(f"{self.boot_mount}/{path.rpartition('/')[2]}").content

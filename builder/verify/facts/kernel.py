@@ -19,32 +19,32 @@ BOOT_INITRD = "/boot/initrd.img-"
 XZ_MAGIC = b"\xfd7zXZ\0"
 MOST_MAGICS = 20
 LARGEST_KERNEL = 128 * MIB
-"""Unpacked, of which more is left; Debian's are a quarter of it."""
+"""Limit for an unpacked kernel; the rest is ignored. Debian's kernels have a quarter of it."""
 XZ_MEMORY = 256 * MIB
 MOST_OF_INITRDS = 768 * MIB
-"""Unpacked, of all kernels of a system."""
+"""Limit for the unpacked initrds of all kernels together."""
 
 
 def module_name(path: str) -> str:
-    """Return the name of a module by its file: "kernel/drivers/usb/usb-storage.ko.xz" is usb_storage."""
+    """Return the name of a module from its path: "kernel/drivers/usb/usb-storage.ko.xz" is usb_storage."""
     return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
 
 
 def unpack_kernel(content: bytes) -> bytes:
-    """Return a kernel with what it unpacks of itself when it starts, as a 32-bit Arm zImage does."""
-    for found in islice(re.finditer(re.escape(XZ_MAGIC), content), MOST_MAGICS):
-        with suppress(lzma.LZMAError):  # The unpacking program itself has the six bytes too.
+    """Return a kernel, followed by its unpacked xz part if it has one, like a 32-bit Arm zImage."""
+    for magic in islice(re.finditer(re.escape(XZ_MAGIC), content), MOST_MAGICS):
+        with suppress(lzma.LZMAError):  # The code that unpacks the kernel has the six bytes too.
             stream = lzma.LZMADecompressor(memlimit=XZ_MEMORY)
-            return content + stream.decompress(content[found.start() :], LARGEST_KERNEL)
+            return content + stream.decompress(content[magic.start() :], LARGEST_KERNEL)
     return content
 
 
 class Kernels:
-    """What a subject knows of its kernels; it is part of Subject."""
+    """Properties of an image's kernels; base class of Subject."""
 
     tree: Tree
     started_kernel: bytes
-    """The file that the boot loader reads as the kernel."""
+    """Content of the kernel file that the boot loader reads."""
 
     @cached_property
     def kernels(self) -> list[str]:
@@ -58,14 +58,14 @@ class Kernels:
 
     @cached_property
     def kernel(self) -> str:
-        """Version of the kernel that starts; of several the one that the boot loader reads, or else the last."""
+        """Version of the kernel that starts: of several, the one that the boot loader reads, else the last."""
         if not self.kernels:
             raise AssertionError("/boot has no kernel")
         if len(self.kernels) == 1:
             return self.kernels[0]
         started = self.started_kernel
-        found = [path for path in self.kernel_files if self.tree.file(path).content == started]
-        return found[0].partition("-")[2] if found else self.kernels[-1]
+        equal = [path for path in self.kernel_files if self.tree.file(path).content == started]
+        return equal[0].partition("-")[2] if equal else self.kernels[-1]
 
     @property
     def kernel_file(self) -> str:
@@ -74,12 +74,12 @@ class Kernels:
 
     @property
     def kernel_origins(self) -> list[str]:
-        """Where a package may have delivered the kernel that starts: in /boot or, as newer ones are, by its modules."""
+        """Paths where a package may install the kernel that starts: in /boot or, for newer ones, beside its modules."""
         return [self.kernel_file, f"/usr/lib/modules/{self.kernel}/vmlinuz"]
 
     @cached_property
     def device_trees(self) -> Mapping[str, str]:
-        """Device trees that came with the kernel that starts: their paths, by the last part of it."""
+        """Device trees of the kernel that starts: path by file name."""
         tops = (f"/usr/lib/linux-image-{self.kernel}", f"/usr/lib/modules/{self.kernel}/dtb")
         entries = [entry for top in tops for entry in self.tree.below(top) if entry.path.endswith(".dtb")]
         return {entry.path.rpartition("/")[2]: entry.path for entry in entries}
@@ -109,27 +109,27 @@ class Kernels:
         return frozenset(module_name(line) for line in lines)
 
     def has_module(self, name: str) -> bool:
-        """Say whether the kernel can do what a module is for."""
+        """Return whether the kernel has a module, as a file or built in."""
         return name in self.builtin_modules or self.tree.find(self.modules.get(name, "/?")) is not None
 
     @cached_property
     def initrds(self) -> Mapping[str, Initrd]:
-        """The members of the initrds of /boot, by the initrd's path."""
-        found: dict[str, Initrd] = {}
-        room = MOST_OF_INITRDS
+        """Members of the initrds in /boot, by path of the initrd."""
+        initrds: dict[str, Initrd] = {}
+        left = MOST_OF_INITRDS
         for entry in self.tree.glob(f"{BOOT_INITRD}*"):
-            found[entry.path] = read_initrd(entry.read())
-            room -= sum(member.view.nbytes for member in found[entry.path].values())
-            if room < 0:
+            initrds[entry.path] = read_initrd(entry.read())
+            left -= sum(member.view.nbytes for member in initrds[entry.path].values())
+            if left < 0:
                 raise VerifyError(f"the initrds of /boot have more than {MOST_OF_INITRDS} bytes unpacked")
-        return found
+        return initrds
 
     @cached_property
     def initrd(self) -> Initrd:
-        """The members of the initrd of the kernel that starts."""
+        """Members of the initrd of the kernel that starts."""
         return self.initrds[f"{BOOT_INITRD}{self.kernel}"]
 
     def initrd_has_module(self, name: str) -> bool:
-        """Say whether the kernel can do what a module is for before the root filesystem is there."""
+        """Return whether a module is in the initrd or built into the kernel."""
         names = {module_name(path) for path in self.initrd if ".ko" in path}
         return name in names or name in self.builtin_modules

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What of an image neither its packages bring nor its recipe asks for.
+"""Find rights and files in an image that come from neither its packages nor its recipe.
 
-Each kind of thing is found in the tree, and compared with what packages have delivered (rootfs/delivered.py wrote it
-into the image), with dpkg-statoverride, and with `expect` of the recipe. A new kind is a function and a row in KINDS.
+Each kind is listed from the tree. The list is compared with the packages' own (rootfs/delivered.py wrote it into the
+image), with dpkg-statoverride, and with `expect` of the recipe. A new kind is a function and a row in KINDS.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from builder.verify.facts.ways import find_beside_files, find_files_and_links
 NO_LOGIN = frozenset(
     {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync", "/usr/bin/sync"}
 )
-"""Shells that let nobody in; `sync` is that of a user of Debian's."""
+"""Shells without a login; `sync` is the shell of a Debian system user."""
 USER_DATA = f"{FIRMWARE}/user-data"
 MODE = re.compile("[0-7]{1,5}")
 OF_CMDLINE = "of the kernel's command line"
@@ -42,7 +42,7 @@ ALWAYS_WRITABLE = ("/tmp", "/var/tmp")  # noqa: S108 - of the image
 
 
 class System(Protocol):
-    """What is asked of an image here."""
+    """The properties of an image that this module uses."""
 
     @property
     def tree(self) -> Tree: ...
@@ -67,7 +67,7 @@ class System(Protocol):
 
 
 class Rights:
-    """Who may do what in an image, and who has asked for it."""
+    """Rights and files of an image, by kind, with their origin."""
 
     def __init__(self, image: System) -> None:
         self._image = image
@@ -75,7 +75,7 @@ class Rights:
 
     @cached_property
     def delivered(self) -> Mapping[str, Mapping[str, str]]:
-        """What the packages have brought, by kind."""
+        """Things that come from packages: value by name, by kind."""
         text = self._image.tree.file(DELIVERED).content_string
         if not text:
             raise AssertionError(f"{DELIVERED} is missing: the build writes there what packages have delivered")
@@ -84,18 +84,18 @@ class Rights:
         except ValueError as error:
             raise AssertionError(f"{DELIVERED} is damaged: {error}") from None
         if not isinstance(kinds, dict):
-            raise AssertionError(f"{DELIVERED} is damaged: it holds no table")
+            raise AssertionError(f"{DELIVERED} is damaged: expected a table")
         return {kind: _take_texts(rows) for kind, rows in kinds.items() if isinstance(rows, dict)}
 
     def found(self, kind: str) -> Mapping[str, str]:
-        """Return what there is of a kind, with what matters of each."""
+        """Return the things of a kind: the compared value by name."""
         if kind not in self._found:
             row = KINDS[kind]
             self._found[kind] = {**row.find(self._image), **row.never_delivered(self._image)}
         return self._found[kind]
 
     def has(self, expected: Expected) -> bool:
-        """Say whether the image has what a line of `expect` allows."""
+        """Return whether the image has the thing that a line of `expect` allows."""
         if expected.kind == "access" and expected.name.endswith("/"):
             return any(name.startswith(expected.name) for name in self.found("access"))
         if expected.kind in KINDS:
@@ -103,64 +103,64 @@ class Rights:
         return self._image.tree.find(expected.name) is not None
 
     def owned(self, path: str) -> str:
-        """Return mode and owners of a path, as `delivered` has them; "missing" where it is not."""
+        """Return mode and owners of a path in the format of `delivered`; "missing" if it does not exist."""
         entry = self._image.tree.find(path)
         return _owned(self._image, entry) if entry else "missing"
 
     def check_asked(self, kind: str) -> None:
-        """Raise AssertionError with a line for each thing of a kind that is not asked for; none is left out."""
+        """Raise AssertionError with one line for each thing of a kind that is not allowed."""
         if unasked := self.find_unasked(kind):
             raise AssertionError("\n".join(unasked))
 
     def check_kept(self) -> None:
-        """Raise AssertionError with a line for each set-id file that is not as its package brings it, or as
-        dpkg-statoverride says."""
+        """Raise AssertionError with one line for each set-id file whose mode or owner was changed."""
         wanted = {**self.delivered.get("setid", {}), **_overridden(self._image)}
-        changed = {path: self.owned(path) for path, what in wanted.items() if self.owned(path) != what}
-        # Of a package that a script of the board has removed.
-        changed = {path: what for path, what in changed.items() if what != "missing" or self._find_package(path)}
+        changed = {path: self.owned(path) for path, rights in wanted.items() if self.owned(path) != rights}
+        # A missing file without a package: a script of the board has removed the package.
+        changed = {path: rights for path, rights in changed.items() if rights != "missing" or self._find_package(path)}
         if changed:
             how = "dpkg-statoverride --update --add USER GROUP MODE PATH changes them for good"
             rows = [
-                f"{_show(path)} is {what}; {self._find_bringer(path)} brings {wanted[path]}"
-                for path, what in changed.items()
+                f"{_show(path)} is {rights}; {self._find_bringer(path)} brings {wanted[path]}"
+                for path, rights in changed.items()
             ]
             raise AssertionError("\n".join([*sorted(rows), how]))
 
     def find_traces(self, pattern: str) -> list[str]:
-        """Return what fits a pattern of paths and is not asked for, itself or a directory that it is in. Of a mount
-        point it is what lies in its filesystem."""
-        asked = [each.name.rstrip("/") for each in self._image.plan.expected if each.kind == "traces"]
+        """Return paths that match a pattern, unless `expect` allows them or a parent directory.
+
+        A mount point stands for the entries of its filesystem.
+        """
+        asked = [row.name.rstrip("/") for row in self._image.plan.expected if row.kind == "traces"]
         mounts = {slot.mount for slot in self._image.plan.disk.slots}
         asked += [f"{mount}/lost+found" for mount in mounts]
-        found = [each.path for each in self._image.tree.glob(pattern)]
-        found += [each.path for path in found if path in mounts for each in self._image.tree.glob(f"{path}/*")]
-        found = [path for path in found if path not in mounts]
-        return [path for path in found if not any(f"{path}/".startswith(f"{name}/") for name in asked)]
+        paths = [entry.path for entry in self._image.tree.glob(pattern)]
+        paths += [entry.path for path in paths if path in mounts for entry in self._image.tree.glob(f"{path}/*")]
+        paths = [path for path in paths if path not in mounts]
+        return [path for path in paths if not any(f"{path}/".startswith(f"{name}/") for name in asked)]
 
     def find_unasked(self, kind: str) -> list[str]:
-        """Return a sentence for each thing of a kind that is not asked for: what it is, whose, and the line of the
-        recipe that would allow it."""
+        """Return a sentence for each thing of a kind that is not allowed, with the line of `expect` that allows it."""
         row = KINDS[kind]
         allowed = {**self.delivered.get(kind, {}), **row.own(self._image)}
         for name in row.never_delivered(self._image):
             allowed.pop(name, None)
-        asked = {each.name for each in self._image.plan.expected if each.kind == kind}
+        asked = {row.name for row in self._image.plan.expected if row.kind == kind}
         directories = tuple(name for name in asked if kind == "access" and name.endswith("/"))
-        found = ((name, what) for name, what in self.found(kind).items() if not name.startswith(directories))
-        unasked = {name: what for name, what in found if name not in asked and allowed.get(name) != what}
-        return [self._explain(kind, name, what, allowed.get(name)) for name, what in sorted(unasked.items())]
+        present = ((name, value) for name, value in self.found(kind).items() if not name.startswith(directories))
+        unasked = {name: value for name, value in present if name not in asked and allowed.get(name) != value}
+        return [self._explain(kind, name, value, allowed.get(name)) for name, value in sorted(unasked.items())]
 
     def _explain(self, kind: str, name: str, what: str, delivered: str | None) -> str:
         owner = self._find_package(name) if name.startswith("/") else ""
         facts = [what, f"of the package {owner}" if owner else "", f"which brings {delivered}" if delivered else ""]
         line = f"expect: {{{kind}: {{{json.dumps(name)}: WHY}}}}"
-        own = "--user-data FILE, if it is yours, or " if name == self._user_data else ""
-        return f"{_show(name)} ({', '.join(filter(None, facts))}); to allow it: {own}{line}"
+        option = "--user-data FILE, if it is yours, or " if name == self._user_data else ""
+        return f"{_show(name)} ({', '.join(filter(None, facts))}); to allow it: {option}{line}"
 
     @cached_property
     def _user_data(self) -> str:
-        """Where the user's own user-data is, in the letters that the FAT has."""
+        """Path of the user-data, with the upper and lower case of the FAT."""
         laid = self._image.tree.find(USER_DATA)
         return laid.path if laid else USER_DATA
 
@@ -186,17 +186,17 @@ def _owned(image: System, entry: Entry) -> str:
 
 
 def _find_setid(image: System) -> dict[str, str]:
-    return {each.path: _owned(image, each) for each in image.tree.of_kind("file") if each.mode & 0o6000}
+    return {entry.path: _owned(image, entry) for entry in image.tree.of_kind("file") if entry.mode & 0o6000}
 
 
 def _find_capabilities(image: System) -> dict[str, str]:
     files = image.tree.of_kind("file")
-    return {each.path: each.xattrs[CAPABILITY].hex() for each in files if CAPABILITY in each.xattrs}
+    return {entry.path: entry.xattrs[CAPABILITY].hex() for entry in files if CAPABILITY in entry.xattrs}
 
 
 def _find_writable(image: System) -> dict[str, str]:
-    entries = (each for each in image.tree.entries.values() if each.kind != "symlink" and each.mode & 0o002)
-    return {each.path: f"{each.mode:04o}" for each in entries}
+    entries = (entry for entry in image.tree.entries.values() if entry.kind != "symlink" and entry.mode & 0o002)
+    return {entry.path: f"{entry.mode:04o}" for entry in entries}
 
 
 def _find_owners(image: System) -> dict[str, str]:
@@ -210,12 +210,12 @@ def _find_owners(image: System) -> dict[str, str]:
 
 
 def _find_links(image: System) -> dict[str, str]:
-    links = (each for each in image.tree.of_kind("symlink") if each.target != "/dev/null")
-    return {each.path: each.target for each in links if image.tree.find(each.path) is None}
+    links = (entry for entry in image.tree.of_kind("symlink") if entry.target != "/dev/null")
+    return {entry.path: entry.target for entry in links if image.tree.find(entry.path) is None}
 
 
 def _find_special(image: System) -> dict[str, str]:
-    return {each.path: each.kind for each in image.tree.entries.values() if each.kind in SPECIAL}
+    return {entry.path: entry.kind for entry in image.tree.entries.values() if entry.kind in SPECIAL}
 
 
 def _find_shells(image: System) -> dict[str, str]:
@@ -240,7 +240,7 @@ def _find_programs(image: System) -> dict[str, str]:
 
 
 def _overridden(image: System) -> dict[str, str]:
-    """What dpkg-statoverride says of set-id files: USER GROUP MODE PATH a line. Directories have lines of it too."""
+    """Return the set-id files of dpkg-statoverride. Its lines are USER GROUP MODE PATH, also for directories."""
     rows = [line.split(" ", 3) for line in image.tree.file("/var/lib/dpkg/statoverride").lines]
     modes = {row[3]: (int(row[2], 8), row) for row in rows if len(row) == 4 and MODE.fullmatch(row[2])}
     return {path: f"{mode:04o} {row[0]}:{row[1]}" for path, (mode, row) in modes.items() if mode & 0o6000}
@@ -251,14 +251,14 @@ def _find_beside_files(image: System) -> dict[str, str]:
 
 
 def _find_words(image: System) -> dict[str, str]:
-    """Words of the kernel's command line that the plan does not have, and those of the plan that let somebody in."""
+    """Return parameters of the kernel's command line that are not planned, and planned ones that give access."""
     planned, ways_in = planned_words(image.plan), set(find_ways_in(image.cmdline))
-    found = [word for word in image.cmdline if word not in planned or word in ways_in]
-    return dict.fromkeys(found, OF_CMDLINE)
+    parameters = [word for word in image.cmdline if word not in planned or word in ways_in]
+    return dict.fromkeys(parameters, OF_CMDLINE)
 
 
 def _written(image: System) -> dict[str, str]:
-    """Files that the build writes itself, as it would have written them."""
+    """Return the digests of the files that the build itself writes."""
     plan = image.plan
     has_distro = image.tree.find(CLOUD_DISTRO) is not None
     texts = {CLOUD_CONFIG: render_cloud_config(plan, has_distro=has_distro), **render_sudoers(plan)}
@@ -270,12 +270,12 @@ def _written(image: System) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of thing: how it is found, and what is always right."""
+    """A kind of thing: the function that lists it, and values that are always allowed."""
 
     find: Callable[[System], Mapping[str, str]]
     own: Callable[[System], Mapping[str, str]] = lambda _: {}
     never_delivered: Callable[[System], Mapping[str, str]] = lambda _: {}
-    """What else is found, and no package can bring, whatever the image says of that."""
+    """More things to list, which no package can bring; the image's own list cannot allow them."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -289,7 +289,7 @@ KINDS: Mapping[str, Kind] = {
     "held": Kind(_find_held),
     "swap": Kind(_find_swap),
     "mounts": Kind(
-        _find_mounts, lambda image: {each.mount: FSTAB_TYPES[each.filesystem] for each in image.plan.disk.slots}
+        _find_mounts, lambda image: {slot.mount: FSTAB_TYPES[slot.filesystem] for slot in image.plan.disk.slots}
     ),
     "programs": Kind(_find_programs),
     "access": Kind(find_files_and_links, _written, _find_beside_files),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""systemd's units of a tree: which are enabled, and whether they can start."""
+"""systemd's units of a tree: enabled units and their programs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from builder.disk.entry import Entry
 from builder.disk.filetree import Tree
 
 PLACES = ("/etc/systemd/system", "/usr/lib/systemd/system")
-"""Where units are; the first found counts."""
+"""Directories of units, in order of priority."""
 PREFIXES = "@-:+!|"
-"""What may stand before a program of ExecStart= (systemd.service)."""
+"""Prefixes of a program in ExecStart= (systemd.service(5))."""
 
 
 class Services:
@@ -24,26 +24,26 @@ class Services:
         self._tree = tree
 
     def find(self, name: str) -> Entry | None:
-        """Return the file of a unit, that of its template where it is an instance."""
+        """Return the file of a unit; for an instance, that of its template."""
         names = [name, re.sub(r"@.+\.", "@.", name)] if "@" in name else [name]
-        paths = [f"{place}/{each}" for each in names for place in PLACES]
+        paths = [f"{directory}/{file}" for file in names for directory in PLACES]
         return next((entry for path in paths if (entry := self._tree.find(path))), None)
 
     @cached_property
     def enabled(self) -> frozenset[str]:
-        """Names of what is started by something: a link in a .wants or .requires directory of /etc."""
+        """Names of the enabled units: they have a link in a .wants or .requires directory of /etc."""
         kinds = ("wants", "requires")
         links = (entry for kind in kinds for entry in self._tree.glob(f"/etc/systemd/system/*.{kind}/*"))
         return frozenset(entry.path.rpartition("/")[2] for entry in links)
 
     def is_enabled(self, name: str) -> bool:
-        """Say whether a unit is started at boot or by another unit, and not masked."""
+        """Return whether a unit is started at boot or by another unit, and is not masked."""
         mask = self._tree.find(f"/etc/systemd/system/{name}", follow=False)
         return name in self.enabled and not (mask and mask.target == "/dev/null")
 
     @cached_property
     def missing_programs(self) -> list[str]:
-        """Programs that enabled services start and that are not there."""
+        """Programs of enabled services that do not exist."""
         return [
             f"{name}: {program}"
             for name in sorted(self.enabled)
@@ -61,7 +61,7 @@ class Services:
 
 
 def _unquote(word: str) -> str:
-    """Return a word without its quotes; as it is where they do not match, which no systemd takes for a program."""
+    """Return a word without its quotes; unchanged if they do not match, which systemd rejects."""
     try:
         return shlex.split(word)[0]
     except ValueError:

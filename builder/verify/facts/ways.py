@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files, links and mounts of an image that decide who gets in, or are of the system and no package brings."""
+"""Find files, links and mounts of an image that control access, or are system files of no package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from builder.units import MIB
 from builder.verify.facts.members import find_members
 
 NO_COVER = frozenset({"swap", "proc", "sysfs", "devpts", "debugfs", "tracefs", "configfs", "hugetlbfs", "cgroup2"})
-"""Of fstab: swap, and what the kernel makes up."""
+"""Filesystem types of fstab without stored files: swap, and virtual filesystems of the kernel."""
 BINDS = re.compile(r"(^|,)(r?bind|move)(,|$)|dir=")
 STARTS = re.compile(
     r"(^|,)x-systemd\.(?!(automount|makefs|growfs|rw-only|pcrfs|(device|mount|idle)-timeout=[^,]*"
@@ -40,11 +40,11 @@ OWN_PROGRAMS = (
 """Places of a board's own programs that are looked into before those of packages."""
 DOCKER = "/etc/docker/daemon.json"
 SEED_COST = 64
-"""How many bytes one of a seed counts for: YAML takes as much longer to read."""
+"""Weight of one byte of a cloud-init seed: YAML takes that much longer to read."""
 
 
 class System(Protocol):
-    """What is asked of an image here."""
+    """The properties of an image that this module uses."""
 
     @property
     def tree(self) -> Tree: ...
@@ -65,11 +65,13 @@ class System(Protocol):
 
 
 def find_files_and_links(image: System) -> dict[str, str]:
-    """Return what decides who gets in, or is a part of the system and of no package whose content dpkg knows: the
-    digest of each file, and where each link leads."""
+    """Return files and links that control access, or are system files whose content dpkg does not know.
+
+    The value of a file is its digest, that of a link its target.
+    """
     search = Search(image.tree, image.owners, image.summed, frozenset(image.unlisted_programs))
-    files = {each.path: each.hash("sha256") for each in image.tree.of_kind("file") if search.has_file(each)}
-    links = {each.path: f"-> {each.target}" for each in image.tree.of_kind("symlink") if search.has_link(each)}
+    files = {entry.path: entry.hash("sha256") for entry in image.tree.of_kind("file") if search.has_file(entry)}
+    links = {entry.path: f"-> {entry.target}" for entry in image.tree.of_kind("symlink") if search.has_link(entry)}
     return files | links
 
 
@@ -104,26 +106,27 @@ def find_containers(image: System) -> dict[str, str]:
 
 
 def _is_made_up(row: Mount) -> bool:
-    """Say whether what is mounted has no files of anybody's. With one of these options mount(8) heeds no type."""
+    """Return whether a filesystem is virtual or swap. With a BINDS option mount(8) ignores the type."""
     return row.kind in NO_COVER and not BINDS.search(row.options)
 
 
 @dataclass
 class Search:
-    """A look at all files and links of an image. What is read to be judged has a limit: there can be any number of
-    files that take long."""
+    """Search through all files and links of an image. The bytes that it reads are limited, because images can have
+    any number of large files."""
 
     tree: Tree
     owned: Container[str]
-    """Paths that packages say are theirs, merged into /usr."""
+    """Paths that packages own, merged into /usr."""
     summed: Container[str]
-    """Those of files whose MD5 dpkg has: other specs compare them with that."""
+    """Paths of files whose MD5 dpkg has; other specs compare these."""
     programs: Container[str]
-    """Programs in the system's path that no package has, which are a kind of their own."""
+    """Programs in the system's PATH that no package owns; they are another kind."""
     left: int = MOST_JUDGED
+    """Bytes that may still be read."""
 
     def has_file(self, file: Entry) -> bool:
-        """Say whether a file is one that only packages and the build bring: by its name, or by what it says."""
+        """Return whether only packages and the build may bring a file, by its name or its content."""
         path = self.tree.mounts.fold(file.path)
         if is_way_in(path, lambda: self._read(file)):
             return True
@@ -132,7 +135,7 @@ class Search:
         return is_held(path) and path not in self.summed and path not in self.programs
 
     def has_link(self, link: Entry) -> bool:
-        """Say the same of a link: by its name, its target, or what its file says."""
+        """Return the same for a link, by its name, its target or the content of its file."""
         file = self.tree.find(link.path)
         if LIBRARIES.fullmatch(link.path):
             return not self._is_library(file)
@@ -150,8 +153,10 @@ class Search:
         return False
 
     def _is_library(self, file: Entry | None) -> bool:
-        """Say whether a link leads to a library that is looked at itself, or is a package's. ldconfig and
-        update-alternatives make such links, also for packages that a script installs."""
+        """Return whether a link leads to a library of a package, or to one that this search checks itself.
+
+        ldconfig and update-alternatives make such links, also for packages that a script installs.
+        """
         if file is None or file.kind != "file":
             return False
         return LIBRARIES.fullmatch(file.path) is not None or file.path in self.owned

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Facts of a running system, as specs ask for them."""
+"""Facts of a running system, for the specs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An image in QEMU with its console on this terminal."""
+"""Start an image in QEMU with its console on this terminal."""
 
 from __future__ import annotations
 
@@ -20,64 +20,63 @@ from builder.verify.verify import Wish, make_task, open_scratch
 
 @dataclass(frozen=True)
 class Seat:
-    """A machine that waits to be switched on, and who may sit down at it."""
+    """A prepared QEMU machine and its login."""
 
     machine: Machine
     login: Login | None
-    """None where user-data is the user's own."""
+    """None if the user gave user-data."""
 
     @property
     def ssh(self) -> str:
-        """The command line that logs in."""
+        """The ssh command line to log in."""
         login = self.login
         return render_ssh(self.machine.ssh_port, login.user if login else "", login.key if login else None)
 
     def use(self) -> None:
-        """Give the terminal to the console until the machine is off; ToolError when QEMU ends badly."""
+        """Attach the console to the terminal until the machine is off; ToolError if QEMU fails."""
         check_exit(use_console(self.machine))
 
 
 def check_exit(code: int) -> None:
-    """Raise ToolError unless QEMU ended well."""
+    """Raise ToolError unless the exit code of QEMU is 0."""
     if code:
-        raise ToolError(f"QEMU ended with exit code {code}", hint="what it said is above")
+        raise ToolError(f"QEMU ended with exit code {code}", hint="see its messages above")
 
 
 def render_ssh(port: int, user: str, key: Path | None, *, jump: str = "") -> str:
-    """Return the command line that logs in at a port of this machine, or of `jump` by way of it."""
-    words = ["ssh", *(["-J", jump] if jump else []), "-p", str(port)]
-    words += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-    words += ["-i", str(key)] if key else []
-    return shlex.join([*words, f"{user}@127.0.0.1" if user else "127.0.0.1"])
+    """Return the ssh command line for a port of this machine, or of the host `jump`."""
+    argv = ["ssh", *(["-J", jump] if jump else []), "-p", str(port)]
+    argv += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+    argv += ["-i", str(key)] if key else []
+    return shlex.join([*argv, f"{user}@127.0.0.1" if user else "127.0.0.1"])
 
 
 @contextmanager
 def opened_seat(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> Iterator[Seat]:
-    """Yield a machine with a copy of an image file; all of it is gone at the end.
+    """Yield a machine with a copy of an image file; the copy is deleted at the end.
 
-    Without user-data in the wish, a login is made that lasts as long as the machine.
+    Without user-data, a login is made that exists as long as the machine.
 
-    Raises MachineError (no QEMU, or a board that has none), VerifyError, RecipeError.
+    Raises MachineError (no QEMU, or a board without `qemu`), VerifyError, RecipeError.
     """
     if wish.user_data:
         for warning in check_user_data(wish.user_data):
             log.warn(warning)
-    with open_scratch(state, "boot") as scratch, opened(path, scratch) as found:
-        yield _make_seat(found, wish, scratch, ssh_port=ssh_port)
+    with open_scratch(state, "boot") as scratch, opened(path, scratch) as image:
+        yield _make_seat(image, wish, scratch, ssh_port=ssh_port)
 
 
 def prepare_seat(path: Path, wish: Wish, state: Path, directory: Path, *, ssh_port: int) -> Seat:
-    """Return a machine whose files are in `directory` and stay there, for another process to start. Raises as
-    `opened_seat` does."""
-    with open_scratch(state, "boot") as scratch, opened(path, scratch) as found:
-        return _make_seat(found, wish, directory, ssh_port=ssh_port)
+    """Return a machine for another process to start. Its files stay in `directory`. Raises as `opened_seat` does."""
+    with open_scratch(state, "boot") as scratch, opened(path, scratch) as image:
+        return _make_seat(image, wish, directory, ssh_port=ssh_port)
 
 
 def _make_seat(found: Found, wish: Wish, directory: Path, *, ssh_port: int) -> Seat:
     plan = make_task(found, wish, directory).plan
     directory.mkdir(parents=True, exist_ok=True)
     login = None if wish.user_data else make_login(plan, directory)
-    with log.step(f"a card with a copy of {found.path.name}"):
+    with log.step(f"copy {found.path.name} to a virtual card"):
         machine = prepare(
             plan,
             found.raw,
@@ -88,5 +87,5 @@ def _make_seat(found: Found, wish: Wish, directory: Path, *, ssh_port: int) -> S
         )
     if login:
         log.note(f"user on the console: {login.user}, password {login.password}")
-    log.note("Ctrl-a x ends the machine, Ctrl-a h says what else; so does sudo poweroff")
+    log.note("Ctrl-a x or `sudo poweroff` ends the machine; Ctrl-a h shows help")
     return Seat(machine, login)

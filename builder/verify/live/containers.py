@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Containers on a running system, without a registry: their image is made of the system's own Python.
+"""Run containers on a running system without a registry: their image is made of the system's own Python.
 
-Two services of compose: `web` answers HTTP with a sentence, `front` fetches it from `web` by name and is published.
-Both are to come back after a restart.
+Compose starts two services. `web` answers HTTP with a sentence; `front` fetches it from `web` by name and has a
+published port. Both must come back after a restart.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ tar --create --dereference --files-from "$HOME/{DIRECTORY}/files" \\
     --add-file "$HOME/{DIRECTORY}/probe.py" --transform "s:.*/probe.py:probe.py:" |
 docker import --change 'ENTRYPOINT ["/usr/bin/python3", "-I", "-S", "/probe.py"]' - {IMAGE}
 """
-"""Makes the image; the program comes on stdin. What it needs of the system is named by ldd and dpkg."""
+"""Script that makes the image; the program comes on stdin. ldd and dpkg name the files that it needs."""
 
 
 class Containers:
-    """The image and the two services on a system."""
+    """Image and services of the specs on a running system."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
 
     def make_image(self, program: Path) -> None:
-        """Make the image that containers start from."""
+        """Make the image of the containers."""
         self.bench.ask(MAKE_IMAGE, stdin=program.read_bytes())
 
     def run(self, *words: str, options: str = "") -> str:
-        """Run the probe in a container of its own and return what it said."""
+        """Run the probe in a new container and return its output."""
         return self.bench.ask(f"docker run --rm {options} {IMAGE} {' '.join(words)}")
 
     @cached_property
     def lone(self) -> Mapping[str, Any]:
-        """What a container with 64 MiB, without network and with the system's /etc as /kept says of itself."""
+        """Report of a container with 64 MiB of memory, without network, with the system's /etc as /kept."""
         options = "--memory 64m --network none --volume /etc:/kept:ro"
         return dict(json.loads(self.run("report", MEMORY, INTERFACES, "/kept/hostname", options=options)))
 
     def start_services(self) -> None:
-        """Write the compose file and bring it up."""
+        """Write the compose file and start its services."""
         service = {"image": IMAGE, "restart": "always", "pull_policy": "never"}
         services = {
             "web": service | {"command": ["answer", SENTENCE]},
@@ -74,15 +74,15 @@ class Containers:
         self.bench.ask(f"docker compose --file {DIRECTORY}/compose.yaml up --detach")
 
     def fetch(self) -> str:
-        """Return what the published service answers, as soon as it does."""
+        """Return the answer of the published service; retry until there is one."""
         retry = "--retry 90 --retry-all-errors --retry-delay 1"
         return self.bench.ask(f"curl --silent --show-error --fail {retry} http://localhost:{PORT}/")
 
     def running_services(self) -> set[str]:
-        """Return the names of the services that run."""
-        said = self.bench.ask(f"docker compose --file {DIRECTORY}/compose.yaml ps --services --status running")
-        return set(said.split())
+        """Return the names of the running services."""
+        output = self.bench.ask(f"docker compose --file {DIRECTORY}/compose.yaml ps --services --status running")
+        return set(output.split())
 
     def remove(self) -> None:
-        """Leave nothing on the system."""
+        """Remove services, image and files from the system."""
         self.bench.ask(f"docker compose --file {DIRECTORY}/compose.yaml down; docker rmi {IMAGE}; rm -r {DIRECTORY}")

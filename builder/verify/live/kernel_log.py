@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a running kernel complained of.
+"""Find errors in the log of a running kernel.
 
-A call trace is explained by what stands above it, so the lines before are part of what is found. A kernel in QEMU also
-complains that time passed it by (stalls, lockups): that is the load of the machine it is emulated on, no fault of its
-own, and is not held against it there.
+The lines above a call trace explain it, so they are part of the result. A kernel in QEMU may also report stalls and
+lockups. They come from the load of the host, so they are ignored there.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ LATE = re.compile(
 )
 TRACE = re.compile(r"Call trace", re.IGNORECASE)
 ABOVE = 24
-"""Lines between the head of a report (modules, registers) and its call trace, at most."""
+"""Maximum number of lines between the head of a report (modules, registers) and its call trace."""
 
 
 def find_trouble(log: Sequence[str], *, emulated: bool) -> list[str]:
-    """Return what should not be in a kernel's log, each with what explains it; `emulated`: it runs in QEMU."""
+    """Return the errors in a kernel's log, each with the lines that explain it; `emulated`: it runs in QEMU."""
     return list(_troubles(log, emulated=emulated))
 
 
@@ -29,7 +28,7 @@ def _troubles(log: Sequence[str], *, emulated: bool) -> Iterator[str]:
     for number, line in enumerate(log):
         if not TROUBLE.search(line):
             continue
-        about = log[max(0, number - ABOVE) : number + 1] if TRACE.search(line) else [line]
-        if emulated and any(LATE.search(each) for each in about):
+        report = log[max(0, number - ABOVE) : number + 1] if TRACE.search(line) else [line]
+        if emulated and any(LATE.search(text) for text in report):
             continue
-        yield "\n".join(about)
+        yield "\n".join(report)

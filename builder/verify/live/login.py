@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""User-data for one boot of a copy: a way to log in that exists as long as the machine does."""
+"""Make user-data for one boot of a copy, with a login that exists as long as the machine."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from builder.plan.model import Plan
 from builder.system.process import run
 
 DEFAULT_USER = "debian"
-"""cloud-init's own on Debian, where a recipe names none."""
+"""cloud-init's default user on Debian, for recipes without users."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """Who may log in, and how."""
+    """User, key and password of a machine."""
 
     user_data: Path
     key: Path
-    """Private ssh key; the public one is beside it. It is not there where another machine made it and keeps it."""
+    """Private ssh key; the public key is beside it. It is missing if another machine made and keeps it."""
     user: str
     password: str
     """For the console; the image itself has none."""
     hostname: str
     other_user: str
-    """A second user, which only user-data knows."""
+    """A second user, who is only in user-data."""
 
 
 def make_login(plan: Plan, directory: Path) -> Login:
-    """Make a key and a user-data file in `directory` that lets it in. A public key `id.pub` that is there is used."""
+    """Make an ssh key and user-data that accepts it, in `directory`. An existing public key `id.pub` is used."""
     key = directory / "id"
     if not key.with_suffix(".pub").exists():
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "boardwright", "-f", key])
@@ -48,7 +48,7 @@ def make_login(plan: Plan, directory: Path) -> Login:
 
 
 def render_user_data(login: Login) -> str:
-    """Return the cloud-config; JSON is a part of YAML."""
+    """Return the cloud-config; its values are JSON, which is valid YAML."""
     config = {
         "hostname": login.hostname,
         "manage_etc_hosts": True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether a running system lets somebody in by a password that everybody tries first: by ssh, and at a console."""
+"""Try common passwords on a running system, by ssh and at a console."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ COMMON = (
     *("", "pirate", "hypriot", "raspberry", "pi", "debian", "ubuntu", "orangepi", "odroid", "armbian", "root", "toor"),
     *("1234", "12345", "123456", "password", "admin", "user", "test", "changeme", "boardwright"),
 )
-"""What images of the field came with, and what people try."""
+"""Default passwords of similar images, and common guesses."""
 TRIES = 5
-"""Of a connection: sshd ends one after six (MaxAuthTries)."""
+"""Passwords per connection: sshd closes it after six (MaxAuthTries)."""
 ASKPASS = """\
 #!/bin/sh
 # ssh asks this program for each password: the next line of the list.
@@ -30,14 +30,14 @@ CONSOLE = Path(__file__).with_name("try_console.py")
 
 
 def find_open_by_ssh(bench: Bench, user: str, work: Path) -> list[str]:
-    """Return which of the passwords ssh takes for a user; tried without any key.
+    """Return the passwords that ssh accepts for a user; no key is offered.
 
-    A refusal takes the system some seconds of sleep, so connections are made side by side.
+    The system sleeps some seconds after each refusal, so connections run in parallel.
     """
     parts = [COMMON[at : at + TRIES] for at in range(0, len(COMMON), TRIES)]
     with ThreadPoolExecutor(max_workers=len(parts)) as pool:
-        found = list(pool.map(lambda at: _try_by_ssh(bench, user, parts[at], work / str(at)), range(len(parts))))
-    return [password for part in found for password in part]
+        accepted = list(pool.map(lambda at: _try_by_ssh(bench, user, parts[at], work / str(at)), range(len(parts))))
+    return [password for part in accepted for password in part]
 
 
 def _try_by_ssh(bench: Bench, user: str, passwords: Sequence[str], work: Path) -> list[str]:
@@ -45,10 +45,10 @@ def _try_by_ssh(bench: Bench, user: str, passwords: Sequence[str], work: Path) -
     askpass, tries = work / "askpass", work / "tries"
     askpass.write_text(ASKPASS, encoding="ascii")
     askpass.chmod(0o700)
-    tries.write_text("".join(f"{each}\n" for each in passwords), encoding="ascii")
-    # ssh takes the first value of an option that it is given.
-    own = ["BatchMode=no", "PubkeyAuthentication=no", "ControlMaster=no", f"NumberOfPasswordPrompts={TRIES}"]
-    options = [part for option in own for part in ("-o", option)] + bench.reach.options(Path("none"))
+    tries.write_text("".join(f"{password}\n" for password in passwords), encoding="ascii")
+    # Of an option that is given twice, ssh takes the first value.
+    first = ["BatchMode=no", "PubkeyAuthentication=no", "ControlMaster=no", f"NumberOfPasswordPrompts={TRIES}"]
+    options = [part for option in first for part in ("-o", option)] + bench.reach.options(Path("none"))
     argv = ["ssh", *options, "-p", str(bench.reach.port), f"{user}@{bench.reach.address}", "true"]
     environment = {"SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force", "TRIES_FILE": str(tries)}
     if run(argv, env=environment, ok=range(256), timeout_s=ANSWER_S, name="ssh").code:
@@ -58,7 +58,7 @@ def _try_by_ssh(bench: Bench, user: str, passwords: Sequence[str], work: Path) -
 
 
 def find_open_at_console(bench: Bench, user: str) -> list[str]:
-    """Return which of the passwords login(1) takes for a user on a terminal of the system."""
+    """Return the passwords that login(1) accepts for a user on a terminal of the system."""
     program = CONSOLE.read_text(encoding="utf-8") + f"\nmain({user!r}, {json.dumps(COMMON)})\n"
     answer = bench.ask(f"sudo {shlex.join(['python3', '-I', '-'])}", stdin=program.encode())
     return [str(password) for password in load_json(answer.strip().rpartition("\n")[2])]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A running system on the bench: asked over one ssh connection, restarted, its power cut.
+"""A running system under test: commands over one ssh connection, restart, power cut.
 
-It is a machine in QEMU or a real board; only the first can lose its power. A restart ends when the system is up again
-and has settled.
+The system runs in QEMU or on a real board; only in QEMU can the power be cut. A restart returns when the boot is
+complete.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from builder.verify.live.qemu.machine import Machine, cut_power, switched_on
 from builder.verify.live.qemu.watch import BOOT_S, GLANCE_S, Caller, wait
 
 ANSWER_S = 300.0
-"""How long one command may take; emulated machines are slow."""
+"""Timeout of one command; emulated machines are slow."""
 NO_CONNECTION = 255
 LONGEST = 2000
-"""Letters of what a command prints, in a message."""
+"""Maximum length of a command's output in a message, in characters."""
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 
 KEPT = "boardwright-kept"
@@ -37,29 +37,29 @@ nohup sh -c 'n=0; while :; do n=$((n + 1))
 done' >/dev/null 2>&1 </dev/null &
 timeout 120 sh -c 'until [ -s {KEPT}.d/25 ]; do sleep 0.1; done'
 """
-"""Something that must outlive a power cut, and a writer that is busy when it comes."""
+"""Script that writes a file which must survive a power cut, then starts a writer that is busy during the cut."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How a system is reached by ssh."""
+    """Address, user and key of a system for ssh."""
 
     user: str
     address: str
     port: int = 22
     identity: str = ""
-    """Private key; the agent's and the user's own without."""
+    """Private key; "": keys of the agent and of the user."""
     fleeting: bool = False
-    """Its host key lasts as long as the machine, and is not looked at."""
+    """Do not check or store the host key; it exists as long as the machine."""
 
     @property
     def url(self) -> str:
-        """testinfra's name of it."""
+        """The system's URL for testinfra."""
         return f"ssh://{self.user}@{self.address}:{self.port}"
 
     def options(self, control: Path) -> list[str]:
-        """Return ssh's options; all calls share the connection whose socket is `control`."""
-        words = [
+        """Return options for ssh; all calls share the connection of the socket `control`."""
+        options = [
             "-o",
             "BatchMode=yes",
             "-o",
@@ -69,36 +69,36 @@ class Reach:
             "-o",
             "ServerAliveInterval=30",
         ]
-        words += ["-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-o", f"ControlPath={control}"]
-        words += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"] if self.fleeting else []
-        return words + (["-i", self.identity] if self.identity else [])
+        options += ["-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-o", f"ControlPath={control}"]
+        options += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"] if self.fleeting else []
+        return options + (["-i", self.identity] if self.identity else [])
 
 
 @dataclass(frozen=True)
 class Running:
-    """A running system and what is known of it beforehand."""
+    """A running system: its address, and facts that its user-data set."""
 
     reach: Reach
     hostname: str
     machine: Machine | None = None
     """The machine in QEMU; None for a real board."""
     other_user: str = ""
-    """A user that user-data made, besides the recipe's."""
+    """A user that user-data created, besides those of the recipe."""
 
     @property
     def traits(self) -> frozenset[str]:
-        """What `needs` may ask for: a power plug to pull, and a console to read."""
+        """Traits for `needs`: "machine" if the power can be cut and the console read."""
         return frozenset({"machine"} if self.machine else ())
 
 
 def check_reach(reach: Reach) -> None:
-    """Raise VerifyError unless the system lets us in."""
-    words = ["ssh", *reach.options(Path("none")), "-p", str(reach.port), f"{reach.user}@{reach.address}", "true"]
-    answer = run(words, ok=range(256), timeout_s=ANSWER_S)
+    """Raise VerifyError unless the login by ssh works."""
+    argv = ["ssh", *reach.options(Path("none")), "-p", str(reach.port), f"{reach.user}@{reach.address}", "true"]
+    answer = run(argv, ok=range(256), timeout_s=ANSWER_S)
     if answer.code:
         raise VerifyError(
-            f"{reach.url} does not let us in: {answer.stderr.strip() or answer.stdout.strip()}",
-            hint="try it by hand: ssh, with the same user and key",
+            f"{reach.url}: login by ssh failed: {answer.stderr.strip() or answer.stdout.strip()}",
+            hint="try ssh by hand, with the same user and key",
         )
 
 
@@ -113,7 +113,7 @@ class Bench:
         self._later = later
 
     def call(self, command: str, *, stdin: bytes | None = None, timeout_s: float = ANSWER_S) -> Result:
-        """Run a command line of the system's shell and return how it ended."""
+        """Run a command line in the system's shell and return its result."""
         argv = ["ssh", *self.reach.options(self.control), "-p", str(self.reach.port)]
         return run(
             [*argv, f"{self.reach.user}@{self.reach.address}", command],
@@ -124,31 +124,31 @@ class Bench:
         )
 
     def ask(self, command: str, *, stdin: bytes | None = None, timeout_s: float = ANSWER_S) -> str:
-        """Run a command line and return what it said; VerifyError when it failed."""
+        """Run a command line and return its output; VerifyError if it fails."""
         result = self.call(command, stdin=stdin, timeout_s=timeout_s)
         if result.code:
             raise VerifyError(f"{command!r} ended with {result.code} on the system: {_last_words(result)}")
         return result.stdout.strip()
 
     def settle(self) -> None:
-        """Wait until the first boot is done and every start job has ended, well or not."""
+        """Wait until the first boot is done and all start jobs have succeeded or failed."""
         self.call("cloud-init status --wait >/dev/null; systemctl is-system-running --wait")
 
     def restart(self) -> None:
-        """Restart the system in order, and wait for it."""
+        """Reboot the system and wait until it is up again."""
         before = self.ask(BOOT_ID)
-        asked = self.call("sudo systemctl reboot")
-        if asked.code not in (0, NO_CONNECTION):  # The system may end the connection before it answers.
-            raise VerifyError(f"the system does not restart: {_last_words(asked)}")
+        reboot = self.call("sudo systemctl reboot")
+        if reboot.code not in (0, NO_CONNECTION):  # The system may close the connection before it answers.
+            raise VerifyError(f"the system does not restart: {_last_words(reboot)}")
         self.hang_up()
         self._wait(before)
 
     def write_without_end(self) -> None:
-        """Write a file for good, then go on writing others; return when some of them are on the disk."""
+        """Write a file and sync it, then keep writing others; return when some of them are on the disk."""
         self.ask(WRITE)
 
     def cut_power(self) -> None:
-        """Kill the machine, switch it on again and wait for it."""
+        """Kill the machine, start it again and wait until it is up."""
         if self.machine is None:
             raise MachineError("the power of a real board cannot be cut from here")
         cut_power(self.machine)
@@ -157,9 +157,9 @@ class Bench:
         self._wait("")
 
     def _wait(self, before: str) -> None:
-        """Wait for a boot that is another than `before`."""
+        """Wait for a boot with another id than `before`."""
         if self.machine:
-            # ssh waits a long time for a machine that takes the connection and says nothing yet.
+            # ssh waits a long time for a machine that accepts the connection but does not answer yet.
             answers = Caller(self.machine)
             wait(self.machine, lambda: answers() and not self._find_missing(before), what="ssh", timeout_s=BOOT_S)
         else:
@@ -167,14 +167,14 @@ class Bench:
         self.settle()
 
     def _find_missing(self, before: str) -> str:
-        """Return why the system is not up again, or nothing when it is."""
+        """Return the reason why the system is not up again, or ""."""
         result = self.call(BOOT_ID)
         if result.code:
             return f"it does not answer ssh: {_last_words(result)}"
-        return "it answers, and was not restarted" if result.stdout.strip() == before else ""
+        return "it answers, but was not restarted" if result.stdout.strip() == before else ""
 
     def hang_up(self) -> None:
-        """End the shared connection: it leads to a system that is gone."""
+        """Close the shared connection, because its system is off."""
         argv = ["ssh", *self.reach.options(self.control), "-O", "exit", self.reach.address]
         run(argv, ok=(0, NO_CONNECTION), timeout_s=ANSWER_S)
 
@@ -193,7 +193,7 @@ def _last_words(result: Result) -> str:
 
 @contextmanager
 def opened_bench(running: Running, work: Path) -> Iterator[Bench]:
-    """Yield a system that has settled; the connection ends with the block, and a machine that was started again."""
+    """Yield a system after its boot. The connection and a machine that was started again end with the block."""
     # ssh's socket needs a short path.
     with TemporaryDirectory(prefix="boardwright-") as short, ExitStack() as later:
         bench = Bench(running, work, Path(short, "ssh"), later)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a running system says of itself. Everything is asked once, in one command, when a spec first wants it."""
+"""Facts of a running system. Each is read by one command at its first use, and then cached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PUBLIC_KEYS = "cat /etc/ssh/ssh_host_*_key.pub | cut -d ' ' -f 1,2 | sort"
 
 @dataclass(frozen=True)
 class Listener:
-    """A socket that waits for others."""
+    """A listening socket."""
 
     protocol: str
     """tcp or udp."""
@@ -27,41 +27,41 @@ class Listener:
     port: int
     program: str
     unit: str = ""
-    """The unit that it is of, or that a socket of systemd starts."""
+    """The unit that owns the socket, or that systemd starts for it."""
 
     @property
     def is_local(self) -> bool:
-        """Say whether only this system reaches it."""
+        """True if the socket is bound to a loopback address."""
         return self.address.startswith(("127.", "[::1]"))
 
 
 class System:
-    """A running system, between two starts."""
+    """A running system, during one boot."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
 
     def keep_identity(self) -> None:
-        """Ask now what is compared after the next start."""
+        """Read the values that specs compare after the next boot."""
         for name in ("machine_id", "host_keys", "boot_id"):
             getattr(self, name)
 
     @cached_property
     def cloud_init(self) -> Mapping[str, Any]:
-        """What cloud-init says of the boot."""
+        """Status of cloud-init."""
         answer = self.bench.call("cloud-init status --format json")
         return dict(json.loads(answer.stdout))
 
     @cached_property
     def state(self) -> str:
-        """systemd's word for the whole: running, degraded …"""
+        """State of the system in systemd: running, degraded …"""
         return self.bench.call("systemctl is-system-running --wait").stdout.strip()
 
     @cached_property
     def failed_units(self) -> list[str]:
-        """Units that failed."""
-        said = self.bench.ask("systemctl list-units --failed --plain --no-legend")
-        return [line.split()[0] for line in said.splitlines()]
+        """Names of failed units."""
+        output = self.bench.ask("systemctl list-units --failed --plain --no-legend")
+        return [line.split()[0] for line in output.splitlines()]
 
     @cached_property
     def machine_id(self) -> str:
@@ -75,33 +75,33 @@ class System:
 
     @cached_property
     def boot_id(self) -> str:
-        """Another one at each start."""
+        """The id of this boot."""
         return self.bench.ask("cat /proc/sys/kernel/random/boot_id")
 
     @cached_property
     def kernel_trouble(self) -> list[str]:
-        """What should not be in the kernel's log."""
+        """Errors in the kernel's log."""
         return find_trouble(self.bench.ask("sudo dmesg").splitlines(), emulated=self.bench.machine is not None)
 
     @cached_property
     def kernel_cmdline(self) -> list[str]:
-        """The words of the kernel's command line."""
+        """Parameters of the kernel's command line."""
         return self.bench.ask("cat /proc/cmdline").split()
 
     def try_module(self, name: str) -> str:
-        """Load a kernel module; return why not, or nothing."""
+        """Load a kernel module and return the error, or ""."""
         return self.bench.call(f"sudo modprobe {name}").stderr.strip()
 
     @cached_property
     def release(self) -> Mapping[str, str]:
-        """/etc/os-release."""
+        """Values of /etc/os-release."""
         return dict(re.findall(r'^(\w+)="?(.*?)"?$', self.bench.ask("cat /etc/os-release"), re.MULTILINE))
 
     @cached_property
     def mounts(self) -> Mapping[str, Mapping[str, Any]]:
-        """What is mounted, by its place."""
-        said = self.bench.ask("findmnt --json --list --bytes --output TARGET,FSTYPE,PARTUUID,OPTIONS,SIZE,SOURCE")
-        return {row["target"]: row for row in json.loads(said)["filesystems"]}
+        """Mounted filesystems, by mount point."""
+        output = self.bench.ask("findmnt --json --list --bytes --output TARGET,FSTYPE,PARTUUID,OPTIONS,SIZE,SOURCE")
+        return {row["target"]: row for row in json.loads(output)["filesystems"]}
 
     @cached_property
     def disk_bytes(self) -> int:
@@ -111,39 +111,39 @@ class System:
 
     @cached_property
     def listeners(self) -> list[Listener]:
-        """Sockets that wait for others."""
-        said = self.bench.ask("sudo ss --no-header --listening --tcp --udp --numeric --processes --cgroup")
+        """Listening sockets."""
+        output = self.bench.ask("sudo ss --no-header --listening --tcp --udp --numeric --processes --cgroup")
         sockets = json.loads(self.bench.ask("systemctl list-sockets --all --output json"))
-        return [load_listener(line, sockets) for line in said.splitlines()]
+        return [load_listener(line, sockets) for line in output.splitlines()]
 
     def find_unit_file(self, unit: str) -> str:
-        """Return the file that a unit is read from; of an instance (sshd@1.service) that of its template."""
+        """Return the file of a unit; for an instance (sshd@1.service), that of its template."""
         return self.bench.ask(f"systemctl show --property FragmentPath --value -- {shlex.quote(unit)}").strip()
 
     @cached_property
     def active_units(self) -> set[str]:
-        """Units that are active."""
-        said = self.bench.ask("systemctl list-units --state=active --plain --no-legend --all")
-        return {line.split()[0] for line in said.splitlines()}
+        """Names of active units."""
+        output = self.bench.ask("systemctl list-units --state=active --plain --no-legend --all")
+        return {line.split()[0] for line in output.splitlines()}
 
     @cached_property
     def groups(self) -> set[str]:
-        """Groups of who logged in."""
+        """Groups of the ssh user."""
         return set(self.bench.ask("id --groups --name").split())
 
     @cached_property
     def docker(self) -> Mapping[str, Any]:
-        """`docker info`."""
+        """Output of `docker info`."""
         return dict(json.loads(self.bench.ask("docker info --format '{{json .}}'")))
 
     @cached_property
     def docker_version(self) -> Mapping[str, Any]:
-        """`docker version`."""
+        """Output of `docker version`."""
         return dict(json.loads(self.bench.ask("docker version --format '{{json .}}'")))
 
 
 def load_listener(line: str, sockets: Sequence[Mapping[str, str]]) -> Listener:
-    """Return a line of ss(8); `sockets` are those that systemd waits at for others, of `systemctl list-sockets`."""
+    """Return the listener of a line of ss(8); `sockets` is the output of `systemctl list-sockets`."""
     fields = line.split()
     address, _, port = fields[4].rpartition(":")
     program = re.search(r'users:\(\("([^"]+)"', line)

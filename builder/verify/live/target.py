@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The running system to verify: an image booted in QEMU, or a real board that was named."""
+"""Choose the running system to verify: an image that is booted in QEMU, or a real board."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from builder.verify.live.qemu.watch import wait_for_ssh
 from builder.verify.live.ssh import Reach, Running
 
 NAMES = re.compile(r"[A-Za-z0-9_:.][A-Za-z0-9_:.%-]*")
-"""Users, hosts and addresses; ssh takes what begins with a hyphen for an option, whose value may be a program."""
+"""Users, hosts and addresses. A leading hyphen is refused: ssh would read an option, which may start a program."""
 
 
 @contextmanager
 def booted(plan: Plan, image: Path, scratch: Path) -> Iterator[Running]:
-    """Boot a copy of an image and yield the system as soon as it answers; it is gone at the end of the block.
+    """Boot a copy of an image and yield the system as soon as ssh answers; it ends with the block.
 
-    Raises MachineError (no QEMU, or a board that has none), VerifyError with the end of its console.
+    Raises MachineError (no QEMU, or a board without `qemu`), VerifyError with the last lines of the console.
     """
     login = make_login(plan, scratch)
     kind = plan.recipe.qemu.machine if plan.recipe.qemu else ""
-    with log.step("a card with a copy of the image"):
+    with log.step("copy the image to a virtual card"):
         start = started(plan, image, work=scratch, user_data=login.user_data)
     with start as machine:
         with log.step(f"boot {plan.board} in QEMU ({kind})"):
@@ -41,15 +41,15 @@ def booted(plan: Plan, image: Path, scratch: Path) -> Iterator[Running]:
 
 
 def find_board(url: str, identity: Path | None, plan: Plan) -> Running:
-    """Return a real board by its address, ssh://user@address:port; RecipeError when that is none."""
-    hint = "give --host ssh://USER@ADDRESS or ssh://USER@ADDRESS:PORT"
+    """Return a real board for a URL ssh://user@address:port; RecipeError for any other text."""
+    hint = "use --host ssh://USER@ADDRESS or ssh://USER@ADDRESS:PORT"
     try:
         parts = urlsplit(url)
         port = parts.port or 22
     except ValueError as error:
         raise RecipeError(f"--host: found {url!r}: {error}", hint=hint) from None
     if parts.scheme != "ssh" or not parts.hostname or parts.path or parts.query or parts.password:
-        raise RecipeError(f"--host: found {url!r}; allowed: an ssh address without password and path", hint=hint)
+        raise RecipeError(f"--host: found {url!r}; expected an ssh:// URL without password and path", hint=hint)
     if not NAMES.fullmatch(parts.hostname) or (parts.username and not NAMES.fullmatch(parts.username)):
         raise RecipeError(f"--host: found {url!r}, of which ssh would take a part for an option", hint=hint)
     user = parts.username or next(iter(plan.recipe.users), DEFAULT_USER)
@@ -58,6 +58,6 @@ def find_board(url: str, identity: Path | None, plan: Plan) -> Running:
 
 
 def find_hostname(plan: Plan) -> str:
-    """Return the name that user-data gives, else the recipe's."""
-    data = load_cloud_yaml(read_text(plan.user_data)) if plan.user_data else None  # It was checked for the plan.
+    """Return the host name of the user-data, else that of the recipe."""
+    data = load_cloud_yaml(read_text(plan.user_data)) if plan.user_data else None  # The plan has checked it.
     return str((data or {}).get("hostname") or plan.recipe.hostname)

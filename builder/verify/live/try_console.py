@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tries passwords at login(1), on the system that is asked: it is sent there as text, and stands alone."""
+"""Try passwords at login(1). This program is sent to the system under test as text, so it imports nothing of ours."""
 
 import json
 import os
@@ -13,13 +13,13 @@ REFUSED = (b"incorrect", b"cannot log in", b"not allowed")
 
 
 def read_until(terminal: int, wanted: tuple[bytes, ...]) -> bytes:
-    """Return what a terminal shows until one of the words is there, it ends, or the time is over."""
+    """Read a terminal until one of the texts appears, it closes, or the timeout is over."""
     shown, end = b"", time.monotonic() + LONGEST_S
     while not any(word in shown for word in wanted) and time.monotonic() < end:
         if select.select([terminal], [], [], 1)[0]:
             try:
                 piece = os.read(terminal, 4096)
-            except OSError:  # The other end is closed.
+            except OSError:  # The other end was closed.
                 break
             if not piece:
                 break
@@ -28,7 +28,7 @@ def read_until(terminal: int, wanted: tuple[bytes, ...]) -> bytes:
 
 
 def start_login(user: str) -> tuple[int, int]:
-    """Start login on a terminal of its own; return its process and the other end of the terminal."""
+    """Start login on a new terminal; return its process id and the other end of the terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv("/bin/login", ["login", "--", user])
@@ -36,7 +36,7 @@ def start_login(user: str) -> tuple[int, int]:
 
 
 def is_open(terminal: int, password: str) -> bool:
-    """Say whether login lets its user in by a password."""
+    """Return whether login accepts a password."""
     if b"assword" in read_until(terminal, (b"assword", b"$ ", b"# ")):
         os.write(terminal, password.encode() + b"\n")
         answer = read_until(terminal, (*REFUSED, b"$ ", b"# "))
@@ -47,15 +47,15 @@ def is_open(terminal: int, password: str) -> bool:
 
 
 def main(user: str, passwords: list[str]) -> None:
-    """Print those that are taken, as JSON. A refusal takes some seconds of sleep, so all are tried side by side."""
+    """Print the accepted passwords as JSON. login sleeps some seconds after a refusal, so all run in parallel."""
     logins = [start_login(user) for _ in passwords]
-    found = [False] * len(passwords)
+    accepted = [False] * len(passwords)
 
     def attempt(at: int) -> None:
         try:
-            found[at] = is_open(logins[at][1], passwords[at])
-        except OSError:  # It ended.
-            found[at] = False
+            accepted[at] = is_open(logins[at][1], passwords[at])
+        except OSError:  # login ended.
+            accepted[at] = False
 
     threads = [threading.Thread(target=attempt, args=[at]) for at in range(len(passwords))]
     for thread in threads:
@@ -66,4 +66,4 @@ def main(user: str, passwords: list[str]) -> None:
         os.close(terminal)
         os.kill(pid, 9)
         os.waitpid(pid, 0)
-    print(json.dumps([each for each, is_taken in zip(passwords, found, strict=True) if is_taken]))
+    print(json.dumps([password for password, is_accepted in zip(passwords, accepted, strict=True) if is_accepted]))

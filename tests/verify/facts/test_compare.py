@@ -43,7 +43,7 @@ def test_a_difference_is_said_in_a_line(found: bytes, wanted: bytes, expected: s
         (b"a\n", b"b\n", "line 1 is 'a', wanted 'b'"),
         (LONG, LONG, ""),
         (LONG, LONG[:-1], "256000 bytes, wanted 255999"),
-        (LONG, LONG[:-1] + b"x", "256000 bytes as wanted, and another content"),
+        (LONG, LONG[:-1] + b"x", "256000 bytes as wanted, but the content differs"),
     ],
 )
 def test_a_file_of_an_image_is_compared(content: bytes, wanted: bytes, expected: str, tmp_path: Path) -> None:
@@ -62,5 +62,5 @@ def test_a_file_of_any_size_is_compared(tmp_path: Path) -> None:
     os.truncate(wanted, size_bytes)
     hole = Entry("/x", "file", 0o644, 0, 0, size_bytes, 0)
     assert find_file_difference(Tree([hole]).file("/x"), wanted) == ""
-    assert find_file_difference(Tree([replace(hole, kind="pipe")]).file("/x"), wanted) == "there is no file"
-    assert find_file_difference(Tree([]).file("/x"), wanted) == "there is no file"
+    assert find_file_difference(Tree([replace(hole, kind="pipe")]).file("/x"), wanted) == "the file is missing"
+    assert find_file_difference(Tree([]).file("/x"), wanted) == "the file is missing"

@@ -209,7 +209,7 @@ def test_cloud_init_files_are_judged_by_the_images_own_schema(tmp_path: Path) ->
 @pytest.mark.parametrize("text", ["a: [\n", f"a: {'9' * 5000}\n", "a: &a [*a]\n", "a: 2026-99-99\n", "a: \0\n"])
 def test_a_file_of_cloud_init_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     cloud = Cloud(make_tree(tmp_path, {"/x": text}))
-    with pytest.raises(VerifyError, match="/x of the image is not for cloud-init: "):
+    with pytest.raises(VerifyError, match="/x of the image cannot be read by cloud-init: "):
         cloud.load("/x")
 
 

@@ -73,7 +73,7 @@ def test_a_panic_ends_the_wait_with_the_consoles_end(start: Start) -> None:
 
 def test_a_machine_that_goes_off_ends_the_wait(start: Start) -> None:
     machine = start('echo "Power down" >$C')
-    with pytest.raises(VerifyError, match=r"(?s)went off while ssh was waited for.*Power down"):
+    with pytest.raises(VerifyError, match=r"(?s)went off before ssh answered.*Power down"):
         wait(machine, lambda: False, what="ssh", timeout_s=60)
 
 
@@ -83,7 +83,7 @@ def test_what_qemu_itself_has_to_say_is_told(tmp_path: Path) -> None:
     )
     with (
         switched_on(machine, tmp_path) as running,
-        pytest.raises(VerifyError, match=r"(?s)went off while x was waited for; QEMU said:\n  \| could not set up"),
+        pytest.raises(VerifyError, match=r"(?s)went off before x answered; QEMU's messages:\n  \| could not set up"),
     ):
         wait(running, lambda: False, what="x", timeout_s=10)
 

@@ -72,7 +72,7 @@ def test_a_restart_waits_for_another_boot(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("left", "text", "message"),
     [
-        ("next_id", "first\n", "0 s after its restart: it answers, and was not restarted"),
+        ("next_id", "first\n", "0 s after its restart: it answers, but was not restarted"),
         ("gone", "", "0 s after its restart: it does not answer ssh: no route to it"),
     ],
 )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""An image started in QEMU, as its recipe says: on a copy of the image, which goes away."""
+"""Start a copy of an image in QEMU, as its recipe says. The copy is deleted afterwards."""

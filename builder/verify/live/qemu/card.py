@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The card a machine starts from: a sparse copy of the image, grown as a card is larger than its image.
+"""Make the card of a machine: a sparse copy of the image, larger than the image, like a real card.
 
-User-data is put on the copy as a user would: on the FAT partition. The image is only read.
+User-data is written to the FAT partition of the copy. The image is only read.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from builder.units import GIB, SECTOR
 
 SMALLEST = 4 * GIB
 ROOM = 2 * GIB
-"""How much larger the card is than the image, at least."""
+"""Minimum free space on the card behind the image."""
 COPY_S = 60.0
-"""For mcopy, which may follow a damaged FAT for long."""
+"""Timeout of mcopy, which may read a damaged FAT for long."""
 
 
 def make_card(image: Path, plan: Plan, directory: Path, *, user_data: Path | None = None) -> Path:
-    """Copy an image into `directory` and return the card; SpaceError on a full disk."""
+    """Copy an image into `directory` and return the path of the card; SpaceError on a full disk."""
     card = directory / "card.img"
     run(["cp", "--sparse=always", "--reflink=auto", image, card])
     run(["truncate", f"--size={find_size(image.stat().st_size)}", card])
@@ -34,12 +34,12 @@ def make_card(image: Path, plan: Plan, directory: Path, *, user_data: Path | Non
 
 
 def find_size(image_bytes: int) -> int:
-    """Return the size of the card: a power of two, because QEMU takes no other SD card."""
+    """Return the size of the card: a power of two, because QEMU refuses other SD cards."""
     return max(SMALLEST, 1 << (image_bytes + ROOM - 1).bit_length())
 
 
 def put_user_data(card: Path, plan: Plan, file: Path, *, name: str = "user-data") -> None:
-    """Lay a user's user-data, or another file of cloud-init's, over the image's own, as a person edits a card."""
+    """Replace user-data, or another file of cloud-init, on the card, as a user edits it."""
     place = find_place(card, find_firmware(plan))
     read_fat(place, "/")  # A damaged one is not written to: mtools takes it all the same.
     words: list[str | Path] = ["mcopy", "-n", "-o", "-i", place.for_mtools, file, f"::/{name}"]
@@ -47,7 +47,7 @@ def put_user_data(card: Path, plan: Plan, file: Path, *, name: str = "user-data"
 
 
 def find_firmware(plan: Plan) -> Slot:
-    """Return the slot that any computer can edit; the system sees it at /boot/firmware."""
+    """Return the FAT slot, which any computer can edit; the system has it at /boot/firmware."""
     fats = [slot for slot in plan.disk.slots if slot.filesystem is Filesystem.FAT32]
     if not fats:
         raise MachineError(f"board {plan.board} has no FAT partition to put user-data on")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""QEMU's command line, from a recipe. Each choice of `qemu` in a recipe is a row of a table here."""
+"""Make QEMU's command line from a recipe. Each value of `qemu` in a recipe is a row of a table here."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ DISKS: Mapping[str, Callable[[Path], list[str]]] = {
     "sd": lambda card: ["-drive", f"file={quote.qemu(card)},if=sd,format=raw,cache=unsafe"],
 }
 NETWORKS: Mapping[str, Callable[[str], list[str]]] = {
-    # The part of QEMU's router that lets ssh in → options.
+    # Function from the port forwarding for ssh to the options.
     "virtio": lambda forward: [*_router(forward), "-device", "virtio-net-pci,netdev=net,romfile="],
-    # Linux calls a USB adapter eth0 only if its address is of a maker; this one is of the Raspberry Pi Foundation.
+    # Linux names a USB adapter eth0 only if its MAC is of a vendor; this one is of the Raspberry Pi Foundation.
     "usb": lambda forward: [*_router(forward), "-device", "usb-net,netdev=net,mac=b8:27:eb:00:00:01"],
     "onboard": lambda forward: ["-nic", f"user,{forward}"],
 }
@@ -46,15 +46,15 @@ def make_command(
     ssh_port: int,
     interactive: bool = False,
 ) -> list[str]:
-    """Return program and arguments that start a card; MachineError when the recipe has no `qemu`.
+    """Return the command line of QEMU for a card; MachineError if the recipe has no `qemu`.
 
-    ssh_port     the port of the loopback interface at which the system's port 22 is reached
-    interactive  the serial console and QEMU's monitor (Ctrl-a c) are on the terminal, and in the log
+    ssh_port     port of the loopback interface that is forwarded to the system's port 22
+    interactive  connect serial console and QEMU's monitor (Ctrl-a c) to the terminal, and log them
     """
     qemu, architecture = plan.recipe.qemu, plan.recipe.architecture
     if qemu is None:
         raise MachineError(
-            f"board {plan.board} has no `qemu` in its recipe: it cannot be booted here", hint="boot it on the board"
+            f"board {plan.board} has no `qemu` in its recipe, so QEMU cannot boot it", hint="boot it on the real board"
         )
     return [
         architecture.row.qemu_system,
@@ -78,10 +78,10 @@ def _machine(architecture: Architecture, qemu: Qemu) -> list[str]:
 
 
 def _want_kvm(architecture: Architecture) -> bool:
-    """KVM where the machine is of that architecture and real.
+    """Return whether to use KVM: on a real machine of the same architecture.
 
-    A virtual machine's nested /dev/kvm may be there and yet stop at the first instructions of the firmware ("KVM
-    internal error", seen on Firecracker), so it is used only where BOARDWRIGHT_ACCEL=kvm says that it works.
+    In a virtual machine, a nested /dev/kvm may fail at the first instructions of the firmware ("KVM internal error",
+    seen on Firecracker). So there it is used only with BOARDWRIGHT_ACCEL=kvm.
     """
     wanted = os.environ.get("BOARDWRIGHT_ACCEL")
     if wanted:
@@ -98,11 +98,11 @@ def _uefi(plan: Plan, _: Qemu, __: Path, work: Path) -> list[str]:
         packages = " ".join(each.row.uefi_package for each in Architecture if each.row.uefi_package)
         raise MachineError(f"no UEFI firmware for {architecture} on this machine", hint=f"apt-get install {packages}")
     code, variables = firmware
-    own = work / "uefi-variables.fd"
-    shutil.copyfile(variables, own)
+    copy = work / "uefi-variables.fd"
+    shutil.copyfile(variables, copy)
     return [
         *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
-        *("-drive", f"if=pflash,format=raw,unit=1,file={quote.qemu(own)}"),
+        *("-drive", f"if=pflash,format=raw,unit=1,file={quote.qemu(copy)}"),
     ]
 
 
@@ -115,7 +115,7 @@ def _kernel(plan: Plan, qemu: Qemu, card: Path, work: Path) -> list[str]:
     files = take_boot_files(card, plan, work)
     cmdline = f"{files.cmdline} {qemu.cmdline}".strip()
     if f"console={qemu.console}" not in re.split(r"[ ,]", cmdline):
-        # First: of two names for one driver Linux tries only the first, also where there is no such port.
+        # It comes first: of two names for one driver Linux tries only the first, even if that port does not exist.
         cmdline = f"console={qemu.console} {cmdline}"
     tree = ["-dtb", str(files.device_tree)] if files.device_tree else []
     return ["-kernel", str(files.kernel), "-initrd", str(files.initrd), *tree, "-append", cmdline]
@@ -135,7 +135,7 @@ FIRMWARE: Mapping[str, Callable[[Plan, Qemu, Path, Path], list[str]]] = {
 
 
 def _console(qemu: Qemu, log: Path, *, interactive: bool) -> list[str]:
-    """The console's number is that of the machine's serial port; ports before it lead nowhere."""
+    """Return the options of the console. Its number is that of a serial port; the ports before it are not connected."""
     number = int(re.sub(r"\D", "", qemu.console) or 0)
     nowhere = ["-serial", "null"] * number
     if interactive:

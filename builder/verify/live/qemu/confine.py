@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What QEMU may do of what its machine could make it do, were there a fault in it: an image attacks with drivers.
+"""Restrict QEMU, because the drivers of an image could attack a fault in its devices.
 
--sandbox: system calls that no machine needs are refused (seccomp). As root, QEMU takes another user once its files are
-open, before the machine starts. Both are QEMU's own (qemu(1), -sandbox and -runas).
+-sandbox refuses system calls that no machine needs (seccomp). As root, QEMU changes to another user after it has
+opened its files, before the machine starts. Both are features of QEMU (qemu(1), -sandbox and -runas).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from builder.system.tools import find_tool, has_tool
 SANDBOX = "on,obsolete=deny,elevateprivileges={elevate},spawn=deny,resourcecontrol=deny"
 USER = "nobody"
 RUN_WITH = (9, 1)
-"""Version of QEMU since which -run-with has a user; -runas goes away after that."""
+"""First version of QEMU whose -run-with has a user; later versions remove -runas."""
 STATUS = Path("/proc/self/status")
 SETGID, SETUID = 6, 7
-"""Numbers of capabilities (linux/capability.h)."""
+"""Bit numbers of capabilities (linux/capability.h)."""
 
 
 def confine(program: str) -> list[str]:
-    """Return options for QEMU.
+    """Return the options that restrict QEMU.
 
-    program  of QEMU, which is asked for its version: the option for another user has a new name since 9.1
+    program  QEMU, whose version decides: the option for another user has a new name since 9.1
     """
     if may_change_user():
-        # It has to take the other user itself; after that it has no right to take one back, and may start no program.
+        # QEMU must change the user itself. After that it may neither change it back nor start a program.
         version = _find_version(str(find_tool(program))) if has_tool(program) else RUN_WITH
         user = ["-run-with", f"user={USER}"] if version >= RUN_WITH else ["-runas", USER]
         return ["-sandbox", SANDBOX.format(elevate="allow"), *user]
@@ -40,17 +40,17 @@ def confine(program: str) -> list[str]:
 
 @cache
 def _find_version(program: str) -> tuple[int, int]:
-    found = re.search(r"version (\d+)\.(\d+)", run([program, "--version"]).stdout)
-    return (int(found[1]), int(found[2])) if found else RUN_WITH
+    match = re.search(r"version (\d+)\.(\d+)", run([program, "--version"]).stdout)
+    return (int(match[1]), int(match[2])) if match else RUN_WITH
 
 
 def may_change_user() -> bool:
-    """Say whether this process is root with the right to take another user, and there is one to take."""
+    """Return whether this process is root, may change its user, and the other user exists."""
     if os.geteuid() != 0:
         return False
     status = STATUS.read_text(encoding="ascii")
-    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    rights = int(found[1], 16) if found else 0
+    match = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    rights = int(match[1], 16) if match else 0
     try:
         pwd.getpwnam(USER)
     except KeyError:

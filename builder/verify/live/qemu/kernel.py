@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What starts, taken out of an image, for machines whose own firmware QEMU does not have.
+"""Copy boot files out of an image, for machines whose firmware QEMU does not have.
 
-Kernel and initrd are what a Raspberry Pi's firmware would load: config.txt names them, cmdline.txt is the command line.
-The card of a board that was in use starts too, so config.txt may have more lines here than verify/boot.py takes, which
-judges an image as it was built. A virtual machine has no ROM that reads a card, so its U-Boot is taken out too.
+Kernel and initrd are those that a Raspberry Pi's firmware would load: config.txt names them, cmdline.txt is the
+command line. A used card must start too, so config.txt may have more lines than verify/facts/boot.py accepts, which
+checks a new image. A virtual machine has no ROM that reads a card, so its U-Boot is copied too.
 
-The copies have names of ours in a directory of their own. An image says how its files are called, and what else lies in
-the directory of work must not change: the disk that specs read afterwards, the card, the key of ssh.
+The copies get our own names in a separate directory, because file names come from the image. So no copy can replace
+another file of the work directory: the disk that specs read later, the card, the ssh key.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from builder.units import render_size
 from builder.verify.live.qemu.card import find_firmware, find_place
 
 FILE = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
-"""A file that config.txt names."""
+"""Allowed names of files in config.txt."""
 BOOT = "/boot"
 TAKEN = "taken"
-"""The directory of the copies, in that of the work."""
+"""Name of the directory of the copies, in the work directory."""
 AGAIN = "build the image again"
 TEXT_BYTES = 64 * 1024
 LONGEST_CMDLINE = 4096
@@ -38,7 +38,7 @@ LONGEST_CMDLINE = 4096
 
 @dataclass(frozen=True)
 class BootFiles:
-    """What a boot loader hands over."""
+    """Files and command line that a boot loader passes on."""
 
     kernel: Path
     initrd: Path
@@ -47,9 +47,9 @@ class BootFiles:
 
 
 def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
-    """Copy the files of a card that its firmware would load into a directory of their own below `directory`.
+    """Copy the files that the firmware would load from a card into a directory below `directory`.
 
-    VerifyError when one is missing or cannot be one.
+    Raises VerifyError if one is missing or invalid.
     """
     mount = f"{BOOT}/firmware"
     entries = read_fat(find_place(card, find_firmware(plan)), mount)
@@ -57,8 +57,10 @@ def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
     config = _read(files, "config.txt", TEXT_BYTES).decode(errors="replace")
     cmdline = _read(files, "cmdline.txt", TEXT_BYTES).decode(errors="replace").strip()
     if len(cmdline) > LONGEST_CMDLINE or (hidden := find_hidden(cmdline)):
-        what = f"{len(cmdline)} characters" if len(cmdline) > LONGEST_CMDLINE else f"the character U+{ord(hidden):04X}"
-        raise VerifyError(f"cmdline.txt of the image has {what}, which no kernel's command line has", hint=AGAIN)
+        fault = f"{len(cmdline)} characters" if len(cmdline) > LONGEST_CMDLINE else f"the character U+{ord(hidden):04X}"
+        raise VerifyError(
+            f"cmdline.txt of the image has {fault}; expected at most {LONGEST_CMDLINE} printable characters", hint=AGAIN
+        )
     tree = plan.recipe.qemu.device_tree if plan.recipe.qemu else None
     return BootFiles(
         kernel=_take(files, _find(config, r"^kernel=(\S+)", "kernel="), directory, "kernel"),
@@ -69,32 +71,32 @@ def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
 
 
 def take_root_file(card: Path, plan: Plan, path: str, directory: Path) -> Path:
-    """Copy a file of a card's root filesystem, as above; VerifyError when it is missing."""
+    """Copy a file of a card's root filesystem in the same way; VerifyError if it is missing or too large."""
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
-    found = read_ext4_file(find_place(card, root), path, limit=LARGEST)
-    if not found or not found[0] or len(found[0]) == LARGEST:
-        what = f"more than {render_size(LARGEST)} at" if found and found[0] else "no"
-        raise VerifyError(f"the root filesystem of the image has {what} {path}", hint=AGAIN)
-    return _write(directory, "loader", found[0])
+    file = read_ext4_file(find_place(card, root), path, limit=LARGEST)
+    if not file or not file[0] or len(file[0]) == LARGEST:
+        fault = f"more than {render_size(LARGEST)} at" if file and file[0] else "no"
+        raise VerifyError(f"the root filesystem of the image has {fault} {path}", hint=AGAIN)
+    return _write(directory, "loader", file[0])
 
 
 def _find(config: str, pattern: str, what: str) -> str:
-    """Return the last one: a later line of config.txt wins."""
-    found = re.findall(pattern, config, re.MULTILINE)
-    if not found:
+    """Return the file of the last matching line, because a later line of config.txt wins."""
+    names = re.findall(pattern, config, re.MULTILINE)
+    if not names:
         raise VerifyError(f"config.txt of the image has no line with {what}")
-    if not FILE.fullmatch(found[-1]):
-        raise VerifyError(f"config.txt of the image names the file {found[-1][:80]!r}, which cannot be one")
-    return str(found[-1])
+    if not FILE.fullmatch(names[-1]):
+        raise VerifyError(f"config.txt of the image names the file {names[-1][:80]!r}; expected a relative path")
+    return str(names[-1])
 
 
 def _read(files: Mapping[str, Entry], name: str, most: int = LARGEST) -> bytes:
-    """Return a file of the first partition; VerifyError when it is missing, or has more than `most` bytes."""
+    """Return a file of the first partition; VerifyError if it is missing or has more than `most` bytes."""
     entry = files.get(name.lower())
     if entry is None:
         raise VerifyError(f"the first partition of the image has no {name}", hint=AGAIN)
     if entry.size_bytes > most:
-        raise VerifyError(f"{name} of the image has {entry.size_bytes} bytes; allowed: {most}", hint=AGAIN)
+        raise VerifyError(f"{name} of the image has {entry.size_bytes} bytes; expected at most {most}", hint=AGAIN)
     return entry.read()
 
 
@@ -103,7 +105,7 @@ def _take(files: Mapping[str, Entry], name: str, directory: Path, copy: str) -> 
 
 
 def _write(directory: Path, name: str, content: bytes) -> Path:
-    place = directory / TAKEN
-    place.mkdir(exist_ok=True)
-    (place / name).write_bytes(content)
-    return place / name
+    copies = directory / TAKEN
+    copies.mkdir(exist_ok=True)
+    (copies / name).write_bytes(content)
+    return copies / name

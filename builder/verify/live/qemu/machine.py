@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A machine in QEMU, from switching it on to its end.
+"""A QEMU machine: prepare, start, cut its power.
 
-The machine has one network card behind QEMU's own router; port 22 of the system is reached at a free port of the
-loopback interface. Everything it says on its serial console is in a file.
+The machine has one network card behind QEMU's user network. A free port of the loopback interface is forwarded to the
+system's port 22. The output of the serial console is logged to a file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from builder.verify.live.qemu.command import make_command
 
 TAIL = 25
 CONSOLE_BYTES = 16 * MIB
-"""What is looked at of a console, from its end: a system can write there without end."""
+"""Bytes at the end of a console's log that are read; a system can write any amount."""
 END_S = 30.0
 GLANCE_S = 0.1
 PORTS = range(20000, 32768)
@@ -37,23 +37,23 @@ PORT_TRIES = 100
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine that was switched on. A plain value: the specs, which run in another process, get it too."""
+    """A QEMU machine, as a plain value that can be passed to the process of the specs."""
 
     argv: tuple[str, ...]
-    """What starts it again, on the same card."""
+    """Command line that starts it, also again on the same card."""
     console_log: str
-    """Everything it said on its serial console, each time it ran."""
+    """File with the output of the serial console, of all starts."""
     ssh_port: int
     pid: int = 0
-    """QEMU's process; 0 before the machine is switched on."""
+    """Process id of QEMU; 0 before the start."""
     said_before: int = 0
-    """Length of the console's file when it was switched on."""
+    """Length of the console's log at the start."""
     qemu_log: str = ""
-    """What QEMU itself says, such as why it does not start."""
+    """File with QEMU's own messages, such as the reason why it does not start."""
 
     @property
     def console(self) -> str:
-        """What it has said since it was switched on."""
+        """Output of the console since the start."""
         with suppress(FileNotFoundError), Path(self.console_log).open("rb") as stream:
             end = stream.seek(0, os.SEEK_END)
             stream.seek(max(self.said_before, end - CONSOLE_BYTES))
@@ -67,7 +67,7 @@ class Machine:
 
     @property
     def last_words(self) -> str:
-        """The last lines of QEMU itself, or nothing."""
+        """The last lines of QEMU's own messages, or ""."""
         if not self.qemu_log:
             return ""
         with suppress(OSError), Path(self.qemu_log).open(encoding="utf-8", errors="replace") as stream:
@@ -76,7 +76,7 @@ class Machine:
 
     @property
     def is_running(self) -> bool:
-        """Say whether QEMU runs; also for a process that did not start it."""
+        """True while QEMU runs; works in any process, not only its parent."""
         with suppress(OSError):
             state = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
             return state not in "ZX"
@@ -84,26 +84,26 @@ class Machine:
 
     @property
     def starved_s(self) -> float:
-        """Seconds for which the thread of QEMU that had to wait most was ready and had no core of this machine.
+        """Seconds that QEMU's threads waited for a core of this machine: the maximum over the threads.
 
-        The second number of Linux' schedstat, in nanoseconds (Documentation/scheduler/sched-stats.rst); 0 on a
-        kernel without it.
+        It is the second number of Linux' schedstat, in nanoseconds (Documentation/scheduler/sched-stats.rst); 0 on a
+        kernel without schedstat.
         """
         delays = [0]
         for thread in Path(f"/proc/{self.pid}/task").glob("*/schedstat"):
-            with suppress(OSError, IndexError):  # the thread may just have ended
+            with suppress(OSError, IndexError):  # The thread may have ended.
                 delays.append(int(thread.read_text(encoding="ascii").split()[1]))
         return max(delays) / 1e9
 
 
 @contextmanager
 def started(plan: Plan, image: Path, *, work: Path, user_data: Path | None = None) -> Iterator[Machine]:
-    """Start an image and yield the machine; it is gone at the end of the block.
+    """Start a copy of an image and yield the machine; it ends with the block.
 
-    work       a directory for its card and its console, removed by whoever made it
-    user_data  takes the place of the image's own, on the copy
+    work       directory for card and console log; the caller removes it
+    user_data  replaces the image's own on the copy
 
-    Raises MachineError when the recipe has no `qemu`, or this machine no QEMU or no firmware for it.
+    Raises MachineError if the recipe has no `qemu`, or if this machine lacks QEMU or the firmware.
     """
     with switched_on(prepare(plan, image, work=work, user_data=user_data), work) as machine:
         yield machine
@@ -118,7 +118,7 @@ def prepare(
     interactive: bool = False,
     ssh_port: int = 0,
 ) -> Machine:
-    """Return a machine that is not switched on yet: its card is made, its command line decided."""
+    """Make card and command line of a machine and return it; it is not started yet."""
     work.mkdir(parents=True, exist_ok=True)
     port, console = ssh_port or _free_port(), work / "console.log"
     card = make_card(image, plan, work, user_data=user_data)
@@ -135,7 +135,7 @@ def prepare(
 
 @contextmanager
 def switched_on(machine: Machine, work: Path) -> Iterator[Machine]:
-    """Run a machine beside us and yield it as it runs; it is ended with the block."""
+    """Start a machine in the background and yield it; it is killed at the end of the block."""
     console = Path(machine.console_log)
     said_before = console.stat().st_size if console.exists() else 0
     log = work / "qemu.log"
@@ -144,14 +144,14 @@ def switched_on(machine: Machine, work: Path) -> Iterator[Machine]:
 
 
 def use_console(machine: Machine) -> int:
-    """Run a machine on our own terminal until it ends, and return QEMU's exit code."""
+    """Run a machine on this terminal until it ends, and return QEMU's exit code."""
     with _terminal_kept():
         return attach(machine.argv)
 
 
 @contextmanager
 def _terminal_kept() -> Iterator[None]:
-    """Give the terminal back as it was: QEMU changes it, and cannot undo that when it is killed."""
+    """Restore the terminal's settings at the end: QEMU changes them, and cannot restore them when it is killed."""
     if not sys.stdin.isatty():
         yield
         return
@@ -163,7 +163,7 @@ def _terminal_kept() -> Iterator[None]:
 
 
 def cut_power(machine: Machine) -> None:
-    """Kill a machine as a pulled plug does, and wait until it is dead: what it had not written is lost."""
+    """Kill a machine and wait until it has ended. Data that it had not written is lost, as in a power cut."""
     with suppress(ProcessLookupError):
         os.kill(machine.pid, signal.SIGKILL)
     deadline = time.monotonic() + END_S
@@ -172,14 +172,14 @@ def cut_power(machine: Machine) -> None:
 
 
 def _free_port() -> int:
-    """Return a port of the loopback interface for a machine that may be started more than once.
+    """Return a free port of the loopback interface for a machine that may be started more than once.
 
-    It is below those that the kernel gives away (ip_local_port_range, from 32768 on): between two starts of the
-    machine, another program's connection could take it.
+    It is below the kernel's ephemeral ports (ip_local_port_range, from 32768 on), so no connection of another program
+    takes it between two starts of the machine.
     """
     for _ in range(PORT_TRIES):
         port = PORTS.start + secrets.randbelow(len(PORTS))
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise MachineError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free", hint="name one with --ssh-port")
+    raise MachineError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free", hint="choose one with --ssh-port")

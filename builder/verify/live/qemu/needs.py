@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The programs and firmware that reading or booting an image needs, and which of them this machine lacks."""
+"""Find the programs and firmware that this machine lacks to verify or boot an image."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from builder.system.tools import DEBIAN_PACKAGES, has_tool
 from builder.verify.live.qemu.command import find_uefi
 
 CARD = ("sfdisk", "mcopy")
-"""What reads the table of an image, and makes a card of it."""
+"""Programs that read an image's table and make its card."""
 SPECS = ("sfdisk", "e2fsck", "fsck.vfat", "zstd")
-"""zstd unpacks initrds."""
+"""Programs for the specs; zstd unpacks initrds."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Something that is missing here."""
+    """A program or firmware that is missing on this machine."""
 
     name: str
-    """As an error names it."""
+    """Name in an error message."""
     package: str = ""
-    """The Debian package that has it; empty where none of this machine's can."""
+    """The Debian package that has it; "" if there is none for this machine."""
 
 
 def find_missing_for_boot(path: Path, recipe: Recipe | None, *, login: bool) -> tuple[Need, ...]:
-    """Return what `boot` lacks here.
+    """Return the needs of `boot` that this machine lacks.
 
     path    the image file; a compressed one needs a program to unpack it
-    recipe  the board's; None where it is not known before the image is read
-    login   whether a key is made
+    recipe  the board's recipe; None if it is not known before the image is read
+    login   True if an ssh key is made
     """
     tools = [*CARD, *_unpackers(path), *(["ssh-keygen"] if login else [])]
     return (*_find_missing(tools), *_find_missing_qemu(recipe))
 
 
 def find_missing_for_specs(path: Path, recipe: Recipe | None, *, boot: bool) -> tuple[Need, ...]:
-    """Return what `verify` lacks here for an image file, with `boot` for the level booted too."""
+    """Return the needs of `verify` that this machine lacks for an image file; `boot` adds those of the level booted."""
     tools = dict.fromkeys([*SPECS, *_unpackers(path)])
     if not boot:
         return _find_missing(tools)
@@ -60,7 +60,7 @@ def _find_missing(tools: Iterable[str]) -> tuple[Need, ...]:
 
 
 def _find_missing_qemu(recipe: Recipe | None) -> tuple[Need, ...]:
-    """A board that is not known yet may be for any QEMU that is here; one that has no `qemu` needs none."""
+    """Return the missing QEMU. An unknown board may need any QEMU; a board without `qemu` needs none."""
     if recipe is None:
         programs = tuple(QEMU_PACKAGES)
         return () if any(map(has_tool, programs)) else _find_missing(programs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Waiting for a machine: until its system answers, or its console says why it never will."""
+"""Wait for a machine until its system answers, or its console shows that the boot failed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from builder.errors import VerifyError
 from builder.verify.live.qemu.machine import Machine
 
 BOOT_S = 900.0
-"""How long a boot may take: Arm on an x86 machine is emulated, one to four minutes on a quiet machine."""
+"""Timeout of a boot. Arm on x86 is emulated; a boot takes one to four minutes on an idle machine."""
 BUSY = 3
-"""How many times its limit a machine may take whose emulated cores wait for those of this machine."""
+"""Maximum factor of a timeout, for a machine whose emulated cores wait for a core of this machine."""
 GLANCE_S = 0.5
 SELDOM_S = 20.0
 PROMPT = "login:"
-"""What every system says on its console about the time at which sshd starts."""
+"""Text that each system prints on its console about when sshd starts."""
 
 TROUBLE = (
     (r"Kernel panic - not syncing", "the kernel panicked"),
@@ -29,24 +29,25 @@ TROUBLE = (
     (r"^=> $", "U-Boot found nothing to start and waits at its prompt"),
     (r"UEFI Interactive Shell|BdsDxe: No bootable option|>>Start PXE over", "the firmware found nothing to start"),
 )
-"""What a console says when there is no more to wait for, and what it means. A console may say anything, also the
-beginning of a sentence without an end, a million times in a line: so each sentence has an end (".{0,99}")."""
+"""Patterns of a failed boot on the console, and their meaning.
+
+A console can print anything, also the start of a pattern a million times in one line. So gaps are limited
+(".{0,99}")."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 def find_trouble(console: str) -> str:
-    """Return why a system will not come up, or nothing."""
+    """Return the reason why a boot has failed, or ""."""
     plain = _ESCAPES.sub("", console)
     return next((meaning for pattern, meaning in TROUBLE if re.search(pattern, plain, re.MULTILINE)), "")
 
 
 class Caller:
-    """Asks for ssh all the time when the console has a prompt, and seldom before.
+    """Check for sshd: rarely before the console shows a prompt, then at each call.
 
-    Packets for a system that is not up yet wait in QEMU, and all of them reach its network card when that is started.
-    QEMU's card of Allwinner's boards (allwinner-sun8i-emac) never receives again once they have filled its ring, of
-    512 places in Linux: the model forgets where it was. One try costs a few packets, and a slow boot lasted for
-    hundreds of them.
+    Packets for a system that is not up yet wait in QEMU, and all reach its network card when that is started. The
+    card of Allwinner boards (allwinner-sun8i-emac) never receives again once they fill its ring (512 entries in
+    Linux), because QEMU's model loses its position. One try costs a few packets; a slow boot had hundreds of tries.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -55,7 +56,7 @@ class Caller:
         self._next = 0.0
 
     def __call__(self) -> bool:
-        """Say whether sshd answers; False where it was not asked."""
+        """Return whether sshd answers; False without a check if it is too early."""
         now = time.monotonic()
         if now < self._next and PROMPT not in self._machine.console[self._begun :]:
             return False
@@ -64,28 +65,28 @@ class Caller:
 
 
 def wait_for_ssh(machine: Machine, *, timeout_s: float = BOOT_S) -> None:
-    """Wait until the system answers at its ssh port; VerifyError with the end of its console otherwise."""
+    """Wait until the system answers at its ssh port; otherwise VerifyError with the last lines of its console."""
     wait(machine, Caller(machine), what="ssh", timeout_s=timeout_s)
 
 
 def wait(machine: Machine, done: Callable[[], bool], *, what: str, timeout_s: float) -> None:
-    """Wait for something that a running system does. Its last words are shown beside the running step.
+    """Wait until `done` returns True. The last line of the console is shown beside the running step.
 
-    timeout_s  the limit in seconds; time for which the machine had no core is not counted, up to BUSY times the limit
+    timeout_s  in seconds; time in which the machine waited for a core does not count, up to BUSY times the timeout
 
-    Raises VerifyError when the limit is over, the machine goes off, or its console says that it will not come up.
+    Raises VerifyError if the timeout is over, the machine goes off, or its console shows that the boot has failed.
     """
     begun, starved_before, shown = time.monotonic(), machine.starved_s, ""
     while not done():
         if trouble := find_trouble(machine.console):
             raise VerifyError(f"{trouble}; its console:\n{machine.tail}")
         if not machine.is_running:
-            own = f"; QEMU said:\n{words}\n" if (words := machine.last_words) else "; "
-            raise VerifyError(f"the machine went off while {what} was waited for{own}its console:\n{machine.tail}")
+            messages = f"; QEMU's messages:\n{lines}\n" if (lines := machine.last_words) else "; "
+            raise VerifyError(f"the machine went off before {what} answered{messages}its console:\n{machine.tail}")
         took, starved = time.monotonic() - begun, machine.starved_s - starved_before
         if took > timeout_s + min(starved, (BUSY - 1) * timeout_s):
-            told = f"{took:.0f} s, {starved:.0f} of them without a core of this machine"
-            raise VerifyError(f"no {what} after {told}; the console:\n{machine.tail}")
+            times = f"{took:.0f} s, {starved:.0f} of them without a core of this machine"
+            raise VerifyError(f"no {what} after {times}; the console:\n{machine.tail}")
         last = _last_line(machine.console)
         if last != shown:
             log.line(last)
@@ -94,7 +95,7 @@ def wait(machine: Machine, done: Callable[[], bool], *, what: str, timeout_s: fl
 
 
 def wait_until_over(machine: Machine, *, timeout_s: float) -> None:
-    """Wait until the machine has switched itself off; VerifyError with the end of its console otherwise."""
+    """Wait until the machine has switched itself off; otherwise VerifyError with the last lines of its console."""
     deadline = time.monotonic() + timeout_s
     while machine.is_running:
         if time.monotonic() > deadline:
@@ -103,7 +104,7 @@ def wait_until_over(machine: Machine, *, timeout_s: float) -> None:
 
 
 def greets(port: int, host: str = "127.0.0.1") -> bool:
-    """Say whether sshd answers. QEMU accepts connections before the system does; only the greeting counts."""
+    """Return whether sshd answers. QEMU accepts connections before the system, so only sshd's greeting counts."""
     try:
         with socket.create_connection((host, port), timeout=2) as connection:
             connection.settimeout(5)
