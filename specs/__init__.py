@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Specs: what an image is, in sentences that can fail."""
+"""Specs: tests of an image. The name of each is a sentence that can fail."""

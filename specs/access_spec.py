@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nothing lets somebody in but what packages, the build and the recipe bring: ssh, consoles, cloud-init, the kernel."""
+"""Only packages, the build and the recipe give access: by ssh, consoles, cloud-init, the kernel."""
 
 from builder.verify.facts.image import Subject
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The bytes of boot loaders lie where the board reads them."""
+"""Boot blobs are at the offsets where the board reads them."""
 
 import hashlib
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Everything is there that a board reads from power-on to the start of the kernel."""
+"""The image has all files that a board reads from power-on to the start of the kernel."""
 
 import re
 
@@ -33,8 +33,8 @@ def test_the_initrd_that_boots_is_the_installed_one(image: Subject) -> None:
 
 
 def test_users_find_the_boot_partition_below_boot_firmware(image: Subject) -> None:
-    found, own = image.file("/boot/firmware/os-release").content, image.file("/etc/os-release").content
-    assert find_difference(found, own) == ""
+    copy, original = image.file("/boot/firmware/os-release").content, image.file("/etc/os-release").content
+    assert find_difference(copy, original) == ""
 
 
 @pytest.mark.needs("raspi")
@@ -61,15 +61,15 @@ def test_cmdline_txt_is_one_line(image: Subject) -> None:
 def test_the_firmware_is_that_of_its_package(image: Subject) -> None:
     delivered = image.tree.glob("/usr/lib/raspi-firmware/*.*")
     assert delivered
-    assert [each.path for each in delivered if image.file(each.path).content != image.on_boot(each.path)] == []
+    assert [entry.path for entry in delivered if image.file(entry.path).content != image.on_boot(entry.path)] == []
 
 
 @pytest.mark.needs("raspi")
 def test_the_device_trees_are_those_of_the_kernel(image: Subject) -> None:
     trees = image.tree.glob("/boot/firmware/*.dtb")
     assert trees
-    delivered = {each.path: image.device_trees[each.path.rpartition("/")[2]] for each in trees}
-    assert [each.path for each in trees if each.read() != image.file(delivered[each.path]).content] == []
+    delivered = {entry.path: image.device_trees[entry.path.rpartition("/")[2]] for entry in trees}
+    assert [entry.path for entry in trees if entry.read() != image.file(delivered[entry.path]).content] == []
 
 
 @pytest.mark.needs("raspi", "gpio", "since-trixie")
@@ -79,11 +79,11 @@ def test_there_are_overlays(image: Subject) -> None:
 
 @pytest.mark.needs("raspi")
 def test_overlays_of_the_firmware_are_those_of_its_package(image: Subject) -> None:
-    """An overlay may say what the kernel is told, too."""
+    """An overlay can change the kernel's command line, too."""
     top = "/usr/lib/raspi-firmware"
     delivered = image.tree.glob(f"{top}/overlays/*.dtbo")
-    places = {each.path: each.path.replace(top, "/boot/firmware") for each in delivered}
-    assert [place for path, place in places.items() if image.file(path).content != image.file(place).content] == []
+    copies = {entry.path: entry.path.replace(top, "/boot/firmware") for entry in delivered}
+    assert [copy for path, copy in copies.items() if image.file(path).content != image.file(copy).content] == []
 
 
 @pytest.mark.needs("efi")
@@ -102,14 +102,14 @@ def test_the_boot_menu_waits_a_second_at_most(image: Subject) -> None:
 def test_the_removable_path_is_systemd_boot(image: Subject) -> None:
     removable = image.tree.glob(f"{image.boot_mount}/EFI/BOOT/BOOT*.EFI")
     installed = image.tree.glob(f"{image.boot_mount}/EFI/systemd/systemd-boot*.efi")
-    assert [each.read() for each in removable] == [each.read() for each in installed]
+    assert [entry.read() for entry in removable] == [entry.read() for entry in installed]
 
 
 @pytest.mark.needs("efi")
 def test_systemd_boot_is_that_of_its_package(image: Subject) -> None:
-    delivered = [each.read() for each in image.tree.glob("/usr/lib/systemd/boot/efi/systemd-boot*.efi*")]
+    delivered = [entry.read() for entry in image.tree.glob("/usr/lib/systemd/boot/efi/systemd-boot*.efi*")]
     installed = image.tree.glob(f"{image.boot_mount}/EFI/systemd/systemd-boot*.efi")
-    assert [each.path for each in installed if each.read() not in delivered] == []
+    assert [entry.path for entry in installed if entry.read() not in delivered] == []
 
 
 @pytest.mark.needs("efi")
@@ -148,9 +148,9 @@ def test_kernel_upgrades_keep_the_root_partition_of_extlinux(image: Subject) -> 
 
 @pytest.mark.needs("extlinux")
 def test_u_boot_update_reads_no_file_of_elsewhere(image: Subject, plan: Plan) -> None:
-    places = ("/etc/u-boot-menu/conf.d/*", "/usr/share/u-boot-menu/conf.d/*")
+    patterns = ("/etc/u-boot-menu/conf.d/*", "/usr/share/u-boot-menu/conf.d/*")
     known = {*image.listed_files, *laid_files(plan)}
-    assert [each.path for place in places for each in image.tree.glob(place) if each.path not in known] == []
+    assert [entry.path for pattern in patterns for entry in image.tree.glob(pattern) if entry.path not in known] == []
 
 
 @pytest.mark.needs("flash-kernel")

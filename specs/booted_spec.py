@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The first boot came to its end, and the system is the one that user-data asked for."""
+"""The first boot has ended without errors, and the system matches its user-data."""
 
 import pytest
 from testinfra.host import Host

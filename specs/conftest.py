@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What specs ask: the image, the plan it must match, the board's recipe, the running system.
+"""Fixtures of the specs: the image, its plan, the board's recipe, the running system.
 
 Arguments that make one spec of each row (slot, package, user …) are in builder/verify/parametrize.py and specs/data.
 """
@@ -31,13 +31,13 @@ PROBE = Path(__file__).parent / "data/probe.py"
 
 @pytest.fixture(scope="session")
 def task(pytestconfig: pytest.Config) -> Task:
-    """What this run is about."""
+    """The input of this run."""
     return pytestconfig.stash[TASK]
 
 
 @pytest.fixture(scope="session")
 def plan(pytestconfig: pytest.Config) -> Plan:
-    """Every decision the image must match."""
+    """The plan that the image must match."""
     return pytestconfig.stash[PLAN]
 
 
@@ -55,7 +55,7 @@ def image(task: Task, plan: Plan) -> Subject:
 
 @pytest.fixture(scope="session")
 def release(plan: Plan) -> dict[str, str]:
-    """What os-release must say of the image itself."""
+    """Values that os-release must have besides Debian's own."""
     return {
         "IMAGE_ID": f"boardwright-{plan.board}",
         "IMAGE_VERSION": plan.version,
@@ -66,7 +66,7 @@ def release(plan: Plan) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def listed_packages(task: Task) -> Mapping[str, str]:
-    """Versions by name, of the list that the build handed out beside the image. Without one its spec is left out."""
+    """Versions by name, from the build's list of packages beside the image. Its spec is deselected without a list."""
     rows = [line.split("\t") for line in Path(task.packages).read_text(encoding="utf-8").splitlines()[1:]]
     return {row[0]: row[1] for row in rows}
 
@@ -79,14 +79,14 @@ def data(pytestconfig: pytest.Config, plan: Plan) -> Callable[[str], Mapping[str
 
 @pytest.fixture(scope="session")
 def call(task: Task) -> Callable[..., Result]:
-    """Runs a program of the image in its tree, and returns what it said (level chroot)."""
+    """Function that runs a program of the image in its tree and returns the result (level chroot)."""
     environment = {"PATH": "/usr/sbin:/usr/bin", "HOME": "/root"}
     return lambda *argv: run([*task.chroot, *argv], env=environment, ok=range(256), timeout_s=120)
 
 
 @pytest.fixture(scope="session")
 def bench(task: Task) -> Iterator[Bench]:
-    """The running system, and what is done to it."""
+    """The running system: commands, restart, power cut."""
     assert task.running
     with opened_bench(task.running, Path(task.scratch)) as bench:
         yield bench
@@ -94,20 +94,20 @@ def bench(task: Task) -> Iterator[Bench]:
 
 @pytest.fixture(scope="session")
 def host(bench: Bench) -> Host:
-    """The running system, asked through testinfra."""
+    """The running system, for testinfra."""
     return testinfra.get_host(bench.reach.url, ssh_extra_args=shlex.join(bench.reach.options(bench.control)))
 
 
 @pytest.fixture(scope="session")
 def running(task: Task) -> Running:
-    """What is known of the running system beforehand."""
+    """Address of the running system, and facts that its user-data set."""
     assert task.running
     return task.running
 
 
 @pytest.fixture(scope="session")
 def system(bench: Bench) -> System:
-    """What the running system says of itself, after its first boot."""
+    """Facts of the running system after its first boot."""
     return System(bench)
 
 
@@ -122,14 +122,14 @@ def containers(bench: Bench) -> Iterator[Containers]:
 
 @pytest.fixture(scope="session")
 def services(containers: Containers) -> Containers:
-    """Two services, brought up by compose."""
+    """Two services that compose has started."""
     containers.start_services()
     return containers
 
 
 @pytest.fixture(scope="session")
 def restarted(system: System, services: Containers) -> System:
-    """What the system says after a restart in order."""
+    """Facts of the system after a clean restart."""
     system.keep_identity()
     system.bench.restart()
     return System(system.bench)
@@ -137,7 +137,7 @@ def restarted(system: System, services: Containers) -> System:
 
 @pytest.fixture(scope="session")
 def recovered(restarted: System) -> System:
-    """What the system says after its power was cut while it wrote."""
+    """Facts of the system after a power cut during writes."""
     restarted.keep_identity()
     restarted.bench.write_without_end()
     restarted.bench.cut_power()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The disk is laid out as planned, and its filesystems are sound."""
+"""The disk has the planned layout, and its filesystems have no errors."""
 
 from itertools import pairwise
 

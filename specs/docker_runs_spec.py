@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Docker runs, and so do containers: they are made on the system, no registry is asked."""
+"""Docker and containers run; their image is made on the system, without a registry."""
 
 import pytest
 from testinfra.host import Host
@@ -76,7 +76,7 @@ def test_a_container_reaches_its_host(containers: Containers) -> None:
 
 @pytest.mark.needs("machine")
 def test_a_container_reaches_the_network_outside(containers: Containers, running: Running) -> None:
-    # QEMU's router is 10.0.2.2; the port there leads out of the machine and back to its sshd.
+    # 10.0.2.2 is QEMU's router; this port is forwarded from outside to the machine's own sshd.
     assert containers.run("greet", "10.0.2.2", str(running.reach.port)).startswith("SSH-2.0")
 
 

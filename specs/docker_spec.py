@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Docker is there, whole, and starts at boot."""
+"""Docker is installed completely and starts at boot."""
 
 import json
 

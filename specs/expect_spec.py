@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the recipe allows besides (`expect`) is there: a line that allows nothing is a mistake, or old."""
+"""The image has what `expect` of the recipe allows: a line that allows nothing is wrong or outdated."""
 
 from builder.recipe.expect import Expected
 from builder.verify.facts.image import Subject

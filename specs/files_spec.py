@@ -44,7 +44,7 @@ def test_every_other_link_leads_somewhere(image: Subject) -> None:
 
 
 def test_no_link_leads_around_in_a_circle(image: Subject) -> None:
-    assert [each.path for each in image.tree.of_kind("symlink") if image.tree.is_circle(each.path)] == []
+    assert [entry.path for entry in image.tree.of_kind("symlink") if image.tree.is_circle(entry.path)] == []
 
 
 def test_a_directory_is_merged_into_usr(image: Subject, merged_directory: str) -> None:

@@ -34,7 +34,7 @@ def test_network_config_is_valid(image: Subject) -> None:
 def test_a_cable_gets_an_address_by_itself_where_it_is_configured(image: Subject) -> None:
     content = image.cloud.load("/boot/firmware/network-config")
     ethernets = content.get("network", content).get("ethernets", {})
-    assert not ethernets or any(each.get("dhcp4") or each.get("addresses") for each in ethernets.values())
+    assert not ethernets or any(row.get("dhcp4") or row.get("addresses") for row in ethernets.values())
 
 
 def test_the_system_configuration_is_read(image: Subject) -> None:
@@ -82,6 +82,6 @@ def test_cloud_init_does_a_thing_that_is_promised(image: Subject, first_boot_mod
 
 
 def test_no_password_is_in_the_example(image: Subject, plan: Plan) -> None:
-    words = ("password:", "passwd:", "hashed_passwd:", "plain_text_passwd:")
+    keys = ("password:", "passwd:", "hashed_passwd:", "plain_text_passwd:")
     lines = image.file("/boot/firmware/user-data").lines
-    assert plan.user_data or [line for line in lines if line.startswith(words)] == []
+    assert plan.user_data or [line for line in lines if line.startswith(keys)] == []

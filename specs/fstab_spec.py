@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Table, /etc/fstab and kernel command line name the same partitions."""
+"""Partition table, /etc/fstab and kernel command line name the same partitions."""
 
 from builder.plan.model import Plan, Slot
 from builder.verify.facts.image import Subject

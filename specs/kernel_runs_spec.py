@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernel that runs is the image's, with what Docker needs."""
+"""The running kernel is that of the image and has the features that Docker needs."""
 
 import pytest
 from testinfra.host import Host

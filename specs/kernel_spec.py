@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernel, modules and initrd belong together, and the kernel has what Docker and the hardware need."""
+"""Kernel, modules and initrd have the same version, and the kernel supports Docker and the hardware."""
 
 import pytest
 
@@ -17,8 +17,8 @@ def test_each_kernel_has_its_initrd(image: Subject) -> None:
 
 
 def test_each_kernel_has_its_directory_of_modules(image: Subject) -> None:
-    places = {each.path for each in image.tree.glob("/usr/lib/modules/*")}
-    assert places == {f"/usr/lib/modules/{kernel}" for kernel in image.kernels}
+    directories = {entry.path for entry in image.tree.glob("/usr/lib/modules/*")}
+    assert directories == {f"/usr/lib/modules/{kernel}" for kernel in image.kernels}
 
 
 def test_the_initrd_has_modules_of_that_kernel_only(image: Subject) -> None:
@@ -43,8 +43,8 @@ def test_the_kernel_says_it_is_that_version(image: Subject) -> None:
 
 def test_the_kernel_is_of_a_package(image: Subject) -> None:
     origins = [path for path in image.kernel_origins if path in image.listed_files]
-    own = image.file(image.kernel_file).content
-    assert [find_difference(image.file(path).content, own) for path in origins] == [""]
+    installed = image.file(image.kernel_file).content
+    assert [find_difference(image.file(path).content, installed) for path in origins] == [""]
 
 
 @pytest.mark.parametrize(("link", "files"), [("/vmlinuz", "kernel_files"), ("/initrd.img", "initrds")])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nobody gets into the running system by a password that everybody tries."""
+"""The running system refuses common passwords."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The network is up, and only what should listen does."""
+"""The network is up, and only expected programs listen."""
 
 import pytest
 from testinfra.host import Host
@@ -23,31 +23,34 @@ def test_the_network_is_online(host: Host) -> None:
 
 @pytest.mark.needs("package:openssh-server")
 def test_ssh_listens_to_the_network(system: System) -> None:
-    assert any(each.port == 22 and not each.is_local for each in system.listeners)
+    assert any(listener.port == 22 and not listener.is_local for listener in system.listeners)
 
 
 @pytest.mark.needs("package:avahi-daemon")
 def test_avahi_listens_to_the_network(system: System) -> None:
-    assert {each.program for each in system.listeners if each.port == 5353} == {"avahi-daemon"}
+    assert {listener.program for listener in system.listeners if listener.port == 5353} == {"avahi-daemon"}
 
 
 def test_resolved_answers_this_system_only(system: System) -> None:
-    assert all(each.is_local for each in system.listeners if each.port == 53)
+    assert all(listener.is_local for listener in system.listeners if listener.port == 53)
 
 
 def test_what_listens_to_the_network_is_a_unit_of_a_package_or_asked_for(
     system: System, image: Subject, plan: Plan
 ) -> None:
-    asked = {each.name for each in plan.expected if each.kind == "listening"}
-    others = [each for each in system.listeners if not each.is_local and f"{each.protocol}/{each.port}" not in asked]
-    own = [each for each in others if system.find_unit_file(each.unit) not in image.owners]
+    asked = {row.name for row in plan.expected if row.kind == "listening"}
+    outside = [listener for listener in system.listeners if not listener.is_local]
+    ports = [(f"{listener.protocol}/{listener.port}", listener) for listener in outside]
+    others = [(port, listener) for port, listener in ports if port not in asked]
     assert [
-        f"{each.program}; to allow it: expect: {{listening: {{{each.protocol}/{each.port}: WHY}}}}" for each in own
+        f"{listener.program}; to allow it: expect: {{listening: {{{port}: WHY}}}}"
+        for port, listener in others
+        if system.find_unit_file(listener.unit) not in image.owners
     ] == []
 
 
 def test_what_is_expected_listens(system: System, expected_port: Expected) -> None:
-    assert expected_port.name in {f"{each.protocol}/{each.port}" for each in system.listeners}
+    assert expected_port.name in {f"{listener.protocol}/{listener.port}" for listener in system.listeners}
 
 
 @pytest.mark.needs("package:avahi-daemon")

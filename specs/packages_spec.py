@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is installed is what the recipe asks for, whole, and what the build's list says."""
+"""The packages of the recipe and of the build's list are installed completely."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ def test_an_unwanted_package_is_not_installed(image: Subject, unwanted_package: 
 
 
 def test_no_package_is_left_half_installed_or_removed(image: Subject) -> None:
-    assert [each.name for each in image.packages.values() if each.status not in INSTALLED] == []
+    assert [package.name for package in image.packages.values() if package.status not in INSTALLED] == []
 
 
 def test_no_package_is_kept_from_upgrades(image: Subject) -> None:
@@ -30,11 +30,11 @@ def test_no_package_is_kept_from_upgrades(image: Subject) -> None:
 
 def test_every_package_is_of_the_architecture(image: Subject, plan: Plan) -> None:
     allowed = {"all", plan.recipe.architecture.value}
-    assert [each.name for each in image.packages.values() if each.architecture not in allowed] == []
+    assert [package.name for package in image.packages.values() if package.architecture not in allowed] == []
 
 
 def test_the_packages_are_those_of_the_list(image: Subject, listed_packages: Mapping[str, str]) -> None:
-    assert {each.name: each.version for each in image.packages.values()} == dict(listed_packages)
+    assert {package.name: package.version for package in image.packages.values()} == dict(listed_packages)
 
 
 def test_every_file_of_a_package_is_as_delivered(image: Subject) -> None:
@@ -67,7 +67,8 @@ def test_apt_knows_no_other_archive(image: Subject, plan: Plan) -> None:
 
 
 def test_apt_trusts_nothing_without_a_signature(image: Subject) -> None:
-    texts = [*image.apt_sources.values(), *(each.read().decode() for each in image.tree.glob("/etc/apt/apt.conf.d/*"))]
+    settings = [entry.read().decode() for entry in image.tree.glob("/etc/apt/apt.conf.d/*")]
+    texts = [*image.apt_sources.values(), *settings]
     assert [text for text in texts if "rusted: yes" in text or "AllowUnauthenticated" in text] == []
 
 

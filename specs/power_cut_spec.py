@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The power went while the system was writing; it comes back by itself."""
+"""The system starts again after a power cut during writes."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs of the image start: their libraries are there and fit."""
+"""Programs of the image start, with the libraries of the image."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""After a restart it is the same machine, and everything comes back."""
+"""After a restart the system has the same identity, and all services start again."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Name, language, time, version: the system is the one of the recipe."""
+"""Host name, language, time and version are those of the recipe."""
 
 import pytest
 
@@ -92,7 +92,7 @@ def test_there_is_no_network_of_ifupdown(image: Subject) -> None:
 
 
 def test_no_network_is_configured_beforehand(image: Subject) -> None:
-    assert [each.path for each in image.tree.glob("/etc/netplan/*")] == []
+    assert [entry.path for entry in image.tree.glob("/etc/netplan/*")] == []
 
 
 def test_only_one_answers_for_names_of_the_local_network(image: Subject) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""No secret, no id and no trace of the machine that built it is in the image."""
+"""The image has no secret, no id and no trace of the build machine."""
 
 from builder.plan.model import Plan
 from builder.verify.facts.image import Subject
@@ -27,18 +27,18 @@ def test_no_program_of_the_initrd_is_of_another_architecture(image: Subject) -> 
 
 
 def test_no_library_is_below_another_architectures_name(image: Subject, plan: Plan) -> None:
-    own = {"amd64": "x86_64", "arm64": "aarch64", "riscv64": "riscv64"}.get(plan.recipe.architecture.value, "arm")
-    places = image.tree.glob("/usr/lib/*-linux-gnu*")
-    assert [each.path for each in places if not each.path.startswith(f"/usr/lib/{own}")] == []
+    cpu = {"amd64": "x86_64", "arm64": "aarch64", "riscv64": "riscv64"}.get(plan.recipe.architecture.value, "arm")
+    directories = image.tree.glob("/usr/lib/*-linux-gnu*")
+    assert [entry.path for entry in directories if not entry.path.startswith(f"/usr/lib/{cpu}")] == []
 
 
 def test_no_private_key_is_there(image: Subject, private_place: str) -> None:
-    small = (each for each in image.tree.below(private_place) if each.kind == "file" and each.size_bytes < 100_000)
-    assert [each.path for each in small if b"PRIVATE KEY-----" in each.read()] == []
+    small = (entry for entry in image.tree.below(private_place) if entry.kind == "file" and entry.size_bytes < 100_000)
+    assert [entry.path for entry in small if b"PRIVATE KEY-----" in entry.read()] == []
 
 
 def test_nothing_is_younger_than_the_build(image: Subject, plan: Plan) -> None:
-    assert [each.path for each in image.tree.entries.values() if each.mtime > plan.epoch] == []
+    assert [entry.path for entry in image.tree.entries.values() if entry.mtime > plan.epoch] == []
 
 
 def test_no_other_device_pipe_or_socket_is_there(image: Subject) -> None:
@@ -46,4 +46,4 @@ def test_no_other_device_pipe_or_socket_is_there(image: Subject) -> None:
 
 
 def test_dpkg_has_no_unfinished_update(image: Subject) -> None:
-    assert [each.path for each in image.tree.glob("/var/lib/dpkg/updates/*")] == []
+    assert [entry.path for entry in image.tree.glob("/var/lib/dpkg/updates/*")] == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What starts at boot is what the recipe says, and can start."""
+"""The units that start at boot are those of the recipe, and their programs exist."""
 
 from builder.verify.facts.image import Subject
 
@@ -33,8 +33,8 @@ def test_every_service_that_starts_at_boot_has_its_program(image: Subject) -> No
 
 
 def test_units_are_not_writable_by_others(image: Subject) -> None:
-    found = (each for each in image.tree.below("/usr/lib/systemd/system") if each.kind == "file")
-    assert [each.path for each in found if each.mode & 0o022] == []
+    files = (entry for entry in image.tree.below("/usr/lib/systemd/system") if entry.kind == "file")
+    assert [entry.path for entry in files if entry.mode & 0o022] == []
 
 
 def test_the_board_starts_without_a_graphical_screen(image: Subject) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The users of the recipe are there, nobody else can log in, and nobody has a password."""
+"""Only the users of the recipe can log in, and no user has a password."""
 
 from collections import Counter
 
@@ -100,12 +100,12 @@ def test_nobody_else_may_log_in(image: Subject) -> None:
 
 def test_every_file_has_an_owner_that_exists(image: Subject) -> None:
     owners = image.tree.users.keys()
-    assert [each.path for each in image.tree.entries.values() if each.uid not in owners] == []
+    assert [entry.path for entry in image.tree.entries.values() if entry.uid not in owners] == []
 
 
 def test_every_file_has_a_group_that_exists(image: Subject) -> None:
     groups = image.tree.groups.keys()
-    assert [each.path for each in image.tree.entries.values() if each.gid not in groups] == []
+    assert [entry.path for entry in image.tree.entries.values() if entry.gid not in groups] == []
 
 
 def test_sudo_asks_no_password_where_the_recipe_says_so(image: Subject, sudoer: str) -> None:
@@ -114,12 +114,12 @@ def test_sudo_asks_no_password_where_the_recipe_says_so(image: Subject, sudoer: 
 
 @pytest.mark.needs("package:sudo")
 def test_sudo_accepts_the_mode_of_its_files(image: Subject) -> None:
-    assert [each.path for each in image.tree.glob("/etc/sudoers.d/*") if each.mode != 0o440] == []
+    assert [entry.path for entry in image.tree.glob("/etc/sudoers.d/*") if entry.mode != 0o440] == []
 
 
 @pytest.mark.needs("package:sudo")
 def test_sudo_files_are_roots(image: Subject) -> None:
-    assert [each.path for each in image.tree.below("/etc/sudoers.d") if (each.uid, each.gid) != (0, 0)] == []
+    assert [entry.path for entry in image.tree.below("/etc/sudoers.d") if (entry.uid, entry.gid) != (0, 0)] == []
 
 
 @pytest.mark.needs("package:sudo")

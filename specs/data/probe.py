@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What runs in the containers of the specs. It needs of Python only what its smallest package has.
+"""Program for the containers of the specs. It uses only modules of Python's smallest package.
 
-answer TEXT       answers HTTP with a text
-relay HOST PORT   answers HTTP with what another one answers
-greet HOST PORT   says what a server says first
-report FILE...    says where it runs and what is in files, as JSON
+answer TEXT       answer HTTP with a text
+relay HOST PORT   answer HTTP with the answer of another server
+greet HOST PORT   print the first output of a server
+report FILE...    print the machine type and the content of files, as JSON
 """
 
 from __future__ import annotations
