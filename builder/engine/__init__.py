@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Where a build runs."""
+"""Run builds in Docker or on this machine."""

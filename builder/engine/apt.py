@@ -11,28 +11,28 @@ from builder import log
 from builder.system.process import run
 
 LOCK_S = 300
-"""How long apt-get waits for another one: on a fresh machine the daily upgrade often runs."""
+"""Time that apt-get waits for the lock; on a fresh machine the daily upgrade often holds it."""
 OPTIONS = (
     *("-y", "-qq", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCK_S}"),
-    *("-o", "Dpkg::Use-Pty=0"),  # With it dpkg's errors come out on stdout, and are not in ours.
+    *("-o", "Dpkg::Use-Pty=0"),  # With a pty, dpkg's errors go to stdout and would be missing in our message.
 )
 
 
 def may_install() -> bool:
-    """Return whether packages can be installed: root, and apt-get is there."""
+    """Return whether packages can be installed: as root, with apt-get."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def can_install(package: str) -> bool:
-    """Return whether this machine's APT has a package of that name, as it last looked."""
+    """Return whether the package lists of this machine's APT have a package."""
     policy = run(["apt-cache", "policy", package]).stdout
     return "Candidate:" in policy and "Candidate: (none)" not in policy
 
 
 def install_packages(packages: Collection[str], *, why: str) -> None:
-    """Install packages with apt-get, after a note that names them; `why` starts the note.
+    """Install packages with apt-get. A note names them first; it starts with `why`.
 
-    Raises ToolError when apt-get fails and MachineError when it is not there.
+    Raises ToolError if apt-get fails and MachineError if it is missing.
     """
     names = sorted(set(packages))
     log.note(f"{why}; installing with apt-get: {' '.join(names)}")

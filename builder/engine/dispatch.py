@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Run a build request here, or in a container."""
+"""Run a build request on this machine or in a container."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ from builder.request import BuildRequest
 
 
 def find_digests(output: Path, plan: Plan, digests: Digests) -> list[str]:
-    """Return the digests of files in `output` that have the names of the plan's artefacts: they need not be made or
-    fetched when nothing has changed."""
+    """Return digests of the files in `output` that are named like the plan's artefacts.
+
+    A build skips an artefact with one of these digests.
+    """
     stem = plan.image_name.removesuffix(".img")
     return [digests.find(path) for path in sorted(output.glob(f"{glob.escape(stem)}.*")) if path.is_file()]
 
 
 def build_inside(plan: Plan, request: BuildRequest, *, packs: bool) -> Sequence[Artefact]:
-    """Build in this container: announce the image while its specs run, so that it is fetched meanwhile.
+    """Build in this container. The image is announced before its specs run, so that it is fetched during the specs.
 
-    packs  make packs of the artefacts
+    packs  write packs of the artefacts
     """
     early: list[Artefact] = []
 
@@ -52,7 +54,7 @@ def build_inside(plan: Plan, request: BuildRequest, *, packs: bool) -> Sequence[
 
 
 def build_on(plan: Plan, request: BuildRequest) -> Sequence[Artefact]:
-    """Build here or in a container. The container makes the plan again, from the same board, version and time."""
+    """Build on this machine or in a container. The container makes the same plan from board, version and time."""
     if choose_engine(request.engine) is Engine.LOCAL:
         install_tools(plan)
         if not HAND_OUT_REQUEST.exists():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The story of several boards on one display: a row each on a terminal, elsewhere lines or events with its name."""
+"""Show the events of several boards: as one row each on a terminal, else as lines or JSON events with the board."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RowOf = Callable[[str], Sink]
 
 @contextmanager
 def open_rows(boards: Sequence[str], *, json: bool, verbose: bool) -> Iterator[RowOf]:
-    """Yield what gives each board its place on the display that suits where we are called from."""
+    """Yield a function that returns the sink of a board, for a program, a file or a terminal."""
     if json:
         events = log.Json(sys.stdout)
         yield lambda board: Tagged(board, events)
@@ -42,7 +42,7 @@ def open_rows(boards: Sequence[str], *, json: bool, verbose: bool) -> Iterator[R
 
 
 class Tagged:
-    """Events for programs, whose `data` has the board."""
+    """Sink that adds the board to the `data` of JSON events."""
 
     def __init__(self, board: str, events: Sink) -> None:
         self._board = board
@@ -53,7 +53,7 @@ class Tagged:
 
 
 class Lines:
-    """What one board says as plain lines, each with its name before it."""
+    """Sink that prints the events of one board as plain lines with its name as prefix."""
 
     def __init__(self, name: str, stream: TextIO, *, verbose: bool) -> None:
         self._stream = _Prefixed(name, stream)
@@ -66,7 +66,7 @@ class Lines:
 
 
 class _Prefixed(io.StringIO):
-    """A stream of whole lines that puts a name before each."""
+    """Text stream that adds a name before each line."""
 
     def __init__(self, name: str, stream: TextIO) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _Prefixed(io.StringIO):
 
 
 class Row:
-    """A board on a terminal: its running step, its last words, the time it took. What must be read is printed above."""
+    """Sink that shows a board as one row: step, last message, time. Errors and warnings are printed above the rows."""
 
     def __init__(self, board: str, console: Console, *, verbose: bool) -> None:
         self._board = board
@@ -109,7 +109,7 @@ class Row:
             self._print(f"[dim]{escape(event.text)}[/dim]")
 
     def cells(self) -> tuple[RenderableType, ...]:
-        """Return the row: mark, board, seconds, step, last words."""
+        """Return the cells of the row: mark, board, seconds, step, last message."""
         if self._begun is None:
             return "", self._board, "", Text("waiting", style="dim"), ""
         seconds = self._seconds or time.monotonic() - self._begun
@@ -126,7 +126,7 @@ class Row:
 
 
 def render(rows: Collection[Row]) -> TextTable:
-    """Return the display of a moment, one line a board."""
+    """Return the table of all rows in their current state."""
     table = TextTable()
     table.show_header, table.collapse_padding = False, True
     for column in range(5):

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a build in a container, or in a process of its own, tells: one JSON event a line on its stdout, anything else
-from either stream is a line of some tool.
+"""Decode the events of a build in a container or child process: one JSON event per line on stdout.
 
-Events are shown here as if they had happened here. The two that end a build are kept instead: its result, and its
-error, which is raised again as the class it was there. A finished image that waits for its specs is passed on.
+Any other line of stdout or stderr is output of a tool. Events are shown as if they had happened here, except three:
+the result is kept, the error is raised again as the same class, and a finished image is passed on before its specs end.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from builder.system.files import load_json
 LAST_LINES = 15
 NUMBERS = ("seconds", "fraction")
 LARGEST = 1e9
-"""No step takes as many seconds."""
+"""Upper limit for numbers in events."""
 
 
 class Story:
-    """Collects what one build says, however the stream cuts it."""
+    """Decoder for the output of one build, which arrives in pieces of any length."""
 
     def __init__(
         self,
@@ -40,29 +39,29 @@ class Story:
         self._rests = {"stdout": b"", "stderr": b""}
 
     def hear(self, stdout: bytes | None, stderr: bytes | None) -> None:
-        """Take the next pieces of the two streams."""
+        """Decode the next pieces of the two streams."""
         for name, piece in (("stdout", stdout), ("stderr", stderr)):
             *lines, self._rests[name] = (self._rests[name] + (piece or b"")).split(b"\n")
             for line in lines:
                 self._hear_line(line.decode(errors="replace").rstrip("\r"))
 
     def end(self) -> None:
-        """Take what had no end of line, and close the steps that will not end any more."""
+        """Decode a last line without newline, and close the steps that are still open."""
         self.hear(b"\n" if self._rests["stdout"] else None, b"\n" if self._rests["stderr"] else None)
         while self._steps:
             log.emit(Event("fail", self._steps.pop()))
 
     def failure(self, code: int, *, killed: str) -> BoardwrightError:
-        """Return the error of a build that ended with `code`: its own, or what can be said without one."""
+        """Return the error of a build that ended with `code`: the one that it reported, or a general one."""
         if self._error:
             data = self._error.data
             kind = KINDS.get(str(data.get("kind")), BoardwrightError)
             return kind(self._error.text, hint=str(data.get("hint") or ""))
         tail = "".join(f"\n  | {text}" for text in self._last)
-        said = f"; its last lines:{tail}" if tail else " without a word"
+        output = f"; its last lines:{tail}" if tail else " without any output"
         return ToolError(
-            f"{self._teller} {killed or f'ended with exit code {code}'}{said}",
-            hint="build again with --verbose, or look around with `boardwright shell`",
+            f"{self._teller} {killed or f'ended with exit code {code}'}{output}",
+            hint="build again with --verbose, or inspect the rootfs with `boardwright shell`",
         )
 
     def _hear_line(self, text: str) -> None:
@@ -97,7 +96,7 @@ def _load_event(text: str) -> Event | None:
         row = load_json(text)
         event = Event(row["kind"], row["text"], dict(row["data"]))
     except (ValueError, KeyError, TypeError):
-        return None  # A tool's own JSON: a line like any other.
+        return None  # JSON of a tool: an ordinary line.
     numbers = [event.data[name] for name in NUMBERS if name in event.data]
     is_sound = event.kind in get_args(Kind) and isinstance(event.text, str) and all(map(_is_number, numbers))
     return event if is_sound else None

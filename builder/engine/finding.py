@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One thing the doctor has to say."""
+"""One result of the doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """A fact about the machine; when it is not well, what to do about it."""
+    """A fact about the machine and, if it is a problem, how to fix it."""
 
     area: str
     ok: bool

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""This machine as the place of a build: its tools, and a shell in what it built."""
+"""Build on this machine: install its tools, open a shell in a rootfs."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ TOOLS = (
 
 
 def install_tools(plan: Plan) -> None:
-    """Install the Debian packages that a build here needs and that are missing, after saying which.
+    """Install the missing Debian packages for a build on this machine; a note names them.
 
-    Raises MachineError when they cannot be installed.
+    Raises MachineError if they cannot be installed.
     """
     missing = [DEBIAN_PACKAGES[tool] for tool in TOOLS if not has_tool(tool)]
     if plan.recipe.architecture != run(["dpkg", "--print-architecture"]).stdout.strip():
-        # The compiler makes the redirect's helper, where the builder image has not brought it.
+        # The compiler makes the helper of the redirect; the builder image has the helper already.
         missing += [] if emulate.HELPER.exists() or has_tool("gcc") else ["gcc libc6-dev"]
         missing += _find_qemu_package(plan.recipe.architecture)
     missing += _find_keyring_packages(plan)
@@ -47,7 +47,7 @@ def install_tools(plan: Plan) -> None:
 
 
 def _find_qemu_package(architecture: Architecture) -> list[str]:
-    """Static qemu-user is a package of its own up to Debian 12; later qemu-user itself is static."""
+    """Return the package of a missing static qemu-user: qemu-user-static up to Debian 12, then qemu-user."""
     try:
         emulate.find_qemu(architecture)
     except MachineError:
@@ -56,7 +56,7 @@ def _find_qemu_package(architecture: Architecture) -> list[str]:
 
 
 def _find_keyring_packages(plan: Plan) -> list[str]:
-    """Ubuntu does not have Debian's keys, and Debian not Ubuntu's: each is a package of that name on both."""
+    """Return the packages of missing keyrings. On Debian and Ubuntu, a package has the name of its keyring."""
     keyrings = (Path(archive.key.file or "") for archive in plan.recipe.archives.values())
     return [path.stem for path in keyrings if path.parent == SYSTEM_KEYRINGS and not path.exists()]
 
@@ -64,10 +64,10 @@ def _find_keyring_packages(plan: Plan) -> list[str]:
 def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:
     """Open a shell in the rootfs of a board's last build and return its exit code.
 
-    The shell works on an overlay: what it changes is thrown away. Builds of the same board wait until it ends.
+    The shell runs on an overlayfs: its changes are discarded. Builds of the same board wait until it ends.
     """
     load_room(state / "rooms" / board / "rootfs", state / "cache/layers", board)
-    # A shell is not worth making twins for: without them the same programs run by qemu-user.
+    # A shell does not need twins: without them the same programs run by qemu-user.
     how = emulate.choose(architecture=architecture, wanted=EmulationChoice.QEMU)
     with (
         in_use(state),
@@ -82,7 +82,7 @@ def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:
 
 @contextmanager
 def _changeable(workspace: Workspace, board: str, layers: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
-    """Yield the rootfs under a layer of its own, with copies of the trees of its other filesystems."""
+    """Yield the rootfs below a new layer, with copies of the trees of its other filesystems."""
     kept = load_room(workspace.rootfs, layers, board)
     binds = {mount: workspace.scratch / tree_name(mount) for mount in kept.mounts}
     for mount, copy in binds.items():

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Builds several boards at once: one child process for each, its events shown on a row of its own.
+"""Build several boards in parallel: one child process for each, whose events are shown on one row.
 
-What they share is made before the first starts: the builder image, or this machine's tools. A board that fails does
-not stop the others. ^C asks all of them to stop, which releases what they hold, and a second ^C asks once more, which
-kills containers; none is left running.
+The builder image, or this machine's tools, are made before the first build starts. A failed board does not stop the
+others. ^C stops all builds, which release their resources. A second ^C kills their containers; none keeps running.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ PIECE = 65536
 
 @dataclass(frozen=True)
 class Ended:
-    """A board and what became of it: artefacts, or an error."""
+    """Result of one board: artefacts or an error."""
 
     board: str
     artefacts: tuple[Artefact, ...] = ()
@@ -51,7 +50,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class _Said:
-    """A piece of what a board's process says; without both, it has ended with `code`."""
+    """A piece of output of a board's process; without stdout and stderr, the end of the process with `code`."""
 
     board: str
     stdout: bytes | None = None
@@ -67,12 +66,11 @@ Pieces = SimpleQueue[_Said | signal.Signals]
 
 
 def build_several(requests: Sequence[BuildRequest], *, jobs: int, row_of: Callable[[str], Sink]) -> list[Ended]:
-    """Build boards, `jobs` at once (0: as many as the machine has cores and memory for), and return how each ended, in
-    order.
+    """Build boards, `jobs` in parallel (0: as cores and memory allow), and return the results in the same order.
 
-    row_of  returns where the events of a board are shown; its result and its error too
+    row_of  returns the sink for the events of a board, its result and its error
 
-    Raises MachineError and others where nothing can be built at all, Interrupted when all were stopped.
+    Raises MachineError and others if nothing can be built, Interrupted if all were stopped.
     """
     requests, room = _prepare(requests)
     pieces: Pieces = SimpleQueue()
@@ -81,23 +79,23 @@ def build_several(requests: Sequence[BuildRequest], *, jobs: int, row_of: Callab
         with queued(pieces.put):
             ended = crew.work(requests, jobs or min(room, len(requests)))
     if crew.is_stopped:
-        raise Interrupted("interrupted; everything the boards held was released, except for what is named above")
+        raise Interrupted("interrupted; all resources of the builds were released, except those named above")
     names = [request.board for request in requests]
-    return sorted(ended, key=lambda each: names.index(each.board))
+    return sorted(ended, key=lambda result: names.index(result.board))
 
 
 def first_error(ended: Sequence[Ended]) -> BoardwrightError | None:
-    """Return an error that stands for all failures, of the kind of the first board's; None where all is built."""
-    failed = [(each.board, each.error) for each in ended if each.error]
+    """Return one error for all failures, of the first failed board's class; None if all boards succeeded."""
+    failed = [(result.board, result.error) for result in ended if result.error]
     if not failed:
         return None
-    said = ", ".join(f"{board} ({error.kind})" for board, error in failed)
-    return type(failed[0][1])(f"{len(failed)} of {len(ended)} boards failed: {said}", hint="what failed is said above")
+    kinds = ", ".join(f"{board} ({error.kind})" for board, error in failed)
+    return type(failed[0][1])(f"{len(failed)} of {len(ended)} boards failed: {kinds}", hint="see the errors above")
 
 
 def _prepare(requests: Sequence[BuildRequest]) -> tuple[list[BuildRequest], int]:
-    """Make what all boards need. Return the requests with the engine that was chosen, and how many builds may run in
-    parallel there."""
+    """Prepare what all boards need; return the requests with the chosen engine, and how many builds may run in
+    parallel."""
     chosen = choose_engine(requests[0].engine)
     if chosen is Engine.DOCKER:
         with open_engine() as api:
@@ -116,7 +114,7 @@ def _prepare(requests: Sequence[BuildRequest]) -> tuple[list[BuildRequest], int]
 
 
 class _Crew:
-    """The processes of one call."""
+    """The child processes of one call."""
 
     def __init__(self, pieces: Pieces, stack: ExitStack, row_of: Callable[[str], Sink]) -> None:
         self.is_stopped = False
@@ -130,7 +128,7 @@ class _Crew:
         self._running: dict[str, Process] = {}
 
     def work(self, requests: Sequence[BuildRequest], jobs: int) -> list[Ended]:
-        """Build all, and return how they ended, the first to end first."""
+        """Build all and return the results, in the order in which the builds end."""
         waiting = list(requests)
         ended: list[Ended] = []
         while True:
@@ -179,7 +177,7 @@ class _Crew:
 
 
 def _find_artefacts(story: Story, code: int) -> tuple[Artefact, ...]:
-    """Return what a process made; raise the error of one that did not end well."""
+    """Return the artefacts of a process; raise its error if it failed."""
     if code:
         raise story.failure(code, killed=f"was killed by {signal.Signals(-code).name}" if code < 0 else "")
     if story.result is None:
@@ -192,7 +190,7 @@ def _argv(request: Path) -> list[str]:
 
 
 def _listen(board: str, process: Process, pieces: Pieces) -> None:
-    """Pass on what a process says, and how it ended once all is said."""
+    """Put the output of a process into the queue, then its exit code."""
 
     def pass_on(stream: IO[bytes] | None, make: Callable[[bytes], _Said]) -> None:
         while stream and (data := os.read(stream.fileno(), PIECE)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where an image is verified or booted: here, with what is there or can be installed, or in a container."""
+"""Choose where to verify or boot an image: on this machine, if its tools are or can be installed, or in a container."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from builder.recipe.model import Recipe
 from builder.verify.live.qemu.needs import Need
 
 SPLIT_PACKAGES = {"qemu-system-misc": "qemu-system-riscv"}
-"""Packages of Debian 12 by what has their programs since Debian 13."""
+"""Packages of Debian 12 and the packages that have their programs since Debian 13."""
 
 
 def choose_tools(wanted: Engine, missing: Sequence[Need]) -> Chosen:
-    """Return where to work, after installing what is missing if it is to be here.
+    """Return where to work, after the missing tools were installed if it is this machine.
 
-    Here if nothing is missing; else in a container if an Engine answers; else here, as root on Debian. `wanted` local
-    or docker leaves only that.
+    It is this machine if nothing is missing, else a container if an Engine answers, else this machine as root on
+    Debian. `wanted` local or docker forces one of them.
 
-    Raises MachineError when none of these ways is open, ToolError when packages cannot be installed.
+    Raises MachineError if none is possible, ToolError if packages cannot be installed.
     """
     if not missing and wanted != Engine.DOCKER:
         return Engine.LOCAL
@@ -38,20 +38,20 @@ def choose_tools(wanted: Engine, missing: Sequence[Need]) -> Chosen:
 
 
 def guess_recipe(path: Path, board: str, boards: Path) -> Recipe | None:
-    """Return the recipe of the board that is named, or that a file's name tells; None when neither says it.
+    """Return the recipe of the named board, or of the board in the file's name; None if there is neither.
 
-    Only the image itself knows for sure, and this machine may have nothing to read it with.
+    Only the image itself is certain, but this machine may lack the tools to read it.
     """
     known = list_boards(boards)
-    told = [name for name in known if path.name.startswith(f"boardwright-{name}-")]
-    name = board or max(told, key=len, default="")
+    matching = [name for name in known if path.name.startswith(f"boardwright-{name}-")]
+    name = board or max(matching, key=len, default="")
     return load_board(boards, name).recipe if name in known else None
 
 
 def _install(missing: Sequence[Need]) -> None:
     if hopeless := [need.name for need in missing if not need.package]:
         raise MachineError(
-            f"this machine has no {', '.join(hopeless)}, and no package of it does",
+            f"this machine lacks {', '.join(hopeless)}, and none of its packages has that",
             hint="start a Docker Engine, or use a newer Debian",
         )
     packages = {need.package for need in missing}
@@ -67,6 +67,6 @@ def _explain(missing: Sequence[Need], error: MachineError) -> MachineError:
     packages = " ".join(sorted({need.package for need in missing if need.package}))
     by_hand = f"apt-get install {packages} (Debian), or " if packages else ""
     return MachineError(
-        f"this machine has no {', '.join(need.name for need in missing)}: {error.message}",
+        f"this machine lacks {', '.join(need.name for need in missing)}: {error.message}",
         hint=f"{by_hand}{error.hint}",
     )

@@ -118,7 +118,7 @@ def test_one_that_fails_does_not_stop_the_others(place: Place, boards: tuple[str
     assert "no luck today" in error["text"]
     assert (error["data"]["board"], error["data"]["kind"], error["data"]["exit_code"]) == ("other", "tool", 7)
     assert end["text"] == "1 of 3 boards failed: other (tool)"
-    assert end["data"] == {"kind": "tool", "hint": "what failed is said above", "exit_code": 7}
+    assert end["data"] == {"kind": "tool", "hint": "see the errors above", "exit_code": 7}
     assert place.traces() == []
 
 
@@ -187,7 +187,7 @@ def test_lines_for_people_name_the_board(place: Place, boards: tuple[str, ...]) 
     for words in ("tiny   ext4 root …", "third  ext4 root …", "other  error: sfdisk ended with exit code 1"):
         assert any(line.startswith(words) for line in lines), done.stderr
     assert "other    | no luck today" in lines
-    assert lines[-2:] == ["error: 1 of 3 boards failed: other (tool)", "hint: what failed is said above"]
+    assert lines[-2:] == ["error: 1 of 3 boards failed: other (tool)", "hint: see the errors above"]
 
 
 def test_a_terminal_has_a_row_for_each(place: Place, boards: tuple[str, ...]) -> None:
@@ -213,8 +213,8 @@ def test_a_terminal_has_a_row_for_each(place: Place, boards: tuple[str, ...]) ->
     ("words", "code", "said"),
     [
         (["tiny", "nosuch"], 3, "there is no board 'nosuch'"),
-        (["tiny", "--all"], 2, "give the names of boards, or --all"),
-        ([], 2, "give the names of boards, or --all"),
+        (["tiny", "--all"], 2, "expected names of boards, or --all"),
+        ([], 2, "expected names of boards, or --all"),
     ],
 )
 def test_what_cannot_be_meant_is_said_before_anything_is_built(

@@ -45,7 +45,7 @@ def test_without_an_engine_containers_stay_in_the_journal(
     _leave(tmp_path, "container", "boardwright-x-0")
     give_back(tmp_path)
     assert len(find_leftovers(tmp_path)) == 1
-    assert any("containers are not looked for" in text for text in heard.texts("note"))
+    assert any("containers are not checked" in text for text in heard.texts("note"))
     for obstacle in ("", "you are not root"):
         monkeypatch.setattr(doctor, "find_local_obstacle", lambda found=obstacle: found)
         (engine, *_) = examine(tmp_path)

@@ -99,4 +99,4 @@ def test_an_unknown_kind_is_a_plain_error(heard: Heard) -> None:
 
 
 def test_silence_is_said() -> None:
-    assert "without a word" in Story().failure(1, killed="").message
+    assert "without any output" in Story().failure(1, killed="").message

@@ -88,14 +88,14 @@ def test_a_machine_that_can_do_nothing_says_what_helps(monkeypatch: pytest.Monke
     situation(monkeypatch, engine=False, root=False)
     with pytest.raises(MachineError) as caught:
         choose_tools(Engine.AUTO, [QEMU, OLD])
-    assert "this machine has no qemu-system-aarch64, the machine bpim2u in qemu-system-arm" in caught.value.message
+    assert "this machine lacks qemu-system-aarch64, the machine bpim2u in qemu-system-arm" in caught.value.message
     assert "no Docker Engine answers, and you are not root" in caught.value.message
     assert caught.value.hint == "apt-get install qemu-system-arm (Debian), or start Docker"
 
 
 def test_what_no_package_has_is_not_installed(monkeypatch: pytest.MonkeyPatch, installed: list[str]) -> None:
     situation(monkeypatch, engine=False, root=True)
-    with pytest.raises(MachineError, match="no the machine bpim2u in qemu-system-arm, and no package of it does"):
+    with pytest.raises(MachineError, match="lacks the machine bpim2u in qemu-system-arm, and none of its packages"):
         choose_tools(Engine.LOCAL, [QEMU, OLD])
     assert not installed
 

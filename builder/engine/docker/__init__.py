@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Builds and boots in a container of a Docker Engine."""
+"""Build and boot in a container of a Docker Engine."""

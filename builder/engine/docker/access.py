@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a user gets access to an Engine whose socket refuses: the hint that fits the socket's group."""
+"""Explain how a user gets access to the socket of an Engine, by the group of the socket."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import os
 import pwd
 from pathlib import Path
 
-SUDO = "call it with sudo"
+SUDO = "run it with sudo"
 
 
 def render_admission(socket: Path) -> str:
-    """Return what this user can do to be let in at a socket."""
+    """Return a hint how this user gets access to a socket."""
     try:
         group = grp.getgrgid(socket.stat().st_gid)
         user = pwd.getpwuid(os.geteuid()).pw_name
-    except (OSError, KeyError):  # The socket is out of sight, or a number without a name.
+    except (OSError, KeyError):  # The socket cannot be seen, or an id has no name.
         return SUDO
     if group.gr_gid == 0 or group.gr_gid in (os.getegid(), *os.getgroups()):
-        return SUDO  # Root's own group is nothing to join; and being in the group did not help.
+        return SUDO  # Never join root's group; and the user is in the group already, which did not help.
     if user in group.gr_mem:
         return f"log in again: you are in the group {group.gr_name} since your last login; or {SUDO}"
     return f"sudo usermod -aG {group.gr_name} {user}, then log in again; or {SUDO}"

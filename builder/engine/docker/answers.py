@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What this program answers in a container, read as what it is: output of something that runs elsewhere.
+"""Check the answers of this program in a container, which are untrusted output.
 
-Tools and scripts of boards run in that container too, and an older image may have another program in it.
+Tools and scripts of boards run in the container too, and an older image may contain another version of the program.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from builder.text import make_line
 LoginName = Annotated[
     str, text(r"^([A-Za-z0-9_][A-Za-z0-9._-]*)?$", "the name of a user: letters, digits and . _ -, or nothing")
 ]
-"""It becomes a word of a command line that is shown."""
+"""It becomes part of a command line that is shown."""
 BUG = "this is a bug; please report it"
 
 
 class KeptItem(Frozen):
-    """Something that a cache holds."""
+    """An entry of a cache."""
 
     kind: Word
     name: AnyText
@@ -34,7 +34,7 @@ class KeptItem(Frozen):
 
 
 class FindingRow(Frozen):
-    """Something that the doctor says."""
+    """A result of the doctor."""
 
     area: AnyText
     ok: bool
@@ -43,17 +43,17 @@ class FindingRow(Frozen):
 
 
 class MachineRow(Frozen):
-    """How a machine that was made is started, and who may log in."""
+    """Command line that starts a prepared machine, and the user of its login."""
 
     argv: list[AnyText] = Field(min_length=1)
     user: LoginName
 
 
 class BaseNews(Frozen, extra="ignore"):
-    """A line of an Engine that pulls an image."""
+    """A line of the Engine's output during a pull."""
 
     message: AnyText | None = None
-    """Why it does not pull at all."""
+    """The reason if the pull does not start."""
     error: AnyText | None = None
     status: AnyText | None = None
     progress: AnyText | None = None
@@ -64,7 +64,7 @@ _FINDINGS = TypeAdapter(list[FindingRow])
 
 
 def load_items(answer: str) -> list[KeptItem]:
-    """Return what `cache --json` says; ToolError for anything else."""
+    """Decode the output of `cache --json`; ToolError if it is invalid."""
     try:
         return _ITEMS.validate_json(answer)
     except ValidationError as error:
@@ -72,7 +72,7 @@ def load_items(answer: str) -> list[KeptItem]:
 
 
 def load_findings(answer: str) -> list[Finding]:
-    """Return what `doctor --json` says; ToolError for anything else."""
+    """Decode the output of `doctor --json`; ToolError if it is invalid."""
     try:
         return [Finding(row.area, row.ok, row.text, row.fix) for row in _FINDINGS.validate_json(answer)]
     except ValidationError as error:
@@ -80,7 +80,7 @@ def load_findings(answer: str) -> list[Finding]:
 
 
 def load_machine(result: Any) -> MachineRow:
-    """Return what `boot --prepare` has made; ToolError for anything else."""
+    """Decode the result of `boot --prepare`; ToolError if it is invalid."""
     try:
         return MachineRow.model_validate(result)
     except ValidationError as error:
@@ -88,7 +88,7 @@ def load_machine(result: Any) -> MachineRow:
 
 
 def load_news(line: bytes) -> BaseNews:
-    """Return a line of what an Engine sends while it pulls; an empty one for a line that cannot be read."""
+    """Decode a line of the Engine's output during a pull; an invalid line gives an empty value."""
     try:
         return BaseNews.model_validate_json(line)
     except ValidationError:
@@ -96,5 +96,5 @@ def load_news(line: bytes) -> BaseNews:
 
 
 def _refuse(verb: str, error: ValidationError, answer: str) -> ToolError:
-    found = f"; found {make_line(answer[:200])}" if answer else ""
-    return ToolError(f"the {verb} in the container gave another answer: {explain(error)}{found}", hint=BUG)
+    excerpt = f"; found {make_line(answer[:200])}" if answer else ""
+    return ToolError(f"invalid output of `{verb}` in the container: {explain(error)}{excerpt}", hint=BUG)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The image that Dockerfile.builder starts from: Debian trixie.
+"""Provide the base image of Dockerfile.builder: Debian trixie.
 
-Taken from the Engine if it is there, else pulled. Where no registry answers (an air-gapped site, a CI without one)
-the same thing is made from the Debian mirror with mmdebstrap and imported; what that needs and is missing is installed
-with apt-get, where this process may. BOARDWRIGHT_BASE names another image, which is then never replaced by ours.
+It is taken from the Engine, else pulled. If no registry answers (an air-gapped site, a CI without one), mmdebstrap
+makes it from the Debian mirror, and it is imported; missing tools are installed with apt-get, if this process may.
+BOARDWRIGHT_BASE names another image, which is then never replaced by ours.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ REGISTRY_BASE = "debian:trixie-slim"
 OWN_BASE = "boardwright-base:trixie"
 SUITE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
-OTHER_BASE = f"or name an image of Debian {SUITE} that the Engine has with BOARDWRIGHT_BASE"
+OTHER_BASE = f"or set BOARDWRIGHT_BASE to an image of Debian {SUITE} that the Engine has"
 ANSWER_S = 10
-"""Timeout until the registry has answered, where the base can also be made without one. A name that cannot be resolved
-is answered at once; a firewall that drops packets costs all of it."""
+"""Timeout of the registry's answer if the base can also be made without a registry. A name that cannot be resolved
+fails at once; a firewall that drops packets takes the whole time."""
 PULL_SILENCE_S = 30
-"""Timeout between two lines of progress, and until the answer for an image that cannot be had another way."""
+"""Timeout between two lines of progress, and of the registry's answer if the image can only be pulled."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """An image of the Engine: its name and its id (a digest of its content)."""
+    """An image of the Engine: its name and its id, a digest of the content."""
 
     name: str
     id: str
 
 
 def make_base(api: APIClient) -> Base:
-    """Return the base image, fetched or made if the Engine does not have it.
+    """Return the base image; pull or make it if the Engine does not have it.
 
-    Raises DownloadError (the image named by BOARDWRIGHT_BASE cannot be pulled), MachineError (no registry, and nothing
-    here to make the base with) and ToolError (making it failed).
+    Raises DownloadError (the image of BOARDWRIGHT_BASE cannot be pulled), MachineError (no registry, and no tools to
+    make the base) and ToolError (the tools failed).
     """
     wanted = os.environ.get("BOARDWRIGHT_BASE")
     names = (wanted,) if wanted else (REGISTRY_BASE, OWN_BASE)
@@ -63,7 +63,7 @@ def make_base(api: APIClient) -> Base:
     if wanted:
         raise DownloadError(
             f"the base image {wanted} is not in the Engine and cannot be pulled: {refusal}",
-            hint="check BOARDWRIGHT_BASE, or leave it out",
+            hint="check BOARDWRIGHT_BASE, or unset it",
         )
     log.note(f"no registry answers ({refusal}); making the base image from {MIRROR}")
     _provide_mmdebstrap()
@@ -81,17 +81,17 @@ def _find_base(api: APIClient, name: str) -> Base | None:
 def _want_base(api: APIClient, name: str) -> Base:
     base = _find_base(api, name)
     if base is None:
-        raise DownloadError(f"the image {name} was fetched, but the Engine does not have it", hint="docker image ls")
+        raise DownloadError(f"the image {name} was pulled, but the Engine does not have it", hint="docker image ls")
     return base
 
 
 def _pull(api: APIClient, name: str, *, answer_s: float) -> str:
-    """Pull an image; return why it is unavailable, or "".
+    """Pull an image; return the reason why it is unavailable, or "".
 
-    answer_s  timeout until the registry has answered, in seconds
+    answer_s  timeout of the registry's answer, in seconds
 
-    Not by `api.pull`, which waits for ever once the Engine has answered: here every wait has a timeout, and closing
-    the response makes the Engine give up. An image that asks for a login must be pulled by hand before.
+    `api.pull` is not used: it has no timeout after the Engine's first answer. Here every wait has a timeout, and
+    closing the response makes the Engine cancel the pull. An image that needs a login must be pulled by hand before.
     """
     repository, tag = _split(name)
     silence_s = answer_s
@@ -108,13 +108,13 @@ def _pull(api: APIClient, name: str, *, answer_s: float) -> str:
             silence_s = _allow_silence(response, answer_s)
             return _follow_pull(response)
     except requests.RequestException:
-        return f"nothing heard for {silence_s:g} s"
+        return f"no answer for {silence_s:g} s"
 
 
 def _allow_silence(response: requests.Response, answer_s: float) -> float:
-    """Let the download be silent for PULL_SILENCE_S from now on; return the timeout in seconds.
+    """Change the timeout to PULL_SILENCE_S for the rest of the response, and return the timeout in seconds.
 
-    The Engine sends its headers when the registry has answered, and requests has one timeout for both.
+    The Engine sends its headers when the registry has answered; requests has one timeout for headers and content.
     """
     connection = getattr(response.raw, "connection", None)
     stream = getattr(connection, "sock", None)
@@ -136,25 +136,25 @@ def _follow_pull(response: requests.Response) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Repository and tag; a colon before the last slash belongs to a registry's port."""
+    """Return repository and tag; a colon before the last slash belongs to a registry's port."""
     repository, colon, tag = name.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
 
 
 def _provide_mmdebstrap() -> None:
-    """Install mmdebstrap and Debian's keys where they are missing; MachineError where this process may not."""
+    """Install mmdebstrap and Debian's keys if they are missing; MachineError if this process may not."""
     missing = [package for package, is_there in _find_needs().items() if not is_there]
     if missing and may_install():
-        install_packages(missing, why="this machine lacks what makes the base image")
+        install_packages(missing, why="this machine lacks tools to make the base image")
     elif missing:
         raise MachineError(
-            f"no registry answers, and what makes the base image without one is missing: {', '.join(missing)}",
-            hint=f"install it (Debian: sudo apt-get install {' '.join(missing)}), {OTHER_BASE}",
+            f"no registry answers, and the tools to make the base image without one are missing: {', '.join(missing)}",
+            hint=f"install them (Debian: sudo apt-get install {' '.join(missing)}), {OTHER_BASE}",
         )
 
 
 def _find_needs() -> dict[str, bool]:
-    """Return whether each Debian package that makes the base is there."""
+    """Return whether each Debian package for the base is installed."""
     try:
         has_program = bool(find_tool("mmdebstrap"))
     except MachineError:
@@ -169,25 +169,25 @@ def _import_base(api: APIClient) -> Base:
         try:
             run(_mmdebstrap(api, archive), log_file=Path(directory) / "mmdebstrap.log")
         except ToolError as error:
-            error.hint = _explain_failure()  # The log goes with its directory.
+            error.hint = _explain_failure()  # Its hint names the log, which is deleted with the directory.
             raise
         repository, tag = OWN_BASE.split(":")
         with engine_errors(f"importing {OWN_BASE}"):
-            # Not import_image_from_stream: docker-py 7.2 announces chunks there and then sends none.
+            # Not import_image_from_stream: docker-py 7.2 announces chunks there, but sends none.
             api.import_image_from_file(str(archive), repository=repository, tag=tag, changes=['CMD ["bash"]'])
     return _want_base(api, OWN_BASE)
 
 
 def _explain_failure() -> str:
     if os.geteuid() == 0:
-        return f"see whether {MIRROR} can be reached from here, {OTHER_BASE}"
+        return f"check that {MIRROR} can be reached from this machine, {OTHER_BASE}"
     return f"without root mmdebstrap needs user namespaces: sudo apt-get install uidmap, {OTHER_BASE}"
 
 
 def _mmdebstrap(api: APIClient, archive: Path) -> list[str]:
-    """Return the command; without root mmdebstrap takes a user namespace by itself."""
+    """Return the command line of mmdebstrap; without root it makes a user namespace itself."""
     with engine_errors("asking for its architecture"):
-        architecture = api.version()["Arch"]  # Go's names: amd64 and arm64 are also Debian's.
+        architecture = api.version()["Arch"]  # Go's names; amd64 and arm64 are the same in Debian.
     return [
         "mmdebstrap",
         "--variant=minbase",

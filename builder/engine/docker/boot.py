@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""An image verified or booted in a container, by the same program there with `--engine local`.
+"""Verify or boot an image in a container, by the same program with `--engine local`.
 
-The image and the boards are sent; reports and the public address of ssh come back. The container has QEMU's emulation
-only, no device and no privileges. It is removed at the end, whichever it is.
+Image and boards are sent; the report or the ssh port come back. The container has no device and no privileges, so QEMU
+emulates. It is always removed at the end.
 """
 
 from __future__ import annotations
@@ -41,33 +41,33 @@ IMAGES = "/build/image"
 USER_DATA = "/build/inputs/user-data"
 MACHINE = "/build/machine"
 SSH_PORT = 2222
-"""Where ssh is in the container; the Engine gives it a port of its machine."""
+"""Port of ssh in the container, which the Engine publishes on its machine."""
 QEMU_PORT = 2200
-"""Where QEMU has the system's port 22, on the container's loopback interface."""
+"""Port that QEMU forwards to the system's port 22, on the container's loopback interface."""
 RELAY = ("socat", f"TCP-LISTEN:{SSH_PORT},fork,reuseaddr", f"TCP:{LOOPBACK}:{QEMU_PORT}")
-"""What runs in the container as long as it lives. To the system a connection must come from QEMU's router: one from the
-Engine's bridge has the address 172.17.0.1, which the Docker Engine of the system takes for its own bridge."""
+"""Main program of the container. It makes connections come from QEMU's router. From the Engine's bridge they would have
+the address 172.17.0.1, which the Docker Engine of the system uses for its own bridge."""
 
 
 @dataclass(frozen=True)
 class ContainerSeat:
-    """A machine in a container that waits to be switched on."""
+    """A prepared machine in a container."""
 
     api: APIClient
     container: str
     argv: tuple[str, ...]
     ssh: str
-    """The command line that logs in."""
+    """The ssh command line to log in."""
 
     def use(self) -> None:
-        """Give the terminal to the console until the machine is off; ToolError when QEMU ends badly."""
+        """Attach the console to the terminal until the machine is off; ToolError if QEMU fails."""
         check_exit(run_attached(self.api, self.container, self.argv))
 
 
 def verify_in_docker(path: Path, wish: Wish, state: Path) -> Report:
-    """Run the specs on an image file in a container and write the report where it would be otherwise.
+    """Run the specs on an image file in a container and write the same report as `verify_artefact`.
 
-    Raises what verify_artefact raises, and MachineError (no Engine, no way to make its image), Interrupted.
+    Raises the errors of `verify_artefact`, MachineError (no Engine, or no way to make its image), Interrupted.
     """
     reports = wish.reports or path.resolve().parent
     if not os.access(reports, os.W_OK):
@@ -78,7 +78,7 @@ def verify_in_docker(path: Path, wish: Wish, state: Path) -> Report:
         give_back_leftovers(api, state)
         with open_journal(state, "verify", releasers(api)) as journal:
             job = make_job(image, "verify", _verify_argv(path, wish), journal.path, volume="")
-            # A program of the image in its tree needs what a build does to start it.
+            # The level chroot needs the same rights as a build.
             job = replace(job, mounts="chroot" in wish.levels, loop=False)
             images = {f"{IMAGES}/{path.name}": path}
             with started(api, job, _inputs(path, wish), journal, image=images) as pieces:
@@ -91,11 +91,11 @@ def verify_in_docker(path: Path, wish: Wish, state: Path) -> Report:
 
 @contextmanager
 def opened_seat_in_docker(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> Iterator[ContainerSeat]:
-    """Yield a machine in a container, with a copy of an image file; all of it is gone at the end.
+    """Yield a machine in a container, with a copy of an image file; both are deleted at the end.
 
-    ssh_port  the port of the Engine's machine, on its loopback interface, that leads to the system's ssh; 0: a free one
+    ssh_port  port for the system's ssh, on the loopback interface of the Engine's machine; 0: any free port
 
-    Raises what opened_seat raises, and MachineError (no Engine), BusyError (the port is taken).
+    Raises the errors of `opened_seat`, MachineError (no Engine), BusyError (the port is in use).
     """
     if wish.user_data:
         for warning in check_user_data(wish.user_data):
@@ -116,13 +116,13 @@ def opened_seat_in_docker(path: Path, wish: Wish, state: Path, *, ssh_port: int 
         made = _prepare(api, job, path, wish)
         port, host = _find_port(api, job.name), find_host(api)
         if host:
-            log.note(f"the machine runs on {host}; port {port} is open there on 127.0.0.1 alone")
+            log.note(f"the machine runs on {host}; port {port} is open there on 127.0.0.1 only")
         ssh = render_ssh(port, made.user, key, jump=host)
         yield ContainerSeat(api, job.name, tuple(made.argv), ssh)
 
 
 def make_key(directory: Path) -> Path:
-    """Make an ssh key, without a program of ssh's, and return the file of its private half; it never leaves here."""
+    """Make an ssh key without ssh-keygen and return the file of its private key, which never leaves this machine."""
     from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 - the builder image has none
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 
@@ -136,14 +136,14 @@ def make_key(directory: Path) -> Path:
 
 
 def find_host(api: APIClient) -> str:
-    """Return the machine of the Engine as ssh may reach it; empty where it is this one."""
+    """Return the host name of the Engine's machine; "" if it is this machine."""
     host = urlsplit(api.base_url).hostname or ""
     is_here = not api.base_url.startswith(("http://", "https://")) or host in ("localhost", "127.0.0.1", "::1")
     return "" if is_here else host
 
 
 def _prepare(api: APIClient, job: Job, path: Path, wish: Wish) -> MachineRow:
-    """Let the program in the container make the machine, and return how it is started."""
+    """Prepare the machine in the container and return how to start it."""
     argv = (*_argv("boot", path, wish), "--prepare", MACHINE, "--ssh-port", str(QEMU_PORT))
     with listen_to_program(api, job.name, argv) as (pieces, find_code):
         story = follow(api, job.name, pieces, what="boot")
@@ -154,7 +154,7 @@ def _prepare(api: APIClient, job: Job, path: Path, wish: Wish) -> MachineRow:
 
 
 def _finish(api: APIClient, name: str, pieces: Pieces) -> Report:
-    """Follow the specs to their end and return what they found; red ones are for the caller to say."""
+    """Follow the specs to their end and return the report; the caller checks it for failures."""
     story = follow(api, name, pieces, what="verification")
     try:
         check_end(api, name, story)
@@ -165,7 +165,7 @@ def _finish(api: APIClient, name: str, pieces: Pieces) -> Report:
         return TypeAdapter(Report).validate_python(story.result)
     except ValidationError as error:
         raise ToolError(
-            f"the report of the container is none: {explain(error)}", hint="this is a bug; please report it"
+            f"invalid report from the container: {explain(error)}", hint="this is a bug; please report it"
         ) from error
 
 
@@ -173,7 +173,7 @@ def _find_port(api: APIClient, name: str) -> int:
     with engine_errors("asking for the port of ssh"):
         ports = api.inspect_container(name)["NetworkSettings"]["Ports"].get(f"{SSH_PORT}/tcp")
     if not ports:
-        raise ToolError("the Docker Engine opened no port for ssh", hint="look at the Engine: docker info")
+        raise ToolError("the Docker Engine published no port for ssh", hint="check the Engine: docker info")
     return int(ports[0]["HostPort"])
 
 
@@ -185,7 +185,7 @@ def _port_errors(port: int) -> Iterator[None]:
         if not port or f":{port}" not in error.message:
             raise
         raise BusyError(
-            f"--ssh-port: {port} is taken on the Engine's machine", hint="name another, or 0 for a free one"
+            f"--ssh-port: {port} is in use on the Engine's machine", hint="choose another port, or 0 for a free one"
         ) from error
 
 
@@ -208,7 +208,7 @@ def _argv(verb: str, path: Path, wish: Wish) -> tuple[str, ...]:
 
 
 def _inputs(path: Path, wish: Wish) -> dict[str, Path]:
-    """Return what is sent besides the image: boards, the user's user-data, the build's list of packages."""
+    """Return the inputs besides the image: boards, user-data, the build's list of packages."""
     packages = path.with_name(f"{name_of(path)}.packages")
     return {
         BOARDS: wish.boards,

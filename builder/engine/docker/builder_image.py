@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The images that builds and boots run in, stages of Dockerfile.builder, made when one of its inputs changed.
+"""Make the images for builds and boots: stages of Dockerfile.builder, made again when an input changes.
 
-The one for boots has QEMU and firmware besides, and is made when a container boots something for the first time. The
-tag of each is the digest of everything it is made from: the Dockerfile, the files of the `builder` package and of
-the specs, and the id of the base image. An image of that tag is used as it is; after a new one was made the older ones
-are removed. The context is made in memory and holds only those files, so a stray file in the checkout changes nothing.
+The image for boots also has QEMU and firmware; it is made at the first boot in a container. The tag of an image is the
+digest of all inputs: the Dockerfile, the files of the `builder` package and of the specs, and the id of the base image.
+An image with that tag is reused. When a new one is made, older ones are removed. The build context is made in memory
+and has only those files, so other files in the checkout have no effect.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ BOOT_REPOSITORY = "boardwright-boot"
 LABEL = "boardwright.image=builder"
 LAST_LINES = 15
 UNFINISHED = "1h"
-"""How old an image without a name must be to be removed: a younger one may be a step of a build that runs now."""
+"""Minimum age of an image without a name to be removed; a younger one may belong to a running build."""
 KEPT = 4
-"""How many images of other inputs stay, of each stage."""
+"""Number of older images to keep, for each stage."""
 
 
 def make_builder_image(api: APIClient) -> str:
-    """Return the name of the builder image, built now if there is none for today's inputs.
+    """Return the name of the builder image; build it if there is none for the current inputs.
 
-    Raises MachineError (no sources to build from, no base), DownloadError and ToolError (a step failed).
+    Raises MachineError (no sources, no base image), DownloadError and ToolError (a step failed).
     """
     return _make(api, REPOSITORY, "builder")
 
 
 def make_boot_image(api: APIClient) -> str:
-    """Return the name of the image that has QEMU too, built now if there is none; raises as make_builder_image."""
+    """Return the name of the image with QEMU; build it if there is none. Raises as `make_builder_image` does."""
     return _make(api, BOOT_REPOSITORY, "boot")
 
 
@@ -63,16 +63,16 @@ def _make(api: APIClient, repository: str, stage: str) -> str:
 
 
 def _find_inputs(package: Path) -> dict[str, bytes]:
-    """Return the files of the context by their path in it."""
+    """Return the files of the build context by path."""
     dockerfile = package.parent / "Dockerfile.builder"
     if not dockerfile.is_file():
         raise MachineError(
-            f"{dockerfile} is missing: the builder image is made from a checkout",
+            f"{dockerfile} is missing; the builder image is made from a checkout",
             hint="clone the repository and install with `pip install --editable .`, or use --engine local",
         )
     trees = (package, package.parent / "specs")
-    found = (path for tree in trees for path in sorted(tree.rglob("*")))
-    sources = (path for path in found if path.is_file() and "__pycache__" not in path.parts)
+    paths = (path for tree in trees for path in sorted(tree.rglob("*")))
+    sources = (path for path in paths if path.is_file() and "__pycache__" not in path.parts)
     return {path.relative_to(package.parent).as_posix(): path.read_bytes() for path in (dockerfile, *sources)}
 
 
@@ -85,7 +85,7 @@ def _digest(files: Mapping[str, bytes], base: Base) -> str:
 
 
 def _context(files: Mapping[str, bytes]) -> io.BytesIO:
-    """The same files give the same bytes: no times, no owners."""
+    """Return the context as a tar file without times and owners, so that the same files give the same bytes."""
     stream = io.BytesIO()
     with tarfile.open(mode="w", fileobj=stream) as tar:
         for name, content in files.items():
@@ -98,12 +98,12 @@ def _context(files: Mapping[str, bytes]) -> io.BytesIO:
 
 def _build(api: APIClient, name: str, stage: str, files: Mapping[str, bytes], base: Base) -> None:
     if has_password():
-        log.warn("while the builder image is made, all users of the Engine can read the password of the proxy")
+        log.warn("while the builder image is built, all users of the Engine can read the password of the proxy")
     with log.step(f"make the {stage} image"):
-        said: list[str] = []
+        lines: list[str] = []
         for news in _start_build(api, name, stage, files, base):
             if "error" in news:
-                tail = "\n".join(f"  | {text}" for text in said[-LAST_LINES:])
+                tail = "\n".join(f"  | {text}" for text in lines[-LAST_LINES:])
                 raise ToolError(
                     f"the {stage} image could not be made: {str(news['error']).strip()}; its last lines:\n{tail}",
                     hint=f"to see it again: docker build --target {stage} --build-arg BASE={base.name} "
@@ -111,7 +111,7 @@ def _build(api: APIClient, name: str, stage: str, files: Mapping[str, bytes], ba
                 )
             for text in str(news.get("stream") or news.get("status") or "").splitlines():
                 if text.strip():
-                    said.append(text)
+                    lines.append(text)
                     log.line(text)
 
 
@@ -134,9 +134,9 @@ def _start_build(
 
 
 def _remove_older(api: APIClient, name: str) -> None:
-    """Remove images of the same stage and other inputs but the newest few, and what failed builds left.
+    """Remove older images of the same stage, and images of failed builds. The newest KEPT images stay.
 
-    Another checkout may be about to start a container from one of those few; they share all layers but the last.
+    Another checkout may be about to start a container from one of these; they share all layers except the last.
     """
     others = sorted(api.images(name=name.rpartition(":")[0]), key=lambda image: int(image["Created"]), reverse=True)
     tags = [tag for image in others for tag in image["RepoTags"] or () if tag != name]
@@ -147,5 +147,5 @@ def _remove_older(api: APIClient, name: str) -> None:
             log.note(f"{tag} stays for now: {error.explanation}")
     try:
         api.prune_images(filters={"dangling": True, "label": LABEL, "until": UNFINISHED})  # type: ignore[no-untyped-call]
-    except APIError as error:  # Another build prunes at this moment: the Engine does one at a time.
+    except APIError as error:  # Another build prunes now; the Engine allows only one.
         log.note(f"images of unfinished builds stay for now: {error.explanation}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Credentials for a build in a container: of the shared cache, and of package archives.
+"""Pass credentials to a build in a container: of the shared cache and of package archives.
 
-They are found here, where the user's profile or this machine's role is, and go into the container's own filesystem
-by the Engine's archive call, for its root alone. So they are in no image, no volume, no option and no environment,
+They are found on this machine, from the user's profile or the machine's role. The Engine's archive call writes them
+into the container's filesystem, readable by its root only. So they are in no image, volume, option or environment,
 which every user of the Engine can see.
 """
 
@@ -30,22 +30,22 @@ AMAZON = re.compile(r"https://s3[a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 
 @dataclass(frozen=True)
 class Access:
-    """What a container needs to use the shared cache and package archives as this process does, besides its request."""
+    """Settings and secrets with which a container uses the shared cache and package archives like this process."""
 
     cache: Location | None = None
-    """The shared cache as the container reaches it."""
+    """Location of the shared cache, as seen from the container."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """More of the container's environment, which every user of the Engine can see."""
+    """Additional environment of the container, which every user of the Engine can see."""
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    """Content of files by their path in the container, which its root alone can read."""
+    """Content of files by path in the container, readable by its root only."""
     hosts: tuple[str, ...] = ()
-    """Names of hosts that only the container knows, each as NAME:ADDRESS."""
+    """Additional host names for the container, each as NAME:ADDRESS."""
 
 
 def find_access(location: Location | None) -> Access:
-    """Return what lets a container use the shared cache and package archives as this process would.
+    """Return the access of a container to the shared cache and package archives.
 
-    Raises RecipeError (no credentials to write with, an endpoint that is this machine alone, no such file).
+    Raises RecipeError (no credentials to write with, an endpoint on the loopback interface, a missing file).
     """
     access, auth, key = _find_cache_access(location), find_auth(), find_key()
     files = {(VARIABLE, APT_AUTH): read_bytes(auth) if auth else None, (KEY_VARIABLE, CACHE_KEY): key}
@@ -60,7 +60,7 @@ def find_access(location: Location | None) -> Access:
 def _find_cache_access(location: Location | None) -> Access:
     if location is None:
         return Access()
-    from builder.net.s3 import find_credentials, make_client  # noqa: PLC0415 - boto3 is slow to load, and few share a cache
+    from builder.net.s3 import find_credentials, make_client  # noqa: PLC0415 - boto3 loads slowly; few builds need it
 
     client, credentials = make_client(location), find_credentials(location)
     endpoint = client.meta.endpoint_url
@@ -68,11 +68,11 @@ def _find_cache_access(location: Location | None) -> Access:
         endpoint = location.endpoint
     elif is_loopback(urlsplit(endpoint).hostname or ""):
         raise RecipeError(
-            f"--cache: a container cannot reach {endpoint}: there, that is the container itself",
-            hint=f"let the server listen on all addresses and name it http://{HERE}:PORT, or use --engine local",
+            f"--cache: a container cannot reach {endpoint}, because a loopback address is the container itself",
+            hint=f"let the server listen on all addresses and use http://{HERE}:PORT, or use --engine local",
         )
     location = replace(location, endpoint=endpoint, region=client.meta.region_name)
-    environment = {"AWS_EC2_METADATA_DISABLED": "true"}  # It is the user who shares, not the Engine's machine.
+    environment = {"AWS_EC2_METADATA_DISABLED": "true"}  # Use the user's credentials, not the Engine machine's role.
     hosts = find_hosts(urlsplit(endpoint).hostname)
     if credentials is None:
         return Access(location, environment, hosts=hosts)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The Docker Engine to talk to, and the choice between it and this machine.
+"""Connect to a Docker Engine, and choose between it and this machine.
 
-An Engine is a `docker.APIClient` that has answered. The user names it (named.py); without, the sockets where Docker
-Desktop, Colima and rootless Docker listen are tried in turn. What the SDK raises becomes an error with a hint here, in
-`engine_errors`, and nowhere else.
+An Engine is a `docker.APIClient` that has answered. The user names it (named.py); else the sockets of Docker, Docker
+Desktop, Colima, rootless Docker and others are tried in turn. Only `engine_errors` turns exceptions of the SDK into
+errors with a hint.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from builder.net.http import root_reason
 Chosen = Literal[Engine.DOCKER, Engine.LOCAL]
 
 ANSWER_S = 300
-"""Longest silence of a call; removing a container with a large layer can take minutes on a slow disk."""
+"""Timeout of a call; removing a container with a large layer can take minutes on a slow disk."""
 PING_S = 5
 DENIED = "permission denied"
 
@@ -44,13 +44,13 @@ SOCKETS = (
 
 
 class EngineRefusedError(MachineError):
-    """An Engine listens, and this user may not use it."""
+    """An Engine is running, but this user may not use it."""
 
 
 def choose_engine(wanted: Engine) -> Chosen:
-    """Return where to build: in Docker if an Engine answers, else here if this machine can.
+    """Return where to build: in Docker if an Engine answers, else on this machine if it can.
 
-    Raises MachineError when what is wanted is not there.
+    Raises MachineError if the wanted engine is not available.
     """
     if wanted == Engine.LOCAL:
         _check_local()
@@ -65,21 +65,21 @@ def choose_engine(wanted: Engine) -> Chosen:
         if obstacle := find_local_obstacle():
             raise MachineError(
                 f"{without_engine.message}; building without one is not possible: {obstacle}",
-                hint=f"{without_engine.hint}; or use Debian or Ubuntu as root",
+                hint=f"{without_engine.hint}; or build on Debian or Ubuntu as root",
             ) from None
         return Engine.LOCAL
 
 
 @contextmanager
 def open_engine() -> Iterator[APIClient]:
-    """Connect to the Engine; MachineError with the reason of each address that was tried."""
+    """Connect to the Engine; MachineError with the reason for each address that was tried."""
     with closing(_connect()) as api:
         yield api
 
 
 @contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
-    """Turn what the SDK raises while `doing` something into an error with a hint."""
+    """Turn exceptions of the SDK into errors with a hint; `doing` names the call."""
     try:
         yield
     except BoardwrightError:
@@ -89,16 +89,16 @@ def engine_errors(doing: str) -> Iterator[None]:
     except (DockerException, requests.RequestException) as error:
         raise MachineError(
             f"the Docker Engine stopped answering while {doing}: {_reason(error)}",
-            hint="see whether `docker version` answers, then build again; `boardwright doctor` shows what is left",
+            hint="check that `docker version` answers, then build again; `boardwright doctor` shows leftovers",
         ) from error
 
 
 def _explain(doing: str, said: str) -> BoardwrightError:
     if "no space left on device" in said.lower():
         return SpaceError(
-            f"the Docker Engine's disk is full ({doing})", hint="make room, for example: docker system df"
+            f"the Docker Engine's disk is full ({doing})", hint="free disk space; docker system df shows its use"
         )
-    return ToolError(f"the Docker Engine refused while {doing}: {said}", hint="look at the Engine: docker info")
+    return ToolError(f"the Docker Engine refused while {doing}: {said}", hint="check the Engine: docker info")
 
 
 def _connect() -> APIClient:
@@ -112,22 +112,22 @@ def _connect() -> APIClient:
             refusals[str(arguments.get("base_url"))] = _reason(error)
     refused = _explain_refusals(refusals)
     if named:
-        raise NamedEngineError(f"{refused.message}; {named.by} names it", hint=refused.hint)
+        raise NamedEngineError(f"{refused.message}; it is set by {named.by}", hint=refused.hint)
     raise refused
 
 
 def _explain_refusals(refusals: Mapping[str, str]) -> MachineError:
-    """Return the error for addresses of which none can be used, with the reason of each."""
+    """Return the error if no address can be used, with the reason for each."""
     reasons = "; ".join(f"{address}: {reason}" for address, reason in refusals.items()) or "no socket found"
     for address, reason in refusals.items():
         if reason == DENIED and address.startswith(("unix://", "http+unix://")):
             return EngineRefusedError(
-                f"a Docker Engine is there, but this user may not use it ({reasons})",
+                f"a Docker Engine is running, but this user may not use it ({reasons})",
                 hint=render_admission(Path(address.partition("://")[2])),
             )
     if "paramiko" in reasons:
         return MachineError(
-            f"no Docker Engine answers ({reasons})", hint="for ssh:// install it: .venv/bin/pip install 'docker[ssh]'"
+            f"no Docker Engine answers ({reasons})", hint="ssh:// needs: .venv/bin/pip install 'docker[ssh]'"
         )
     return MachineError(
         f"no Docker Engine answers ({reasons})",
@@ -136,21 +136,21 @@ def _explain_refusals(refusals: Mapping[str, str]) -> MachineError:
 
 
 def _find_sockets() -> list[dict[str, Any]]:
-    """Return arguments of APIClient for each socket that is there, in the order they are tried."""
-    # Below a home that is not known "~" stays: Path.expanduser would raise.
-    places = (os.path.expanduser(os.path.expandvars(place)) for place in SOCKETS)  # noqa: PTH111
-    return [{"base_url": f"unix://{place}"} for place in places if _is_socket(Path(place))]
+    """Return arguments of APIClient for each existing socket, in the order in which they are tried."""
+    # os.path keeps "~" if the home is unknown; Path.expanduser would raise.
+    paths = (os.path.expanduser(os.path.expandvars(path)) for path in SOCKETS)  # noqa: PTH111
+    return [{"base_url": f"unix://{path}"} for path in paths if _is_socket(Path(path))]
 
 
 def _is_socket(path: Path) -> bool:
     try:
         return path.is_socket()
     except PermissionError:
-        return False  # It lies in another user's directory: HOME is kept by some ways to change the user.
+        return False  # It is in another user's directory: some ways to change the user keep HOME.
 
 
 def _reason(error: Exception) -> str:
-    """Return the innermost cause in words: the SDK wraps it in three layers of its own."""
+    """Return the text of the innermost cause, because the SDK wraps it in three exceptions of its own."""
     text = str(error)
     for known in (DENIED, "Connection refused", "No such file", "timed out", "Name or service not known"):
         if known.lower() in text.lower():
@@ -167,7 +167,7 @@ def _check_local() -> None:
 
 
 def find_local_obstacle() -> str:
-    """Return what keeps this machine from building without Docker, or ""."""
+    """Return the reason why this machine cannot build without Docker, or ""."""
     if sys.platform != "linux" or not shutil.which("apt-get"):
         return "this is not a Debian-like Linux"
     if os.geteuid() != 0:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A program in a container joined to this terminal, for one a shell in the rootfs of a board's last build.
+"""Connect a program in a container to this terminal, for example a shell in the rootfs of a board's last build.
 
-With a terminal on both sides the bytes go through as they are and the container follows its size; without one,
-stdin is piped in and stdout and stderr stay apart, so that scripts work too. The terminal gets its mode back.
+With a terminal on both sides, bytes pass unchanged and the container follows the size of the terminal. Without one,
+stdin is piped in, and stdout and stderr stay separate, so that scripts work too. The terminal's mode is restored.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 def open_shell(board: str, *, boards: Path, state: Path, options: tuple[str, ...] = (), volume: str = VOLUME) -> int:
-    """Run `boardwright shell` in a container and return its exit code; `options` are passed on.
+    """Run `boardwright shell` in a container and return its exit code; `options` are passed to it.
 
-    Raises MachineError (no Engine) and ToolError (the container could not be started).
+    Raises MachineError (no Engine) and ToolError (the container cannot be started).
     """
     verb = ("python3", *MODULE, "builder", "shell", board, "--engine", "local")
     argv = (*verb, "--boards", BOARDS, "--state", STATE, *options)
@@ -65,7 +65,7 @@ def _talk(api: APIClient, job: Job, boards: Path) -> int:
 
 
 def run_attached(api: APIClient, container: str, argv: Sequence[str]) -> int:
-    """Run one more program in a running container, joined to this terminal, and return its exit code."""
+    """Run another program in a running container, connected to this terminal, and return its exit code."""
     tty = is_terminal()
     with engine_errors("talking to the container"):
         made = api.exec_create(container, list(argv), stdin=True, tty=tty)["Id"]
@@ -75,16 +75,16 @@ def run_attached(api: APIClient, container: str, argv: Sequence[str]) -> int:
 
 
 def _join(stream: Any, *, tty: bool, start: Callable[[], Any], resize: Callable[..., Any]) -> None:
-    """Pass on what is typed here and what the other side writes, until it ends.
+    """Copy input and output between this terminal and the program until it ends.
 
-    start   lets the program begin, where that waits until somebody listens
-    resize  tells its terminal the size of ours, as `height` and `width`
+    start   starts the program, if it was not started before the connection
+    resize  sets the size of its terminal, as `height` and `width`
     """
 
     def follow_size() -> None:
         if tty:
-            size = os.get_terminal_size(STDOUT)  # Not shutil's: $COLUMNS stays what it was.
-            with suppress(APIError):  # It has ended already.
+            size = os.get_terminal_size(STDOUT)  # Not shutil's, which reads $COLUMNS, and that never changes.
+            with suppress(APIError):  # The program has ended already.
                 resize(height=size.lines, width=size.columns)
 
     connection: socket.socket = getattr(stream, "_sock", stream)
@@ -97,7 +97,7 @@ def _join(stream: Any, *, tty: bool, start: Callable[[], Any], resize: Callable[
 
 
 def is_terminal() -> bool:
-    """Say whether a person sits at both ends of this process."""
+    """Return whether stdin and stdout are terminals."""
     return os.isatty(STDIN) and os.isatty(STDOUT)
 
 
@@ -135,7 +135,7 @@ def _following_size(resize: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def _feeding(connection: socket.socket) -> Iterator[None]:
-    """Pass stdin on in a thread that ends with the block, so that it does not swallow what is typed later."""
+    """Copy stdin in a thread that ends with the block, so that later input is not lost."""
     wake, close = os.pipe()
     thread = threading.Thread(target=_feed, args=(connection, wake), daemon=True)
     thread.start()
@@ -148,7 +148,7 @@ def _feeding(connection: socket.socket) -> Iterator[None]:
 
 
 def _feed(connection: socket.socket, wake: int) -> None:
-    with suppress(OSError):  # The other side hung up; the main thread sees that too.
+    with suppress(OSError):  # The other side closed the connection; the main thread sees that too.
         while wake not in select.select([STDIN, wake], [], [])[0]:
             data = os.read(STDIN, 65536)
             if not data:

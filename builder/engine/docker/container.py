@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A container of ours: what it may do, how it is made, how it is given back.
+"""Create and remove our containers, with the rights that they need.
 
-It has what mounts, loop devices and a private binfmt_misc need, and no more: SYS_ADMIN without seccomp and AppArmor
-filters, a whole /proc, the loop devices. It is not privileged (that fails where the Engine lacks a capability, and
-gives every device away), and nothing of the host is mounted into it, so that the Engine may be on another machine.
-State that outlives it (rooms, journals, caches) is in a named volume. One that boots an image has none of all that.
+A build's container has only what mounts, loop devices and a private binfmt_misc need: SYS_ADMIN without seccomp and
+AppArmor filters, an unmasked /proc, the loop devices. It is not privileged: that fails if the Engine lacks a
+capability, and gives access to every device. No path of the host is mounted, so the Engine may be on another machine.
+State that outlives it (rooms, journals, caches) is in a named volume. A container that boots an image has none of this.
 
-A container is entered in this machine's journal before it is made. Its labels name that journal, so that `doctor`
-can tell one whose owner is dead from one at work, and ours from another machine's on the same Engine.
+A container is written to this machine's journal before it is created. Its labels name that journal. So `doctor` can
+distinguish a container whose owner is dead from a running one, and ours from those of another machine.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from builder.system.workspace import RELEASERS, Releaser, ResourceKind, find_lef
 from builder.text import dump_json
 
 VOLUME = os.environ.get("BOARDWRIGHT_VOLUME") or "boardwright-state"
-"""Named volume of the Engine. It holds what outlives a container."""
+"""Named volume of the Engine for state that outlives a container."""
 STATE = "/var/lib/boardwright"
 LOOP_CONTROL = "/dev/loop-control"
 
 PROXIES = "/build/inputs/proxies"
-"""Where a container has the proxies, for its root alone."""
+"""File of the proxies in a container, readable by its root only."""
 LABEL_BUILD = "boardwright.build"
 LABEL_BOARD = "boardwright.board"
 LABEL_HOST = "boardwright.host"
@@ -56,24 +56,24 @@ class Job:
     argv: tuple[str, ...]
     labels: Mapping[str, str]
     volume: str = VOLUME
-    """Named volume of the Engine for what outlives the container; none where it is empty."""
+    """Named volume of the Engine for state that outlives the container; "": no volume."""
     environment: Mapping[str, str] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
-    """Names of hosts that only this container knows, each as NAME:ADDRESS."""
+    """Additional host names for this container, each as NAME:ADDRESS."""
     stdin: bool = False
     tty: bool = False
     loop: bool = True
-    """Whether the Engine's machine has loop devices."""
+    """True if the Engine's machine has loop devices."""
     mounts: bool = True
-    """Whether it may mount, as builds must; else it may do less than Docker's containers usually may."""
+    """True if it may mount, as builds must; else it has fewer rights than Docker's default."""
     stop_signal: str = "SIGTERM"
-    """What ends it in order; a program that does not listen must be killed."""
+    """Signal that stops it; SIGKILL for a program that ignores other signals."""
     ports: Mapping[int, int] = field(default_factory=dict)
-    """Its ports that the loopback interface of the Engine's machine has too, with the port there; 0: a free one."""
+    """Published ports: port in the container → port on the loopback of the Engine's machine; 0: a free one."""
 
 
 def make_job(image: str, board: str, argv: tuple[str, ...], journal: Path, *, volume: str = VOLUME) -> Job:
-    """Name and label a container that the owner of `journal` is about to make."""
+    """Return a job with a unique name and with labels for the owner of `journal`."""
     build = os.urandom(4).hex()
     labels = {
         LABEL_BUILD: build,
@@ -85,10 +85,10 @@ def make_job(image: str, board: str, argv: tuple[str, ...], journal: Path, *, vo
 
 
 def create(api: APIClient, job: Job) -> None:
-    """Make the container, not yet running."""
+    """Create the container; it is not started yet."""
     proxies = pass_proxies()
     config = _config(job, {FILE: PROXIES} if proxies else {})
-    # The Engine finishes what it was asked: a container that appears after it was looked for would stay.
+    # The Engine finishes a request after ^C: a container that appears after the clean-up would stay.
     with engine_errors(f"creating the container {job.name}"), held_off():
         api.create_container_from_config(config, job.name)  # type: ignore[no-untyped-call]
     if proxies:
@@ -96,24 +96,24 @@ def create(api: APIClient, job: Job) -> None:
 
 
 def is_missing_loop_control(error: APIError) -> bool:
-    """Say whether a start failed because the Engine's machine has no loop devices."""
+    """Return whether a start failed because the Engine's machine has no loop devices."""
     return LOOP_CONTROL in str(error.explanation)
 
 
 def releasers(api: APIClient) -> Mapping[ResourceKind, Releaser]:
-    """Return how every kind of resource is given back, containers included."""
+    """Return the functions that release each kind of resource, with containers."""
     return {**RELEASERS, "container": lambda name: remove(api, name)}
 
 
 def give_back_leftovers(api: APIClient, state: Path) -> None:
-    """Give back what builds of this machine that are gone left behind."""
+    """Release the resources of builds on this machine whose process is dead."""
     for leftovers in find_leftovers(state):
-        log.note(f"giving back what an interrupted build left ({len(leftovers.held)} things)")
+        log.note(f"releasing {len(leftovers.held)} leftovers of an interrupted build")
         release(leftovers, of_ours(releasers(api)))
 
 
 def find_orphans(api: APIClient, state: Path) -> list[str]:
-    """Return the containers that this machine made from this state directory and whose journal nobody holds."""
+    """Return containers of this machine and state directory whose journal has no living owner."""
     with engine_errors("listing the containers"):
         containers = api.containers(all=True, filters={"label": f"{LABEL_HOST}={platform.node()}"})
     journals = (state / "journals").resolve()
@@ -125,7 +125,7 @@ def find_orphans(api: APIClient, state: Path) -> list[str]:
 
 
 def remove(api: APIClient, name: str) -> None:
-    """Remove a container, running or not; at rest when it is gone already."""
+    """Remove a container, running or not; does nothing if it is already removed."""
     with engine_errors(f"removing the container {name}"):
         try:
             with held_off():
@@ -146,7 +146,7 @@ def _wait_removed(api: APIClient, name: str) -> None:
 
 
 def _config(job: Job, proxies: Mapping[str, str]) -> dict[str, Any]:
-    """The body of the Engine API's ContainerCreate; the SDK's own builder cannot say MaskedPaths."""
+    """Return the body of the Engine API's ContainerCreate; the SDK's own builder has no MaskedPaths."""
     return {
         "Image": job.image,
         "Cmd": list(job.argv),
@@ -173,7 +173,7 @@ def _config(job: Job, proxies: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _holder(job: Job) -> dict[str, str]:
-    """Return what a build inside tells others that want to build the same board."""
+    """Return the lock holder's description, shown to other builds that wait for the same board."""
     return {CONTAINER: f"container {job.name}, started on {platform.node()}"}
 
 
@@ -181,7 +181,7 @@ def _mounting(job: Job) -> dict[str, Any]:
     return {
         "CapAdd": ["SYS_ADMIN"],
         "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
-        # The command line's `systempaths=unconfined`: the kernel refuses a fresh /proc while parts are masked.
+        # `systempaths=unconfined` of the command line: the kernel refuses a new /proc mount while parts are masked.
         "MaskedPaths": [],
         "ReadonlyPaths": [],
         "Devices": [_device(LOOP_CONTROL)] if job.loop else [],

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The files of a container, copied from the Engine's storage where this process may read it.
+"""Copy files of a container directly from the Engine's storage, if this process may read it.
 
-That is so for root on the Engine's own machine, and for the owner of a rootless Engine, with the driver overlay2. No
-byte goes through the Engine. Paths inside come from the container, so no link is followed, and only a regular file is
-taken. It is a copy and no second name of the same data: the container may still run, and write.
+That works for root on the Engine's own machine, and for the owner of a rootless Engine, with the driver overlay2. No
+byte goes through the Engine. Paths inside come from the container, so links are not followed, and only regular files
+are accepted. The result is a copy, not a hard link, because the container may still run and write.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def find_layer(api: APIClient, container: str, proof: str) -> Path | None:
-    """Return the directory with what was written in a container; None where this process cannot read it.
+    """Return the directory with the files that a container has written; None if this process cannot read it.
 
-    proof  path of a directory that was put into the container: the name of its layer is random, so that a directory
-           there belongs to this container, also where DOCKER_HOST leads to another machine
+    proof  path of a directory that was put into the container. The name of its layer is random, so a directory there
+           belongs to this container, even if DOCKER_HOST names another machine.
     """
     with engine_errors("looking at the container"):
         driver = api.inspect_container(container).get("GraphDriver") or {}
@@ -47,14 +47,14 @@ def find_layer(api: APIClient, container: str, proof: str) -> Path | None:
 def take_file(layer: Path, path: Path, target: Path, check: Callable[[], None] = lambda: None) -> None:
     """Copy the file at `path` of a container to `target`.
 
-    check  called before each piece; what it raises ends the copy
+    check  called before each piece; an exception that it raises ends the copy
 
-    Raises ToolError when there is no regular file, OSError when the target cannot be written.
+    Raises ToolError if there is no regular file, OSError if the target cannot be written.
     """
-    place = PurePosixPath(os.path.normpath(path))
+    inside = PurePosixPath(os.path.normpath(path))
     try:
-        with _opened(layer, place.parent) as directory:
-            file = os.open(place.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        with _opened(layer, inside.parent) as directory:
+            file = os.open(inside.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except OSError as error:
         if error.errno not in NOT_THERE:
             raise
@@ -74,7 +74,7 @@ def _no_file(path: Path) -> ToolError:
 
 @contextmanager
 def _opened(layer: Path, path: PurePosixPath) -> Iterator[int]:
-    """Open a directory of the layer, link by link of its path, none of which may be a symbolic link."""
+    """Open a directory of the layer component by component; none may be a symbolic link."""
     descriptor = os.open(layer, DIRECTORY)
     try:
         for name in path.parts[1:]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The output of a program in a container while it runs, how ^C stops it, and how it ended."""
+"""Follow a program in a container: show its output, stop it on ^C, raise its error."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from builder.errors import Interrupted
 from builder.system.signals import queued
 
 STOP_S = 30
-"""How long a build may take to give back what it holds before it is killed."""
+"""Time that a build may take to release its resources before it is killed."""
 
 Pieces = SimpleQueue[tuple[bytes | None, bytes | None] | signal.Signals | None]
-"""What was said on stdout and stderr, in order; a signal where this process was asked to stop; None at the end."""
+"""Pieces of stdout and stderr, in order; a signal that this process received; None at the end."""
 
 
 @contextmanager
 def listen_to_program(api: APIClient, name: str, argv: Sequence[str]) -> Iterator[tuple[Pieces, Callable[[], int]]]:
-    """Run one more program in a running container; yield what it says, and what asks for its exit code afterwards."""
+    """Run another program in a running container; yield its output, and a function that returns its exit code."""
     with engine_errors("starting a program in the container"):
         made = api.exec_create(name, list(argv))["Id"]
         pieces = _read(api.exec_start(made, stream=True, demux=True))
@@ -36,12 +36,12 @@ def listen_to_program(api: APIClient, name: str, argv: Sequence[str]) -> Iterato
 
 
 def listen(api: APIClient, name: str) -> Pieces:
-    """Attach before the container starts, so that no word is lost."""
+    """Attach to a container before it starts, so that no output is lost."""
     return _read(api.attach(name, stream=True, demux=True))
 
 
 def _read(stream: Iterable[tuple[bytes | None, bytes | None]]) -> Pieces:
-    """Read in a thread, so that ^C reaches a main thread that waits on a queue."""
+    """Read the stream in a thread; the main thread waits on a queue, so that ^C can interrupt it."""
     pieces: Pieces = SimpleQueue()
 
     def pass_on() -> None:
@@ -49,7 +49,7 @@ def _read(stream: Iterable[tuple[bytes | None, bytes | None]]) -> Pieces:
             for piece in stream:
                 pieces.put(piece)
         except (DockerException, OSError):
-            pass  # The connection broke; asking for the exit code tells why.
+            pass  # The connection broke; the request for the exit code shows why.
         finally:
             pieces.put(None)
 
@@ -65,9 +65,9 @@ def follow(
     what: str = "build",
     on_product: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> Story:
-    """Show the story of `what` to its end; raise Interrupted if it was stopped from here.
+    """Show the events of `what` to its end; raise Interrupted if it was stopped from here.
 
-    on_product  called with the row of an image that is finished, but for its specs
+    on_product  called with the row of a finished image, before its specs end
     """
     story, interrupts = Story(f"the {what}'s container", on_product=on_product), 0
     with queued(pieces.put):
@@ -79,12 +79,12 @@ def follow(
                 _stop(api, name, what, kill=interrupts > 1)
     story.end()
     if interrupts:
-        raise Interrupted("stopped; the container is gone")
+        raise Interrupted("stopped; the container is removed")
     return story
 
 
 def _stop(api: APIClient, name: str, what: str, *, kill: bool) -> None:
-    """Stop it from a thread, so that what it says while it stops is still shown."""
+    """Stop a container from a thread, so that its last output is still shown."""
     log.note(f"killing the {what}" if kill else f"stopping the {what}; ^C again kills it")
 
     def stop() -> None:
@@ -94,19 +94,19 @@ def _stop(api: APIClient, name: str, what: str, *, kill: bool) -> None:
             else:
                 api.stop(name, timeout=STOP_S)
         except DockerException:
-            return  # It ended by itself meanwhile.
+            return  # It has ended by itself.
 
     threading.Thread(target=stop, daemon=True).start()
 
 
 def check_end(api: APIClient, name: str, story: Story) -> None:
-    """Raise the error of a command that did not end well."""
+    """Raise the error of a command that failed."""
     with engine_errors("asking how the command in the container ended"):
         try:
             code = int(api.wait(name)["StatusCode"])
             out_of_memory = bool(api.inspect_container(name)["State"].get("OOMKilled"))
         except NotFound:
-            raise story.failure(137, killed="was removed by somebody else") from None
+            raise story.failure(137, killed="was removed by another program") from None
     if code:
         killed = "was killed" if code == 137 else ""
         raise story.failure(code, killed="ran out of memory" if out_of_memory else killed)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The Engine that the user has named, as the `docker` command would find it.
+"""Find the Engine that the user has configured, like the `docker` command.
 
-DOCKER_HOST comes first, then DOCKER_CONTEXT, then the current context of config.json. What is named and cannot be used
-is an error: another Engine, or this machine, is not what was asked for.
+DOCKER_HOST comes first, then DOCKER_CONTEXT, then the current context of config.json. If it cannot be used, that is an
+error: neither another Engine nor this machine replaces it.
 https://docs.docker.com/engine/manage-resources/contexts/
 """
 
@@ -25,25 +25,25 @@ from builder.recipe.described import load_described
 from builder.recipe.facts import Uri
 from builder.recipe.values import Frozen, Prose
 
-CONTEXTS = "docker context ls shows those that there are"
+CONTEXTS = "docker context ls lists the contexts"
 
 
 @dataclass(frozen=True)
 class Named:
-    """An Engine that was named."""
+    """An Engine that the user has configured."""
 
     by: str
-    """What names it: "DOCKER_HOST"."""
+    """Source of the setting, for example "DOCKER_HOST"."""
     arguments: Mapping[str, Any]
     """Arguments of APIClient."""
 
 
 class NamedEngineError(MachineError):
-    """The Engine that was named cannot be used."""
+    """The configured Engine cannot be used."""
 
 
 class _File(Frozen, extra="ignore"):
-    """A file of the docker command, of which a part is of interest."""
+    """A file of the docker command; unknown fields are ignored."""
 
 
 class _Config(_File):
@@ -63,9 +63,9 @@ _F = TypeVar("_F", bound=_File)
 
 
 def find_named() -> Named | None:
-    """Return the Engine that environment or configuration name; None where they name none.
+    """Return the Engine that environment or configuration name; None if they name none.
 
-    Raises NamedEngineError for one that does not exist or cannot be asked.
+    Raises NamedEngineError if it does not exist or cannot be used.
     """
     if host := os.environ.get("DOCKER_HOST"):
         try:
@@ -73,7 +73,7 @@ def find_named() -> Named | None:
         except (DockerException, OSError) as error:
             raise NamedEngineError(
                 f"DOCKER_HOST={host} cannot be used: {error}",
-                hint="unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, or let them name certificates that are there",
+                hint="unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, or set them to existing certificates",
             ) from error
     directory = _find_directory()
     config = _read(directory / "config.json", _Config) if directory else None
@@ -95,12 +95,12 @@ def _load_context(directory: Path | None, name: str, by: str) -> Named:
     meta = _read(contexts / "meta" / identity / "meta.json", _Meta)
     endpoint = meta.endpoints.get("docker") if meta else None
     if endpoint is None or not endpoint.host:
-        raise NamedEngineError(f"there is no docker context {name!r}, which {by} names", hint=CONTEXTS)
+        raise NamedEngineError(f"there is no docker context {name!r}; it is set by {by}", hint=CONTEXTS)
     arguments: dict[str, Any] = {"base_url": endpoint.host}
     tls = contexts / "tls" / identity / "docker"
     if tls.is_dir():
         ca, cert, key = (
-            str(path) if (path := tls / f"{each}.pem").is_file() else None for each in ("ca", "cert", "key")
+            str(path) if (path := tls / f"{file}.pem").is_file() else None for file in ("ca", "cert", "key")
         )
         try:
             arguments["tls"] = TLSConfig(
@@ -124,6 +124,6 @@ def _read(path: Path, kind: type[_F]) -> _F | None:
         return None
     except OSError as error:
         raise NamedEngineError(f"{path} cannot be read: {error.strerror}") from error
-    place = f"{path} is no file of docker's"
-    hint = "mend it, or name another directory with DOCKER_CONFIG"
-    return load_described(kind, content, place, error=NamedEngineError, hint=hint)
+    problem = f"{path} is not a valid file of docker"
+    hint = "correct it, or name another directory with DOCKER_CONFIG"
+    return load_described(kind, content, problem, error=NamedEngineError, hint=hint)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The pack: artefacts on their way out of a container, without zeros, as one stream compressed by zstd -1.
+"""Write and read packs: artefacts of a container without zeros, as one stream compressed by zstd -1.
 
     MAGIC, then for each file
         index of the file among those announced                     4 bytes
         pieces: offset (8 bytes), length (4 bytes, not 0), data     in the order of the file
         end: size of the file (8 bytes), 0 (4 bytes)
 
-Numbers are big-endian. What no piece covers is zero. A build writes two packs: of the image while the specs run on it,
-and of what is small at the end. The Engine's archive call sends a file at 490 MB/s, if it is not asked for gzip, its
-exec call at a fiftieth of that, because there all bytes pass in frames of 32 KiB. The reader trusts nothing: indexes
-and offsets must grow, and no byte may lie outside of what was announced.
+Numbers are big-endian. Bytes that no piece covers are zero. A build writes two packs: of the image while the specs run
+on it, and of the small files at the end. The Engine's archive call sends a file at 490 MB/s, if gzip is not requested.
+Its exec call has a fiftieth of that, because all bytes pass in frames of 32 KiB. The reader trusts nothing: indexes and
+offsets must grow, and no byte may be outside the announced files.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 
 IMAGE_PACK = Path("/build/image.pack")
 PACK = Path("/build/artefacts.pack")
-"""Places of the two packs in a container."""
+"""Paths of the two packs in a container."""
 MAGIC = b"boardwright pack 1\n"
 INDEX = struct.Struct(">I")
 PIECE = struct.Struct(">QI")
 PIECE_BYTES = 1024 * 1024
-"""Most data of one piece."""
+"""Maximum length of one piece's data."""
 GRAIN = 64 * 1024
-"""Zeros of this length, at a multiple of it, are left out."""
+"""Blocks of zeros of this length, at a multiple of it, are left out."""
 ZEROS = bytes(GRAIN)
 WINDOW_BYTES = 8 * 1024 * 1024
-"""Most memory that decompression may ask for; zstd -1 needs 512 KiB."""
+"""Limit for the memory of decompression; zstd -1 needs 512 KiB."""
 HINT = "build again; if the error stays, the connection to the Engine damages data"
 
 
 def write_pack(files: Sequence[Path], pack: Path, *, first: int = 0) -> None:
-    """Pack those of `files` that are regular files.
+    """Write a pack of the regular files in `files`.
 
     first  index of the first file among those announced
 
@@ -62,14 +62,14 @@ def write_pack(files: Sequence[Path], pack: Path, *, first: int = 0) -> None:
 def read_pack(stream: IO[bytes], announced: Sequence[Artefact]) -> Iterator[tuple[int, int, bytes]]:
     """Yield (index, offset in bytes, data) of each piece of a compressed pack; data is b"" at the end of a file.
 
-    Raises TrustError for what is not a pack of `announced`.
+    Raises TrustError if the stream is not a pack of `announced`.
     """
-    import zstandard  # noqa: PLC0415 - the builder image does not have it, and does not read packs
+    import zstandard  # noqa: PLC0415 - the builder image lacks it, and never reads packs
 
     expanded = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(stream, read_size=PIECE_BYTES)
     try:
-        if (found := expanded.read(len(MAGIC))) != MAGIC:
-            raise _damaged(f"found {found!r}; expected {MAGIC!r}")
+        if (magic := expanded.read(len(MAGIC))) != MAGIC:
+            raise _damaged(f"found {magic!r}; expected {MAGIC!r}")
         last = -1
         while head := expanded.read(INDEX.size):
             (index,) = INDEX.unpack(_check_length(head, INDEX.size))
@@ -112,7 +112,7 @@ def _damaged(problem: str) -> TrustError:
 
 @contextmanager
 def _feeding(files: Sequence[Path], first: int, descriptor: int) -> Iterator[None]:
-    """Write the pack's content into a pipe from a thread; at the end of the block, raise what went wrong there."""
+    """Write the pack's content into a pipe from a thread; raise an error of the thread at the end of the block."""
     errors: list[OSError] = []
 
     def feed() -> None:
@@ -120,7 +120,7 @@ def _feeding(files: Sequence[Path], first: int, descriptor: int) -> Iterator[Non
             with os.fdopen(descriptor, "wb", buffering=PIECE_BYTES) as stream:
                 _write_content(files, first, stream)
         except BrokenPipeError:
-            return  # zstd ended early: its exit code tells why.
+            return  # zstd ended early; its exit code shows why.
         except OSError as error:
             errors.append(error)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Runs a build request in a container of the builder image.
+"""Run a build request in a container of the builder image.
 
-Inputs are put in before it starts, its events are shown as they happen, its artefacts are fetched, the image while its
-specs run, and kept when it ends well. ^C asks the build inside to stop, which gives back what it holds, and a second ^C
-kills it; either way, and on any error, the container is removed.
+Inputs are copied in before it starts, and its events are shown as they happen. The image is fetched while its specs
+run, the other artefacts afterwards; all are kept only if the build succeeds. ^C stops the build, which releases its
+resources; a second ^C kills it. The container is always removed.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ NO_ACCESS = Access()
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command in a container left: files, now on this machine, and its result as it told it."""
+    """Result of a command in a container: files, now on this machine, and the data of its result event."""
 
     artefacts: tuple[Artefact, ...]
     data: Mapping[str, Any]
 
 
 def run_in_docker(request: BuildRequest, access: Access = NO_ACCESS, *, volume: str = VOLUME) -> Outcome:
-    """Run a build request in a container and return what it made.
+    """Run a build request in a container and return its outcome.
 
-    volume  named volume of the Engine for what outlives the container
+    volume  named volume of the Engine for state that outlives the container
 
-    Raises what the build raised inside, MachineError (no Engine, no way to make the builder image), ToolError
-    (the container ended without saying why), TrustError (a file was damaged on the way), Interrupted.
+    Raises the error of the build, MachineError (no Engine, no way to make the builder image), ToolError (the container
+    ended without an error message), TrustError (a file was damaged in transfer), Interrupted.
     """
     with open_engine() as api:
         image = make_builder_image(api)
@@ -85,7 +85,7 @@ def run_in_docker(request: BuildRequest, access: Access = NO_ACCESS, *, volume: 
 
 
 def _inside(request: BuildRequest, access: Access) -> BuildRequest:
-    """Return the request as the container gets it: with the paths of the inputs and directories there."""
+    """Return the request for the container, with the paths of inputs and directories there."""
     paths = {"boards": Path(BOARDS), "state": Path(STATE), "output": Path(OUTPUT)}
     user_data = Path(USER_DATA) if request.user_data else None
     cache = access.cache.url if access.cache else ""
@@ -93,7 +93,7 @@ def _inside(request: BuildRequest, access: Access) -> BuildRequest:
 
 
 def _find_id(api: APIClient, image: str) -> str:
-    """Return the digest that an image is known by, for the record of what is built in it."""
+    """Return the digest of an image, for the build record."""
     with engine_errors("looking at the builder image"):
         return str(api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]
 
@@ -108,11 +108,11 @@ def started(
     *,
     image: Mapping[str, Path] | None = None,
 ) -> Iterator[Pieces]:
-    """Start a container and yield what it writes, piece by piece until None; it is removed at the end.
+    """Start a container and yield its output, piece by piece until None; it is removed at the end.
 
-    inputs   small files and directories of this machine by their place in the container
-    secrets  content of files there
-    image    large files by their place, sent without their holes
+    inputs   small files and directories of this machine by path in the container
+    secrets  content of files by path in the container
+    image    large files by path in the container, sent without their holes
     """
     with created(api, job, inputs, journal, secrets, image=image):
         yield start(api, job)
@@ -128,19 +128,19 @@ def created(
     *,
     image: Mapping[str, Path] | None = None,
 ) -> Iterator[None]:
-    """Make a container with its inputs, not yet running; it is removed at the end. See `started`."""
+    """Create a container with its inputs, without starting it; it is removed at the end. See `started`."""
     with journal.holding("container", job.name):
         create(api, job)
         put_inputs(api, job.name, inputs)
-        for place, source in (image or {}).items():
-            put_image(api, job.name, place, source)
+        for path, source in (image or {}).items():
+            put_image(api, job.name, path, source)
         if secrets:
             put_secrets(api, job.name, secrets)
         yield
 
 
 def start(api: APIClient, job: Job) -> Pieces:
-    """Start a container and return what it writes, piece by piece until None."""
+    """Start a container and return its output, piece by piece until None."""
     with engine_errors("starting the container"):
         pieces = listen(api, job.name)
         api.start(job.name)
@@ -165,28 +165,28 @@ def _run(api: APIClient, job: Job, request: BuildRequest, secrets: Mapping[str, 
     except ToolError as error:
         if not job.loop or not isinstance(error.__cause__, APIError) or not is_missing_loop_control(error.__cause__):
             raise
-    log.note("the Engine's machine has no loop devices; the image is assembled without")
+    log.note("the Engine's machine has no loop devices; the image is assembled without them")
     return _run(api, replace(job, loop=False), request, secrets, journal)
 
 
 def _bring_log(api: APIClient, name: str, request: BuildRequest, error: BoardwrightError) -> None:
-    """Fetch the log that an error's hint points to, and let the hint point to where it is now."""
+    """Fetch the log that an error's hint names, and put its new path into the hint."""
     inside = f"{STATE}/rooms/{request.board}/build.log"
     if inside not in error.hint:
         return
     here = request.state / "logs" / f"{request.board}.log"
-    with suppress(BoardwrightError):  # The build's own error matters more than a log that cannot be had.
+    with suppress(BoardwrightError):  # The build's own error matters more than a missing log.
         write_anew(here, read_file(api, name, inside))
         error.hint = error.hint.replace(inside, str(here))
 
 
 def _bring_records(api: APIClient, name: str, request: BuildRequest) -> None:
-    """Fetch what a build wrote down of where its products came from, so that `plan` can say here what hits there."""
+    """Fetch the records of a build's inputs, so that `plan` on this machine can show cache hits there."""
     room, here = f"{STATE}/rooms/{request.board}", request.state / "records" / request.board
-    for place in (f"rootfs/{ROOTFS}", ARTEFACTS):
-        with suppress(BoardwrightError, OSError):  # Nothing hangs on it but what `plan` can say.
-            content = read_file(api, name, f"{room}/{place}")
-            write_anew(here / Path(place).name, content)
+    for path in (f"rootfs/{ROOTFS}", ARTEFACTS):
+        with suppress(BoardwrightError, OSError):  # Only the output of `plan` needs them.
+            content = read_file(api, name, f"{room}/{path}")
+            write_anew(here / Path(path).name, content)
 
 
 def _inputs(request: BuildRequest) -> dict[str, Path]:

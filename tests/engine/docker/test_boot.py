@@ -130,7 +130,7 @@ def test_an_error_of_the_specs_is_the_same_here(
 
 @pytest.mark.engine
 def test_what_is_no_report_is_said(image: Path, wish: Wish, stub: str, heard: Heard) -> None:
-    with pytest.raises(ToolError, match="the report of the container is none"):
+    with pytest.raises(ToolError, match="invalid report from the container"):
         verify_in_docker(image, replace(wish, only="absent"), image.parent / "state")
 
 
@@ -160,7 +160,7 @@ def test_a_port_that_is_taken_is_said(image: Path, wish: Wish, stub: str, heard:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         seat = opened_seat_in_docker(image, wish, image.parent / "state", ssh_port=port)
-        with pytest.raises(BusyError, match=f"{port} is taken"), seat:
+        with pytest.raises(BusyError, match=f"{port} is in use"), seat:
             pass
     assert not containers()
     assert is_clean(image)

@@ -196,7 +196,7 @@ def test_a_registry_that_says_nothing_is_left(api: APIClient, monkeypatch: pytes
         monkeypatch.setattr(base_image, "PULL_SILENCE_S", 2)
         monkeypatch.setenv("BOARDWRIGHT_BASE", f"127.0.0.1:{deaf.getsockname()[1]}/mine")
         begun = time.monotonic()
-        with pytest.raises(DownloadError, match="nothing heard for 2 s"):
+        with pytest.raises(DownloadError, match="no answer for 2 s"):
             make_base(api)
         assert time.monotonic() - begun < 10
 
@@ -211,7 +211,7 @@ def test_where_the_base_can_be_made_the_registry_gets_less_time(
         monkeypatch.setattr("builder.system.tools.search_path", lambda: str(tmp_path))
         with pytest.raises(MachineError, match="mmdebstrap"):
             make_base(api)
-    assert any("nothing heard for 1 s" in text for text in heard.texts("note"))
+    assert any("no answer for 1 s" in text for text in heard.texts("note"))
 
 
 class SlowEngine(BaseHTTPRequestHandler):

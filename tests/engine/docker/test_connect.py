@@ -76,7 +76,7 @@ def test_one_that_is_named_must_answer(
         (nothing_named / "config.json").write_text('{"currentContext": "remote", "auths": {}}')
     else:
         monkeypatch.setenv(by, "tcp://127.0.0.1:9" if by == "DOCKER_HOST" else "remote")
-    with pytest.raises(MachineError, match=rf"tcp://127\.0\.0\.1:9: connection refused\); .*{by}.* names it"):
+    with pytest.raises(MachineError, match=rf"tcp://127\.0\.0\.1:9: connection refused\); .*it is set by .*{by}"):
         choose_engine(wanted)
 
 
@@ -100,7 +100,7 @@ def test_nothing_is_named(nothing_named: Path, text: str | None) -> None:
     assert find_named() is None
 
 
-@pytest.mark.parametrize(("text", "words"), [("[]", "no file of docker's"), ("{", "no file of docker's"), ("", "no")])
+@pytest.mark.parametrize(("text", "words"), [("[]", "not a valid file"), ("{", "not a valid file"), ("", "no")])
 def test_a_configuration_that_is_none(nothing_named: Path, text: str, words: str) -> None:
     (nothing_named / "config.json").write_text(text)
     with pytest.raises(MachineError, match=words) as caught:
@@ -114,7 +114,7 @@ def test_a_context_that_is_not_there(nothing_named: Path, monkeypatch: pytest.Mo
         write_context(nothing_named, "gone", "x")
         next(nothing_named.rglob("meta.json")).write_text(meta)
     monkeypatch.setenv("DOCKER_CONTEXT", "gone")
-    with pytest.raises(MachineError, match=r"there is no docker context 'gone'|is no file of docker's"):
+    with pytest.raises(MachineError, match=r"there is no docker context 'gone'|is not a valid file of docker"):
         choose_engine(Engine.AUTO)
 
 
@@ -214,14 +214,14 @@ def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_socket_that_refuses_says_how_to_get_in(refusing: Path, wanted: Engine) -> None:
     with pytest.raises(MachineError, match=rf"may not use it \(unix://{refusing}: permission denied\)") as caught:
         choose_engine(wanted)
-    assert caught.value.hint == "sudo usermod -aG adm nobody, then log in again; or call it with sudo"
+    assert caught.value.hint == "sudo usermod -aG adm nobody, then log in again; or run it with sudo"
 
 
 @pytest.mark.machine
 def test_the_doctor_says_so_too(refusing: Path, tmp_path: Path) -> None:
     (engine, *_) = examine(tmp_path)
     assert not engine.ok
-    assert engine.text.startswith("a Docker Engine is there, but this user may not use it")
+    assert engine.text.startswith("a Docker Engine is running, but this user may not use it")
     assert engine.fix.startswith("sudo usermod -aG adm nobody")
 
 
@@ -233,7 +233,7 @@ def test_who_joined_the_group_since_the_last_login_logs_in_again(
     monkeypatch.setattr(grp, "getgrgid", lambda _: grp.struct_group((adm.gr_name, "x", adm.gr_gid, ["nobody"])))
     assert (
         render_admission(refusing)
-        == "log in again: you are in the group adm since your last login; or call it with sudo"
+        == "log in again: you are in the group adm since your last login; or run it with sudo"
     )
 
 
@@ -241,9 +241,9 @@ def test_who_joined_the_group_since_the_last_login_logs_in_again(
 def test_nothing_to_join_leaves_sudo(refusing: Path, tmp_path: Path) -> None:
     os.seteuid(0)
     os.chown(refusing, 0, 0)
-    assert render_admission(refusing) == render_admission(tmp_path / "absent") == "call it with sudo"
+    assert render_admission(refusing) == render_admission(tmp_path / "absent") == "run it with sudo"
     os.chown(refusing, 0, 54321)  # A group without a name.
-    assert render_admission(refusing) == "call it with sudo"
+    assert render_admission(refusing) == "run it with sudo"
 
 
 @pytest.mark.machine

@@ -407,7 +407,7 @@ def test_a_container_removed_by_others_is_an_error(
     request_of: RequestOf, heard: Heard, api: APIClient, containers: Containers
 ) -> None:
     _on_note(heard, "begun", lambda: api.remove_container(containers()[0].lstrip("/"), force=True))
-    with pytest.raises(ToolError, match="removed by somebody else"):
+    with pytest.raises(ToolError, match="removed by another program"):
         request_of("slow").run()
 
 
