@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The command line: a table of verbs, each imported when it is called. Results go to stdout, all else to stderr.
+"""Command line entry point: a table of verbs. Results go to stdout, log messages to stderr.
 
-`--help` and `--version` import no verb, and a verb imports only what it needs itself: a command starts as fast as its
-own module does. tests/test_start.py compares the table with the verbs, and holds what a command may import.
+A verb is imported when it is called, with only the libraries that it needs; `--help` and `--version` import none. So
+each command starts fast. tests/test_start.py compares the table with the verbs and limits the imports of a command.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from builder.errors import DISK_FULL_HINT, BoardwrightError, SpaceError, ToolErr
 
 
 class Verb(NamedTuple):
-    """A row of the table: where the verb is (module:name), its help text as it stands there, its group in --help."""
+    """A row of the table: location of the verb (module:name), its help text, its group in --help."""
 
     place: str
     text: str
@@ -36,7 +36,7 @@ BUILD, PROVE, SHIP, MAINTAIN = "Build", "Prove", "Ship", "Maintain"
 VERBS = {
     "build": Verb(
         "builder.verbs.build:build",
-        "Build images: dist/boardwright-BOARD-VERSION.img.zst of each board, its checksum and its list of packages.",
+        "Build images: dist/boardwright-BOARD-VERSION.img.zst of each board, with checksum and list of packages.",
         BUILD,
     ),
     "plan": Verb(
@@ -44,76 +44,78 @@ VERBS = {
     ),
     "boards": Verb(
         "builder.verbs.boards:show_boards",
-        "List the boards: title, architecture, how far each was proved, whose blobs it needs, features.",
+        "List the boards: title, architecture, how far each was tested, vendor blobs, features.",
         BUILD,
     ),
-    "new-board": Verb("builder.verbs.new_board:new_board", "Make a board's directory that plans at once.", BUILD),
+    "new-board": Verb(
+        "builder.verbs.new_board:new_board", "Make the directory of a new board, which can be planned at once.", BUILD
+    ),
     "schema": Verb("builder.verbs.schema:schema", "Print the JSON Schema of board.yaml, for editors.", BUILD),
     "shell": Verb(
         "builder.verbs.shell:shell",
-        "Open a shell in the rootfs of a board's last build. Changes are thrown away.",
+        "Open a shell in the rootfs of a board's last build. Changes are discarded.",
         BUILD,
     ),
     "verify": Verb(
         "builder.verbs.verify:verify",
-        "Run the specs on an image and print what they found; exit code 10 when one is red. Or check a release.",
+        "Run the specs on an image and print the results; exit code 10 if one fails. Or check a release.",
         PROVE,
     ),
     "boot": Verb(
         "builder.verbs.boot:boot",
-        "Boot a copy of an image in QEMU, its console on this terminal. Nothing of the copy is kept.",
+        "Boot a copy of an image in QEMU, with its console on this terminal. The copy is deleted afterwards.",
         PROVE,
     ),
     "package": Verb(
         "builder.verbs.package:package",
-        "Make of each image a directory with all that goes out with it; print the directories.",
+        "Make a directory of each image with all files to publish; print the directories.",
         SHIP,
     ),
     "release": Verb(
         "builder.verbs.release:release",
-        "Release packaged images: upload them to all targets, then show them to everybody, then move channels.",
+        "Release packaged images: upload them to all targets, then make them public, then update the channels.",
         SHIP,
     ),
     "fetch": Verb(
         "builder.verbs.fetch:fetch",
-        "Download the newest released image of a board, check it, and print where it is.",
+        "Download the newest released image of a board, check it, and print its path.",
         SHIP,
     ),
     "doctor": Verb(
         "builder.verbs.doctor:doctor",
-        "Say what is wrong with this machine: tools, Engine, loop devices, emulation, space, leftovers.",
+        "Find problems of this machine: tools, Engine, loop devices, emulation, space, leftovers.",
         MAINTAIN,
     ),
-    "cache": Verb("builder.verbs.cache:caches", "Look at what is kept to save time, or make it smaller.", MAINTAIN),
-    "ci": Verb("builder.verbs.ci:ci", "Let a CI system build, prove and release the boards of a repository.", MAINTAIN),
+    "cache": Verb("builder.verbs.cache:caches", "List the caches, or make them smaller.", MAINTAIN),
+    "ci": Verb("builder.verbs.ci:ci", "Let a CI system build, test and release the boards of a repository.", MAINTAIN),
 }
 """The verbs in the order of --help."""
-HIDDEN = {"run": Verb("builder.verbs.run:run", "Run a build request; its events are printed as JSON, one a line.", "")}
-"""Verbs that this program calls itself."""
+HIDDEN = {"run": Verb("builder.verbs.run:run", "Run a build request; print its events as JSON, one per line.", "")}
+"""Verbs that only this program itself calls."""
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from imports: it takes a tenth of their time, and modules are no garbage."""
+    """Disable the garbage collector during imports: it takes a tenth of their time and finds no garbage."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()  # It need not look at them later either, nor at the end of the process.
+        gc.freeze()  # It skips the imported objects later, too, also at the end of the process.
         gc.enable()
 
 
 class LazyCommand(TyperCommand):
-    """A verb as --help lists it. It imports the verb when the verb is called, and hands the call over."""
+    """A verb in the list of --help; it imports the real command when it is called, and passes the call on."""
 
     def __init__(self, name: str, place: str, text: str, group: str = "") -> None:
         super().__init__(name, help=text, rich_help_panel=group or None, hidden=not group)
         self.place = place
 
     def load(self) -> Any:
-        """Return the command, or the group of commands, that does the work; its class is typer's own affair.
+        """Import and return the real command or group of commands.
 
-        Newer typer has its own copy of click inside, older typer uses click: neither's types can be named here.
+        Its type is Any: newer typer has its own copy of click, older typer uses click itself.
         """
         module, _, attribute = self.place.partition(":")
         with _uncollected():
@@ -126,12 +128,12 @@ class LazyCommand(TyperCommand):
         return get_group(holder).commands[str(self.name)]
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        """Return the context of the command that does the work: from here on typer deals with that one."""
+        """Return the context of the real command, which typer then runs."""
         return self.load().make_context(*args, **extra)
 
 
 class Verbs(TyperGroup):
-    """The group of all verbs, none of them imported."""
+    """The group of all verbs, without an import of any."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -141,7 +143,7 @@ class Verbs(TyperGroup):
 
 app = typer.Typer(
     cls=Verbs,
-    help="Builds operating-system images for single-board computers.",
+    help="Build operating-system images for single-board computers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -164,7 +166,7 @@ def _options(
 
 
 def main() -> NoReturn:
-    """Run the command line; every BoardwrightError becomes a message and its exit code."""
+    """Run the command line; print a BoardwrightError as a message and exit with its code."""
     try:
         code = _run()
     except BoardwrightError as error:
@@ -177,9 +179,9 @@ def main() -> NoReturn:
 
 
 def _run() -> int:
-    """Run the command line and return its exit code; SpaceError or ToolError where its result cannot be written."""
+    """Run the command line and return its exit code; SpaceError or ToolError if its result cannot be written."""
     if sys.stdout is None:
-        raise ToolError("stdout is closed: the result has nowhere to go", hint="send it to a file, or to /dev/null")
+        raise ToolError("stdout is closed; expected an open file for the result", hint="redirect it, or use /dev/null")
     if "BOARDWRIGHT_PROXIES" in os.environ:  # In a container.
         from builder.system.proxy import take_proxies  # noqa: PLC0415 - it takes time to load
 
@@ -194,9 +196,9 @@ def _run() -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EPIPE):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes the rest at exit.
         if error.errno == errno.EPIPE:
             return 1
-        sys.stdout = None  # as where there is none: an error is then told on stderr
+        sys.stdout = None  # As if stdout were closed, so that the error goes to stderr.
         raise SpaceError("the result cannot be written: the disk behind stdout is full", hint=DISK_FULL_HINT) from None
     return code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The chain: plan → rootfs → image → specs → artefacts. Only this module knows the order."""
+"""Run the stages of a build: plan → rootfs → image → specs → artefacts. Only this module knows the order."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 def build(
     plan: Plan, request: BuildRequest, *, on_product: Callable[[Artefact], None] | None = None
 ) -> tuple[Artefact, ...]:
-    """Build everything a plan says and return the artefacts; nothing else is left but the board's room.
+    """Build the image of a plan and return the artefacts. Only these and the board's room stay on the disk.
 
-    on_product  called with the finished image, compressed or not, while the specs still run; its path is not the final
-                one. With it, files are not synced: the caller copies the artefacts to another disk.
+    on_product  called with the finished image, compressed or not, before its specs end; its path is not the final one.
+                If given, files are not synced, because the caller copies the artefacts to another disk.
     """
     for warning in plan.warnings:
         log.warn(warning)
@@ -44,7 +44,7 @@ def build(
     removed = shrink(request.state, request.max_size)
     if removed:
         size = render_size(sum(item.size_bytes for item in removed))
-        log.note(f"the caches held more than {render_size(request.max_size)}: removed {size} not used for longest")
+        log.note(f"the caches exceeded {render_size(request.max_size)}: removed {size}, least recently used first")
     return artefacts
 
 
@@ -62,7 +62,7 @@ def _build(plan: Plan, request: BuildRequest, on_product: Callable[[Artefact], N
         origin = {**inputs, "rootfs": wanted.key}
         made_by = workspace.room / RECORD
         if request.rootfs is not RootfsUse.NEVER and (made := find_made(made_by, origin, request.output, request.have)):
-            log.note("nothing has changed: reusing the artefacts of the last build")
+            log.note("nothing changed: reusing the artefacts of the last build")
             return made
         blobs = fetch_blobs(plan, cache / "files")
         kept = make_rootfs(wanted)
@@ -75,7 +75,7 @@ def _build(plan: Plan, request: BuildRequest, on_product: Callable[[Artefact], N
                     workspace,
                     assembler=request.assembler,
                     blobs=blobs,
-                    # A loop device knows its file by an inode number, which in a container's layer is not the kernel's.
+                    # A loop device knows its file by inode number, which differs in a container's layer.
                     directory=partial
                     if request.compress == "none" and request.assembler is not Assembler.LOOP
                     else None,
@@ -97,7 +97,7 @@ def _finish(
     partial: Path,
     on_product: Callable[[Artefact], None] | None,
 ) -> tuple[Artefact, ...]:
-    """Make the artefacts of an image, while the specs run on it; hand out none unless all specs are green."""
+    """Make the artefacts of an image while its specs run; raise VerifyError if one fails."""
     listing = render_packages(kept.packages)
     with ExitStack() as stack:
         verified: Callable[[str], Sequence[Path]] = lambda _: ()  # noqa: E731
@@ -122,7 +122,7 @@ def _finish(
 
 
 def _write_record(plan: Plan, image: Path, digest: str, kept: Kept, workspace: Workspace) -> Path:
-    """Write down what an image was made from."""
+    """Write the build record of an image."""
     packages = {name: text for origin in kept.origins.values() for name, text in origin.packages.items()}
     path = workspace.scratch / f"{image.stem}{SUFFIX}"
     path.write_text(render_record(make_record(plan, digest, packages)), encoding="utf-8")
@@ -134,13 +134,13 @@ def _open_shared(shared: Location | None) -> Iterator[Remote | None]:
     if shared is None:
         yield None
         return
-    from builder.cache.remote import open_remote  # noqa: PLC0415 - it takes a fifth of a second, for all who do not share
+    from builder.cache.remote import open_remote  # noqa: PLC0415 - it takes 0.2 s, and most builds do not need it
 
     with open_remote(shared) as remote:
         yield remote
 
 
 def fetch_blobs(plan: Plan, cache: Path) -> Mapping[str, Path]:
-    """Fetch the boot blobs that a recipe names by URL, by digest."""
+    """Download the boot blobs that a recipe names by URL and digest."""
     wanted = [blob for blob in plan.disk.blobs if blob.source == "url"]
     return {blob.name: fetch(blob.location, sha256=blob.sha256, cache=cache) for blob in wanted}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What one build is asked to do: every option of `boardwright build`, for one board, as one frozen value.
+"""The request of one build: all options of `boardwright build` for one board, as one frozen value.
 
-A child process, here or in a container, gets it as JSON and runs it with `boardwright run FILE`. A new option is a
-field here and a parameter of `builder/verbs/build.py`.
+A child process or a container gets it as JSON and runs it with `boardwright run FILE`. A new option is a field here
+and a parameter of `builder/verbs/build.py`.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ class BuildRequest(Frozen):
     epoch: int = Field(ge=0, lt=1 << 32)
     """SOURCE_DATE_EPOCH, in seconds since 1970."""
     boards: AbsolutePath
-    """Directory of all boards: boards extend each other."""
+    """Directory of all boards, because boards extend each other."""
     state: AbsolutePath
-    """Directory of work in progress, journals and caches."""
+    """Directory for work in progress, journals and caches."""
     output: AbsolutePath
-    """Directory of finished artefacts."""
+    """Directory for finished artefacts."""
     user_data: AbsolutePath | None = None
-    """cloud-init user-data to put into the image."""
+    """File with cloud-init user-data for the image."""
     engine: Engine = Engine.AUTO
     assembler: Assembler = Assembler.AUTO
     compress: Compression = Compression.ZST
     emulation: EmulationChoice = EmulationChoice.AUTO
     wait: bool = True
-    """Wait for another build of the same board, or raise BusyError."""
+    """Wait for another build of the same board; False: raise BusyError."""
     rootfs: RootfsUse = RootfsUse.CURRENT
     verify: bool = True
     """Run the specs on the image, and hand out none that fails one."""
@@ -75,12 +75,12 @@ class BuildRequest(Frozen):
         return load_location(self.cache, self.cache_mode)
 
     def make_plan(self) -> Plan:
-        """Return the plan of the board; RecipeError with all that is wrong with it."""
+        """Return the plan of the board; RecipeError with all its mistakes."""
         board = load_board(self.boards, self.board)
         return make_plan(board, version=self.version, epoch=self.epoch, user_data=self.user_data)
 
     def render(self) -> bytes:
-        """Return the request as JSON, for `load_request`."""
+        """Return the request as JSON for `load_request`."""
         return self.model_dump_json(indent=2).encode()
 
 

@@ -157,6 +157,6 @@ def test_a_build_that_is_stopped(
     if json_option:
         assert json.loads(out.splitlines()[-1])["data"]["kind"] == "interrupted"
     else:
-        assert "error: interrupted; everything that was held is given back" in err
+        assert "error: interrupted; all resources were released" in err
     _check_nothing_is_left(tmp_path)
     assert subprocess.run(["pgrep", "-f", sleep], capture_output=True, check=False).stdout == b""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What is wrong with this machine, and how to mend it."""
+"""Find problems of this machine and explain how to fix them."""

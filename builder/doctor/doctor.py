@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is wrong with this machine, and what interrupted builds left on it and in the Engine.
+"""Find problems of this machine, and leftovers of interrupted builds on it and in the Engine.
 
-`examine` looks and changes nothing; `fix` gives back what is ours and has no living owner. Ours is what a journal
-below the state directory names, a container whose labels name such a journal, a loop device attached to a file
-below it. The volume of the Engine is looked at by this same program, in a container that has it.
+`examine` changes nothing. `give_back` releases resources that are ours and whose owner is dead. Ours are resources in a
+journal below the state directory, containers whose labels name such a journal, and loop devices attached to a file
+below the state directory. The same program examines the Engine's volume, in a container that has it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from builder.system.workspace import RELEASERS, find_leftovers, release
 from builder.text import SafeConsole, TextTable, dump_json
 
 IN_VOLUME = ("space", "leftovers", "loop devices")
-"""What of a container's own findings says something about the volume."""
+"""Areas of a container's findings that are about the volume."""
 
 
 def run_doctor(state: Path, *, engine: Engine = Engine.AUTO, fix: bool = False, json: bool = False) -> bool:
-    """Look, give back if asked, look again, print; return whether everything is well."""
+    """Release leftovers if `fix`, examine, print the findings; return whether there is no problem."""
     if fix:
         give_back(state, engine=engine)
     findings = examine(state, engine=engine)
@@ -55,7 +55,7 @@ def run_doctor(state: Path, *, engine: Engine = Engine.AUTO, fix: bool = False, 
 
 
 def examine(state: Path, *, engine: Engine = Engine.AUTO, volume: str = VOLUME) -> list[Finding]:
-    """Return what there is to say about this machine, its Engine, and what is left in either."""
+    """Return the findings about this machine and its Engine, and leftovers in both."""
     if engine == Engine.LOCAL:
         return _examine_here(state, needed=True)
     try:
@@ -66,13 +66,13 @@ def examine(state: Path, *, engine: Engine = Engine.AUTO, volume: str = VOLUME) 
 
 
 def give_back(state: Path, *, engine: Engine = Engine.AUTO, volume: str = VOLUME) -> None:
-    """Give back what builds that are gone left: containers first, then what is in the volume, then what is here."""
+    """Release the leftovers of dead builds: containers first, then in the volume, then on this machine."""
     if engine != Engine.LOCAL:
         try:
             with open_engine() as api:
                 _give_back_in_engine(api, state, volume)
         except MachineError as error:
-            log.note(f"containers are not looked for: {error.message}")
+            log.note(f"containers are not checked: {error.message}")
     for leftovers in find_leftovers(state):
         if all(held.kind in RELEASERS for held in leftovers.held):
             release(leftovers, of_ours(RELEASERS))
@@ -80,7 +80,7 @@ def give_back(state: Path, *, engine: Engine = Engine.AUTO, volume: str = VOLUME
 
 
 def render_table(findings: Sequence[Finding]) -> TextTable:
-    """Return the findings for people."""
+    """Return the findings as a table."""
     table = TextTable("", "Area", "Finding", "What to do")
     for finding in findings:
         mark = Text("✓", style="green") if finding.ok else Text("✗", style="red")
@@ -89,12 +89,12 @@ def render_table(findings: Sequence[Finding]) -> TextTable:
 
 
 def render_json(findings: Sequence[Finding]) -> str:
-    """Return the findings for programs."""
+    """Return the findings as JSON."""
     return dump_json([asdict(finding) for finding in findings], indent=2)
 
 
 def _examine_here(state: Path, *, needed: bool) -> list[Finding]:
-    """Look at this machine; `needed` when builds run here and not in a container."""
+    """Examine this machine; `needed`: builds run here and not in a container."""
     local = [*examine_root(), *examine_tools(), *examine_loop(), *examine_kernel()] if needed else []
     return [*local, *examine_space(state), *examine_leftovers(state)]
 
@@ -107,7 +107,7 @@ def _examine_engine(api: APIClient) -> list[Finding]:
 
 
 def _render_no_engine(error: MachineError, engine: Engine) -> Finding:
-    """Return the finding for an Engine that cannot be used: well where builds run on this machine instead."""
+    """Return the finding for an unusable Engine; it is ok if builds can run on this machine instead."""
     if engine == Engine.AUTO and not find_local_obstacle():
         return Finding("engine", True, f"{error.message}; builds run on this machine", error.hint)
     return Finding("engine", False, error.message, error.hint)
@@ -119,12 +119,12 @@ def _examine_inside(api: APIClient, state: Path, volume: str) -> list[Finding]:
         for name in find_orphans(api, state)
     ]
     if not has_volume(api, volume) or not api.images(name=REPOSITORY):
-        return orphans  # Nothing was ever built here; making the builder image for a look would take minutes.
+        return orphans  # Nothing was ever built here; the builder image would take minutes to make.
     try:
         inside = load_findings(_ask_inside(api, state, volume, fix=False))
     except BoardwrightError as error:
-        problem = f"{volume} cannot be looked at: {error.message}"
-        return [*orphans, Finding("volume", False, problem, "build once, try again")]
+        problem = f"{volume} cannot be examined: {error.message}"
+        return [*orphans, Finding("volume", False, problem, "build once, then try again")]
     return [*orphans, *(_in_volume(finding, volume) for finding in inside if finding.area in IN_VOLUME)]
 
 
@@ -142,6 +142,6 @@ def _give_back_in_engine(api: APIClient, state: Path, volume: str) -> None:
 
 
 def _ask_inside(api: APIClient, state: Path, volume: str, *, fix: bool) -> str:
-    """Return what the doctor says in a container that has the volume."""
+    """Return the doctor's JSON from a container that has the volume."""
     argv = ("doctor", *(["--fix"] if fix else []))
     return ask_inside(api, state, argv, volume=volume, ok=(0, MachineError.exit_code))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Facts about this machine, as findings: privileges, tools, loop devices, kernel, space, and what was left behind.
+"""Examine this machine: privileges, tools, loop devices, kernel, space, leftovers.
 
-Looks only; `release_stray_loops` alone gives something back. Runs here for local builds, and in a container to
-look at the Engine's volume.
+Only `release_stray_loops` changes something. It runs on this machine for local builds, and in a container to examine
+the Engine's volume.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from builder.units import GIB, render_size
 ROOM = 6 * GIB
 """A build holds the packages, the tree, the image and the artefact at once; about 4 GiB with Docker in it."""
 PRIVATE_BINFMT = (6, 7)
-"""Since Linux 6.7 each user namespace can have a binfmt_misc of its own."""
+"""Since Linux 6.7 each user namespace can have its own binfmt_misc."""
 FIX = "boardwright doctor --fix"
 
 
 def examine_root() -> list[Finding]:
-    """Say whether builds may run here at all."""
+    """Check whether this user may build on this machine."""
     if os.geteuid() == 0:
         return [Finding("privileges", True, "root")]
-    return [Finding("privileges", False, "not root", "use Docker, or call as root")]
+    return [Finding("privileges", False, "not root", "use Docker, or run as root")]
 
 
 def examine_tools() -> list[Finding]:
     """Say which programs are missing, and the packages that have them."""
     missing = sorted(tool for tool in TOOLS if not has_tool(tool))
     if not missing:
-        return [Finding("tools", True, f"all {len(TOOLS)} there")]
+        return [Finding("tools", True, f"all {len(TOOLS)} installed")]
     packages = sorted({DEBIAN_PACKAGES[tool] for tool in missing})
     return [Finding("tools", False, f"missing: {', '.join(missing)}", f"apt-get install {' '.join(packages)}")]
 
 
 def examine_loop() -> list[Finding]:
-    """Say whether loop devices can be used; without, images are assembled another way with the same bytes."""
+    """Check whether loop devices work; without them, images are assembled another way with the same bytes."""
     try:
         name = find_free()
     except OSError as error:
@@ -59,66 +59,66 @@ def examine_loop() -> list[Finding]:
 
 
 def examine_kernel(release_name: str = "") -> list[Finding]:
-    """Say how programs of a foreign architecture run on a kernel (this machine's without a name)."""
+    """Check how programs of a foreign architecture run on a kernel; default: that of this machine."""
     name = release_name or platform.release()
     numbers = re.match(r"(\d+)\.(\d+)", name)
     if numbers and (int(numbers[1]), int(numbers[2])) >= PRIVATE_BINFMT:
         return [Finding("emulation", True, f"Linux {name} has private binfmt_misc: foreign packages at native speed")]
     handlers = sorted(path.name for path in Path("/proc/sys/fs/binfmt_misc").glob("qemu-*"))
     if handlers:
-        text = f"Linux {name} has no private binfmt_misc; foreign packages run under qemu-user, slowly"
+        text = f"Linux {name} has no private binfmt_misc: foreign packages run in qemu-user, which is slow"
         return [Finding("emulation", True, text)]
     text = f"Linux {name} has no private binfmt_misc, and no qemu-user is registered: native boards only"
     return [Finding("emulation", False, text, "apt-get install qemu-user-static binfmt-support, or Linux 6.7")]
 
 
 def examine_space(state: Path) -> list[Finding]:
-    """Say whether a build fits on the disk that holds the state directory."""
-    place = next(path for path in (state, *state.resolve().parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    text = f"{render_size(free)} free in {place}"
-    return [Finding("space", free >= ROOM, text, f"a build needs {render_size(ROOM)}; make room")]
+    """Check whether a build fits on the disk of the state directory."""
+    directory = next(path for path in (state, *state.resolve().parents) if path.exists())
+    free = shutil.disk_usage(directory).free
+    text = f"{render_size(free)} free in {directory}"
+    return [Finding("space", free >= ROOM, text, f"a build needs {render_size(ROOM)}; free some disk space")]
 
 
 def examine_leftovers(state: Path) -> list[Finding]:
-    """List what builds that are gone still hold."""
+    """List resources that dead builds still hold."""
     journals = [
         Finding("leftovers", False, f"{held.kind} {held.name}", FIX)
         for leftovers in find_leftovers(state)
         for held in leftovers.held
     ]
     loops = [
-        Finding("loop devices", False, f"{device} is attached to {backing}, which no build holds", FIX)
+        Finding("loop devices", False, f"{device} is attached to {backing}, which no build uses", FIX)
         for device, backing in find_stray_loops(state)
     ]
     return journals + loops or [Finding("leftovers", True, "none")]
 
 
 def find_stray_loops(state: Path) -> list[tuple[str, str]]:
-    """Return loop devices attached to files below the state directory that no journal names, and those files."""
-    attached = attached_files()  # Before the journals are read: who attaches one has entered it already.
+    """Return loop devices attached to files below the state directory that no journal names, with these files."""
+    attached = attached_files()  # Before the journals are read: builds write to the journal before they attach.
     journals = _read_journals(state)
     below = f"{state.resolve()}/"
-    found = []
+    strays = []
     for name, backing in attached:
         path = backing.removesuffix(DELETED)
         # In another container the same path is another file.
         is_ours = path.startswith(below) and (path != backing or is_backed_by(name, path))
         if is_ours and json.dumps(path) not in journals:
-            found.append((f"/dev/{name}", backing))
-    return found
+            strays.append((f"/dev/{name}", backing))
+    return strays
 
 
 def _read_journals(state: Path) -> str:
     texts = []
     for path in (state / "journals").glob("*.jsonl"):
-        with suppress(FileNotFoundError):  # Its build came to an end.
+        with suppress(FileNotFoundError):  # Its build has ended.
             texts.append(path.read_text(encoding="utf-8", errors="replace"))
     return "".join(texts)
 
 
 def release_stray_loops(state: Path) -> None:
-    """Detach them."""
+    """Detach the stray loop devices."""
     for device, backing in find_stray_loops(state):
         log.note(f"detaching {device} from {backing}")
         run(["losetup", "--detach", device])

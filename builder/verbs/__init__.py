@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The verbs of the command line: a module each, imported by builder/cli.py when its verb is called."""
+"""The verbs of the command line, one module each; builder/cli.py imports a module when its verb is called."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright boards`: the boards that can be built."""
+"""`boardwright boards`: list the boards that can be built."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from builder.verbs.session import cli_session, print_json, print_table
 
 
 def show_boards(boards: Boards = BOARDS, json: Json = False) -> None:
-    """List the boards: title, architecture, how far each was proved, whose blobs it needs, features."""
+    """List the boards: title, architecture, how far each was tested, vendor blobs, features."""
     with cli_session(json=json, events=False):
         rows = describe_boards(boards)
         if json:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright boot`: boot a copy of an image in QEMU, its console on this terminal."""
+"""`boardwright boot`: boot a copy of an image in QEMU, with its console on this terminal."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from builder.verify.live.qemu.needs import find_missing_for_boot
 
 Prepare = Annotated[
     Path | None,
-    typer.Option("--prepare", hidden=True, help="Only make the machine, in that directory, and say how it starts."),
+    typer.Option("--prepare", hidden=True, help="Only prepare the machine in this directory; print how to start it."),
 ]
-HiddenJson = Annotated[bool, typer.Option("--json", hidden=True, help="With --prepare: say it to a program.")]
+HiddenJson = Annotated[bool, typer.Option("--json", hidden=True, help="With --prepare: print JSON.")]
 
 
 def boot(
@@ -50,7 +50,7 @@ def boot(
     prepare: Prepare = None,
     json: HiddenJson = False,
 ) -> None:
-    """Boot a copy of an image in QEMU, its console on this terminal. Nothing of the copy is kept."""
+    """Boot a copy of an image in QEMU, with its console on this terminal. The copy is deleted afterwards."""
     with cli_session(json=json):
         wish = make_wish(boards, board, level=Level.OFFLINE, only="", report=None, user_data=user_data)
         path = find_artefact(image, dist, boards)
@@ -66,6 +66,6 @@ def boot(
 
 
 def _show_machine(seat: Seat) -> None:
-    """Tell the program outside the container how the machine that was made is started, and who may log in."""
+    """Report to the program outside the container how to start the machine, and its user."""
     data = {"argv": seat.machine.argv, "user": seat.login.user if seat.login else ""}
-    log.emit(log.Event("result", "a machine that can be started", data))
+    log.emit(log.Event("result", "the machine is ready to start", data))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright build`: images of one board or of several."""
+"""`boardwright build`: build images of one or more boards."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def build(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Build images: dist/boardwright-BOARD-VERSION.img.zst of each board, its checksum and its list of packages."""
+    """Build images: dist/boardwright-BOARD-VERSION.img.zst of each board, with checksum and list of packages."""
     with cli_session(json=json, verbose=verbose):
         load_location(cache, cache_mode)  # What it says of a wrong one is clearer.
         version, epoch = load_moment(boards, version, epoch)
@@ -107,23 +107,23 @@ def build(
 
 
 def _choose_boards(boards: Path, names: Sequence[str] | None, *, everything: bool) -> list[str]:
-    """Return the boards to build, each once; RecipeError for one that is not there."""
+    """Return the boards to build without duplicates; RecipeError for a board that does not exist."""
     if bool(names) == everything:
-        raise typer.BadParameter("give the names of boards, or --all")
+        raise typer.BadParameter("expected names of boards, or --all")
     for name in names or ():
         check_is_board(boards, name)
     return list(dict.fromkeys(names or list_made(boards)))
 
 
 def _load_use(*, reuse: bool, never: bool) -> RootfsUse:
-    """Return when the last build's rootfs is reused; RecipeError for both of two opposites."""
+    """Return when the last build's rootfs is reused; RecipeError if both options are given."""
     if reuse and never:
-        raise RecipeError("--reuse-rootfs and --no-cache cannot be combined", hint="give one of them")
+        raise RecipeError("--reuse-rootfs and --no-cache cannot be combined", hint="use one of them")
     return RootfsUse.NEVER if never else RootfsUse.AS_ASKED if reuse else RootfsUse.CURRENT
 
 
 def _build(requests: Sequence[BuildRequest], *, jobs: int, json: bool, verbose: bool) -> None:
-    """Build boards and show the results; of several, the error is of the kind of the first that failed."""
+    """Build boards and show the results; of several, raise an error of the first failed board's class."""
     if len(requests) == 1:
         plan = requests[0].make_plan()
         _show(f"{plan.board} {plan.version}", build_on(plan, requests[0]), json=json)
@@ -131,20 +131,20 @@ def _build(requests: Sequence[BuildRequest], *, jobs: int, json: bool, verbose: 
     with open_rows([request.board for request in requests], json=json, verbose=verbose) as row_of:
         ended = build_several(requests, jobs=jobs, row_of=row_of)
     if not json:
-        _print([artefact for each in ended for artefact in each.artefacts])
+        _print([artefact for result in ended for artefact in result.artefacts])
     if error := first_error(ended):
         raise error
     log.note(f"all {len(ended)} boards are built")
 
 
 def _show(title: str, artefacts: Sequence[Artefact], *, json: bool) -> None:
-    """Report the artefacts of a build: as an event, and as lines on stdout."""
+    """Report the artefacts of a build as an event, and as lines on stdout."""
     log.emit(log.Event("result", title, {"artefacts": [artefact.to_row() for artefact in artefacts]}))
     if not json:
         _print(artefacts)
 
 
 def _print(artefacts: Sequence[Artefact]) -> None:
-    """Write artefacts to stdout, a line each."""
+    """Print artefacts, one per line."""
     for artefact in artefacts:
         print_line(f"{artefact.path}  {artefact.size_bytes} bytes  sha256 {artefact.sha256}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright cache`: what is kept to save time."""
+"""`boardwright cache`: list or shrink the caches."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from builder.verbs.cache_usage import Verb, render_lines, run_cache
 from builder.verbs.options import CACHE_SIZE, STATE, CacheSize, EngineOption, Json, State, load_cache_size
 from builder.verbs.session import cli_session, print_json, print_table
 
-caches = typer.Typer(help="Look at what is kept to save time, or make it smaller.", no_args_is_help=True)
+caches = typer.Typer(help="List the caches, or make them smaller.", no_args_is_help=True)
 
 
 @caches.command("ls")
 def cache_ls(engine: EngineOption = Engine.AUTO, state: State = STATE, json: Json = False) -> None:
-    """List packages, downloads, indexes, native twins and the boards' rootfs."""
+    """List cached packages, downloads, indexes, native twins and rootfs."""
     _do_cache("ls", engine, state, CACHE_SIZE, json=json)
 
 
@@ -26,13 +26,13 @@ def cache_ls(engine: EngineOption = Engine.AUTO, state: State = STATE, json: Jso
 def cache_gc(
     max_size: CacheSize = CACHE_SIZE, engine: EngineOption = Engine.AUTO, state: State = STATE, json: Json = False
 ) -> None:
-    """Remove what was not used for longest until the rest fits; print what was removed."""
+    """Remove the least recently used entries until the rest fits; print the removed entries."""
     _do_cache("gc", engine, state, max_size, json=json)
 
 
 @caches.command("clear")
 def cache_clear(engine: EngineOption = Engine.AUTO, state: State = STATE, json: Json = False) -> None:
-    """Remove all of it that no build uses; print what was removed."""
+    """Remove all entries that no build uses; print the removed entries."""
     _do_cache("clear", engine, state, CACHE_SIZE, json=json)
 
 
@@ -42,4 +42,4 @@ def _do_cache(verb: Verb, engine: Engine, state: Path, max_size: str, *, json: b
         if json:
             print_json([asdict(line) for line in lines])
         else:
-            print_table(render_lines(lines, total="in all" if verb == "ls" else "removed"))
+            print_table(render_lines(lines, total="total" if verb == "ls" else "removed"))

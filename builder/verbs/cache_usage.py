@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The caches where builds run: looked at and made smaller here, or by this same program in the Engine's volume."""
+"""List and shrink the caches of builds, on this machine or in the Engine's volume by the same program there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Verb = Literal["ls", "gc", "clear"]
 
 @dataclass(frozen=True)
 class Line:
-    """Something that is kept, or was removed; `used` in seconds since 1970."""
+    """A cache entry that is kept or was removed; `used` in seconds since 1970."""
 
     kind: str
     name: str
@@ -34,7 +34,7 @@ class Line:
 def run_cache(
     verb: Verb, state: Path, *, engine: Engine = Engine.AUTO, limit_bytes: int, volume: str = VOLUME
 ) -> list[Line]:
-    """Return what the caches hold (ls), or what was removed: until `limit_bytes` are left (gc), or all (clear)."""
+    """Return all cache entries (ls), or the removed ones: down to `limit_bytes` (gc), or all (clear)."""
     if choose_engine(engine) == Engine.LOCAL:
         items = find_items(state) if verb == "ls" else shrink(state, 0 if verb == "clear" else limit_bytes)
         return [Line(item.kind, item.name, item.size_bytes, int(item.used)) for item in items]
@@ -47,7 +47,7 @@ def run_cache(
 
 
 def render_lines(lines: Sequence[Line], *, total: str) -> TextTable:
-    """Return the lines for people: all packages as one, the one used last first."""
+    """Return the lines as a table: packages in one row, the most recently used first."""
     table = TextTable("Kind", "Name", "Size", "Last used")
     packages = [line for line in lines if line.kind == "package"]
     shown = [line for line in lines if line.kind != "package"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The verbs of the command line for CI systems: `ci install` writes their files, `ci matrix` says what to build."""
+"""`boardwright ci`: `ci install` writes the files of CI systems, `ci matrix` prints the boards to build."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from builder.recipe.status import list_made
 from builder.verbs.options import BOARDS, Boards, Json
 from builder.verbs.session import cli_session, print_json, print_line
 
-HINT = "`boardwright ci install` with --force writes it anew; lines with - are there, lines with + would be"
+HINT = "`boardwright ci install --force` replaces it; lines with - are in the file, lines with + in the new one"
 
-ci = typer.Typer(help="Let a CI system build, prove and release the boards of a repository.", no_args_is_help=True)
+ci = typer.Typer(help="Let a CI system build, test and release the boards of a repository.", no_args_is_help=True)
 
 
 class ProviderName(StrEnum):
@@ -33,19 +33,19 @@ class ProviderName(StrEnum):
 
 Provider = Annotated[ProviderName, typer.Option(help="The CI system.")]
 Directory = Annotated[
-    Path, typer.Option("--directory", exists=True, file_okay=False, help="The repository; its top directory.")
+    Path, typer.Option("--directory", exists=True, file_okay=False, help="Top directory of the repository.")
 ]
 BoardsInside = Annotated[
     Path | None,
     typer.Option(
-        "--boards", envvar="BOARDWRIGHT_BOARDS", help="Its directory of boards; `boards` in it without.", metavar="PATH"
+        "--boards", envvar="BOARDWRIGHT_BOARDS", help="Its directory of boards; default: `boards`.", metavar="PATH"
     ),
 ]
-Branch = Annotated[str, typer.Option(help="The branch whose every commit builds all boards.")]
-Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail when the file is not current.")]
-Force = Annotated[bool, typer.Option("--force", help="Write over a file that is not as this program writes it.")]
+Branch = Annotated[str, typer.Option(help="The branch on which each commit builds all boards.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail if the file is not current.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that was changed by hand.")]
 Base = Annotated[
-    str, typer.Option(metavar="COMMIT", help="What the change started from; without it, the boards are all there are.")
+    str, typer.Option(metavar="COMMIT", help="The commit before the change; default: print all boards.")
 ]
 Head = Annotated[str, typer.Option(metavar="COMMIT", help="The last commit of the change.")]
 
@@ -59,7 +59,7 @@ def install(
     force: Force = False,
     boards: BoardsInside = None,
 ) -> None:
-    """Write the file that tells a CI system to build, prove and release the boards of a repository."""
+    """Write the file with which a CI system builds, tests and releases the boards of a repository."""
     with cli_session(json=False):
         repository = load_repository(directory, boards)
         wanted = render(provider.value, repository, list_made(repository.boards), branch=branch)
@@ -67,7 +67,7 @@ def install(
         if not difference:
             log.note(f"{wanted.path} is current")
         elif check or (wanted.path.exists() and not force):
-            raise RecipeError(f"{wanted.path} is not what this program writes:\n{difference}", hint=HINT)
+            raise RecipeError(f"{wanted.path} differs from what this program writes:\n{difference}", hint=HINT)
         else:
             write(wanted, repository)
             print_line(str(wanted.path))
@@ -75,7 +75,7 @@ def install(
 
 @ci.command()
 def matrix(base: Base = "", head: Head = "HEAD", boards: Boards = BOARDS, json: Json = False) -> None:
-    """Print the boards that a change is about, one a line; all there are without --base."""
+    """Print the boards that a change affects, one per line; all boards without --base."""
     with cli_session(json=json, events=False):
         kinds = load_kinds(boards)
         chosen = find_changed(kinds, boards, base=base, head=head) if base else dict.fromkeys(kinds, "")

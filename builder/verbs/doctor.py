@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright doctor`: what is wrong with this machine."""
+"""`boardwright doctor`: find problems of this machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from builder.verbs.session import cli_session
 
 
 def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="Give back what interrupted builds left.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Release leftovers of interrupted builds.")] = False,
     engine: EngineOption = Engine.AUTO,
     state: State = STATE,
     json: Json = False,
 ) -> None:
-    """Say what is wrong with this machine: tools, Engine, loop devices, emulation, space, leftovers."""
+    """Find problems of this machine: tools, Engine, loop devices, emulation, space, leftovers."""
     with cli_session(json=json, events=False):
         healthy = run_doctor(state.resolve(), engine=engine, fix=fix, json=json)
     raise typer.Exit(0 if healthy else MachineError.exit_code)

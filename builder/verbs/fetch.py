@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The verb of the command line that fetches what was released."""
+"""`boardwright fetch`: download a released image and check it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ From = Annotated[
         "--from",
         envvar="BOARDWRIGHT_RELEASES",
         metavar="PLACE",
-        help="Where releases are: https://ADDRESS, a directory, github:OWNER/REPO.",
+        help="Source of releases: https://ADDRESS, a directory, github:OWNER/REPO.",
     ),
 ]
 ChannelName = Annotated[str, typer.Option("--channel", help="stable: the newest release; latest: pre-releases too.")]
-ReleasedVersion = Annotated[str, typer.Option("--version", help="A certain version instead, such as 1.0.")]
+ReleasedVersion = Annotated[str, typer.Option("--version", help="This version instead of a channel, such as 1.0.")]
 ImageCompression = Annotated[
     Compression | None, typer.Option("--compress", help="Which of the images; the smallest without.")
 ]
@@ -44,7 +44,7 @@ def fetch(
     output: Output = DIST,
     json: Json = False,
 ) -> None:
-    """Download the newest released image of a board, check it, and print where it is."""
+    """Download the newest released image of a board, check it, and print its path."""
     with cli_session(json=json):
         text = load_key_text(key)
         public_key = load_public_key(text) if text else None

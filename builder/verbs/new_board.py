@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright new-board`: a directory to start a board from."""
+"""`boardwright new-board`: make the directory of a new board."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from builder.verbs.session import cli_session, print_line
 
 def new_board(
     name: Annotated[str, typer.Argument(help="Name of the new directory below boards/.")],
-    parent: Annotated[str, typer.Option("--from", help="The board it starts from.")],
+    parent: Annotated[str, typer.Option("--from", help="The board that it extends.")],
     boards: Boards = BOARDS,
 ) -> None:
-    """Make a board's directory that plans at once."""
+    """Make the directory of a new board, which can be planned at once."""
     with cli_session(json=False):
         print_line(str(make_board(boards, name, parent)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The verb that makes of an image all that goes out with it."""
+"""`boardwright package`: make the packaged image, with all files to publish."""
 
 from __future__ import annotations
 
@@ -48,37 +48,41 @@ from builder.verify.verify import open_scratch, read_claim
 
 Images = Annotated[
     list[str],
-    typer.Argument(help="Image files, compressed or not, or boards: their newest in --dist.", metavar="IMAGE_OR_BOARD"),
+    typer.Argument(
+        help="Image files, compressed or not, or boards (their newest in --dist).", metavar="IMAGE_OR_BOARD"
+    ),
 ]
-Into = Annotated[Path, typer.Option("--output", "-o", callback=check_output, help="Directory of the packaged images.")]
+Into = Annotated[Path, typer.Option("--output", "-o", callback=check_output, help="Directory for packaged images.")]
 Compressions = Annotated[
-    str, typer.Option("--compress", help="How the image is compressed: xz, zst, gz, zip; several with commas.")
+    str, typer.Option("--compress", help="Compression of the image: xz, zst, gz, zip; several with commas.")
 ]
 Supplier = Annotated[
-    str, typer.Option(envvar="BOARDWRIGHT_SUPPLIER", help="Who hands the images out, for the bill of materials.")
+    str, typer.Option(envvar="BOARDWRIGHT_SUPPLIER", help="Name of the publisher, for the bill of materials.")
 ]
 MinisignFd = Annotated[
     int | None,
-    typer.Option("--minisign-key-fd", help="Open file with minisign's secret key; BOARDWRIGHT_MINISIGN_KEY without."),
+    typer.Option(
+        "--minisign-key-fd", help="Open file with minisign's secret key; default: BOARDWRIGHT_MINISIGN_KEY."
+    ),
 ]
 GpgFd = Annotated[
-    int | None, typer.Option("--gpg-key-fd", help="Open file with GnuPG's secret key; BOARDWRIGHT_GPG_KEY without.")
+    int | None, typer.Option("--gpg-key-fd", help="Open file with GnuPG's secret key; default: BOARDWRIGHT_GPG_KEY.")
 ]
 Unverified = Annotated[
     bool,
-    typer.Option("--unverified", help="Package an image whose specs were not run or are red; the package says so."),
+    typer.Option("--unverified", help="Package an image whose specs were not run or failed, and record that."),
 ]
 ValidDays = Annotated[
     int,
     typer.Option(
         min=0,
         max=36500,
-        help="Days from its build until a newer image is expected: a later fetch warns. 0: no end.",
+        help="Days after the build until a newer image is expected; a later fetch warns. 0: no limit.",
     ),
 ]
 REPORTS = (".specs.json", ".specs.xml")
 BESIDE = (".packages", *REPORTS)
-"""What a build or `verify` leaves beside an image and a package cannot be without."""
+"""Suffixes of files that a build or `verify` writes beside an image, and that a packaged image needs."""
 
 
 def package(
@@ -96,22 +100,22 @@ def package(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Make of each image a directory with all that goes out with it; print the directories."""
+    """Make a directory of each image with all files to publish; print the directories."""
     with cli_session(json=json, verbose=verbose):
         compressions = load_compressions(compress)
-        paths = [find_artefact(each, dist, boards) for each in image]
+        paths = [find_artefact(name, dist, boards) for name in image]
         signers = Signers(
             find_key("BOARDWRIGHT_MINISIGN_KEY", minisign_key_fd, "BOARDWRIGHT_MINISIGN_PASSWORD"),
             find_key("BOARDWRIGHT_GPG_KEY", gpg_key_fd, "BOARDWRIGHT_GPG_PASSWORD"),
         )
         if not signers.names:
-            log.warn("no key is given: what is made is not signed")
+            log.warn("no signing key is given: the packaged images are not signed")
         for path in paths:
             with ExitStack() as held:
                 scratch = held.enter_context(open_scratch(state.resolve(), "package"))
                 journal = held.enter_context(open_journal(state.resolve(), "package", RELEASERS))
-                found = held.enter_context(opened(path, scratch))
-                goods = replace(collect(found, boards, supplier, unverified=unverified), valid_days=valid_days)
+                disk = held.enter_context(opened(path, scratch))
+                goods = replace(collect(disk, boards, supplier, unverified=unverified), valid_days=valid_days)
                 made = make_package(
                     goods, output.resolve(), compressions=compressions, signers=signers, journal=journal
                 )
@@ -130,11 +134,11 @@ def load_compressions(text: str) -> list[Compression]:
 
 
 def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = False) -> Goods:
-    """Return all that is known of an opened image: from itself, what lies beside it, and its recipe.
+    """Return all facts of an opened image: from itself, from files beside it, and from its recipe.
 
-    unverified  leave a report out that is not there or not good enough to hand the image out
+    unverified  leave out a report that is missing or has failures
 
-    Raises VerifyError (nothing beside it says what its specs found), RecipeError (no such board).
+    Raises VerifyError (no report beside it), RecipeError (unknown board).
     """
     texts = _read_beside(found, unverified=unverified)
     report = _find_report(texts, found, unverified=unverified)
@@ -174,11 +178,11 @@ def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = Fal
 
 
 def _check_name(found: Found, allowed: str) -> None:
-    """Raise RecipeError for an image file with another name than its package is to have."""
+    """Raise RecipeError if the name of an image file differs from that of its package."""
     if found.name != allowed:
         raise RecipeError(
-            f"{found.path}: found the name {found.name}; allowed: {allowed}, as the image says itself",
-            hint="name the image file so, and the files beside it",
+            f"{found.path}: found the name {found.name}; expected {allowed}, from the image's os-release",
+            hint="rename the image file and the files beside it",
         )
 
 
@@ -190,14 +194,14 @@ def _read_beside(found: Found, *, unverified: bool) -> dict[str, str]:
     if missing:
         raise VerifyError(
             f"{found.path} has no {', '.join(missing)} beside it",
-            hint=f"a build makes these; the reports come from `boardwright verify {found.path}` too, and --unverified "
-            "does without them",
+            hint=f"a build makes these; `boardwright verify {found.path}` makes the reports too; --unverified "
+            "does not need reports",
         )
     return {suffix: read_text(path, within=path.parent) for suffix, path in paths.items() if path.is_file()}
 
 
 def _find_report(texts: Mapping[str, str], found: Found, *, unverified: bool) -> SpecReport | None:
-    """Return the report; None where the image is to go out without."""
+    """Return the report; None if the image is packaged without one."""
     if unverified and not all(suffix in texts for suffix in REPORTS):
         return None
     report = read_report(texts[".specs.json"], f"{found.name}.specs.json")
@@ -205,34 +209,33 @@ def _find_report(texts: Mapping[str, str], found: Found, *, unverified: bool) ->
 
 
 def _find_record(found: Found) -> Record | None:
-    """Return what the build wrote down of this very image; nothing, and a warning, where it did not."""
+    """Return the build record of this image; None, and a warning, if there is none."""
     path = found.path.with_name(f"{found.name}{SUFFIX}")
+    without = "the SBOM and provenance will have no digests of packages, archives and tools"
     if not path.is_file():
-        log.warn(f"{path.name} is missing: no digests of packages, archives and tools can be said")
+        log.warn(f"{path.name} is missing: {without}")
         return None
     record = read_record(read_text(path, within=path.parent), path.name)
     if record.image_sha256 != found.sha256:
-        log.warn(
-            f"{path.name} is of another image and left out: no digests of packages, archives and tools can be said"
-        )
+        log.warn(f"{path.name} is of another image and ignored: {without}")
         return None
     return record
 
 
 def _find_commit(boards: Path, board: Board, record: Record) -> Commit | None:
-    """Return the commit that holds the recipe, if it is checked out unchanged and plans what was built."""
+    """Return the commit of the recipe, if it is checked out without changes and gives the plan of the build."""
     if not is_of_plan(record, make_plan(board, version=record.version, epoch=record.epoch, user_data=None)):
-        log.note("the recipe here is not the one that was built: no commit is named")
+        log.note("the recipe differs from the one that was built: the provenance names no commit")
         return None
     head, changed = _git(boards, "rev-parse", "HEAD"), _git(boards, "status", "--porcelain", "--", ".")
     if not head or changed:
-        log.note("the boards are in no git checkout, or changed there: no commit is named")
+        log.note("the boards are not in a git checkout, or have changes: the provenance names no commit")
         return None
     return Commit(_without_credentials(_git(boards, "remote", "get-url", "origin")), head)
 
 
 def _without_credentials(url: str) -> str:
-    """Return an address without what may be secret: user, password (which may hold an @), query and fragment."""
+    """Return a URL without parts that may be secret: user, password (which may have an @), query and fragment."""
     return re.sub(r"[?#].*", "", re.sub(r"//.*@", "//", url))
 
 

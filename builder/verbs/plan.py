@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright plan`: every decision of a build, as a table or as JSON."""
+"""`boardwright plan`: show every decision of a build, as a table or as JSON."""
 
 from __future__ import annotations
 

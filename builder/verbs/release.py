@@ -32,33 +32,33 @@ from builder.units import render_size
 from builder.verbs.options import BOARDS, PACKAGED, Boards, Json, Key, Verbose, load_key_text
 from builder.verbs.session import cli_session, print_line, print_table
 
-TagName = Annotated[str, typer.Argument(help="The tag that is released, such as v1.0 or v1.0-rc1.", metavar="TAG")]
-Packaged = Annotated[Path, typer.Option("--packaged", help="Directory with a directory of each packaged image.")]
+TagName = Annotated[str, typer.Argument(help="The tag to release, such as v1.0 or v1.0-rc1.", metavar="TAG")]
+Packaged = Annotated[Path, typer.Option("--packaged", help="Directory of the packaged images.")]
 To = Annotated[
     list[str] | None,
     typer.Option(
-        "--to", metavar="TARGET", help="github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH; as often as you like."
+        "--to", metavar="TARGET", help="github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH; can be repeated."
     ),
 ]
 ChannelNames = Annotated[
     list[str] | None,
-    typer.Option("--channel", help="A channel to go into; stable and latest without, for a pre-release latest."),
+    typer.Option("--channel", help="A channel to update; default: stable and latest, for a pre-release latest."),
 ]
 OfBoards = Annotated[
     list[str] | None,
-    typer.Option("--board", help="A board of this release; without, it has to have all below --boards."),
+    typer.Option("--board", help="A board of this release; default: all below --boards."),
 ]
 PublicUrl = Annotated[
-    str, typer.Option("--public-url", help="Where everybody finds what --to s3:// or dir: holds: https://…")
+    str, typer.Option("--public-url", help="Public address of the files in --to s3:// or dir: https://…")
 ]
 RequireSignature = Annotated[
     bool, typer.Option("--require-signature", help="Refuse a packaged image that is not signed.")
 ]
 Unverified = Annotated[
-    bool, typer.Option("--unverified", help="Take images whose specs were not run; the download page says so.")
+    bool, typer.Option("--unverified", help="Accept images whose specs were not run; the download page shows that.")
 ]
-Back = Annotated[bool, typer.Option("--back", help="Let channels go back from a newer release to this one.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+Back = Annotated[bool, typer.Option("--back", help="Allow channels to go back from a newer release to this one.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")]
 
 
 def release(
@@ -77,7 +77,7 @@ def release(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Release packaged images: upload them to all targets, then show them to everybody, then move channels."""
+    """Release packaged images: upload them to all targets, then make them public, then update the channels."""
     with cli_session(json=json, verbose=verbose):
         load = load_tag(tag)
         wish = make_wish(load, channel or (), back=back)
@@ -98,11 +98,11 @@ def _run(publishers: Sequence[Publisher], order: Order, *, dry: bool, json: bool
         _, done = publish.deliver(publishers, order)
     rows = [
         {
-            "target": each.target,
-            "address": each.address,
-            "files": [{"name": step.name, "size": step.size_bytes, "what": step.what} for step in each.steps],
+            "target": result.target,
+            "address": result.address,
+            "files": [{"name": step.name, "size": step.size_bytes, "what": step.what} for step in result.steps],
         }
-        for each in done
+        for result in done
     ]
     log.emit(log.Event("result", order.shipment.tag.text, {"targets": rows, "channels": list(order.wish.channels)}))
     if not json:
@@ -111,15 +111,15 @@ def _run(publishers: Sequence[Publisher], order: Order, *, dry: bool, json: bool
 
 def _show(done: Sequence[Delivered], order: Order, *, dry: bool) -> None:
     if not dry:
-        print_line("\n".join(each.address for each in done))
+        print_line("\n".join(result.address for result in done))
         return
-    table = TextTable("Target", "File", "Size", "What")
-    words = {"send": "would be sent", "there": "is there", "replace": "would be sent again"}
-    for each in done:
-        for step in each.steps:
-            table.add_row(each.target, step.name, render_size(step.size_bytes), words[step.what])
+    table = TextTable("Target", "File", "Size", "Action")
+    actions = {"send": "would be uploaded", "there": "exists", "replace": "would be uploaded again"}
+    for result in done:
+        for step in result.steps:
+            table.add_row(result.target, step.name, render_size(step.size_bytes), actions[step.what])
     print_table(table)
-    log.note(f"{order.shipment.tag.text} would go into the channels {', '.join(order.wish.channels)}")
+    log.note(f"{order.shipment.tag.text} would update the channels {', '.join(order.wish.channels)}")
 
 
 def _make_publishers(to: Sequence[str], *, tag: str, url: str, key: str) -> list[Publisher]:
@@ -134,6 +134,6 @@ def _check_url(url: str) -> str:
     if url and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query):
         raise RecipeError(
             "--public-url must be an http(s) URL without credentials or query",
-            hint="such as https://images.example.org/boardwright",
+            hint="for example https://images.example.org/boardwright",
         )
     return url.rstrip("/")

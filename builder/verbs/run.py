@@ -17,7 +17,7 @@ RequestFile = Annotated[Path, typer.Argument(metavar="REQUEST.json", help="A bui
 
 
 def run(request: RequestFile) -> None:
-    """Run a build request; its events are printed as JSON, one a line."""
+    """Run a build request; print its events as JSON, one per line."""
     with cli_session(json=True):
         loaded = load_request(request)
         artefacts = build_on(loaded.make_plan(), loaded)

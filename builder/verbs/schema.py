@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright schema`: the JSON Schema of board.yaml."""
+"""`boardwright schema`: print the JSON Schema of board.yaml."""
 
 from __future__ import annotations
 

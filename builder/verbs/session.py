@@ -21,10 +21,10 @@ from builder.text import SafeConsole, dump_json, make_visible
 
 @contextmanager
 def cli_session(*, json: bool = False, events: bool | None = None, verbose: bool = False) -> Iterator[None]:
-    """Set up logging and signals for one command. SIGINT, SIGTERM and SIGHUP end the work in order.
+    """Set up logging and signals for one command. On SIGINT, SIGTERM and SIGHUP all resources are released.
 
-    json    a program reads the output: an error is printed to stdout as a JSON event
-    events  the log goes to stdout as JSON events too; as `json` says if None
+    json    print an error to stdout as a JSON event, for a program
+    events  also print the log to stdout as JSON events; None: the value of `json`
     """
     try:
         with log.use(_choose_sink(events=json if events is None else events, verbose=verbose)), _ended_by_signals():
@@ -39,11 +39,11 @@ def cli_session(*, json: bool = False, events: bool | None = None, verbose: bool
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> Interrupted:
-    """Return the error for an interrupt. A resource that could not be released has left a note on it."""
+    """Return the error for an interrupt. Its notes name resources that could not be released."""
     notes = getattr(interrupt, "__notes__", ())
     if not notes:
-        return Interrupted("interrupted; everything that was held is given back")
-    error = Interrupted("interrupted, and not everything could be given back", hint="boardwright doctor --fix")
+        return Interrupted("interrupted; all resources were released")
+    error = Interrupted("interrupted; some resources could not be released", hint="boardwright doctor --fix")
     for note in notes:
         error.add_note(note)
     return error
@@ -58,9 +58,9 @@ def _choose_sink(*, events: bool, verbose: bool) -> log.Sink:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     def end(number: int, _: FrameType | None) -> None:
-        # A second signal must not cut the giving back short.
-        for each in ENDING:
-            signal.signal(each, signal.SIG_IGN)
+        # A second signal must not interrupt the release of resources.
+        for ending in ENDING:
+            signal.signal(ending, signal.SIG_IGN)
         leave_terminal(number)
         raise KeyboardInterrupt
 
@@ -75,23 +75,23 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def print_line(text: str) -> None:
-    """Print a result for people or a program that reads lines; at once, because a reader may wait for it."""
+    """Print one line of a result; flush, because a reader may wait for it."""
     sys.stdout.write(f"{make_visible(text)}\n")
     sys.stdout.flush()
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:
-    """Print a result for a program."""
+    """Print a result as JSON, for a program."""
     print_line(dump_json(value, indent=indent))
 
 
 def print_table(table: RenderableType) -> None:
-    """Print a result to the width of the terminal; into a file or a pipe, as wide as the table wants to be."""
+    """Print a table in the width of the terminal, or up to 200 columns into a file or a pipe."""
     SafeConsole(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def show_error(error: BoardwrightError, *, json: bool = False) -> None:
-    """Print what went wrong and what to do next: for a program as an event on stdout, for a person on stderr."""
+    """Print an error with its hint: as a JSON event on stdout for a program, else as text on stderr."""
     if json and sys.stdout is not None:
         data = {"kind": error.kind, "hint": error.hint, "exit_code": error.exit_code}
         log.Json(sys.stdout).show(log.Event("error", error.message, data))

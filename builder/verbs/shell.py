@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright shell`: a shell in the rootfs of a board's last build."""
+"""`boardwright shell`: open a shell in the rootfs of a board's last build."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shell(
     boards: Boards = BOARDS,
     state: State = STATE,
 ) -> None:
-    """Open a shell in the rootfs of a board's last build. Changes are thrown away."""
+    """Open a shell in the rootfs of a board's last build. Changes are discarded."""
     with cli_session(json=False):
         recipe = load_board(boards, board).recipe
         if choose_engine(engine) == Engine.LOCAL:

@@ -49,7 +49,7 @@ ReleasePlace = Annotated[
     typer.Option(
         "--release",
         metavar="DIR_OR_URL",
-        help="Check packaged images instead: a directory of one or several, or the address of a release.",
+        help="Check packaged images instead: their directory, or the address of a release.",
     ),
 ]
 
@@ -73,27 +73,27 @@ def verify(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run the specs on an image and print what they found; exit code 10 when one is red. Or check a release."""
+    """Run the specs on an image and print the results; exit code 10 if one fails. Or check a release."""
     with cli_session(json=json, verbose=verbose):
         if bool(image) == bool(release):
-            raise typer.BadParameter("name an image or a board, or packaged images with --release")
+            raise typer.BadParameter("expected an image or a board, or --release with packaged images")
         if release:
             _verify_release(release, key, state.resolve(), json=json)
             return
         wish = make_wish(boards, board, level=level, only=only, report=report, user_data=user_data)
         if boot and host:
-            raise RecipeError("--boot and --host cannot be combined", hint="give one of them")
+            raise RecipeError("--boot and --host cannot be combined", hint="use one of them")
         wish = replace(wish, boot=boot, host=host, identity=identity, enter=_enter)
-        found = _verify(find_artefact(image, dist, boards), wish, state.resolve(), engine)
-        _show_report(found, json=json)
-        check_report(found)
+        results = _verify(find_artefact(image, dist, boards), wish, state.resolve(), engine)
+        _show_report(results, json=json)
+        check_report(results)
 
 
 def _verify(path: Path, wish: Wish, state: Path, engine: Engine) -> Report:
-    """Run the specs where their tools are; a real board is always asked from here, where its key is."""
+    """Run the specs on the machine that has the tools; a real board is always verified from here, which has its key."""
     if wish.host:
         if engine == Engine.DOCKER:
-            raise RecipeError("--host asks a board from this machine; expected --engine auto or local")
+            raise RecipeError("--host verifies a board from this machine; expected --engine auto or local")
         return verify_artefact(path, wish, state)
     recipe = guess_recipe(path, wish.board, wish.boards)
     if choose_tools(engine, find_missing_for_specs(path, recipe, boot=wish.boot)) == Engine.DOCKER:
@@ -102,30 +102,30 @@ def _verify(path: Path, wish: Wish, state: Path, engine: Engine) -> Report:
 
 
 def _verify_release(place: str, key: str, state: Path, *, json: bool) -> None:
-    """Check packaged images and print what is in them; an error names all that is wrong."""
+    """Check packaged images and print their content; an error lists all problems."""
     from builder.fetch.download import opened_release  # noqa: PLC0415
-    from builder.packaging.check import check_release  # noqa: PLC0415 - what it stands on takes a second to load
+    from builder.packaging.check import check_release  # noqa: PLC0415 - its libraries take a second to load
 
     with opened_release(place, state / "released") as directory:
         findings = check_release(directory, load_key_text(key))
     findings.check()
-    made_by = ", ".join(findings.signers) or "nobody"
+    made_by = ", ".join(findings.signers) or "no key"
     if findings.with_key:
         log.note(f"signed by {made_by}")
     else:
-        log.warn(f"no signature was checked: no --key was given. By their own word they are signed by {made_by}")
+        log.warn(f"no signature was checked, because no --key was given. They claim to be signed by {made_by}")
     rows = [package.model_dump(mode="json") for package in findings.packages]
     data = {"packages": rows, "signers": list(findings.signers), "signatures_checked": findings.with_key}
-    log.emit(log.Event("result", f"{len(rows)} packaged images are what they say", data))
+    log.emit(log.Event("result", f"{len(rows)} packaged images are correct", data))
     if not json:
         for package in findings.packages:
             specs = "" if package.specs else ", UNVERIFIED"
-            files = f"{len(package.files)} files as they should be"
+            files = f"{len(package.files)} files are correct"
             print_line(f"{package.name}: {files}, image sha256 {package.image_sha256}{specs}")
 
 
 def _enter(tree: Path, architecture: str) -> list[str]:
-    """Return the words that start a command in a tree. A few programs are not worth making twins for."""
+    """Return the argv prefix that starts a command in a tree; for a few programs, no twins are made."""
     how = emulate.choose(architecture=architecture, wanted=EmulationChoice.QEMU)
     return emulate.command(how, [], rootfs=tree, chroot=True)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How an image is to be verified, from the options of `verify` and `boot`."""
+"""Make the options of a verification from the options of `verify` and `boot`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from builder.verify.verify import Wish
 def make_wish(
     boards: Path, board: str, *, level: Level, only: str, report: Path | None, user_data: Path | None
 ) -> Wish:
-    """Return how an image is to be verified."""
-    levels = [each.value for each in Level]
+    """Return the options of a verification, with absolute paths."""
+    levels = [name.value for name in Level]
     return Wish(
         boards=boards.resolve(),
         board=board,

@@ -198,7 +198,7 @@ def test_an_image_of_another_name_is_refused(dist: Path) -> None:
     (image,) = dist.glob("card.img*")
     done = boardwright("package", image, "-o", dist / "out")
     assert done.returncode == RecipeError.exit_code
-    assert f"found the name card; allowed: {NAME}, as the image says itself" in done.stderr
+    assert f"found the name card; expected {NAME}, from the image's os-release" in done.stderr
     assert not list(dist.glob("out/*"))
 
 

@@ -110,7 +110,7 @@ def test_what_a_plan_can_foresee(tmp_path: Path) -> None:
     room = tmp_path / "rooms/rpi"
     assert foresee(tmp_path, _plan()) == {}
     _record(room / "rootfs", origins={})
-    assert set(foresee(tmp_path, _plan()).values()) == {"miss: the last build's origin is not known"}
+    assert set(foresee(tmp_path, _plan()).values()) == {"miss: the inputs of the last build are not known"}
     _record(room / "rootfs", origins=_origins())
     gone = "miss: the record of the last build has changed"
     assert foresee(tmp_path, _plan()) == dict(zip(STEPS, [HIT, HIT, HIT, gone, gone], strict=True))

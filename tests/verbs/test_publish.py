@@ -54,8 +54,8 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(root: Path) -> None
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 1 + 5
     rows = [" ".join(line.split()[1:]) for line in done.stdout.splitlines()]
-    assert "rpi/boardwright-rpi-1.0.img.xz 2.9 KiB would be sent" in rows
-    assert "would go into the channels stable, latest" in done.stderr
+    assert "rpi/boardwright-rpi-1.0.img.xz 2.9 KiB would be uploaded" in rows
+    assert "would update the channels stable, latest" in done.stderr
     assert not (root / "public").exists()
 
 

@@ -14,7 +14,7 @@ from builder.verbs.session import cli_session
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_work_in_order(number: signal.Signals) -> None:
-    with pytest.raises(Interrupted, match="everything that was held is given back"), cli_session(json=False):
+    with pytest.raises(Interrupted, match="all resources were released"), cli_session(json=False):
         signal.raise_signal(number)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -32,7 +32,7 @@ class Dying:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_python_ignores_comes_once_more(number: signal.Signals) -> None:
     before = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(Interrupted, match="everything that was held"), cli_session(json=False):  # noqa: PT012
+    with pytest.raises(Interrupted, match="all resources"), cli_session(json=False):  # noqa: PT012
         Dying(number)
         threading.Event().wait(20)
     assert signal.getsignal(signal.SIGALRM) is before
@@ -42,7 +42,7 @@ def test_a_signal_that_python_ignores_comes_once_more(number: signal.Signals) ->
 def test_what_could_not_be_given_back_is_said() -> None:
     interrupt = KeyboardInterrupt()
     interrupt.add_note("loop /x could not be given back: busy")
-    with pytest.raises(Interrupted, match="not everything") as raised, cli_session(json=False):
+    with pytest.raises(Interrupted, match="some resources could not be released") as raised, cli_session(json=False):
         raise interrupt
     assert raised.value.__notes__ == ["loop /x could not be given back: busy"]
     assert raised.value.hint == "boardwright doctor --fix"
