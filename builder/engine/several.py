@@ -94,8 +94,8 @@ def first_error(ended: Sequence[Ended]) -> BoardwrightError | None:
 
 
 def _prepare(requests: Sequence[BuildRequest]) -> tuple[list[BuildRequest], int]:
-    """Prepare what all boards need; return the requests with the chosen engine, and how many builds may run in
-    parallel."""
+    """Make the builder image or install the tools. Return the requests with the chosen engine, and the number of builds
+    that may run in parallel."""
     chosen = choose_engine(requests[0].engine)
     if chosen is Engine.DOCKER:
         with open_engine() as api:

@@ -78,7 +78,7 @@ class Rights:
         """Things that come from packages: value by name, by kind."""
         text = self._image.tree.file(DELIVERED).content_string
         if not text:
-            raise AssertionError(f"{DELIVERED} is missing: the build writes there what packages have delivered")
+            raise AssertionError(f"{DELIVERED} is missing; expected the build's list of things that packages bring")
         try:
             kinds = load_json(text)
         except ValueError as error:
