@@ -135,7 +135,7 @@ def pack(dist: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
 def test_two_calls_make_the_same_bytes_and_without_a_key_it_is_said(made: MadePackage, dist: Path) -> None:
     done = pack(dist, "--compress", "xz,zst,gz,zip", "--supplier", "Lighthouse")
     assert "not signed" in done.stdout
-    assert "warning: no key is given" in done.stderr
+    assert "warning: no signing key is given" in done.stderr
     for path in (dist.parent / "out" / NAME).iterdir():
         if path.suffix != ".json" or "package" not in path.name:
             assert path.read_bytes() == (made.directory / path.name).read_bytes(), path.name

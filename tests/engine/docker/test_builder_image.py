@@ -150,7 +150,7 @@ def test_without_mmdebstrap_the_hint_names_it(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(base_image, "SYSTEM_KEYRINGS", tmp_path)
-    with pytest.raises(MachineError, match="without one is missing: mmdebstrap, debian-archive-keyring") as caught:
+    with pytest.raises(MachineError, match="without one are missing: mmdebstrap, debian-archive-keyring") as caught:
         make_base(api)
     assert "sudo apt-get install mmdebstrap debian-archive-keyring" in caught.value.hint
 

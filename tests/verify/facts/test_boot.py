@@ -176,7 +176,7 @@ REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
     "a row that is of no label": (
         "orangepi-pc",
         changed("orangepi-pc", EXTLINUX, "label l0r", "timeout 1\nlabel l0r"),
-        "lines of a label",
+        "only the keys of a label",
     ),
     "a label twice": ("orangepi-pc", changed("orangepi-pc", EXTLINUX, "label l0r", "label l0"), "each label only once"),
     "another label": ("orangepi-pc", changed("orangepi-pc", EXTLINUX, "label l1", "label x"), "'label x'"),
