@@ -44,9 +44,7 @@ BoardsInside = Annotated[
 Branch = Annotated[str, typer.Option(help="The branch on which each commit builds all boards.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail if the file is not current.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that was changed by hand.")]
-Base = Annotated[
-    str, typer.Option(metavar="COMMIT", help="The commit before the change; default: print all boards.")
-]
+Base = Annotated[str, typer.Option(metavar="COMMIT", help="The commit before the change; default: print all boards.")]
 Head = Annotated[str, typer.Option(metavar="COMMIT", help="The last commit of the change.")]
 
 

@@ -61,9 +61,7 @@ Supplier = Annotated[
 ]
 MinisignFd = Annotated[
     int | None,
-    typer.Option(
-        "--minisign-key-fd", help="Open file with minisign's secret key; default: BOARDWRIGHT_MINISIGN_KEY."
-    ),
+    typer.Option("--minisign-key-fd", help="Open file with minisign's secret key; default: BOARDWRIGHT_MINISIGN_KEY."),
 ]
 GpgFd = Annotated[
     int | None, typer.Option("--gpg-key-fd", help="Open file with GnuPG's secret key; default: BOARDWRIGHT_GPG_KEY.")

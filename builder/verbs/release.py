@@ -36,9 +36,7 @@ TagName = Annotated[str, typer.Argument(help="The tag to release, such as v1.0 o
 Packaged = Annotated[Path, typer.Option("--packaged", help="Directory of the packaged images.")]
 To = Annotated[
     list[str] | None,
-    typer.Option(
-        "--to", metavar="TARGET", help="github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH; can be repeated."
-    ),
+    typer.Option("--to", metavar="TARGET", help="github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH; can be repeated."),
 ]
 ChannelNames = Annotated[
     list[str] | None,

@@ -65,7 +65,9 @@ def test_a_changed_file_is_not_written_over_without_force(fork: Path, name: str)
 @every_provider
 def test_check_writes_nothing_and_says_whether_it_is_current(fork: Path, name: str) -> None:
     words, path = ("ci", "install", "--provider", name), fork / PROVIDERS[name].path
-    check_error(call(*words, "--check", cwd=fork), 3, "differs from what this program writes", "+# Made by: boardwright")
+    check_error(
+        call(*words, "--check", cwd=fork), 3, "differs from what this program writes", "+# Made by: boardwright"
+    )
     assert not path.exists()
     call(*words, cwd=fork)
     assert call(*words, "--check", cwd=fork).returncode == 0
