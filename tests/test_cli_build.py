@@ -71,7 +71,7 @@ def _check_nothing_is_left(directory: Path) -> None:
     [
         ("echo 'E: it broke' >&2; exit 3", 7, ["mmdebstrap ended with exit code 3", "E: it broke", "build.log"]),
         ("echo 'tar: No space left on device' >&2; exit 1", 8, ["No space left on device", "BOARDWRIGHT_WORK"]),
-        ("echo 'E: The repository x is not signed.' >&2; exit 1", 6, ["not to be trusted", "is not signed"]),
+        ("echo 'E: The repository x is not signed.' >&2; exit 1", 6, ["cannot be trusted", "is not signed"]),
         ("echo 'E: Failed to fetch http://x  404  Not Found' >&2; exit 1", 5, ["cannot be reached", "404"]),
         ("echo 'E: Unable to locate package tiny-kernel' >&2; exit 1", 3, ["no package tiny-kernel"]),
         ("kill -KILL $$", 7, ["mmdebstrap ended with"]),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The catalogue of releases: download page, lists for Raspberry Pi Imager."""
+"""The catalogue of releases: a download page, and lists for Raspberry Pi Imager."""

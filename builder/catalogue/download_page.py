@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The download page: one HTML file that needs nothing else, made of the releases.
+"""Render the download page of the releases: one self-contained HTML file.
 
-It works without a script; the one in it adds buttons that copy. Everything that comes from a release is escaped, and
-the page's own policy allows no script but that one.
+It works without scripts; the one in it adds copy buttons. All text from releases is escaped, and the page's content
+security policy allows only that script.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LABELS = (
     (".specs.xml", "Test report, JUnit"),
     (".specs.json", "Test report, JSON"),
 )
-"""What files are called, by how their names end."""
+"""Labels of files by the end of their names."""
 ROLES = {
     "bmap": "Block map",
     "packages": "Packages",
@@ -47,18 +47,18 @@ ROLES = {
     "provenance": "Provenance",
     "sums": "Checksums",
 }
-"""What they are called where the name does not say it."""
+"""Labels of files by role, if the name has no label."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """What the page says besides the releases."""
+    """Texts of the page besides the releases."""
 
     title: str = "Boardwright"
     key: str = ""
-    """Public key of the publisher, one line; empty: releases are not signed."""
+    """Public key of the publisher, one line; empty if releases are not signed."""
     website: str = ""
-    """Where the project is; empty: no link."""
+    """URL of the project; empty for no link."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Offer:
     """A board in one release."""
 
     channel: str
-    """"stable", "latest"; empty for an older one."""
+    """"stable", "latest"; empty for an older release."""
     tag: str
     version: str
     date: datetime
@@ -86,13 +86,13 @@ class Offer:
     tests: str
     images: tuple[Link, ...]
     manifest: str
-    """For Raspberry Pi Imager; empty: it has no name for the board."""
+    """URL of the manifest for Raspberry Pi Imager; empty if Imager does not know the board."""
     files: tuple[Link, ...]
 
 
 @dataclass(frozen=True)
 class Card:
-    """A board with all that is offered for it now."""
+    """A board with its current downloads."""
 
     name: str
     title: str
@@ -134,7 +134,7 @@ def make_page(listed: Listed, addresses: Addresses, site: Site) -> bytes:
 
 
 def make_cards(listed: Listed, addresses: Addresses) -> list[Card]:
-    """Return the boards that are offered now: hardware first, then virtual machines."""
+    """Return the boards with current downloads: hardware first, then virtual machines."""
     named: list[tuple[str, Release]] = [("stable", listed.stable)] if listed.stable else []
     named += [(channel.channel, channel.release) for channel in listed.moving]
     boards = {name: released.package for _, release in reversed(named) for name, released in release.boards.items()}
@@ -184,17 +184,17 @@ def _images(tag: str, board: str, package: Package, addresses: Addresses) -> Ite
 
 
 def _files(tag: str, board: str, released: Released, addresses: Addresses) -> Iterator[Link]:
-    """Yield everything but the images, each signature behind what it signs."""
+    """Yield all files but the images; a signature follows the file that it signs."""
     for file in sorted(released.files, key=lambda file: file.name):
         if file.role != "image":
             yield _link(_label(file), tag, board, file, addresses)
 
 
 def _label(file: File) -> str:
-    for ending, how in ((".minisig", "signature"), (".asc", "GPG signature")):
+    for ending, kind in ((".minisig", "signature"), (".asc", "GPG signature")):
         if file.name.endswith(ending):
             signed = file.name.removesuffix(ending)
-            return f"{_label(file.model_copy(update={'name': signed, 'role': 'other'}))}: {how}"
+            return f"{_label(file.model_copy(update={'name': signed, 'role': 'other'}))}: {kind}"
     ending = next((label for end, label in LABELS if file.name.endswith(end)), "")
     return ending or ROLES.get(file.role) or file.name.rpartition(".")[2].capitalize()
 
@@ -205,7 +205,7 @@ def _link(label: str, tag: str, board: str, file: File, addresses: Addresses) ->
 
 
 def _place_to_fetch(addresses: Addresses) -> str:
-    """Return what `boardwright fetch --from` takes; empty where nobody knows it."""
+    """Return the argument of `boardwright fetch --from`, or "" if it is not known."""
     if addresses.flat:
         return addresses.releases.removesuffix("/releases/download")
     return addresses.releases

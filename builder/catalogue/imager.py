@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What Raspberry Pi Imager reads: a list of systems, and one file for each image.
+"""Write files for Raspberry Pi Imager: a list of systems, and one manifest for each image.
 
     os-list.json                   "Content Repository" of Imager's options; systems by channel and board
     <name>.rpi-imager-manifest     one image; opened by a double click
 
-Format: https://github.com/raspberrypi/rpi-imager, doc/json-schema and doc/os_customisation_formats.md; Imager shows a
-system where one of its `devices` is among the `tags` of the device that was chosen. `extract_*` are of the disk and
-`image_download_*` of the compressed file: with a wrong extract_sha256 Imager leaves the card without its first MiB.
+Format: https://github.com/raspberrypi/rpi-imager, doc/json-schema and doc/os_customisation_formats.md. Imager shows a
+system if one of its `devices` is among the `tags` of the selected device. `extract_*` describe the disk,
+`image_download_*` the compressed file. With a wrong extract_sha256 Imager leaves the card without its first MiB.
 
-`init_format: cloudinit`: Imager writes user-data, network-config and meta-data (with an instance-id of its own) into
-the root of the FAT partition, where the images read them, and ` ds=nocloud;i=...` at the end of cmdline.txt.
+`init_format: cloudinit`: Imager writes user-data, network-config and meta-data (with its own instance-id) into the root
+of the FAT partition, where the images read them. It appends ` ds=nocloud;i=...` to cmdline.txt.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DEVICES = {
     "pi2": ("Raspberry Pi 2", "2 B"),
     "pi1": ("Raspberry Pi 1", "1, Zero, Zero W and Compute Module 1"),
 }
-"""Name and description by the beginning of a tag: what Imager's own list calls them."""
+"""Names and descriptions in Imager's own list, by the beginning of a tag."""
 
 Item = dict[str, Any]
 
@@ -47,46 +47,46 @@ Item = dict[str, Any]
 def make_os_list(listed: Listed, addresses: Addresses) -> Item:
     """Return the list: boards of the stable release first, then other channels and older releases as groups.
 
-    Only boards that Imager has a name for are in it. ReleaseError when the result is not what Imager reads.
+    It contains only boards that Imager knows. Raises ReleaseError if the result is not valid for Imager.
     """
     items = [*_items(listed.stable, addresses)] if listed.stable else []
     for channel in listed.moving:
-        text = f"{channel.release.tag}: newer, and less tried"
+        text = f"{channel.release.tag}: newer, and less tested"
         items += _group(f"Channel {channel.channel}", text, [channel.release], addresses)
-    items += _group("Older releases", "What was stable before", listed.older, addresses)
+    items += _group("Older releases", "Earlier stable releases", listed.older, addresses)
     return _checked({"imager": {"devices": _devices(_all_packages(listed), addresses)}, "os_list": items}, OS_LIST)
 
 
 def make_manifests(listed: Listed, addresses: Addresses) -> dict[str, Item]:
-    """Return the manifest of each image that Imager has a name for, by file name. ReleaseError as above."""
-    found = {}
+    """Return a manifest for each image of a board that Imager knows, by file name; ReleaseError if it is not valid."""
+    manifests = {}
     for release in listed.releases:
         for item, package in _systems(release, addresses):
             name = f"{package.name}{MANIFEST}"
-            found[name] = _checked({"imager": {"devices": _devices([package], addresses)}, "os_list": [item]}, name)
-    return found
+            manifests[name] = _checked({"imager": {"devices": _devices([package], addresses)}, "os_list": [item]}, name)
+    return manifests
 
 
 def image_for_imager(package: Package) -> File | None:
-    """Return the image that Imager can unpack best; None: there is none, or Imager has no name for the board."""
+    """Return the best image for Imager; None if there is none, or if Imager does not know the board."""
     by_name = {file.name: file for file in package.files if file.role == "image"}
     names = (f"{package.name}{each.image_suffix}" for each in FOR_IMAGER)
     return next((by_name[name] for name in names if name in by_name), None) if package.imager else None
 
 
 def render(document: Item) -> bytes:
-    """Return the bytes of one of these files."""
+    """Return a document as JSON bytes."""
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def check_document(document: object, name: str) -> None:
-    """Raise ReleaseError when a document is not what Imager reads; the first fault is named with its place."""
+    """Raise ReleaseError with the first fault and its path if a document is not valid for Imager."""
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     fault = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(document))
     if fault is not None:
-        place = "/".join(map(str, fault.absolute_path)) or "the whole"
+        path = "/".join(map(str, fault.absolute_path)) or "the whole document"
         raise ReleaseError(
-            f"{name}, {place}: {fault.message}", hint="this is what Raspberry Pi Imager would stumble over"
+            f"{name}, {path}: {fault.message}", hint="Raspberry Pi Imager would reject it; please report this"
         )
 
 
@@ -96,7 +96,7 @@ def _checked(document: Item, name: str) -> Item:
 
 
 def _group(name: str, text: str, releases: Sequence[Release], addresses: Addresses) -> list[Item]:
-    """Return a group, or nothing where it would be empty."""
+    """Return a list with the group, or [] if the group would be empty."""
     items = [item for release in releases for item in _items(release, addresses)]
     icon = addresses.own(ICON)
     return [{"name": name, "description": text, "icon": icon, "subitems": items}] if items else []
@@ -116,7 +116,7 @@ def _systems(release: Release, addresses: Addresses) -> Iterator[tuple[Item, Pac
 def _system(release: Release, board: str, package: Package, image: File, addresses: Addresses) -> Item:
     item: Item = {
         "name": f"Boardwright {package.version} ({package.title})",
-        "description": "Debian with Docker. Nobody can log in until you name a user here.",
+        "description": "Debian with Docker. Set a user here: without one, no login is possible.",
         "icon": addresses.own(ICON),
         "website": f"{addresses.own('index.html')}#board-{board}",
         "url": addresses.file(release.tag, board, image.name),
@@ -142,21 +142,21 @@ def _all_packages(listed: Listed) -> list[Package]:
 
 
 def _devices(packages: Sequence[Package], addresses: Addresses) -> list[Item]:
-    """Return the hardware to choose from, newest first; what no Raspberry Pi is, by its board's title."""
-    tags: dict[tuple[str, str], list[str]] = {words: [] for words in DEVICES.values()}
+    """Return the devices to choose from, newest Raspberry Pi first; other boards by their title."""
+    tags_of: dict[tuple[str, str], list[str]] = {device: [] for device in DEVICES.values()}
     for package in packages:
         if image_for_imager(package):
             for tag in package.imager:
-                words = DEVICES.get(tag.partition("-")[0], (package.title, f"Board {package.board}"))
-                tags.setdefault(words, []).append(tag)
+                device = DEVICES.get(tag.partition("-")[0], (package.title, f"Board {package.board}"))
+                tags_of.setdefault(device, []).append(tag)
     return [
         {
             "name": name,
             "description": description,
             "icon": addresses.own(ICON),
-            "tags": list(dict.fromkeys(own)),
+            "tags": list(dict.fromkeys(tags)),
             "matching_type": "exclusive",
         }
-        for (name, description), own in tags.items()
-        if own
+        for (name, description), tags in tags_of.items()
+        if tags
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What there is to list: the release that most people want, what moves ahead of it, and what came before."""
+"""Sort releases for the catalogue: stable, other channels, older releases."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from builder.packaging.model import Channel, Release
 
 STABLE = "stable"
 MOST = 30
-"""Older releases that are listed; what came before is still where it was."""
+"""Maximum number of older releases in the lists. The others stay available at their URLs."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Releases, sorted by who wants them."""
+    """Releases in the order of the page."""
 
     stable: Release | None
-    """What the channel stable names."""
+    """The release of the channel stable."""
     moving: tuple[Channel, ...]
-    """The other channels that name something else."""
+    """The other channels with another release."""
     older: tuple[Release, ...]
-    """Of all the others the newest, newest first."""
+    """The newest of all other releases, newest first."""
 
     @property
     def releases(self) -> tuple[Release, ...]:
-        """Each release once, in this order."""
-        every = [*([self.stable] if self.stable else []), *(each.release for each in self.moving), *self.older]
+        """All releases in this order, without duplicates."""
+        every = [*([self.stable] if self.stable else []), *(channel.release for channel in self.moving), *self.older]
         return tuple({release.tag: release for release in every}.values())
 
 
 def sort_releases(releases: Sequence[Release], channels: Sequence[Channel]) -> Listed:
-    """Return releases and channels in the order of the lists. What a channel names need not be among the releases."""
+    """Return releases and channels in the order of the lists; the release of a channel may be missing in `releases`."""
     by_name = {channel.channel: channel for channel in channels}
     stable = by_name[STABLE].release if STABLE in by_name else None
     moving = tuple(

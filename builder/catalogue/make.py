@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The catalogue: what people and programs look at to find an image.
+"""Make the catalogue: files in which people and programs find an image.
 
-A function of the releases, the channels and their public address. The same input gives the same bytes, so publishing
-it again changes nothing. Who publishes puts the files; nothing is read or written here:
+It depends only on the releases, the channels and their public URL. The same input gives the same bytes, so publishing
+it again changes nothing. This module reads and writes no files; the publishers write them:
 
     partial(make_catalogue, addresses=Addresses("https://images.example.org/os"), site=Site(key="RW..."))
 """
@@ -26,11 +26,10 @@ def make_catalogue(
 ) -> Mapping[str, bytes]:
     """Return the files of the catalogue by name.
 
-    releases  all that are to be listed; those that channels name may be among them or not
+    releases  the releases to list; those of channels may be missing
 
-    index.html and boardwright.svg are always there. os-list.json and a manifest for each image need a public address,
-    because Raspberry Pi Imager resolves nothing. Raises ReleaseError when what comes out is not what
-    Imager reads.
+    index.html and boardwright.svg are always included. os-list.json and the manifests need a public URL, because
+    Raspberry Pi Imager needs absolute URLs. Raises ReleaseError if a file is not valid for Imager.
     """
     listed = sort_releases(releases, channels)
     files = {INDEX: make_page(listed, addresses, site), imager.ICON: (SITE / imager.ICON).read_bytes()}

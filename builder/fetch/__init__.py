@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Fetching a released image."""
+"""The fetch stage: download released images and verify them."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Files of a release, downloaded by size and digest.
+"""Download files of a release by size and digest.
 
-A file is written as `.<name>.partial` and gets its name when its digest is the one that was asked for. After a broken
-connection or a killed process the partial file stays, and the next call goes on where it ended; whatever was in it,
-the digest decides.
+A file is written as `.<name>.partial`, and gets its name when its digest is correct. After a failed connection or a
+killed process the partial file stays, and the next call resumes the download. Its old content is not trusted: the
+digest of the whole file decides.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ from builder.system.trusted_state import check_parts
 from builder.units import MIB, render_size
 
 LEVELS = 3
-"""Below the directory of downloads: tags, boards, files."""
-AGAIN = "call it again: it goes on where it ended"
+"""Levels below the directory of downloads: tags, boards, files."""
+AGAIN = "run the same command again: it resumes the download"
 
 
 def download(url: str, file: File, directory: Path) -> Path:
-    """Return `directory`/<name> with the size and digest of `file`; what is there already is not fetched again.
+    """Return `directory`/<name> with the size and digest of `file`; an existing correct file is not downloaded again.
 
-    Raises TrustError (other content; nothing of it stays), DownloadError (what came so far stays, to go on with),
-    BusyError (another process is at it) and SpaceError.
+    Raises TrustError (wrong content, which is removed), DownloadError (the partial file stays for the next call),
+    BusyError (another process is downloading it) and SpaceError.
     """
     target = directory / file.name
     if target.is_file():
         if target.stat().st_size == file.size_bytes and sha256_file(target) == file.sha256:
             if file.size_bytes > MIB:
-                log.note(f"{target} is there already, and whole")
+                log.note(f"{target} exists already, with the right digest")
             return target
-        log.warn(f"{target} is another file; it will be replaced")
+        log.warn(f"{target} differs from the release; it will be replaced")
     directory.mkdir(parents=True, exist_ok=True)
     with disk_full_as_space_error(target), _partial(directory / f".{file.name}.partial") as stream:
         resumed = _size(stream)
         if 0 < resumed <= file.size_bytes:
-            log.note(f"{file.name}: goes on after {render_size(resumed)} of {render_size(file.size_bytes)}")
-        found = _fill(url, file, stream)
-        if found != file.sha256 and resumed:
-            log.note(f"{file.name}: what an earlier call left does not fit; it is fetched anew")
+            log.note(f"{file.name}: resuming after {render_size(resumed)} of {render_size(file.size_bytes)}")
+        sha256 = _fill(url, file, stream)
+        if sha256 != file.sha256 and resumed:
+            log.note(f"{file.name}: the resumed download has a wrong digest; downloading all of it again")
             stream.truncate(0)
-            found = _fill(url, file, stream)
-        if found != file.sha256:
+            sha256 = _fill(url, file, stream)
+        if sha256 != file.sha256:
             Path(stream.name).unlink()
             raise _wrong_digest(url, file, found)
         give_name(Path(stream.name), target)
@@ -73,12 +73,12 @@ def download_release(place: str, into: Path) -> Path:
     place  https://ADDRESS/<tag>, https://ADDRESS/<tag>/<board>, the same as file:// or directory, or
            github:OWNER/REPO@<tag>, github:OWNER/REPO@<tag>/<board>
 
-    Digests are those of release.json, so this says that the download is complete, not who made it. Raises RecipeError
-    (no such place, release or board), ReleaseError and those of `download`.
+    Digests come from release.json, which is not signed: they prove that the download is complete, not its origin.
+    Raises RecipeError (unknown address, release or board), ReleaseError and the errors of `download`.
     """
     source, release, boards = _open_release(place)
     directory = into / release.tag
-    with log.step(f"download {release.tag} of {source.name}"):
+    with log.step(f"download {release.tag} from {source.name}"):
         for board in boards:
             for file in release.boards[board].files:
                 download(source.address(release.tag, board, file.name), file, directory / board)
@@ -88,10 +88,10 @@ def download_release(place: str, into: Path) -> Path:
 
 @contextmanager
 def opened_release(place: str, scratch: Path) -> Iterator[Path]:
-    """Yield the directory of a release: one of this machine as it is, another one downloaded below `scratch`.
+    """Yield the directory of a release: a local one unchanged, or a remote one downloaded below `scratch`.
 
-    What was downloaded is gone with the block. What broke off stays, and the next call goes on with it. Raises as
-    `download_release`, and MachineError where a link leads out of `scratch`.
+    A complete download is removed at the end of the block. A failed one stays, and the next call resumes it. Raises
+    the errors of `download_release`, and MachineError if a link leads out of `scratch`.
     """
     if Path(place).is_dir():
         yield Path(place)
@@ -105,26 +105,27 @@ def opened_release(place: str, scratch: Path) -> Iterator[Path]:
 
 
 def _open_release(place: str) -> tuple[Source, Release, list[str]]:
-    """Return where a release is, what it says, and which boards of it are wanted."""
+    """Return the source, the release and the requested boards of an address."""
     base, tag, board = _split(place)
     source = open_source(base)
     release = source.tagged(tag) if re.fullmatch(TAG, tag) else None
     if release is None:
-        hint = "name its tag too: https://ADDRESS/v1.0, https://ADDRESS/v1.0/BOARD or github:OWNER/REPO@v1.0"
-        raise RecipeError(f"{place} is no release: {source.name} has no {tag}/release.json", hint=hint)
+        hint = "add its tag: https://ADDRESS/v1.0, https://ADDRESS/v1.0/BOARD or github:OWNER/REPO@v1.0"
+        message = f"{place}: {source.name} has no {tag}/release.json; expected the address of a release"
+        raise RecipeError(message, hint=hint)
     if board and board not in release.boards:
         raise unknown_board(board, release)
     return source, release, [board] if board else list(release.boards)
 
 
 def _split(place: str) -> tuple[str, str, str]:
-    """Return (place of the releases, tag, board or nothing)."""
+    """Return (address of the releases, tag, board or "")."""
     if match := re.fullmatch(r"(github:[^@]+)@([^/]+)(?:/(.+))?", place):
         return match[1], match[2], match[3] or ""
     whole = open_source(place)
     if isinstance(whole, GitHub):
-        hint = f"{place}@v1.0, or boardwright fetch --from {place}"
-        raise RecipeError(f"{place} has many releases; name one", hint=hint)
+        hint = f"add a tag: {place}@v1.0, or use boardwright fetch --from {place}"
+        raise RecipeError(f"{place} has many releases; expected the address of one", hint=hint)
     above, _, last = whole.base.rpartition("/") if isinstance(whole, Tree) else ("", "", "")
     if find(f"{above}/{last}/release.json") is not None or not re.fullmatch(BOARD, last):
         return above, last, ""
@@ -137,8 +138,8 @@ def _cut(base: str) -> tuple[str, str]:
 
 
 def unknown_board(board: str, release: Release) -> RecipeError:
-    """Return the error for a board that a release does not have."""
-    return RecipeError(f"{release.tag} has no board {board}", hint=f"it has: {', '.join(sorted(release.boards))}")
+    """Return the error for a board that is missing in a release."""
+    return RecipeError(f"{release.tag} has no board {board}", hint=f"use one of: {', '.join(sorted(release.boards))}")
 
 
 @contextmanager
@@ -197,6 +198,6 @@ def _receive(url: str, file: File, came: int, pieces: Iterator[bytes], stream: I
 
 def _wrong_digest(url: str, file: File, found: str) -> TrustError:
     return TrustError(
-        f"{bare(url)} has sha256 {found}, wanted is {file.sha256}",
-        hint="it is not what was released; do not use it, and tell its publisher",
+        f"{bare(url)}: found sha256 {found}; expected {file.sha256}",
+        hint="it differs from the release; do not use it, and tell its publisher",
     )

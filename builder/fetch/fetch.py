@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The newest image of a board, from where it is published to a file that can be trusted.
+"""Download the newest image of a board and verify it.
 
-A channel's file and release.json are not signed: anybody who can write to the server can change them. So what they
-say is only where to look. `<name>.package.json` is signed, and names board, version and the digest of every file; what
-is fetched is held against it. A server that keeps back new releases is noticed when a newer one is here already.
+The files of channels and release.json are not signed: everyone with write access to the server can change them. So
+they only tell where to look. `<name>.package.json` is signed and has board, version and the digest of every file; all
+downloads are checked against it. A server that hides new releases is detected if a newer one was downloaded before.
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ TELL = "do not use it, and tell its publisher"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What somebody asks for."""
+    """A request for an image."""
 
     board: str
     channel: str = "stable"
     version: str = ""
-    """Of a certain release; empty: what the channel names."""
+    """Version of a release; empty for the release of the channel."""
     compression: Compression | None = None
     key: PublicKey | None = None
-    """None: nothing is known but what the server says."""
+    """None: the signature is not checked, so the server is trusted."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What is here now."""
+    """A downloaded image."""
 
     image: Path
     package: Package
     tag: str
     sha256: str
-    """Of the image's file as it is here, compressed."""
+    """Digest of the image file as downloaded, compressed."""
     key: str
-    """Name of the key it is signed with; empty: no signature was checked."""
+    """Name of the key that signed it; empty if no signature was checked."""
 
 
 def take(source: Source, wanted: Wanted, output: Path) -> Taken:
-    """Download an image, what describes it and its block map into `output`, and return what is there.
+    """Download an image, its description and its block map into `output`.
 
-    The image gets its name last, when everything about it is right. Raises RecipeError (no such board, channel,
-    version or compression), DownloadError, ReleaseError, TrustError, BusyError and SpaceError.
+    The image gets its name last, when all checks have passed. Raises RecipeError (unknown board, channel, version or
+    compression), DownloadError, ReleaseError, TrustError, BusyError and SpaceError.
     """
-    with log.step(f"look at {source.name}"):
+    with log.step(f"find the release at {source.name}"):
         release = find_version(source, wanted.version) if wanted.version else source.newest(wanted.channel)
         if wanted.board not in release.boards:
             raise unknown_board(wanted.board, release)
@@ -76,7 +76,7 @@ def take(source: Source, wanted: Wanted, output: Path) -> Taken:
     if not wanted.version:
         check_not_older(package, output)
     image = choose_image(package, wanted.compression)
-    for file in (*(each for each in package.files if each.role == "bmap"), *check.signed()):
+    for file in (*(file for file in package.files if file.role == "bmap"), *check.signed()):
         download(check.address(file.name), file, output)
     path = download(check.address(image.name), image, output)
     return Taken(path, package, release.tag, image.sha256, wanted.key.name if wanted.key else "")
@@ -84,7 +84,7 @@ def take(source: Source, wanted: Wanted, output: Path) -> Taken:
 
 @dataclass(frozen=True)
 class _Check:
-    """The signed description of a packaged image, held against what the server says."""
+    """Checks of the signed description of a packaged image against the server's data."""
 
     source: Source
     release: Release
@@ -95,20 +95,20 @@ class _Check:
         return self.source.address(self.release.tag, self.wanted.board, name)
 
     def package(self) -> Package:
-        """Return the description when it is signed by the key (if there is one), and says what the server says."""
+        """Return the description after these checks: its signature (if there is a key), and the server's data."""
         file = self._file(f"{self.released.package.name}{SUFFIX}")
         content = self._read(file)
         if self.wanted.key:
             self._check_signature(self.wanted.key, file.name, content)
         else:
-            log.warn("without a key nobody vouches for this image but the server it comes from; give one with --key")
+            log.warn("without a key the signature is not checked: only the server vouches for this image; use --key")
         package = load_described(Package, content, file.name, error=ReleaseError, hint=NEWER)
         self._check_it_is_the_same(package)
         warn_of_age(package)
         return package
 
     def signed(self) -> list[File]:
-        """Return description and sums, and the signatures of both, which are good where there is a key."""
+        """Return description and sums with their signatures, which are checked if there is a key."""
         sums = [file for file in self.released.package.files if file.role == "sums"]
         for file in sums:
             if self.wanted.key:
@@ -130,10 +130,10 @@ class _Check:
         for file in self.released.files:
             if file.name == name:
                 return file
-        place = f"{self.source.name}, {self.release.tag}"
+        release = f"{self.source.name}, {self.release.tag}"
         if name.endswith(SIGNATURE):
-            raise TrustError(f"{place}: {self.wanted.board} is not signed: it has no {name}", hint=TELL)
-        raise ReleaseError(f"{place}: {self.wanted.board} has no description {name}", hint="release it again")
+            raise TrustError(f"{release}: {self.wanted.board} is not signed: it has no {name}", hint=TELL)
+        raise ReleaseError(f"{release}: {self.wanted.board} has no description {name}", hint="release it again")
 
     def _read(self, file: File) -> bytes:
         """Return one of the small files."""
@@ -156,7 +156,7 @@ def choose_image(package: Package, compression: Compression | None) -> File:
     if compression is None:
         return next(iter(images.values()))
     if compression not in images:
-        raise RecipeError(f"--compress: {package.name} has no {compression}", hint=f"it has: {', '.join(images)}")
+        raise RecipeError(f"--compress: {package.name} has no {compression}", hint=f"use one of: {', '.join(images)}")
     return images[compression]
 
 
@@ -166,17 +166,17 @@ def _image(package: Package, compression: Compression) -> File | None:
 
 
 def check_not_older(package: Package, output: Path) -> None:
-    """Raise TrustError when a newer image of this board is in `output` already: a channel does not go back."""
-    for here in _packages_in(output):
-        if here.board == package.board and is_older(package, here):
+    """Raise TrustError if `output` has a newer image of this board: a channel never moves back."""
+    for local in _packages_in(output):
+        if local.board == package.board and is_older(package, local):
             raise TrustError(
-                f"the channel names {package.version} of {package.board}; {output} has {here.version}, which is newer",
-                hint=f"somebody may be keeping back the newer one; if you want this, --version {package.version}",
+                f"the channel names {package.version} of {package.board}; {output} has {local.version}, which is newer",
+                hint=f"the server may hide the newer one; to get this one, use --version {package.version}",
             )
 
 
 def is_older(package: Package, other: Package) -> bool:
-    """Whether its version comes before: v1.0-rc1 before v1.0. Where one is no version, the time of the build says."""
+    """Compare versions (v1.0-rc1 is older than v1.0), or the build times if a version cannot be parsed."""
     try:
         return Version(package.version) < Version(other.version)
     except InvalidVersion:
@@ -184,10 +184,10 @@ def is_older(package: Package, other: Package) -> bool:
 
 
 def _packages_in(directory: Path) -> Sequence[Package]:
-    found = []
+    packages = []
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         try:
-            found.append(Package.model_validate_json(read_bytes(path, within=directory)))
+            packages.append(Package.model_validate_json(read_bytes(path, within=directory)))
         except (ValidationError, InputError):
-            log.warn(f"{path} describes no image; it is not looked at")
-    return found
+            log.warn(f"{path} is ignored: it is not the description of an image")
+    return packages

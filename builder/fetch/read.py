@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Reading a file where releases are published: a web server, or a directory of this machine (file://).
+"""Read files of releases from a web server, or from a directory of this machine (file://).
 
-read      a small description, as a whole
+read      a small description, completely
 open_at   a large file, from some byte on
 """
 
@@ -22,29 +22,29 @@ from builder.net.retry import retry
 from builder.packaging.model import LONGEST
 from builder.system.files import InputError, opened, read_bytes
 
-HINTS = http.HINTS | {404: "look whether --from, the board and the version are right, and whether it was published"}
+HINTS = http.HINTS | {404: "check --from, the board and the version, and that the release was published"}
 MISSING, PARTIAL, BEYOND = 404, 206, 416
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file that is being read."""
+    """A file that is open for reading."""
 
     start: int
-    """Where its first piece belongs: what was asked for, or 0 where the server sends all of it."""
+    """Offset of the first piece: the requested one, or 0 if the server sends the whole file."""
     pieces: Iterator[bytes]
 
 
 def read(url: str) -> bytes:
-    """Return a small file; DownloadError when it is not there or cannot be had."""
-    found = find(url)
-    if found is None:
-        raise DownloadError(f"{bare(url)} is not there", hint=HINTS[MISSING])
-    return found
+    """Return a small file; raise DownloadError if it is missing or cannot be read."""
+    content = find(url)
+    if content is None:
+        raise DownloadError(f"{bare(url)} does not exist", hint=HINTS[MISSING])
+    return content
 
 
 def find(url: str) -> bytes | None:
-    """Return a small file, None when it is not there; DownloadError when that cannot be known."""
+    """Return a small file, or None if it is missing; raise DownloadError for all other problems."""
     path = local_path(url)
     if path is None:
         return retry(http.RETRIES, bare(url), lambda: _find(url))
@@ -60,20 +60,20 @@ def _find(url: str) -> bytes | None:
     with http.open_url(url, hints=HINTS, also=frozenset({MISSING})) as answer:
         if answer.status_code == MISSING:
             return None
-        return http.read_all(url, answer, limit=LONGEST)
+        return http.read_all(url, response, limit=LONGEST)
 
 
 @contextmanager
 def _local(path: Path) -> Iterator[IO[bytes]]:
     if not path.is_file():
-        raise DownloadError(f"{path} is not there", hint=HINTS[MISSING])
+        raise DownloadError(f"{path} does not exist", hint=HINTS[MISSING])
     with opened(path) as stream:
         yield stream
 
 
 @contextmanager
 def open_at(url: str, start: int) -> Iterator[Opened]:
-    """Yield a large file from byte `start` on, or from 0 where the server cannot do that.
+    """Yield a large file from byte `start` on, or from 0 if the server does not support that.
 
     Raises TemporaryError (the next attempt needs another start where the server has nothing at this one) and
     DownloadError.
@@ -88,15 +88,13 @@ def open_at(url: str, start: int) -> Iterator[Opened]:
     with http.open_url(url, headers=headers, hints=HINTS, also=frozenset({PARTIAL, BEYOND})) as answer:
         if answer.status_code == BEYOND:
             yield Opened(start, iter(()))
-        elif answer.status_code == PARTIAL and not answer.headers.get("Content-Range", "").startswith(
-            f"bytes {start}-"
-        ):
-            raise DownloadError(f"{bare(url)}: the server sent another part than the one that was asked for")
+        elif response.status_code == PARTIAL and not sent.startswith(f"bytes {start}-"):
+            raise DownloadError(f"{bare(url)}: found the range {sent!r}; expected one from byte {start} on")
         else:
-            yield Opened(start if answer.status_code == PARTIAL else 0, http.pieces(answer))
+            yield Opened(start if response.status_code == PARTIAL else 0, http.pieces(response))
 
 
 def local_path(url: str) -> Path | None:
-    """Return the path that a file:// address means; None for others."""
+    """Return the path of a file:// URL; None for other URLs."""
     parts = urlsplit(url)
     return Path(unquote(parts.path)) if parts.scheme == "file" and parts.netloc in ("", "localhost") else None

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Where releases are published, as one who fetches them sees it.
+"""Sources of published releases, for downloads.
 
     https://images.example.org/os    a tree: channels/<channel>.json, <tag>/release.json, <tag>/<board>/<file>
     file:///srv/os or /srv/os        the same, on this machine
-    github:owner/repo                releases of GitHub: release.json and all files beside each other, by tag
+    github:owner/repo                releases of GitHub: release.json and all files in one flat list per tag
 
-A place is asked for two things: a release by channel or by version, and the address of a file of it. What it answers
-is not trusted: builder/fetch/fetch.py holds it against what was signed.
+A source gives a release by channel or version, and the URL of a file. Its answers are not trusted: fetch.py compares
+them with signed data.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ STABLE, LATEST = "stable", "latest"
 TAG = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
 OWNER = r"([A-Za-z0-9][\w-]*)/([\w.-]+?)"
 BOARD = r"[a-z0-9][a-z0-9-]*"
-ALLOWED = "give https://ADDRESS, file:///DIRECTORY, a directory, or github:OWNER/REPO"
+ALLOWED = "https://ADDRESS, file:///DIRECTORY, an existing directory, or github:OWNER/REPO"
 
 
 class Source(Protocol):
-    """A place with releases."""
+    """A source of releases."""
 
     @property
     def name(self) -> str:
-        """How it is called in messages; no credentials in it."""
+        """Name in messages, without credentials."""
 
     def newest(self, channel: str) -> Release:
-        """Return the release that a channel names; DownloadError, ReleaseError and RecipeError."""
+        """Return the release of a channel. Raises DownloadError, ReleaseError and RecipeError."""
 
     def tagged(self, tag: str) -> Release | None:
-        """Return a release by its tag, None when there is none; DownloadError and ReleaseError."""
+        """Return the release of a tag, or None. Raises DownloadError and ReleaseError."""
 
     def address(self, tag: str, board: str, name: str) -> str:
-        """Return where a file of a release is."""
+        """Return the URL of a file of a release."""
 
 
 def open_source(place: str) -> Source:
-    """Return the place that --from names; RecipeError when it is none. Nothing is asked yet."""
+    """Return the source for the argument of --from, without a request; raise RecipeError for an invalid one."""
     if match := re.fullmatch(rf"(?:github:|https://github\.com/){OWNER}(?:/releases)?/?", place):
         return GitHub(match[1], match[2])
     parts = urlsplit(place)
@@ -59,18 +59,18 @@ def open_source(place: str) -> Source:
         return Tree(place.rstrip("/"))
     if place and not parts.scheme and Path(place).is_dir():
         return Tree(Path(place).resolve().as_uri())
-    raise RecipeError(f"{place} is no place with releases", hint=ALLOWED)
+    raise RecipeError(f"found the address {place}; expected {ALLOWED}", hint="change the address of the releases")
 
 
 def find_version(source: Source, version: str) -> Release:
-    """Return the release of a version ("1.0") or tag ("v1.0"); RecipeError when there is none."""
+    """Return the release of a version ("1.0") or tag ("v1.0"); raise RecipeError if it does not exist."""
     if not re.fullmatch(TAG, version):
-        raise RecipeError(f"--version: {version!r} is no version", hint="such as 1.0, or the tag v1.0")
+        raise RecipeError(f"--version: found {version!r}; expected a version or a tag", hint="for example 1.0 or v1.0")
     tags = list(dict.fromkeys((f"v{version.removeprefix('v')}", version)))
     for tag in tags:
         if release := source.tagged(tag):
             return release
-    raise RecipeError(f"{source.name} has no release {' or '.join(tags)}", hint="its page index.html lists them all")
+    raise RecipeError(f"{source.name} has no release {' or '.join(tags)}", hint="see its page index.html for the list")
 
 
 @dataclass(frozen=True)
@@ -81,45 +81,45 @@ class Tree:
 
     @property
     def name(self) -> str:
-        """The address without credentials."""
+        """URL without credentials."""
         parts = urlsplit(self.base)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def newest(self, channel: str) -> Release:
-        """Return what channels/<channel>.json names."""
+        """Return the release in channels/<channel>.json."""
         check_channel_name(channel)
-        where = f"channels/{channel}.json"
-        content = find(f"{self.base}/{where}")
+        path = f"channels/{channel}.json"
+        content = find(f"{self.base}/{path}")
         if content is None:
-            hint = "look whether the address is right; the channels of a place are usually stable and latest"
-            raise DownloadError(f"{self.name} has no channel {channel} ({where})", hint=hint)
-        found = load_channel(content, f"{self.name}/{where}")
-        if found.channel != channel:
+            hint = "check the address; usual channels are stable and latest"
+            raise DownloadError(f"{self.name} has no channel {channel} ({path})", hint=hint)
+        loaded = load_channel(content, f"{self.name}/{path}")
+        if loaded.channel != channel:
             raise TrustError(
-                f"{self.name}/{where} is the file of the channel {found.channel}", hint="look at the server"
+                f"{self.name}/{path}: found the channel {loaded.channel}; expected {channel}", hint="check the server"
             )
-        return found.release
+        return loaded.release
 
     def tagged(self, tag: str) -> Release | None:
-        """Return what <tag>/release.json says."""
+        """Return the release in <tag>/release.json."""
         content = find(f"{self.base}/{tag}/release.json")
         return _load(content, f"{self.name}/{tag}/release.json", tag) if content is not None else None
 
     def address(self, tag: str, board: str, name: str) -> str:
-        """Below the tag, by board."""
+        """Return BASE/<tag>/<board>/<name>."""
         return "/".join((self.base, *map(quote, (tag, board, name))))
 
 
 @dataclass(frozen=True)
 class GitHub:
-    """The releases of a repository. Its channels: stable is the newest release, latest also pre-releases."""
+    """The releases of a repository. Channel stable is the newest release; latest includes pre-releases."""
 
     owner: str
     repository: str
 
     @property
     def name(self) -> str:
-        """As it was given."""
+        """Name as in --from."""
         return f"github:{self.owner}/{self.repository}"
 
     @property
@@ -128,48 +128,49 @@ class GitHub:
         return f"{web}/{self.owner}/{self.repository}/releases"
 
     def newest(self, channel: str) -> Release:
-        """Return the release that GitHub calls the latest, or the newest of all."""
+        """Return GitHub's latest release (stable), or the newest release or pre-release (latest)."""
         if channel == STABLE:
-            place = f"{self._releases}/latest/download/release.json"
-            if (content := find(place)) is None:
-                hint = "look whether it has a release that is no pre-release; --channel latest takes those too"
+            url = f"{self._releases}/latest/download/release.json"
+            if (content := find(url)) is None:
+                hint = "if it has only pre-releases, use --channel latest"
                 raise DownloadError(f"{self.name} has no release with a release.json", hint=hint)
-            return _load(content, place)
+            return _load(content, url)
         if channel == LATEST:
             tag = self._newest_tag()
             return _load(read(self.address(tag, "", "release.json")), f"{self.name}, {tag}", tag)
-        raise RecipeError(f"--channel: {self.name} has no {channel}", hint="GitHub has the channels stable and latest")
+        raise RecipeError(f"--channel: {self.name} has no {channel}", hint="use stable or latest for GitHub")
 
     def tagged(self, tag: str) -> Release | None:
-        """Return what the file release.json beside the others says."""
+        """Return the release in the asset release.json."""
         content = find(self.address(tag, "", "release.json"))
         return _load(content, f"{self.name}, {tag}", tag) if content is not None else None
 
     def address(self, tag: str, board: str, name: str) -> str:
-        """GitHub has no directories: the name alone has to say the board."""
+        """Return the URL of an asset. GitHub has no directories: the name alone identifies the board."""
         return f"{self._releases}/download/{quote(tag)}/{quote(name)}"
 
     def _newest_tag(self) -> str:
-        """Ask GitHub's API (https://docs.github.com/rest/releases/releases#list-releases): the newest is first."""
+        """Return the newest tag of GitHub's list (https://docs.github.com/rest/releases/releases#list-releases)."""
         api = (os.environ.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/")
-        place = f"{api}/repos/{self.owner}/{self.repository}/releases?per_page=30"
-        for each in _load_list(read(place), self.name):
-            names = {asset.name for asset in each.assets}
-            if "release.json" in names and not each.draft and re.fullmatch(TAG, each.tag_name):
-                return each.tag_name
-        raise DownloadError(f"{self.name} has no release with a release.json", hint="look at its page of releases")
+        url = f"{api}/repos/{self.owner}/{self.repository}/releases?per_page=30"
+        for release in _load_list(read(url), self.name):  # Newest first.
+            names = {asset.name for asset in release.assets}
+            if "release.json" in names and not release.draft and re.fullmatch(TAG, release.tag_name):
+                return release.tag_name
+        raise DownloadError(f"{self.name} has no release with a release.json", hint="see its page of releases")
 
 
 def check_channel_name(channel: str) -> None:
-    """Raise RecipeError when it can be no channel."""
+    """Raise RecipeError for an invalid name of a channel."""
     if not re.fullmatch(CHANNEL_NAME, channel):
-        raise RecipeError(f"--channel: {channel!r} is no name of a channel", hint="usually stable or latest")
+        message = f"--channel: found {channel!r}; expected lower-case letters, digits and dashes"
+        raise RecipeError(message, hint="use stable or latest")
 
 
 def _load(content: bytes, place: str, tag: str = "") -> Release:
     release = load_release(content, place)
     if tag and release.tag != tag:
-        raise TrustError(f"{place} describes the release {release.tag}, wanted is {tag}", hint="look at the server")
+        raise TrustError(f"{place}: found the release {release.tag}; expected {tag}", hint="check the server")
     return release
 
 
@@ -177,5 +178,5 @@ def _load_list(content: bytes, place: str) -> list[Listed]:
     try:
         return TypeAdapter(list[Listed]).validate_json(content)
     except ValidationError as error:
-        problem = f"what its list of releases holds is no list of releases: {explain(error)}"
+        problem = f"the response is not a list of releases: {explain(error)}"
         raise ReleaseError(f"{place}: {problem}", hint="try again later") from None

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The image: one disk file made from trees."""
+"""The image stage: build one disk file from the trees of a rootfs."""

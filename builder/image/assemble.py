@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Plan and rootfs become a disk file.
+"""Build a disk file from plan and rootfs.
 
-There are two assemblers, which differ only in where the filesystem tools write: `loop` attaches each slot to a
-device, `offline` lets them work inside the file. Both give the same bytes, whenever and wherever they run. The file
-is sparse; it is checked with foreign tools before it is handed on.
+There are two assemblers. `loop` attaches each slot to a device for the filesystem tools; with `offline` the tools
+work inside the file. Both give the same bytes, at any time and on any machine. The file is sparse. It is checked with
+tools that did not write it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OpenSlot = Callable[[Workspace, Path, Slot], AbstractContextManager[Target]]
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 ALMOST_FULL_BYTES = 4 * MIB
-"""With less than this left, an input/output error of a loop device means that its file could not grow."""
+"""With less free space than this, an input/output error of a loop device means that its file could not grow."""
 
 
 def make_image(
@@ -49,11 +49,12 @@ def make_image(
     """Return the image of a plan, filled with a rootfs.
 
     assembler  loop, offline, or auto: offline, which writes the image once
-    blobs      the files of the plan's url blobs, by name, fetched and verified
-    directory  where the image is written; the scratch directory without
+    blobs      files of the plan's url blobs by name, already downloaded and verified
+    directory  directory of the image; default: the scratch directory
 
-    Raises RecipeError (a blob's file is missing, names a filesystem cannot hold), SpaceError (content too large, disk
-    full), MachineError (no tools, no loop devices), ToolError, VerifyError (the result is not the plan).
+    Raises RecipeError (missing file of a blob, file names that a filesystem cannot store), SpaceError (content too
+    large, disk full), MachineError (missing tools or loop devices), ToolError, VerifyError (the result differs from
+    the plan).
     """
     open_slot = _choose_assembler(assembler)
     trees = find_trees(plan.disk, rootfs)
@@ -78,9 +79,9 @@ def make_image(
 
 
 def check_image(image: Image) -> None:
-    """Raise VerifyError, with the tools' words, unless table and filesystems are sound and as planned."""
-    if (found := image.path.stat().st_size) != image.size_bytes:
-        raise VerifyError(f"{image.path.name} has {found} bytes; planned are {image.size_bytes}")
+    """Raise VerifyError, with the tools' output, unless table and filesystems are intact and as planned."""
+    if (size_bytes := image.path.stat().st_size) != image.size_bytes:
+        raise VerifyError(f"{image.path.name}: found {size_bytes} bytes; expected {image.size_bytes}")
     check_table(image.disk, image.path)
     for slot in image.disk.slots:
         MAKERS[slot.filesystem].check(target_in_file(image.path, slot), slot)
@@ -91,7 +92,7 @@ def _choose_assembler(wanted: Assembler) -> OpenSlot:
         return offline.open_slot
     if obstacle := loop.find_obstacle():
         raise MachineError(
-            f"loop devices cannot be used here: {obstacle}",
+            f"--assembler loop: loop devices cannot be used here: {obstacle}",
             hint="build with --assembler offline; the image is the same",
         )
     return loop.open_slot
@@ -109,8 +110,8 @@ def _check_margin(plan: Plan, image: Image) -> None:
         log.note(f"{slot.name}: {render_size(free_bytes)} free")
         if asked.sectors is None and free_bytes < slot.margin_bytes:
             raise VerifyError(
-                f"slot {slot.name} has {free_bytes} bytes free; its margin is {slot.margin_bytes}",
-                hint="this is a fault in measuring; please report it with the tree's listing",
+                f"slot {slot.name}: found {free_bytes} free bytes; expected {slot.margin_bytes}",
+                hint="this is a bug in the size calculation; please report it with a list of the tree's files",
             )
 
 
@@ -121,15 +122,15 @@ def _find_free(directory: Path) -> int:
 
 @contextmanager
 def _explaining_full_disk(*directories: Path) -> Iterator[None]:
-    """Turn the many ways in which a full disk shows into a SpaceError."""
+    """Convert the different errors of a full disk to a SpaceError."""
     try:
         yield
     except (ToolError, OSError) as error:
-        directory, free_bytes = min(((each, _find_free(each)) for each in directories), key=lambda each: each[1])
+        directory, free_bytes = min(((path, _find_free(path)) for path in directories), key=lambda pair: pair[1])
         is_full = isinstance(error, OSError) and error.errno in FULL_DISK
         if not is_full and free_bytes >= ALMOST_FULL_BYTES:
             raise
         raise SpaceError(
             f"the disk of {directory} is full ({render_size(free_bytes)} left): {error}",
-            hint="free some space, or name another place with BOARDWRIGHT_WORK",
+            hint="free some space, or set BOARDWRIGHT_WORK to another directory",
         ) from error

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""ext4: mke2fs copies a tree into a new filesystem (-d), then debugfs sets the times that it took from the clock.
+"""Create an ext4: mke2fs copies a tree into a new filesystem (-d), then debugfs corrects times taken from the clock.
 
-The result depends on the tree's content, the slot and the epoch alone: features, inode ratio and journal come from
-a configuration of our own, uuid and hash seed from the plan, and mke2fs sorts names. Hard links, owners, modes,
-devices and extended attributes are kept. Modification times are kept up to the epoch; the other times are the epoch.
+The result depends only on the tree's content, the slot and the epoch. Features, inode ratio and journal come from
+our own configuration, uuid and hash seed from the plan, and mke2fs sorts names. Hard links, owners, modes, devices
+and extended attributes are kept. Modification times are kept up to the epoch. All other times are set to the epoch.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from builder.system.workspace import Workspace
 from builder.units import MIB, SECTOR, align_up
 
 MINIMUM_BYTES = 8 * MIB
-"""Below 2048 blocks mke2fs makes no journal."""
+"""With less than 2048 blocks mke2fs creates no journal."""
 LARGE_FILE = MIB
-"""From this size on a file is read to find the blocks that are all zero: mke2fs does not store these."""
+"""From this size on, a file is read to find all-zero blocks: mke2fs does not store these."""
 FLAT_LINK = 60
-"""A symbolic link shorter than this lives in its inode."""
+"""A symbolic link shorter than this is stored in its inode."""
 INLINE_XATTRS = 84
-"""Bytes of extended attributes that surely fit into an inode of 256 bytes, headers not counted."""
+"""Bytes of extended attributes that always fit into an inode of 256 bytes, without headers."""
 
 CONFIGURATION = """\
 # ext4 as readers of every age know it: no orphan_file and no metadata_csum_seed, which U-Boot and GRUB of 2022 refuse.
@@ -50,23 +50,24 @@ CONFIGURATION = """\
 		inode_ratio = 8192
 	}
 """
-"""Used instead of /etc/mke2fs.conf, so that every machine makes the same filesystem.
+"""Replaces /etc/mke2fs.conf, so that every machine creates the same filesystem.
 
-One inode per 8 KiB: layers of Docker images are many small files, and a card that is grown to 32 GB at first boot
-gets 4 million inodes for 3 % of its space. mke2fs's own 16 KiB runs out before the space does; 4 KiB would cost 6 %.
+One inode per 8 KiB: layers of Docker images have many small files. A card that is grown to 32 GB at first boot gets
+4 million inodes for 3 % of its space. With mke2fs's default of 16 KiB, inodes run out before the space; 4 KiB would
+cost 6 %.
 """
 
 
 @dataclass(frozen=True)
 class Content:
-    """Blocks and inodes of a tree: never less than mke2fs will use."""
+    """Blocks and inodes of a tree: at least as many as mke2fs will use."""
 
     blocks: int
     inodes: int
     workspace: Workspace
 
     def shortage_bytes(self, size_bytes: int, margin_bytes: int) -> int:
-        """Return how much larger the filesystem should be; see filesystems.Content."""
+        """Return how many bytes the filesystem is too small; see filesystems.Content."""
         if size_bytes < MINIMUM_BYTES:
             return MINIMUM_BYTES - size_bytes
         empty = _read_empty(size_bytes, self.workspace)
@@ -76,7 +77,7 @@ class Content:
 
 
 def measure(tree: Path, workspace: Workspace) -> Content:
-    """Return what a tree needs of an ext4."""
+    """Return the blocks and inodes that a tree needs on an ext4."""
     inodes = 0
     blocks = _count_blocks(tree, tree.lstat())
     seen: set[tuple[int, int]] = set()
@@ -91,7 +92,7 @@ def measure(tree: Path, workspace: Workspace) -> Content:
 
 
 def make(target: Target, slot: Slot, tree: Path, epoch: int, workspace: Workspace) -> None:
-    """Make the filesystem of a slot and fill it with a tree."""
+    """Create the filesystem of a slot and fill it with a tree."""
     seed = uuid.uuid5(uuid.UUID(slot.fs_id), "hash_seed")
     options = [
         f"hash_seed={seed}",
@@ -107,20 +108,20 @@ def make(target: Target, slot: Slot, tree: Path, epoch: int, workspace: Workspac
 
 
 def check(target: Target, slot: Slot) -> None:
-    """Raise VerifyError unless the filesystem is sound and has the slot's uuid and label."""
+    """Raise VerifyError unless the filesystem is intact and has the slot's uuid and label."""
     result = run(["e2fsck", "-f", "-n", target.for_e2fsprogs], ok=range(256))
     if result.code != 0:
         raise VerifyError(f"e2fsck finds slot {slot.name} damaged:\n{(result.stdout + result.stderr).strip()}")
-    found = read_superblock(target)
-    if (found.uuid, found.label) != (slot.fs_id.lower(), slot.label):
+    superblock = read_superblock(target)
+    if (superblock.uuid, superblock.label) != (slot.fs_id.lower(), slot.label):
         raise VerifyError(
-            f"slot {slot.name} has uuid {found.uuid} and label {found.label!r};"
-            f" planned are {slot.fs_id.lower()} and {slot.label!r}"
+            f"slot {slot.name}: found uuid {superblock.uuid} and label {superblock.label!r};"
+            f" expected {slot.fs_id.lower()} and {slot.label!r}"
         )
 
 
 def free_bytes(target: Target) -> int:
-    """Return the room left for users' files, the reserved blocks not counted."""
+    """Return the free bytes for users' files, without the reserved blocks."""
     return read_superblock(target).usable_blocks * BLOCK
 
 
@@ -128,7 +129,7 @@ def _mke2fs(path: Path, size_bytes: int, arguments: list[str], epoch: int, works
     configuration = workspace.scratch / "mke2fs.conf"
     configuration.write_text(CONFIGURATION, encoding="utf-8")
     run(
-        # -F: do not ask about the partition table that is in the same file.
+        # -F: no question about the partition table in the same file.
         ["mke2fs", "-F", "-q", "-t", "ext4", "-T", "boardwright", *arguments, path, f"{size_bytes // 1024}k"],
         env=_times(epoch) | {"MKE2FS_CONFIG": str(configuration)},
         log_file=workspace.log_file,
@@ -136,12 +137,12 @@ def _mke2fs(path: Path, size_bytes: int, arguments: list[str], epoch: int, works
 
 
 def _times(epoch: int) -> dict[str, str]:
-    """The clock of e2fsprogs: the second variable is heard from 1.47.1 on, the first by all."""
+    """Return the environment that sets the clock of e2fsprogs; SOURCE_DATE_EPOCH works from 1.47.1 on."""
     return {"E2FSPROGS_FAKE_TIME": str(epoch), "SOURCE_DATE_EPOCH": str(epoch)}
 
 
 def _correct(target: Target, root: os.stat_result, epoch: int) -> None:
-    """Set what mke2fs took from the clock, from the source's access times, or not at all (the root directory)."""
+    """Correct times that mke2fs took from the clock or from access times, and set those of the root directory."""
     script = [
         f"set_inode_field <2> mode 0{root.st_mode:o}",
         f"set_inode_field <2> uid {root.st_uid}",
@@ -151,13 +152,13 @@ def _correct(target: Target, root: os.stat_result, epoch: int) -> None:
     ]
     commands = ("\n".join(script) + "\n").encode("ascii")
     result = run(["debugfs", "-w", "-f", "-", target.for_e2fsprogs], stdin=commands, env=_times(epoch))
-    # debugfs can end with 0 though a command failed; so everything is read again.
+    # debugfs can exit with 0 although a command failed, so everything is checked again.
     if left := find_corrections(target, epoch, root_mtime=int(root.st_mtime)):
-        raise ToolError(f"debugfs did not do {left[0]!r} and {len(left) - 1} more:\n{result.stderr.strip()}")
+        raise ToolError(f"debugfs did not execute {left[0]!r} and {len(left) - 1} more:\n{result.stderr.strip()}")
 
 
 def _read_empty(size_bytes: int, workspace: Workspace) -> Superblock:
-    """Return the superblock of an empty filesystem of that size: what mke2fs leaves free is asked, not computed."""
+    """Return the superblock of an empty filesystem of that size, created to see what mke2fs leaves free."""
     path = workspace.scratch / "empty.ext4"
     try:
         path.touch()
@@ -169,7 +170,7 @@ def _read_empty(size_bytes: int, workspace: Workspace) -> Superblock:
 
 
 def _walk(tree: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield everything below a tree, the tree itself not included."""
+    """Yield all entries below a directory, without the directory itself."""
     with os.scandir(tree) as entries:
         for entry in entries:
             yield Path(entry.path), entry.stat(follow_symlinks=False)
@@ -189,25 +190,28 @@ def _count_blocks(path: Path, status: os.stat_result) -> int:
 
 
 def _directory_blocks(path: Path) -> int:
-    """An entry takes 8 bytes and its name, in units of 4; a block ends with 12 bytes of checksum. Entries do not
-    cross blocks, so up to 264 bytes of each stay empty. A directory grows block by block between the files' data,
-    so each of its blocks may be an extent."""
+    """Return the blocks of a directory, with its extent tree.
+
+    An entry takes 8 bytes and its name, in units of 4. A block ends with 12 bytes of checksum. Entries do not cross
+    blocks, so up to 264 bytes of a block stay empty. A directory grows by single blocks between the files' data, so
+    each block may be an extent.
+    """
     size = sum(8 + align_up(len(os.fsencode(name)), 4) for name in os.listdir(path)) + 24  # noqa: PTH208 - names only
     blocks = -(-size // (BLOCK - 12 - 264))
     return blocks + (0 if blocks <= 4 else 1 + blocks // 150)
 
 
 def _file_blocks(path: Path, size_bytes: int) -> int:
-    """Blocks of data and of the extent tree: four extents fit into the inode, a block holds 340."""
+    """Return the blocks of data and extent tree of a file. The inode has room for 4 extents, a block for 340."""
     if size_bytes < LARGE_FILE:
         return -(-size_bytes // BLOCK)
     blocks, runs = _count_stored(path)
-    extents = runs + 3 * (blocks // 32768)  # An extent ends after 128 MiB, and where a group's metadata is met.
+    extents = runs + 3 * (blocks // 32768)  # An extent ends after 128 MiB, and at the metadata of a group.
     return blocks + (0 if extents < 4 else 1 + extents // 150)
 
 
 def _count_stored(path: Path) -> tuple[int, int]:
-    """Return the blocks of a file that are not all zero, and the number of runs they form."""
+    """Return the number of blocks of a file that are not all zero, and the number of their runs."""
     zero = bytes(BLOCK)
     blocks = runs = 0
     was_stored = False
@@ -223,7 +227,7 @@ def _count_stored(path: Path) -> tuple[int, int]:
 
 
 def _xattr_bytes(path: Path) -> int:
-    """Return what extended attributes take: 16 bytes each, the name after its prefix, the value."""
+    """Return the size of extended attributes: 16 bytes each, the name after its prefix, and the value."""
     return sum(
         16 + align_up(len(name.partition(".")[2]), 4) + align_up(len(os.getxattr(path, name, follow_symlinks=False)), 4)
         for name in os.listxattr(path, follow_symlinks=False)

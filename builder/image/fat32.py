@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""FAT32, made and filled by mtools, without the kernel (many have no vfat).
+"""Create a FAT32 and fill it with mtools, without the kernel (many kernels have no vfat).
 
-The result depends on names, contents and times of the tree alone: names are sorted, a directory is made before its
-files are copied, and a time after the epoch (or before 1980) becomes the epoch. Never `mcopy -s`, which follows the
-order of the source directory, and never `mcopy -b`, which damages files (github.com/pengutronix/genimage/issues/142).
+The result depends only on names, contents and times of the tree. Names are sorted, a directory is created before its
+files, and a time after the epoch (or before 1980) becomes the epoch. Never use `mcopy -s`, which follows the order of
+the source directory, or `mcopy -b`, which damages files (github.com/pengutronix/genimage/issues/142).
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from builder.system.workspace import Workspace
 from builder.units import MIB, SECTOR
 
 CLUSTERS = range(65525 + 16, 1 << 28)
-"""How many clusters make a FAT a FAT32 (Microsoft's fatgen103), with the distance it recommends."""
+"""Numbers of clusters of a FAT32 (Microsoft's fatgen103), with the recommended distance to FAT16."""
 CLUSTER_SECTORS = (8, 4, 2, 1)
-"""Cluster sizes to choose from; 4 KiB are a page and what flash likes."""
+"""Possible cluster sizes. 4 KiB is preferred: the size of a page, and good for flash."""
 RESERVED_SECTORS = 32
 BACKUP_SECTOR = 6
-"""Where mformat puts the copy of the boot sector, as everybody does."""
+"""Sector of the copy of the boot sector, in mformat and usually elsewhere."""
 MINIMUM_BYTES = 34 * MIB
 LARGEST_FILE = (1 << 32) - 1
 YEAR_1980 = 315532800
 BATCH = 200
-"""Files in one call of mcopy, so that the arguments stay far below what the kernel takes."""
+"""Files per call of mcopy, so that the arguments stay far below the kernel's limit."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A directory of the tree: names of its directories and files, sorted by their bytes."""
+    """A directory of the tree, with the names of its directories and files, sorted by bytes."""
 
     path: Path
     inside: str
@@ -51,12 +51,12 @@ class Folder:
 
 @dataclass(frozen=True)
 class Content:
-    """What a tree takes: the length in bytes of each file and each directory."""
+    """The content of a tree: the length in bytes of each file and each directory."""
 
     lengths: tuple[int, ...]
 
     def shortage_bytes(self, size_bytes: int, margin_bytes: int) -> int:
-        """Return how much larger the filesystem should be; see filesystems.Content."""
+        """Return how many bytes the filesystem is too small; see filesystems.Content."""
         cluster = find_cluster_sectors(size_bytes // SECTOR)
         if cluster is None:
             return max(MINIMUM_BYTES - size_bytes, MIB)
@@ -66,7 +66,7 @@ class Content:
 
 
 def measure(tree: Path, workspace: Workspace) -> Content:
-    """Return what a tree needs of a FAT32; RecipeError naming everything a FAT cannot hold."""
+    """Return the lengths in a tree; raise RecipeError with all files that a FAT cannot store."""
     lengths = []
     problems = []
     for folder in _walk(tree, ""):
@@ -80,14 +80,14 @@ def measure(tree: Path, workspace: Workspace) -> Content:
         shown = "".join(f"\n  {text}" for text in problems[:10])
         more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise RecipeError(
-            f"a FAT filesystem cannot hold what is in {tree}:{shown}{more}",
-            hint="rename or leave out these files, or make the partition ext4",
+            f"a FAT filesystem cannot store these files of {tree}:{shown}{more}",
+            hint="rename or remove these files, or make the partition ext4",
         )
     return Content(tuple(lengths))
 
 
 def make(target: Target, slot: Slot, tree: Path, epoch: int, workspace: Workspace) -> None:
-    """Make the filesystem of a slot and fill it with a tree."""
+    """Create the filesystem of a slot and fill it with a tree."""
     cluster = find_cluster_sectors(target.sectors)
     if cluster is None:
         raise AssertionError(f"slot {slot.name} was not measured")
@@ -113,8 +113,8 @@ def make(target: Target, slot: Slot, tree: Path, epoch: int, workspace: Workspac
 
 
 def check(target: Target, slot: Slot) -> None:
-    """Raise VerifyError unless the filesystem is sound, is a FAT32 and has the slot's id and label."""
-    # fsck.vfat knows no offset, so it gets a copy, made without the holes.
+    """Raise VerifyError unless the filesystem is intact, is a FAT32 and has the slot's id and label."""
+    # fsck.vfat has no option for an offset, so it gets a sparse copy.
     with copied(target) as path:
         result = run(["fsck.vfat", "-n", path], ok=range(256))
     if result.code != 0:
@@ -131,21 +131,23 @@ def free_bytes(target: Target) -> int:
 
 
 def find_cluster_sectors(sectors: int) -> int | None:
-    """Return the largest cluster size that makes a FAT32 of that many sectors, or None if it is too small."""
+    """Return the largest cluster size that gives a FAT32 with that many sectors, or None if they are too few."""
     if sectors * SECTOR < MINIMUM_BYTES:
         return None
     return next((size for size in CLUSTER_SECTORS if _count_clusters(sectors, size) in CLUSTERS), None)
 
 
 def _clear_partition_entry(target: Target) -> None:
-    """Zero the partition table that mformat (4.0.32) writes into the boot sector and its copy: it describes a disk
-    as large as the file around the filesystem, so it differs between assemblers, and partitions have none."""
+    """Zero the partition table that mformat (4.0.32) writes into the boot sector and its copy.
+
+    A partition needs none. It describes a disk with the size of the file, so it would differ between the assemblers.
+    """
     for sector in (0, BACKUP_SECTOR):
         target.write(sector * SECTOR + 446, bytes(64))
 
 
 def _count_clusters(sectors: int, cluster_sectors: int) -> int:
-    """Return the clusters of a FAT32 with two tables, or a few less."""
+    """Return the number of clusters of a FAT32 with two tables, or slightly less."""
     table = -(-(sectors // cluster_sectors + 2) * 4 // SECTOR)
     return (sectors - RESERVED_SECTORS - 2 * table) // cluster_sectors
 
@@ -162,7 +164,7 @@ def _walk(path: Path, inside: str) -> Iterator[Folder]:
 
 
 def _directory_bytes(folder: Folder) -> int:
-    """An entry takes 32 bytes, and as much for each 13 characters of a long name; `.`, `..` or the label come first."""
+    """Return the size of a directory: 32 bytes per entry and per 13 characters of a name, and 96 for `.` and `..`."""
     names = [*folder.folders, *folder.files]
     return 32 * (3 + sum(2 + len(name) // 13 for name in names))
 
@@ -172,7 +174,7 @@ def _check_file(shown: str, status: os.stat_result) -> list[str]:
         kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "a device, socket or pipe"
         return [f"{shown} is {kind}"]
     if status.st_size > LARGEST_FILE:
-        return [f"{shown} has {status.st_size} bytes; at most {LARGEST_FILE}"]
+        return [f"{shown} has {status.st_size} bytes; expected at most {LARGEST_FILE}"]
     return []
 
 

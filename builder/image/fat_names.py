@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Which file names a FAT can hold, and mtools can write.
+"""Check file names: a FAT must be able to store them, and mtools to write them.
 
-Nothing is renamed silently: a boot loader looks for a file by the name that somebody gave it.
+Files are never renamed silently, because a boot loader opens them by name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 FORBIDDEN = frozenset('"*/:<>?\\|')
 PATTERN = frozenset("[]")
-"""Allowed in a FAT, but mtools reads them as a pattern."""
+"""Allowed on a FAT, but a pattern for mtools."""
 DEVICES = frozenset(
     ["CON", "PRN", "AUX", "NUL", "CLOCK$", *(f"COM{n}" for n in range(1, 10)), *(f"LPT{n}" for n in range(1, 10))]
 )
@@ -18,24 +18,24 @@ LONGEST = 255
 
 
 def check_names(folder: str, names: Sequence[str]) -> list[str]:
-    """Return what is wrong with the names in one directory, a sentence each."""
+    """Return the problems with the names in one directory, one sentence each."""
     problems = [f"{folder}/{name!a}: {reason}" for name in names for reason in _find_faults(name)]
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.upper(), name)
         if other != name:
-            problems.append(f"{folder}/{name} and {folder}/{other} are the same name there")
+            problems.append(f"{folder}/{name} and {folder}/{other} are the same name on a FAT")
     return problems
 
 
 def _find_faults(name: str) -> list[str]:
     faults = {
-        "holds bytes that are not UTF-8": any(0xDC80 <= ord(letter) <= 0xDCFF for letter in name),
-        "holds a character outside Unicode's first plane": any(ord(letter) > 0xFFFF for letter in name),
-        'holds one of " * / : < > ? \\ | or a control character': any(
+        "contains bytes that are not UTF-8": any(0xDC80 <= ord(letter) <= 0xDCFF for letter in name),
+        "contains a character outside Unicode's first plane": any(ord(letter) > 0xFFFF for letter in name),
+        'contains one of " * / : < > ? \\ | or a control character': any(
             letter in FORBIDDEN or ord(letter) < 32 or ord(letter) == 127 for letter in name
         ),
-        "holds [ or ], which mtools reads as a pattern": bool(PATTERN & set(name)),
+        "contains [ or ], which mtools reads as a pattern": bool(PATTERN & set(name)),
         "ends with a dot or a space": name.endswith((".", " ")),
         "is the name of a DOS device": name.partition(".")[0].upper() in DEVICES,
         f"is longer than {LONGEST} characters": len(name) > LONGEST,

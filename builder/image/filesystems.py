@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The filesystems an image can hold: a new one is a module with the four functions of Maker and one row here."""
+"""Table of filesystems for images. A new one is a module with the four functions of Maker, and one row here."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from builder.system.workspace import Workspace
 
 
 class Content(Protocol):
-    """What a tree needs of a filesystem."""
+    """The space that a tree needs on a filesystem."""
 
     def shortage_bytes(self, size_bytes: int, margin_bytes: int) -> int:
-        """Return how much larger than `size_bytes` the filesystem should be at a guess; 0 when it is enough.
+        """Estimate how many bytes a filesystem of `size_bytes` is too small; 0 if it is large enough.
 
-        The answer depends on the tree's content alone, not on where or how it is stored.
+        The result depends only on the tree's content, not on how it is stored on this machine.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Maker:
-    """How one filesystem is measured, made and checked."""
+    """Functions that measure, create and check one filesystem."""
 
     measure: Callable[[Path, Workspace], Content]
-    """(tree, workspace) → what the tree needs; RecipeError if it cannot be held at all."""
+    """(tree, workspace) → space that the tree needs; RecipeError if the filesystem cannot store it."""
     make: Callable[[Target, Slot, Path, int, Workspace], None]
-    """(target, slot, tree, epoch, workspace): make the filesystem and fill it."""
+    """(target, slot, tree, epoch, workspace): create the filesystem and fill it."""
     check: Callable[[Target, Slot], None]
-    """Raise VerifyError unless the filesystem is sound and has the slot's id and label."""
+    """Raise VerifyError unless the filesystem is intact and has the slot's id and label."""
     free_bytes: Callable[[Target], int]
-    """Room left for users' files."""
+    """Return the free bytes for users' files."""
 
 
 MAKERS = {

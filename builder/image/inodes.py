@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Reading ext4: the superblock, and the times in every inode that is in use.
+"""Read the superblock of an ext4, and the times in all used inodes.
 
-Only what the kernel's documentation fixes is read (Documentation/filesystems/ext4), from a filesystem that mke2fs
-just made with our configuration: blocks of 4096 bytes, inodes of 256, group descriptors of 64. Nothing is written
-here: debugfs does that, because it knows the checksums.
+Only structures in the kernel's documentation are read (Documentation/filesystems/ext4), of a filesystem that mke2fs
+has just created with our configuration: blocks of 4096 bytes, inodes of 256, group descriptors of 64. Nothing is
+written here: debugfs does that, because it updates the checksums.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ INODE_BYTES = 256
 DESCRIPTOR_BYTES = 64
 ROOT = 2
 INODE_UNINIT = 1
-"""Group flag: no inode of the group is in use."""
+"""Group flag: all inodes of the group are unused."""
 
 TIMES = {"atime": (8, 140), "ctime": (12, 132), "mtime": (16, 136), "crtime": (144, 148)}
-"""Where an inode has the seconds of a time, and the nanoseconds with two more bits of seconds."""
+"""Offsets in an inode of a time's seconds, and of its nanoseconds with two more bits of seconds."""
 
 
 @dataclass(frozen=True)
 class Superblock:
-    """What we want to know of a filesystem."""
+    """Selected fields of a superblock."""
 
     inodes_per_group: int
     groups: int
@@ -41,12 +41,12 @@ class Superblock:
 
     @property
     def usable_blocks(self) -> int:
-        """Free blocks that ordinary users may fill."""
+        """Free blocks for ordinary users."""
         return max(0, self.free_blocks - self.reserved_blocks)
 
 
 def read_superblock(target: Target) -> Superblock:
-    """Return the superblock, 1024 bytes into a filesystem."""
+    """Return the superblock, at offset 1024 of a filesystem."""
     raw = target.read(1024, 1024)
 
     def number(low: int, high: int | None = None) -> int:
@@ -66,12 +66,12 @@ def read_superblock(target: Target) -> Superblock:
 
 
 def find_corrections(target: Target, epoch: int, *, root_mtime: int) -> list[str]:
-    """Return the debugfs commands that make a filesystem follow from the tree and the epoch; none when it does.
+    """Return the debugfs commands after which a filesystem depends only on tree and epoch; [] if none are needed.
 
-    How much was ever written into it depends on how e2fsprogs cached (seen with 1.47.2), so that is set to zero.
-    The time of modification stays unless it is after the epoch; an inode is made, changed and read at the epoch, as
-    mke2fs has it already for a file that was read since. The root directory's time comes from `root_mtime`: mke2fs
-    does not copy it.
+    The number of KiB ever written depends on caching in e2fsprogs (seen with 1.47.2), so it is set to zero. A time of
+    modification is kept unless it is after the epoch. The times of creation, change and access become the epoch; mke2fs
+    has already set these for a file that was read since. The root directory gets `root_mtime`, because mke2fs does not
+    copy its time.
     """
     commands = ["set_super_value kbytes_written 0"] if read_superblock(target).written_kib else []
     for number, raw in _read_inodes(target):
@@ -87,7 +87,7 @@ def _corrections(number: int, raw: bytes, name: str, seconds: int) -> list[str]:
     wanted_low, wanted_extra = seconds & 0xFFFFFFFF, _extra(seconds)
     if (low, extra) == (wanted_low, wanted_extra):
         return []
-    # Some versions of debugfs set both fields with the first command; the second makes sure.
+    # Some versions of debugfs set both fields with the first command. The second is for the others.
     return [
         f"set_inode_field <{number}> {name} @{seconds}",
         f"set_inode_field <{number}> {name}_extra {wanted_extra}",
@@ -95,7 +95,7 @@ def _corrections(number: int, raw: bytes, name: str, seconds: int) -> list[str]:
 
 
 def _seconds(raw: bytes, low: int, extra: int) -> int:
-    """Return a time: 32 bits with a sign, and two more bits that count on from 2038."""
+    """Return a time: signed 32 bits, and two more bits for times after 2038."""
     seconds: int = struct.unpack_from("<i", raw, low)[0]
     return seconds + ((raw[extra] & 3) << 32)
 
@@ -119,5 +119,5 @@ def _read_inodes(target: Target) -> Iterator[tuple[int, bytes]]:
         inodes = target.read(table * BLOCK, used * INODE_BYTES)
         for index in range(used):
             inode = inodes[index * INODE_BYTES : (index + 1) * INODE_BYTES]
-            if struct.unpack_from("<H", inode, 0)[0]:  # Its mode; 0 in an inode that is not in use.
+            if struct.unpack_from("<H", inode, 0)[0]:  # The mode; 0 in an unused inode.
                 yield group * superblock.inodes_per_group + index + 1, inode

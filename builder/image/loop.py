@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The assembler that attaches each slot to a loop device of its own.
+"""Assemble an image with a loop device for each slot.
 
-A slot is attached by offset and length: the kernel's partition scanning is not relied on, because in a container
-the nodes of partitions do not appear and some kernels cannot read the table. In a container the nodes of loop
-devices may be missing too; they are made. The device is entered in the workspace's journal, by its backing file,
-before it is attached, and given back when the slot is finished, whatever happened.
+A slot is attached by offset and length, without the kernel's partition scan: in a container the nodes of partitions do
+not appear, and some kernels cannot read the table. Missing nodes of loop devices are created. The device is entered in
+the workspace's journal, by its backing file, before it is attached. It is always detached when the slot is finished.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ TRIES = 16
 
 
 def find_obstacle() -> str | None:
-    """Return why loop devices cannot be used here, or None when they can."""
+    """Return why loop devices cannot be used here, or None."""
     if os.geteuid() != 0:
         return "only root may attach loop devices"
     try:
@@ -39,8 +38,8 @@ def find_obstacle() -> str | None:
 
 @contextmanager
 def open_slot(workspace: Workspace, image: Path, slot: Slot) -> Iterator[Target]:
-    """Attach the slot of the image, yield its device, write everything back and detach it."""
-    image = image.resolve()  # The kernel names backing files by their real path, and so does the journal.
+    """Attach a slot of the image, yield its device, flush it and detach it."""
+    image = image.resolve()  # The kernel and the journal identify backing files by their real path.
     with workspace.journal.holding("loop", image):
         device = _attach(image, slot, workspace.log_file)
         yield Target(device, 0, slot.start_sector, slot_sectors(slot))
@@ -48,11 +47,11 @@ def open_slot(workspace: Workspace, image: Path, slot: Slot) -> Iterator[Target]
 
 
 def _attach(image: Path, slot: Slot, log_file: Path) -> Path:
-    """Attach to a free device. Another process may be quicker between asking and taking: then ask again."""
-    place = ["--offset", str(slot.start_sector * SECTOR), "--sizelimit", str(slot_sectors(slot) * SECTOR)]
+    """Attach a slot to a free device; retry if another process has attached that device first."""
+    extent = ["--offset", str(slot.start_sector * SECTOR), "--sizelimit", str(slot_sectors(slot) * SECTOR)]
     for _ in range(TRIES):
         device = _free_device()
-        result = run(["losetup", *place, device, image], ok=(0, 1), log_file=log_file)
+        result = run(["losetup", *extent, device, image], ok=(0, 1), log_file=log_file)
         if result.code == 0:
             return device
         if "busy" not in result.stderr:
@@ -61,7 +60,7 @@ def _attach(image: Path, slot: Slot, log_file: Path) -> Path:
                 hint="build with --assembler offline, which needs no loop device",
             )
     raise BusyError(
-        f"{TRIES} free loop devices in a row were taken by others", hint="try again, or --assembler offline"
+        f"loop devices: other processes took {TRIES} free ones in a row", hint="try again, or use --assembler offline"
     )
 
 
@@ -70,7 +69,7 @@ def _free_device() -> Path:
 
 
 def _write_back(device: Path) -> None:
-    """Write the device's cached blocks to the image. mtools does not, and a full disk would go unnoticed."""
+    """Flush the device's cached blocks to the image. mtools does not, so a full disk would go unnoticed."""
     handle = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     try:
         os.fsync(handle)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the image stage hands on."""
+"""Result of the image stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from builder.plan.model import Disk
 class Image:
     """A finished disk file.
 
-    `disk` is the plan's, with every `sectors` filled in. The file is sparse: `size_bytes` is its apparent size.
+    `disk` is the plan's disk, with all `sectors` known. The file is sparse: `size_bytes` is its apparent size.
     """
 
     path: Path

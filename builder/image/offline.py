@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The assembler that needs nothing of the kernel: filesystems are made in place, inside the image file.
+"""Assemble an image without the kernel: filesystems are created in place, inside the image file.
 
-mke2fs, debugfs and mtools all work at an offset of a plain file, so nothing is copied, attached or mounted, and
-whoever may read the tree may assemble.
+mke2fs, debugfs and mtools can all work at an offset of a plain file. So nothing is copied, attached or mounted, and no
+privileges are needed but to read the tree.
 """
 
 from __future__ import annotations
@@ -18,5 +18,5 @@ from builder.system.workspace import Workspace
 
 @contextmanager
 def open_slot(workspace: Workspace, image: Path, slot: Slot) -> Iterator[Target]:
-    """Yield the slot's range of the image file; nothing is held."""
+    """Yield the slot's range of the image file; there is nothing to release."""
     yield target_in_file(image, slot)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The sizes a plan cannot know: whether the content fits, and how large a slot must be that is as large as it."""
+"""Calculate slot sizes from the content: check that it fits, and find the size of `auto` slots."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from builder.units import MIB, SECTOR, align_up, render_size
 
 
 def find_trees(disk: Disk, rootfs: Rootfs) -> Mapping[str, Path]:
-    """Return the tree of each slot by the slot's name; RecipeError for a mount point without a tree."""
+    """Return the trees by slot name; raise RecipeError for a mount point without a tree."""
     for slot in disk.slots:
         if slot.mount not in rootfs.trees:
             raise RecipeError(
                 f"table.partitions: {slot.name} is mounted at {slot.mount}, but the rootfs has no tree for it;"
-                f" there are {', '.join(sorted(rootfs.trees))}"
+                f" expected one of {', '.join(sorted(rootfs.trees))}"
             )
     return {slot.name: rootfs.trees[slot.mount] for slot in disk.slots}
 
 
 def measure_slots(disk: Disk, trees: Mapping[str, Path], workspace: Workspace) -> Disk:
-    """Return the disk with every size filled in.
+    """Return the disk with all sizes known.
 
-    Raises SpaceError for a slot too small for its content, RecipeError for content its filesystem cannot hold.
+    Raises SpaceError for a slot that is too small, RecipeError for content that its filesystem cannot store.
     """
     return replace(disk, slots=tuple(_measure(slot, trees[slot.name], workspace) for slot in disk.slots))
 
@@ -48,13 +48,13 @@ def _measure(slot: Slot, tree: Path, workspace: Workspace) -> Slot:
             f"slot {slot.number} ({slot.name}) has {render_size(given_bytes)};"
             f" its content needs {render_size(needed_bytes)}",
             hint=f"raise the `size` of {slot.name} in table.partitions to {needed_bytes // MIB}MiB or more,"
-            " or make it `auto` if it is the last one",
+            " or set it to `auto` if it is the last one",
         )
     return slot
 
 
 def find_size(content: Content, margin_bytes: int) -> int:
-    """Return the size, in whole MiB, that leaves `margin_bytes` free: grown by what is missing until nothing is."""
+    """Return the size in whole MiB that leaves `margin_bytes` free; it is raised until there is no shortage."""
     size_bytes = MIB
     while shortage := content.shortage_bytes(size_bytes, margin_bytes):
         size_bytes = align_up(size_bytes + shortage, MIB)

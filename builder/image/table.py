@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The partition table, written by sfdisk from a script in which every number is explicit.
+"""Write the partition table with sfdisk, from a script with all numbers explicit.
 
-The table is written after the boot blobs: sfdisk leaves the boot code (bytes 0 to 439) alone and sets everything
-from the disk signature on, so a blob that overlaps the signature (ODROID's bl1 does) cannot damage the table.
+The table is written after the boot blobs. sfdisk keeps the boot code (bytes 0 to 439) and writes everything from the
+disk signature on. So a blob that overlaps the signature (ODROID's bl1 does) cannot damage the table.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ GPT_SECTORS = 33
 
 
 def disk_bytes(disk: Disk) -> int:
-    """Return the size of the image file: everything on it, up to the next MiB."""
+    """Return the size of the image file: the end of its content, rounded up to a MiB."""
     ends = [(slot.start_sector + slot_sectors(slot)) * SECTOR for slot in disk.slots]
     ends += [blob.offset_bytes + blob.limit_bytes for blob in disk.blobs]
     return align_up(max(ends) + (GPT_SECTORS * SECTOR if disk.type == "gpt" else 0), MIB)
 
 
 def write_table(disk: Disk, image: Path, log_file: Path) -> None:
-    """Write the table into the image file, which has its final size."""
+    """Write the table into the image file, which must have its final size."""
     run(
         [
             "sfdisk",
             "--no-reread",
             "--no-tell-kernel",
-            # A blob may look like a filesystem; sfdisk must not "clean" it away.
+            # A blob may look like a filesystem; sfdisk must not erase it.
             "--wipe=never",
             "--wipe-partitions=never",
             image,
@@ -50,7 +50,7 @@ def render_table(disk: Disk) -> str:
         f"label: {'dos' if disk.type == 'mbr' else 'gpt'}",
         f"label-id: {'0x' if disk.type == 'mbr' else ''}{disk.id}",
         "unit: sectors",
-        # sfdisk would refuse partitions before its default of 1 MiB.
+        # By default sfdisk refuses partitions before 1 MiB.
         *(["first-lba: 34"] if disk.type == "gpt" else []),
         "",
         *(_render_slot(disk, slot) for slot in disk.slots),
@@ -76,12 +76,12 @@ def check_table(disk: Disk, image: Path) -> None:
         raise VerifyError(f"sfdisk finds the partition table damaged:\n{(sound.stdout + sound.stderr).strip()}")
     found, planned = _read_facts(read_table(image)), _planned_facts(disk)
     wrong = [
-        f"{name}: planned {planned.get(name)}, found {found.get(name)}"
-        for name in sorted(planned.keys() | found.keys())
-        if planned.get(name) != found.get(name)
+        f"{name}: found {actual.get(name)}; expected {planned.get(name)}"
+        for name in sorted(planned.keys() | actual.keys())
+        if planned.get(name) != actual.get(name)
     ]
     if wrong:
-        raise VerifyError("the partition table is not the planned one:\n" + "\n".join(f"  {text}" for text in wrong))
+        raise VerifyError("the partition table differs from the plan:\n" + "\n".join(f"  {text}" for text in wrong))
 
 
 def _planned_facts(disk: Disk) -> dict[str, object]:

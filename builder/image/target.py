@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where a filesystem goes: a range of a file, or a block device that is that range.
+"""Target of a filesystem: a range of a file, or a block device for that range.
 
-Each tool has its own way to say "from this byte on"; they are written down here, so that both assemblers can
-hand the same makers a target. All tools keep inside the range: they are told its length as well.
+Each tool has its own syntax for an offset. It is written here, so that both assemblers can use the same makers. All
+tools also get the length of the range, and do not write outside of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Target(Region):
 
     @property
     def size_bytes(self) -> int:
-        """Length of the range."""
+        """Length of the range in bytes."""
         return self.sectors * SECTOR
 
     def write(self, offset_bytes: int, data: bytes) -> None:
@@ -38,20 +38,20 @@ class Target(Region):
 
 
 def slot_sectors(slot: Slot) -> int:
-    """Return the length of a slot whose size is known by now."""
+    """Return the length of a slot whose size is known."""
     if slot.sectors is None:
         raise AssertionError(f"slot {slot.name} was not measured")
     return slot.sectors
 
 
 def target_in_file(path: Path, slot: Slot) -> Target:
-    """Return the range of an image file that is the slot."""
+    """Return the range of a slot in an image file."""
     return Target(path, slot.start_sector * SECTOR, slot.start_sector, slot_sectors(slot))
 
 
 @contextmanager
 def copied(target: Target) -> Iterator[Path]:
-    """Yield a sparse copy of a range of a file, beside that file, for tools that know no offset."""
+    """Yield a sparse copy of a range of a file, in the same directory, for tools without an option for an offset."""
     path = target.path.with_name(f"{target.path.name}.{target.start_sector}.copy")
     try:
         with target.path.open("rb") as source, path.open("wb") as copy:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Packaging: a directory with all that goes out with an image, and its checks."""
+"""The packaging stage: make and check the directory with all published files of an image."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Block maps: which blocks of an image have to be written, with a digest of each range (bmaptool's format 2.0).
+"""Make, read and check block maps: blocks of an image to write, with a digest of each range (bmaptool's format 2.0).
 
-Whoever copies by a map leaves everything else on the card as it was. So a block is left out only when it is zero and
-no filesystem uses it; what is zero and used, such as the free entries of a FAT, is written.
+A tool that copies with a map does not change other blocks of the card. So a block is left out only if it is zero and
+no filesystem uses it. Zero blocks in use, such as free entries of a FAT, are written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from builder.units import MIB, align_up
 BLOCK = 4096
 NUMBER = re.compile(r"[0-9]{1,18}")
 NO_CHECKSUM = "0" * 64
-"""Stands for the map's own digest while that is made (bmaptool's BmapCopy.py, _verify_bmap_checksum)."""
+"""Placeholder for the map's own digest while it is computed (bmaptool's BmapCopy.py, _verify_bmap_checksum)."""
 PIECE = MIB
 
 Range = tuple[int, int]
@@ -33,7 +33,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class Mapped:
-    """A range of blocks, the last one included, and the SHA-256 of their bytes."""
+    """A range of blocks, including the last one, and the SHA-256 of their bytes."""
 
     first: int
     last: int
@@ -49,19 +49,19 @@ class Bmap:
 
     @property
     def blocks(self) -> int:
-        """Blocks of the image; the last one may be short."""
+        """Number of blocks of the image; the last one may be short."""
         return align_up(self.image_bytes, BLOCK) // BLOCK
 
     @property
     def mapped_blocks(self) -> int:
-        """Blocks that are written."""
-        return sum(each.last - each.first + 1 for each in self.ranges)
+        """Number of blocks to write."""
+        return sum(mapped.last - mapped.first + 1 for mapped in self.ranges)
 
 
 def make_bmap(image: Path, unused: Sequence[Range]) -> Bmap:
     """Return the map of an uncompressed image.
 
-    unused  ranges in bytes (start, end) that no filesystem uses, in order; those that are zero are left out
+    unused  sorted ranges in bytes (start, end) that no filesystem uses; their zero blocks are left out
     """
     size = image.stat().st_size
     with image.open("rb") as stream:
@@ -74,7 +74,7 @@ def make_bmap(image: Path, unused: Sequence[Range]) -> Bmap:
 
 
 def _find_holes(stream: IO[bytes], unused: Sequence[Range]) -> Iterator[Range]:
-    """Yield ranges of blocks (first, end) that are inside an unused range and zero."""
+    """Yield the ranges of zero blocks (first, end) inside unused ranges."""
     zeros, size = bytes(PIECE), os.fstat(stream.fileno()).st_size
     for start, end in unused:
         first, stop = align_up(start, BLOCK) // BLOCK, min(end, size) // BLOCK
@@ -128,10 +128,10 @@ def _digest(stream: IO[bytes], start: int, end: int) -> str:
 
 
 def render_bmap(bmap: Bmap) -> str:
-    """Return the file that bmaptool reads."""
-    ranges = "".join(f'        <Range chksum="{each.sha256}"> {_words(each)} </Range>\n' for each in bmap.ranges)
+    """Return the text of a map for bmaptool."""
+    ranges = "".join(f'        <Range chksum="{part.sha256}"> {_words(part)} </Range>\n' for part in bmap.ranges)
     text = f"""<?xml version="1.0" ?>
-<!-- Which blocks of the image are to be written. bmaptool copies by it, and checks every range on the way. -->
+<!-- The blocks of the image to write. bmaptool copies them and checks the digest of each range. -->
 <bmap version="2.0">
     <ImageSize> {bmap.image_bytes} </ImageSize>
     <BlockSize> {BLOCK} </BlockSize>
@@ -151,13 +151,13 @@ def _words(mapped: Mapped) -> str:
 
 
 def read_bmap(text: str) -> Bmap:
-    """Return what a map says; ReleaseError when it is none of ours, damaged, or contradicts itself."""
+    """Return a map; raise ReleaseError if it is damaged, inconsistent, or not in our format."""
     try:
         root = fromstring(text)
-        said = {child.tag: (child.text or "").strip() for child in root}
-        ranges = tuple(_load_range(each.text or "", each.get("chksum", "")) for each in root.iter("Range"))
-        bmap = Bmap(_load_number(said["ImageSize"]), ranges)
-        checksum = said["BmapFileChecksum"]
+        fields = {child.tag: (child.text or "").strip() for child in root}
+        ranges = tuple(_load_range(element.text or "", element.get("chksum", "")) for element in root.iter("Range"))
+        bmap = Bmap(_load_number(fields["ImageSize"]), ranges)
+        checksum = fields["BmapFileChecksum"]
     except (ParseError, DefusedXmlException, KeyError, ValueError) as error:
         raise ReleaseError(
             f"the block map cannot be read: {str(error)[:100]!r}", hint="package the image again"
@@ -177,17 +177,17 @@ def _load_range(text: str, sha256: str) -> Mapped:
 
 def _load_number(text: str) -> int:
     if not NUMBER.fullmatch(text):
-        raise ValueError(f"{text[:20]!r} is no number")
+        raise ValueError(f"{text[:20]!r} is not a number")
     return int(text)
 
 
 def _is_in_order(bmap: Bmap) -> bool:
-    bounds = [-1, *(edge for each in bmap.ranges for edge in (each.first, each.last + 0.5))]
+    bounds = [-1, *(edge for mapped in bmap.ranges for edge in (mapped.first, mapped.last + 0.5))]
     return bounds == sorted(set(bounds)) and (not bmap.ranges or bmap.ranges[-1].last < bmap.blocks)
 
 
 class BmapCheck:
-    """Compares an image, given piece by piece from its start, with a map."""
+    """Compare an image with a map, piece by piece from the start."""
 
     def __init__(self, bmap: Bmap) -> None:
         self._bmap = bmap
@@ -197,7 +197,7 @@ class BmapCheck:
         self._problems: list[str] = []
 
     def update(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Check the next bytes."""
         view = memoryview(data)
         while view:
             start, end = self._bounds()
@@ -213,26 +213,26 @@ class BmapCheck:
                 self._close()
 
     def _bounds(self) -> Range:
-        """Return start and end in bytes of the range that comes next or is being read."""
+        """Return start and end in bytes of the current or next range."""
         if self._next == len(self._bmap.ranges):
             far = max(self._bmap.image_bytes, self._position) + (1 << 62)
             return far, far
-        each = self._bmap.ranges[self._next]
-        return each.first * BLOCK, min((each.last + 1) * BLOCK, self._bmap.image_bytes)
+        current = self._bmap.ranges[self._next]
+        return current.first * BLOCK, min((current.last + 1) * BLOCK, self._bmap.image_bytes)
 
     def _close(self) -> None:
-        each = self._bmap.ranges[self._next]
-        if self._state.hexdigest() != each.sha256:
-            self._note(f"blocks {each.first}-{each.last} are not those of the map")
+        current = self._bmap.ranges[self._next]
+        if self._state.hexdigest() != current.sha256:
+            self._note(f"blocks {current.first}-{current.last} do not have the digest in the map")
         self._next, self._state = self._next + 1, hashlib.sha256()
 
     def _note(self, problem: str) -> None:
         self._problems.append(problem)
 
     def end(self) -> list[str]:
-        """Return what is wrong, now that all of the image was seen."""
+        """Return all problems, at the end of the image."""
         if self._position != self._bmap.image_bytes:
-            self._note(f"the image has {self._position} bytes, the map is of {self._bmap.image_bytes}")
+            self._note(f"found an image of {self._position} bytes; expected {self._bmap.image_bytes}, as in the map")
         elif self._next != len(self._bmap.ranges):
-            self._note(f"{len(self._bmap.ranges) - self._next} ranges of the map lie behind the image")
+            self._note(f"{len(self._bmap.ranges) - self._next} ranges of the map are behind the end of the image")
         return self._problems

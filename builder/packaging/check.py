@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Whether packaged images are what they say: every sum, signature, block and list, all findings at once.
+"""Check packaged images: checksums, signatures, block maps and lists. All problems are reported at once.
 
-Nothing is believed that was not compared: the description with the files, the sums with the files, the image with its
-map and its digest, the bills with the list of packages, the specs with the image that they were run on.
+Every file is compared with another source: the description and the checksums with the files, the image with its map and
+digest, the SBOMs with the list of packages, the specs with the image that they were run on.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ from builder.system.files import InputError, read_bytes
 from builder.text import make_line
 
 SHOWN = 20
-"""Problems that an error names."""
+"""Number of problems in an error message."""
 LONGEST = 300
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as it should be."""
+    """One problem in a packaged image."""
 
     place: str
     """A file or a directory."""
     text: str
     kind: Kind = "release"
-    """trust: a digest or signature is wrong; release: something is missing or contradicts the rest."""
+    """trust: a digest or signature is wrong; release: something is missing or inconsistent."""
 
     def __str__(self) -> str:
         return f"{make_line(self.place)}: {make_line(self.text)}"
 
     @classmethod
     def of(cls, place: str, text: str, kind: Kind = "release") -> Problem:
-        """Return a problem; of a text that a package may have made as long as it likes, the start."""
+        """Return a problem, with its text cut to a maximum length: a package may contain texts of any length."""
         return cls(place, text if len(text) <= LONGEST else f"{text[:LONGEST]}…", kind)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found."""
+    """The result of a check."""
 
     packages: tuple[Package, ...]
-    """Those that could be read."""
+    """Descriptions that could be read."""
     problems: tuple[Problem, ...]
     signers: tuple[str, ...] = ()
-    """Who says to have signed: "minisign key 1A2B…"; true only where a key was given and no problem names it."""
+    """Claimed signers: "minisign key 1A2B…"; proven only if a key was given and there is no problem with it."""
     with_key: bool = field(default=False)
-    """Whether signatures were checked."""
+    """True if signatures were checked."""
 
     def check(self) -> None:
-        """Raise TrustError or ReleaseError with all that is wrong."""
+        """Raise TrustError or ReleaseError if there are problems."""
         if not self.problems:
             return
         lines = [f"  {problem}" for problem in self.problems[:SHOWN]]
@@ -67,52 +67,52 @@ class Findings:
         is_trust = any(problem.kind == "trust" for problem in self.problems)
         kind = TrustError if is_trust else ReleaseError
         count = f"{len(self.problems)} problems" if len(self.problems) > 1 else "1 problem"
-        hint = "do not use it; fetch it again from a place you trust" if is_trust else "package the image again"
-        raise kind("\n".join([f"the release is not what it should be, {count}:", *lines]), hint=hint)
+        hint = "do not use it; download it again from a source you trust" if is_trust else "package the image again"
+        raise kind("\n".join([f"the release has {count}:", *lines]), hint=hint)
 
 
 def check_release(directory: Path, key: str = "") -> Findings:
-    """Return what is found about the packaged images in a directory, or in those below it.
+    """Check the packaged images in a directory and below it.
 
-    key  public key: the text of minisign.pub, its last line, or an armoured key of GnuPG; without one no signature is
+    key  public key: the text of minisign.pub, its last line, or an armoured GnuPG key; without one signatures are not
          checked
 
-    Raises ReleaseError when there is no packaged image, TrustError when the key is none, MachineError (a program is
-    missing). Everything else is a finding.
+    Raises ReleaseError without a packaged image, TrustError for an invalid key, MachineError for a missing program.
+    All other problems are in the result.
     """
     public = PublicKey.load(key) if key else None
-    places = sorted({path.parent for path in directory.rglob(f"*{SUFFIX}") if ".partial" not in str(path)})
-    if not places:
+    directories = sorted({path.parent for path in directory.rglob(f"*{SUFFIX}") if ".partial" not in str(path)})
+    if not directories:
         raise ReleaseError(f"{directory} has no packaged image", hint="make one with `boardwright package IMAGE`")
     packages: list[Package] = []
     problems: list[Problem] = list(_find_missing_boards(directory))
     signers: dict[str, None] = {}
-    for place in places:
-        with log.step(f"check {place.name}"):
+    for path in directories:
+        with log.step(f"check {path.name}"):
             try:
-                package = load_package(place)
+                package = load_package(path)
             except ReleaseError as error:
-                problems.append(Problem(place.name, error.message))
+                problems.append(Problem(path.name, error.message))
                 continue
             packages.append(package)
             warn_of_age(package)
-            problems += [*_find_other(place, package), *check_directory(place, package)]
-            found, wrong = check_signatures(place, package, public)
-            signers |= dict.fromkeys(found)
+            problems += [*_find_other(path, package), *check_directory(path, package)]
+            claimed, wrong = check_signatures(path, package, public)
+            signers |= dict.fromkeys(claimed)
             problems += [Problem(file, text, "trust") for file, text in wrong]
     return Findings(tuple(packages), tuple(problems), tuple(signers), public is not None)
 
 
 def _find_missing_boards(directory: Path) -> Iterator[Problem]:
-    """Yield the boards that the release has and its directory has not."""
+    """Yield the boards in release.json that have no directory."""
     release = _load_release(directory)
     for board in release.boards if release else ():
         if not (directory / board).is_dir():
-            yield Problem(directory.name, f"release.json names the board {board}, which is not there")
+            yield Problem(directory.name, f"release.json names the board {board}, but its directory is missing")
 
 
 def _find_other(place: Path, package: Package) -> Iterator[Problem]:
-    """Yield what the release says that a packaged image lies in, and its description does not: <tag>/<board>."""
+    """Yield the difference between the description of a packaged image and the release.json above (<tag>/<board>)."""
     release = _load_release(place.parent)
     if release and (wrong := find_mismatch(package, place.name, release)):
         yield Problem(place.name, wrong, "trust")
@@ -124,7 +124,7 @@ def _load_release(directory: Path) -> Release | None:
 
 
 def check_directory(place: Path, package: Package) -> list[Problem]:
-    """Return what is wrong with one directory, its signatures aside."""
+    """Return the problems of one directory, without signatures."""
     problems = list(_check_files(place, package))
     present = {file.name for file in package.files if (place / file.name).is_file()}
     problems += [Problem.of(file, text, "trust") for file, text in check_sums(place, package)]
@@ -134,28 +134,28 @@ def check_directory(place: Path, package: Package) -> list[Problem]:
     for suffix, check in PAPERS.items():
         is_named = f"{package.name}{suffix}" in {file.name for file in package.files}
         if package.specs is None and suffix in REPORTS and not is_named:
-            continue  # An image that was packaged unverified.
+            continue  # The image was packaged with --unverified.
         problems += _check_paper(place, package, suffix, check)
     return problems
 
 
 def _check_files(place: Path, package: Package) -> Iterator[Problem]:
-    """Compare the directory with its description."""
-    own = {f"{package.name}{SUFFIX}", *(f"{package.name}{SUFFIX}{end}" for end in (".minisig", ".asc"))}
-    said = {file.name: file for file in package.files}
-    there = {path.name for path in place.iterdir()}
-    if f"{package.name}{SUFFIX}" not in there:
-        yield Problem(place.name, f"the description is of {package.name} and has another name")
+    """Compare the files in a directory with its description."""
+    unlisted = {f"{package.name}{SUFFIX}", *(f"{package.name}{SUFFIX}{end}" for end in (".minisig", ".asc"))}
+    listed = {file.name: file for file in package.files}
+    present = {path.name for path in place.iterdir()}
+    if f"{package.name}{SUFFIX}" not in present:
+        yield Problem(place.name, f"found another file name of the description; expected {package.name}{SUFFIX}")
     if not any(file.role == "image" for file in package.files):
-        yield Problem(place.name, "there is no image")
-    for name in sorted(there - own - set(said)):
-        yield Problem(name, "the description does not know it")
-    for name, file in said.items():
+        yield Problem(place.name, "the description has no image")
+    for name in sorted(present - unlisted - set(listed)):
+        yield Problem(name, "it is not in the description")
+    for name, file in listed.items():
         path = place / name
         if path.is_symlink() or not path.is_file():
-            yield Problem(name, "the description names it, and there is no such file")
+            yield Problem(name, "it is in the description, but the file is missing")
         elif path.stat().st_size != file.size_bytes or sha256_file(path) != file.sha256:
-            yield Problem(name, "it is not the file that the description names", "trust")
+            yield Problem(name, "its size or sha256 differs from the description", "trust")
 
 
 def _check_paper(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What each file of a packaged image says, compared with the image and with the others."""
+"""Compare the content of each file of a packaged image with the image and with the other files."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def check_image(place: Path, package: Package, name: str) -> Iterator[tuple[Kind
         yield "trust", error.message
         return
     if (digest.hexdigest(), size) != (package.image_sha256, package.image_size_bytes):
-        yield "trust", "the image in it is not that of the description"
+        yield "trust", "size or sha256 of the image in it differs from the description"
     for problem in checker.end() if checker else ():
         yield "release", f"the block map does not fit: {problem}"
 
 
 def _load_check(path: Path) -> BmapCheck | None:
-    """Return what compares with a map; None for one that cannot be read, which is said elsewhere."""
+    """Return the checker for a map; None if it cannot be read, which _check_bmap reports."""
     try:
         return BmapCheck(read_bmap(read_text(path, within=path.parent)))
     except (ReleaseError, InputError):
@@ -60,16 +60,18 @@ def _check_bmap(path: Path, package: Package) -> list[str]:
         bmap = read_bmap(read_text(path, within=path.parent))
     except ReleaseError as error:
         return [error.message]
-    return [] if bmap.image_bytes == package.image_size_bytes else ["it is of an image of another size"]
+    if bmap.image_bytes == package.image_size_bytes:
+        return []
+    return [f"found an image size of {bmap.image_bytes} bytes; expected {package.image_size_bytes}"]
 
 
 def _check_packages(path: Path, _: Package) -> list[str]:
     lines = read_text(path, within=path.parent).splitlines()
-    return [] if len(lines) > 1 and all(line.count("\t") == 3 for line in lines) else ["it is no list of packages"]
+    return [] if len(lines) > 1 and all(line.count("\t") == 3 for line in lines) else ["it is not a list of packages"]
 
 
 def read_rows(path: Path) -> Rows:
-    """Return the packages of a list."""
+    """Return the rows of a list of packages."""
     rows = [line.split("\t") for line in read_text(path, within=path.parent).splitlines()[1:]]
     return {(row[0], row[1], row[2]) for row in rows if len(row) == 4}
 
@@ -90,9 +92,9 @@ def _check_bill(
     if not all(isinstance(each, str) for row in rows for each in row):  # A validator may let null stand for no value.
         return ["it has a package whose name or version is no text"]
     listing = path.with_name(f"{package.name}.packages")
-    other = rows ^ (read_rows(listing) if listing.is_file() else set())
-    problems += ["it is of another image"] if digest != package.image_sha256 else []
-    return problems + ([f"it and {listing.name} differ: {_name(other)}"] if other else [])
+    different = rows ^ (read_rows(listing) if listing.is_file() else set())
+    problems += ["it describes another image"] if digest != package.image_sha256 else []
+    return problems + ([f"it differs from {listing.name}: {_name(different)}"] if different else [])
 
 
 def _name(rows: Rows) -> str:
@@ -115,9 +117,10 @@ def _check_specs(path: Path, package: Package) -> list[str]:
         return [error.message]
     problems = [fault] if (fault := find_fault(report, package.image_sha256)) else []
     if package.specs != report.summarise():
-        problems.append("the description says something else of the specs")
+        problems.append("its results differ from the description")
     if (report.board, report.version) != (package.board, package.version):
-        problems.append(f"it is of board {report.board}, version {report.version}")
+        found, expected = f"{report.board} {report.version}", f"{package.board} {package.version}"
+        problems.append(f"found the board and version {found}; expected {expected}")
     return problems
 
 
@@ -127,10 +130,11 @@ def _check_junit(path: Path, package: Package) -> list[str]:
     except (ParseError, DefusedXmlException) as error:
         return [f"it cannot be read: {error}"]
     cases = list(root.iter("testcase"))
-    red = sum(1 for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    failed = sum(1 for case in cases if case.find("failure") is not None or case.find("error") is not None)
     skipped = sum(1 for case in cases if case.find("skipped") is not None)
-    said = package.specs and (package.specs.passed, package.specs.failed, package.specs.skipped)
-    return [] if said == (len(cases) - red - skipped, red, skipped) else ["it does not say what the description says"]
+    counts = package.specs and (package.specs.passed, package.specs.failed, package.specs.skipped)
+    is_same = counts == (len(cases) - failed - skipped, failed, skipped)
+    return [] if is_same else ["its results differ from the description"]
 
 
 def _check_provenance(path: Path, package: Package) -> list[str]:
@@ -139,14 +143,16 @@ def _check_provenance(path: Path, package: Package) -> list[str]:
     except ReleaseError as error:
         return [error.message]
     images = {file.name: file.sha256 for file in package.files if file.role == "image"}
-    wanted = {f"{package.name}.img": package.image_sha256, **images}
-    asked = Parameters(board=package.board, version=package.version, epoch=package.epoch)
-    problems = [] if statement.digests == wanted else ["its subjects are not the images of the description"]
-    return problems + ([] if statement.parameters == asked else ["it is of another board, version or time"])
+    subjects = {f"{package.name}.img": package.image_sha256, **images}
+    parameters = Parameters(board=package.board, version=package.version, epoch=package.epoch)
+    problems = [] if statement.digests == subjects else ["its subjects differ from the images of the description"]
+    if statement.parameters != parameters:
+        problems.append("its board, version or time differs from the description")
+    return problems
 
 
 def _check_page(path: Path, package: Package) -> list[str]:
-    return [] if package.image_sha256 in read_text(path, within=path.parent) else ["it is of another image"]
+    return [] if package.image_sha256 in read_text(path, within=path.parent) else ["it describes another image"]
 
 
 REPORTS = (".specs.json", ".specs.xml")
@@ -160,4 +166,4 @@ PAPERS: Mapping[str, Callable[[Path, Package], list[str]]] = {
     ".report.html": _check_page,
     ".provenance.json": _check_provenance,
 }
-"""What must be in a package beside its images and sums, and how it is looked at."""
+"""Files that a package must contain besides images and checksums, with the function that checks each."""

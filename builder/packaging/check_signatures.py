@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sums and signatures of a packaged image."""
+"""Check the checksums and signatures of a packaged image."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from builder.system.files import read_bytes, read_text
 
 SUMS = ".SHA256SUMS"
 SIGNED = (".provenance.json", SUMS, SUFFIX)
-"""What is signed; the description names the digests of all other files."""
+"""Suffixes of signed files; the description has the digests of all other files."""
 
 Wrong = tuple[str, str]
-"""A file, and what is wrong with it."""
+"""A file name and its problem."""
 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A key to check with."""
+    """A public key of minisign or GnuPG."""
 
     text: str
     is_gpg: bool
 
     @classmethod
     def load(cls, text: str) -> PublicKey:
-        """Return the key in a text; TrustError when there is none."""
+        """Return the key in a text; raise TrustError if there is none."""
         if text.strip().startswith(gpg.PUBLIC_KEY):
             return cls(text, True)
         return cls(signature.load_public_key(text).text, False)
 
     @property
     def suffix(self) -> str:
-        """What a signature's name ends with."""
+        """Suffix of file names of signatures."""
         return gpg.SUFFIX if self.is_gpg else signature.SUFFIX
 
     def find_fault(self, file: Path, signed: Path) -> str:
-        """Return what is wrong with a signature, or nothing."""
+        """Return the problem of a signature, or ""."""
         if self.is_gpg:
             return gpg.verify(file, signed, self.text)
         return signature.find_fault(file, signed, signature.load_public_key(self.text))
 
 
 def check_sums(place: Path, package: Package) -> Iterator[Wrong]:
-    """Compare the sums with the description, whose digests are compared with the files elsewhere."""
+    """Compare the checksums with the description (check.py compares the description with the files)."""
     path = place / f"{package.name}{SUMS}"
     if not path.is_file():
         yield path.name, "it is missing"
         return
     try:
-        said = read_sums(read_text(path, within=path.parent))
+        sums = read_sums(read_text(path, within=path.parent))
     except ValueError as error:
         yield path.name, str(error)
         return
-    wanted = {file.name: file.sha256 for file in package.files if file.role not in ("sums", "signature")}
-    for name in sorted(said.keys() | wanted.keys()):
-        if name not in said:
-            yield path.name, f"it has no sum of {name}"
-        elif name not in wanted:
-            yield path.name, f"it has a sum of {name}, which the description does not know"
-        elif said[name] != wanted[name]:
-            yield path.name, f"its sum of {name} is not that of the description"
+    described = {file.name: file.sha256 for file in package.files if file.role not in ("sums", "signature")}
+    for name in sorted(sums.keys() | described.keys()):
+        if name not in sums:
+            yield path.name, f"it has no checksum of {name}"
+        elif name not in described:
+            yield path.name, f"it has a checksum of {name}, which is not in the description"
+        elif sums[name] != described[name]:
+            yield path.name, f"its checksum of {name} differs from the description"
 
 
 def check_signatures(place: Path, package: Package, key: PublicKey | None) -> tuple[list[str], list[Wrong]]:
-    """Return who says to have signed, and, where there is a key, what is wrong with its signatures."""
+    """Return the claimed signers, and the problems of signatures if there is a key."""
     signers: list[str] = []
     wrong: list[Wrong] = []
     for file in (place / f"{package.name}{suffix}" for suffix in SIGNED):

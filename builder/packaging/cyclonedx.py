@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The bill of materials as CycloneDX 1.6 JSON, written and judged by that project's own library."""
+"""Write and validate the SBOM as CycloneDX 1.6 JSON, with the project's own library."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def render_cyclonedx(bill: Bill) -> str:
         supplier=OrganizationalEntity(name=bill.supplier) if bill.supplier else None,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=bill.image_sha256)],
     )
-    components = {each.key: _make_component(each, bill.suite) for each in bill.packages}
+    components = {package.key: _make_component(package, bill.suite) for package in bill.packages}
     refs = {key: component.bom_ref for key, component in components.items()}
     dependencies = [Dependency(image.bom_ref, [Dependency(ref) for ref in refs.values()])]
     dependencies += [
-        Dependency(refs[each.key], [Dependency(refs[key]) for key in each.depends]) for each in bill.packages
+        Dependency(refs[package.key], [Dependency(refs[key]) for key in package.depends]) for package in bill.packages
     ]
     tool = Component(name="boardwright", type=ComponentType.APPLICATION, version=__version__)
     bom = Bom(
@@ -86,18 +86,18 @@ def _make_properties(package: Installed) -> Iterator[Property]:
 
 
 def check_cyclonedx(text: str) -> list[str]:
-    """Return what the schema of CycloneDX 1.6 finds wrong with a document."""
+    """Return the errors of a document by the schema of CycloneDX 1.6."""
     try:
         load_json(text)
         wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text, all_errors=True)
     except ValueError as error:
         return [f"cannot be read: {error}"]
-    return [str(each).partition("\n")[0] for each in wrong or ()]  # What follows is the whole schema.
+    return [str(fault).partition("\n")[0] for fault in wrong or ()]  # The other lines are the whole schema.
 
 
 def list_cyclonedx(text: str) -> tuple[str, set[tuple[str, str, str]]]:
-    """Return the digest of the image that a valid document is of, and (name, version, architecture) of its parts."""
-    said: dict[str, Any] = load_json(text)
-    return said["metadata"]["component"]["hashes"][0]["content"], {
-        (each["name"], each["version"], read_architecture(str(each["purl"]))) for each in said["components"]
+    """Return the digest of the image of a valid document, and (name, version, architecture) of its packages."""
+    document: dict[str, Any] = load_json(text)
+    return document["metadata"]["component"]["hashes"][0]["content"], {
+        (part["name"], part["version"], read_architecture(str(part["purl"]))) for part in document["components"]
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The installed packages of an image, from the text of its dpkg database and of Debian's copyright files."""
+"""Read the installed packages of an image from its dpkg database and Debian's copyright files."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ FIELDS = {
     "Homepage": r"[!-~]*",
     "Maintainer": r".{0,500}",
 }
-"""What each may hold (deb-control(5))."""
+"""Allowed values of fields (deb-control(5))."""
 _ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A package as dpkg knows it."""
+    """An installed package."""
 
     name: str
     version: str
@@ -46,22 +46,22 @@ class Installed:
     """"Name <address>"."""
     homepage: str
     depends: tuple[str, ...]
-    """Keys of installed packages that it depends on."""
+    """Keys of the installed packages that it depends on."""
     licence: str
-    """SPDX expression of the licences of its source; empty where it is not known for sure."""
+    """SPDX expression of the licences of its source; empty if uncertain."""
     sha256: str
-    """Of the .deb it came from; empty where nobody wrote it down."""
+    """Digest of its .deb; empty if not recorded."""
 
     @property
     def maintainer_parts(self) -> tuple[str, str | None]:
-        """Name and address of the maintainer; "" and None where they are not said."""
+        """Name and address of the maintainer; "" and None if missing."""
         name, _, rest = self.maintainer.partition("<")
         address = rest.strip().removesuffix(">")
         return name.strip().strip('"').strip(), address if _ADDRESS.fullmatch(address) else None
 
     @property
     def key(self) -> str:
-        """What tells it from all others: "libc6:arm64"."""
+        """Unique key: "libc6:arm64"."""
         return f"{self.name}:{self.architecture}"
 
     def purl(self, suite: str) -> PackageURL:
@@ -76,16 +76,16 @@ def read_installed(
     """Return the installed packages, sorted by name, architecture and version.
 
     status      /var/lib/dpkg/status
-    copyrights  text of /usr/share/doc/NAME/copyright by package name, as far as there is one
-    digests     (version, SHA-256 of the .deb) by package name, as far as known
+    copyrights  text of /usr/share/doc/NAME/copyright by package name, if it exists
+    digests     (version, SHA-256 of the .deb) by package name, if known
     """
     rows = [row for row in read_paragraphs(status) if row.get("status") == INSTALLED]
     for row in rows:
         _check(row)
     providers = _find_providers(rows)
     licences = {name: find_licence(text) for name, text in copyrights.items()}
-    found = [_make(row, providers, licences, digests) for row in rows]
-    return tuple(sorted(found, key=lambda each: (each.name, each.architecture, each.version)))
+    packages = [_make(row, providers, licences, digests) for row in rows]
+    return tuple(sorted(packages, key=lambda package: (package.name, package.architecture, package.version)))
 
 
 def _check(row: Fields) -> None:
@@ -95,8 +95,8 @@ def _check(row: Fields) -> None:
         value = row.get(field.lower(), "")
         if not re.fullmatch(pattern, value):
             raise ReleaseError(
-                f"dpkg's database of the image: the package {name[:80]!r} has {field}: {value[:80]!r}",
-                hint="the image is damaged, or not made by dpkg",
+                f"dpkg's database of the image: package {name[:80]!r} has an invalid {field}: {value[:80]!r}",
+                hint="the image is damaged, or dpkg did not write its database: build it again",
             )
 
 
@@ -162,5 +162,5 @@ def _find_depends(row: Fields, providers: Mapping[str, list[str]]) -> list[str]:
 
 
 def read_architecture(purl: str) -> str:
-    """Return the architecture that a package URL names, or ""."""
+    """Return the architecture in a package URL, or ""."""
     return dict(parse_qsl(purl.partition("#")[0].partition("?")[2])).get("arch", "")

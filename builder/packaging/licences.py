@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Licences as Debian's machine-readable copyright files say them, in SPDX's words; nothing where that is not sure.
+"""Translate licences in Debian's machine-readable copyright files to SPDX expressions; "" if uncertain.
 
-Such a file is about the source package. Only names whose meaning is the same in both worlds are translated
-(www.debian.org/doc/packaging-manuals/copyright-format/1.0, section 7.1); one that is not, and nothing is said.
+Such a file describes the source package. Only names with the same meaning in both systems are translated
+(www.debian.org/doc/packaging-manuals/copyright-format/1.0, section 7.1). One unknown name makes the result "".
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import cast
 
 from debian.copyright import Copyright, Error, License
 
-logging.getLogger("debian.copyright").setLevel(logging.ERROR)  # It warns of http:// in an address.
+logging.getLogger("debian.copyright").setLevel(logging.ERROR)  # It warns about http:// in URLs.
 
 _GNU = {
-    f"{short}-{said}{plus}": f"{short}-{meant}-{'or-later' if plus else 'only'}"
+    f"{short}-{debian}{plus}": f"{short}-{spdx}-{'or-later' if plus else 'only'}"
     for short, versions in {
         "GPL": {"1": "1.0", "2": "2.0", "2.0": "2.0", "3": "3.0", "3.0": "3.0"},
         "LGPL": {"2": "2.0", "2.0": "2.0", "2.1": "2.1", "3": "3.0", "3.0": "3.0"},
         "AGPL": {"3": "3.0", "3.0": "3.0"},
     }.items()
-    for said, meant in versions.items()
+    for debian, spdx in versions.items()
     for plus in ("", "+")
 }
 _SAME = (
@@ -37,28 +37,28 @@ _OTHER = {
     "GFDL-NIV-1.3+": "GFDL-1.3-no-invariants-or-later",
     "OpenLDAP-2.8": "OLDAP-2.8",
 }
-NAMES = {said.casefold(): meant for said, meant in {**_GNU, **{name: name for name in _SAME}, **_OTHER}.items()}
-"""SPDX's names by Debian's, in lower case."""
+NAMES = {debian.casefold(): spdx for debian, spdx in {**_GNU, **{name: name for name in _SAME}, **_OTHER}.items()}
+"""SPDX names by Debian names in lower case."""
 
 
 def find_licence(text: str) -> str:
-    """Return the SPDX expression of a copyright file, or nothing."""
+    """Return the SPDX expression of a copyright file, or ""."""
     if not text.startswith("Format:"):
         return ""
     try:
         paragraphs = Copyright(text.splitlines(keepends=True), strict=False).all_files_paragraphs()
-        licences = [cast(License | None, paragraph.license) for paragraph in paragraphs]  # Its type says otherwise.
-    except (Error, ValueError, TypeError):  # Written by hand, and not by the rules.
+        licences = [cast(License | None, paragraph.license) for paragraph in paragraphs]  # Its type lacks None.
+    except (Error, ValueError, TypeError):  # Written by hand, with errors.
         return ""
     parts = {_translate(licence.synopsis or "") if licence else "" for licence in licences}
     if not parts or "" in parts:
         return ""
     ordered = sorted(parts)
-    return ordered[0] if len(ordered) == 1 else " AND ".join(f"({each})" if " " in each else each for each in ordered)
+    return ordered[0] if len(ordered) == 1 else " AND ".join(f"({part})" if " " in part else part for part in ordered)
 
 
 def _translate(synopsis: str) -> str:
-    """Return "GPL-2+ or Artistic" in SPDX's words; nothing when a part of it is unknown."""
-    words = re.split(r"\s+(or|and)\s+", synopsis.strip())
-    parts = [word.upper() if number % 2 else NAMES.get(word.casefold(), "") for number, word in enumerate(words)]
+    """Return an SPDX expression for a text such as "GPL-2+ or Artistic"; "" if a part is unknown."""
+    tokens = re.split(r"\s+(or|and)\s+", synopsis.strip())
+    parts = [token.upper() if index % 2 else NAMES.get(token.casefold(), "") for index, token in enumerate(tokens)]
     return " ".join(parts) if all(parts) else ""

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""A packaged image: one directory with all that goes out with an image, complete or absent.
+"""Make a packaged image: one directory with all published files of an image, complete or absent.
 
-    OUTPUT/<name>/<name>.img.xz            the image, compressed (.zst, .gz, .zip beside or instead)
-                  <name>.bmap              which blocks are to be written
-                  <name>.packages          as the build made it
+    OUTPUT/<name>/<name>.img.xz            the image, compressed (also or instead: .zst, .gz, .zip)
+                  <name>.bmap              block map
+                  <name>.packages          list of packages from the build
                   <name>.spdx.json, .cdx.json
                   <name>.specs.json, .specs.xml, .report.html
                   <name>.provenance.json
-                  <name>.SHA256SUMS        of all of these
-                  <name>.package.json      the description of the rest, last
-                  *.minisig, *.asc         over provenance, sums and description
+                  <name>.SHA256SUMS        checksums of all files above
+                  <name>.package.json      description of all other files, written last
+                  *.minisig, *.asc         signatures of provenance, checksums and description
 
-It is made in OUTPUT/.<name>.package.partial/ and renamed when all of it is on the disk.
+It is written to OUTPUT/.<name>.package.partial/, synced and renamed.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ ROLES: Mapping[str, Role] = {
     ".minisig": "signature",
     ".asc": "signature",
 }
-"""The role of a file by what its name ends with; a compressed image is what is left."""
+"""Roles of files by suffix; all other files are compressed images."""
 SIGNATURES: Mapping[str, str] = {"minisign": signature.SUFFIX, "gpg": gpg.SUFFIX}
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a recipe says of the board."""
+    """Facts of a recipe about the board."""
 
     board: str
     title: str
@@ -76,25 +76,25 @@ DAY_S = 86400
 
 @dataclass(frozen=True)
 class Goods:
-    """An image and all that is known of it."""
+    """The input of packaging: an image and its data."""
 
     image: Path
-    """The image itself, not compressed; nobody may write to it."""
+    """The uncompressed image; it must not be written to."""
     bill: Bill
     hardware: Hardware
     report: SpecReport | None
-    """None: the image goes out unverified."""
+    """None: the image is published unverified."""
     reports: Mapping[str, str]
-    """Text of the specs' files by suffix: .specs.json, .specs.xml."""
+    """Texts of the specs' reports by suffix: .specs.json, .specs.xml."""
     listing: str
-    """The build's list of packages."""
+    """List of packages from the build."""
     areas: Sequence[Area]
     unused: Sequence[Range]
     """Ranges of the image that no filesystem uses."""
     record: Record | None
     commit: Commit | None
     valid_days: int = VALID_DAYS
-    """Days from its build until a newer image is expected; 0: no end."""
+    """Days from the build until a newer image is expected; 0 for no limit."""
 
 
 def make_package(
@@ -105,10 +105,10 @@ def make_package(
     signers: Signers,
     journal: Journal | None = None,
 ) -> tuple[Path, Package]:
-    """Make the directory of an image below `output` and return it; one that is there already with the same is taken.
+    """Make the directory of an image below `output` and return it; reuse an existing one with the same content.
 
-    Raises VerifyError (specs red, or not of this image), ReleaseError (there is another of that name), TrustError
-    (a key is wrong), SpaceError, BusyError, ToolError, MachineError; then nothing of it is there.
+    Raises VerifyError (specs failed, or were run on another image), ReleaseError (the name exists with other content),
+    TrustError (a wrong key), SpaceError, BusyError, ToolError, MachineError. Then no directory is left.
     """
     name = goods.bill.name
     _check_specs(goods)
@@ -133,13 +133,13 @@ def make_package(
 
 def _check_specs(goods: Goods) -> None:
     if goods.report is None:
-        log.warn(f"{goods.bill.name} is packaged unverified: nothing says what its specs found")
+        log.warn(f"{goods.bill.name} is packaged unverified: there is no report of its specs")
         return
     fault = find_fault(goods.report, goods.bill.image_sha256)
     if fault:
         raise VerifyError(
             f"{goods.bill.name} is not packaged: {fault}",
-            hint="verify the image first: boardwright verify IMAGE, or package it --unverified",
+            hint="verify the image first: boardwright verify IMAGE, or use --unverified",
         )
 
 
@@ -148,11 +148,11 @@ def _write(directory: Path, name: str, suffix: str, text: str) -> Path:
 
 
 def _write_papers(goods: Goods, work: Path) -> None:
-    """Write what does not hang on how the image is compressed."""
+    """Write the files that do not depend on the compression."""
     bill, name = goods.bill, goods.bill.name
     with log.step("block map"):
         _write(work, name, ".bmap", render_bmap(make_bmap(goods.image, goods.unused)))
-    with log.step("bill of materials and reports"):
+    with log.step("SBOM and reports"):
         _write(work, name, ".packages", goods.listing)
         _write(work, name, ".spdx.json", render_spdx(bill))
         _write(work, name, ".cdx.json", render_cyclonedx(bill))
@@ -163,15 +163,15 @@ def _write_papers(goods: Goods, work: Path) -> None:
 
 
 def _compress(goods: Goods, work: Path, compressions: Sequence[Compression]) -> dict[str, str]:
-    """Make the compressed images and return their digests by file name."""
-    image_name, found = f"{goods.bill.name}.img", {}
-    for each in compressions:
-        with log.step(f"compress: {each}"):
-            target = work / f"{image_name}{suffix_of(each)}"
-            compress(goods.image, target, compression=each, name=image_name, epoch=goods.bill.epoch)
+    """Write the compressed images and return their digests by file name."""
+    image_name, digests = f"{goods.bill.name}.img", {}
+    for compression in compressions:
+        with log.step(f"compress: {compression}"):
+            target = work / f"{image_name}{suffix_of(compression)}"
+            compress(goods.image, target, compression=compression, name=image_name, epoch=goods.bill.epoch)
             sync(target)
-            found[target.name] = sha256_file(target)
-    return found
+            digests[target.name] = sha256_file(target)
+    return digests
 
 
 def _make_provenance(goods: Goods, images: Mapping[str, str]) -> str:
@@ -190,8 +190,7 @@ def _sign(files: Sequence[Path], name: str, signers: Signers) -> None:
 
 
 def describe(goods: Goods, directory: Path) -> Package:
-    """Return the description of a directory that has everything but that; ReleaseError when what the image says of
-    itself cannot be in one."""
+    """Return the description of a directory with all other files; raise ReleaseError for invalid data of the image."""
     try:
         return _describe(goods, directory)
     except ValidationError as error:
@@ -224,22 +223,22 @@ def _describe_file(path: Path, name: str) -> File:
 
 
 def _take(final: Path, work: Path, compressions: Sequence[Compression], signers: Signers) -> Package:
-    """Return the package that is there already if it is what would be made; ReleaseError when it is another."""
+    """Return the existing package if it has the same content; raise ReleaseError if it differs."""
     package = load_package(final)
-    said = {file.name: file.sha256 for file in package.files}
-    wanted = {path.name: sha256_file(path) for path in work.iterdir()}
-    images = {f"{package.name}.img{suffix_of(each)}" for each in compressions}
-    signed = {name for name, suffix in SIGNATURES.items() if f"{package.name}.SHA256SUMS{suffix}" in said}
-    changed = sorted(name for name, digest in wanted.items() if said.get(name) != digest)
+    described = {file.name: file.sha256 for file in package.files}
+    new = {path.name: sha256_file(path) for path in work.iterdir()}
+    images = {f"{package.name}.img{suffix_of(compression)}" for compression in compressions}
+    signed = {name for name, suffix in SIGNATURES.items() if f"{package.name}.SHA256SUMS{suffix}" in described}
+    changed = sorted(name for name, digest in new.items() if described.get(name) != digest)
     changed += sorted(images ^ {file.name for file in package.files if file.role == "image"})
     changed += [f"signatures by {name}" for name in sorted(signed ^ set(signers.names))]
-    changed += [name for name, digest in said.items() if not _is_intact(final / name, digest)]
+    changed += [name for name, digest in described.items() if not _is_intact(final / name, digest)]
     if changed:
         raise ReleaseError(
-            f"{final} is there already, and is another: {', '.join(dict.fromkeys(changed))}",
-            hint="remove it, or name another directory with --output; one that was released keeps its version",
+            f"{final} exists already, with other content: {', '.join(dict.fromkeys(changed))}",
+            hint="remove it, or use another --output directory; if it was released, build a new version",
         )
-    log.note(f"{final} is there already, and is the same")
+    log.note(f"{final} exists already, with the same content")
     return package
 
 

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What is handed on to others: a packaged image, as the directory that holds it says.
+"""Models of published data: packaged image, release, channel.
 
-A directory of a packaged image is complete or absent. `<name>.package.json` in it describes the rest; nothing that
-publishes, lists or fetches an image looks anywhere else for a fact. `<name>` is that of the image without suffix
-("boardwright-rpi-1.0"), and every file of the directory starts with it, so that files of several boards fit into one
-flat place such as a GitHub release.
+A directory of a packaged image is complete or absent. Its file `<name>.package.json` describes all other files. Code
+that publishes, lists or fetches images takes all facts from it. `<name>` is the image's name without suffix
+("boardwright-rpi-1.0"). All file names start with it, so files of several boards fit into one flat list, as in a GitHub
+release.
 
-A release is some of these directories and `release.json`, which says what they are. A channel is a moving name for one
-of the releases of a place; its file says which, and which it named before.
+A release is a set of these directories with `release.json`, which describes them. A channel is a moving name for one of
+the releases; its file has that release, and the history of the channel.
 
-    <tag>/<board>/<files>     a packaged image; a GitHub release has the files of all boards in one flat place
+    <tag>/<board>/<files>     a packaged image; a GitHub release has the files of all boards in one flat list
     <tag>/release.json        the release
     channels/<channel>.json   a channel
 """
@@ -44,7 +44,7 @@ SUFFIX = ".package.json"
 RELEASE_NAME = "release.json"
 LONGEST_NOTES = 1 << 20
 LONGEST = 16 * MIB
-"""Of a file that describes."""
+"""Size limit of these JSON files."""
 CHANNEL_NAME = r"[a-z0-9][a-z0-9-]*"
 
 Commit = Annotated[str, text(r"^([0-9a-f]{40}|[0-9a-f]{64})?$", "the id of a commit")]
@@ -55,7 +55,7 @@ Role = Literal["image", "bmap", "packages", "sbom", "report", "provenance", "sum
 
 
 class File(Frozen):
-    """A file of the directory."""
+    """A file of a packaged image."""
 
     name: PlainName
     role: Role
@@ -64,22 +64,22 @@ class File(Frozen):
 
 
 class Specs(Frozen):
-    """What the specs said, and of what."""
+    """Summary of the specs' results."""
 
     passed: Count
     failed: Count
     skipped: Count
     levels: list[Word]
     image_sha256: Sha256
-    """Digest of the image file that they were run on, as the report says it."""
+    """Digest of the tested image file, from the report."""
 
 
 class Partition(Frozen):
-    """A partition of the image, as people are told about it."""
+    """A partition of the image, for release notes."""
 
     name: Prose
     filesystem: Word | Literal[""]
-    """Empty: none."""
+    """Empty for none."""
     size_bytes: ByteCount
     mount: MountPath = ""
 
@@ -95,32 +95,32 @@ class Package(Frozen):
     architecture: Word
     features: list[Word]
     imager: list[ImagerName] = []
-    """Names by which Raspberry Pi Imager knows the hardware ("pi4-64bit"); none: it is not listed by hardware."""
+    """Device tags of Raspberry Pi Imager ("pi4-64bit"); empty if Imager does not know the hardware."""
     version: Version
     epoch: Moment
     """SOURCE_DATE_EPOCH of the build, seconds since 1970."""
     valid_until: Moment = 0
-    """When a newer one will have taken its place, seconds since 1970; 0: not known. A later fetch is warned:
-    a server may be keeping the newer one back."""
+    """Time by which a newer image is expected, seconds since 1970; 0 if unknown. A later fetch gives a warning:
+    the server may hide the newer image."""
     image_size_bytes: ByteCount
-    """Of the image, not compressed."""
+    """Size of the uncompressed image."""
     image_sha256: Sha256
-    """Of the image, not compressed."""
+    """Digest of the uncompressed image."""
     specs: Specs | None
-    """None: they were not run."""
+    """None if they were not run."""
     partitions: list[Partition] = []
-    """In the order of the disk; none: not known."""
+    """In the order of the disk; empty if unknown."""
     files: list[File]
-    """All files of the directory but this description and what signs it."""
+    """All files of the directory, without this description and its signatures."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
-        """So that no file is written, or taken for something else, by a name that its publisher chose."""
+        """Check all names, because a publisher must not choose which local files a download overwrites."""
         if self.name != f"boardwright-{self.board}-{self.version}":
-            raise ValueError(f"found the name {self.name!r}; allowed: boardwright-{self.board}-{self.version}")
+            raise ValueError(f"found the name {self.name!r}; expected boardwright-{self.board}-{self.version}")
         for file in self.files:
             if not file.name.startswith(f"{self.name}."):
-                raise ValueError(f"found the file {file.name!r}; allowed: names that begin with {self.name}.")
+                raise ValueError(f"found the file {file.name!r}; expected a name that begins with {self.name}.")
         return self
 
 
@@ -129,7 +129,7 @@ class Released(Frozen):
 
     package: Package
     signed: list[File]
-    """The description `<name>.package.json` and what signs it: the files that `package.files` cannot name."""
+    """The description `<name>.package.json` and its signatures, which are not in `package.files`."""
 
     @property
     def files(self) -> list[File]:
@@ -138,7 +138,7 @@ class Released(Frozen):
 
 
 class Release(Frozen):
-    """What `release.json` says. Where it lies, the files it names are complete."""
+    """Content of `release.json`. If it exists, all its files are complete."""
 
     format: Literal[1] = 1
     tag: Version
@@ -147,22 +147,22 @@ class Release(Frozen):
     """"1.0"."""
     prerelease: bool
     date: When
-    """When it was released, UTC."""
+    """Time of the release, UTC."""
     commit: Commit = ""
-    """Of the tag; empty: not known."""
+    """Commit of the tag; empty if unknown."""
     previous: Version | Literal[""] = ""
-    """Tag of the release that the notes compare with; empty: this is the first."""
+    """Tag of the release that the notes are compared with; empty for the first release."""
     notes: Notes
     """Markdown."""
     url: Url | Literal[""] = ""
-    """Public address of the directory of the releases, no slash at its end: files are at URL/<tag>/<board>/<name>.
-    Empty: it is known only to whoever found this file."""
+    """Public URL of the directory of releases, without a slash at the end: files are at URL/<tag>/<board>/<name>.
+    Empty if unknown."""
     boards: dict[BoardName, Released]
     """By name of the board."""
 
 
 class Entry(Frozen):
-    """A release that a channel has named."""
+    """A release in the history of a channel."""
 
     tag: Version
     version: Version
@@ -171,26 +171,26 @@ class Entry(Frozen):
 
 
 class Channel(Frozen):
-    """What `channels/<channel>.json` says."""
+    """Content of `channels/<channel>.json`."""
 
     format: Literal[1] = 1
     channel: Word
     release: Release
-    """The one that it names."""
+    """The current release of the channel."""
     history: list[Entry]
-    """Every release that went into it, the one it names included; the last that went in is first."""
+    """All releases that were added to the channel, including `release`; the last added is first."""
 
 
-NEWER = "a newer boardwright may have written it"
+NEWER = "a newer boardwright may have written it: update boardwright"
 
 
 def load_release(text: bytes, place: object) -> Release:
-    """Return what a `release.json` says; ReleaseError, which names `place`, when it is none."""
+    """Return the content of a `release.json`; raise ReleaseError, with `place`, if it is not valid."""
     return load_described(Release, text, place, error=ReleaseError, hint=NEWER)
 
 
 def load_channel(text: bytes, place: object) -> Channel:
-    """Return what a `channels/<channel>.json` says; ReleaseError, which names `place`, when it is none."""
+    """Return the content of a `channels/<channel>.json`; raise ReleaseError, with `place`, if it is not valid."""
     return load_described(Channel, text, place, error=ReleaseError, hint=NEWER)
 
 
@@ -200,13 +200,13 @@ def render(described: Release | Channel) -> bytes:
 
 
 def load_package(directory: Path) -> Package:
-    """Return what a directory says it holds; ReleaseError when it is no packaged image. Nothing is hashed."""
-    found = sorted(directory.glob(f"*{SUFFIX}"))
-    if len(found) != 1:
-        hint = "make one with `boardwright package IMAGE`"
-        raise ReleaseError(f"{directory} holds {len(found)} files *{SUFFIX}; a packaged image has one", hint=hint)
-    content = read_bytes(found[0], within=directory)
-    return load_described(Package, content, found[0], error=ReleaseError, hint="package the image again")
+    """Return the description in a directory, without hashing files; ReleaseError if it is not a packaged image."""
+    paths = sorted(directory.glob(f"*{SUFFIX}"))
+    if len(paths) != 1:
+        hint = "make a packaged image with `boardwright package IMAGE`"
+        raise ReleaseError(f"{directory}: found {len(paths)} files *{SUFFIX}; expected one", hint=hint)
+    content = read_bytes(paths[0], within=directory)
+    return load_described(Package, content, paths[0], error=ReleaseError, hint="package the image again")
 
 
 def render_package(package: Package) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where an image came from: an in-toto statement (v1) with SLSA provenance (v1), as plain data of these forms.
+"""Write and read the provenance of an image: an in-toto statement (v1) with an SLSA predicate (v1).
 
 Formats: github.com/in-toto/attestation, spec/v1/statement.md; slsa.dev/spec/v1.0/provenance.
 """
@@ -25,22 +25,22 @@ STATEMENT: StatementType = "https://in-toto.io/Statement/v1"
 PREDICATE: PredicateType = "https://slsa.dev/provenance/v1"
 HOME = "https://github.com/boardwright/boardwright"
 LONGEST = 2000
-"""Letters of an address that is named; git takes any as a remote."""
+"""Maximum length of a URL in the statement; git allows any length for a remote."""
 BuildType = Literal["https://github.com/boardwright/boardwright/blob/main/docs/releasing.md#provenance"]
 BUILD_TYPE: BuildType = "https://github.com/boardwright/boardwright/blob/main/docs/releasing.md#provenance"
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit of the repository that holds the recipes."""
+    """A commit of the repository with the recipes."""
 
     url: str
-    """Where it can be cloned from, without credentials; empty when it has no remote."""
+    """URL to clone, without credentials; empty without a remote."""
     id: str
 
 
 class Resource(Frozen):
-    """Something with a digest, or at least a name or an address."""
+    """A resource (in-toto's ResourceDescriptor): a digest, a name or a URI."""
 
     name: Prose = ""
     uri: Uri = ""
@@ -56,7 +56,7 @@ class ArchiveUse(Frozen):
 
 
 class Parameters(Frozen):
-    """What was asked for."""
+    """External parameters: the request."""
 
     board: BoardName
     version: Version
@@ -64,7 +64,7 @@ class Parameters(Frozen):
 
 
 class Decisions(Frozen):
-    """What the build decided by itself."""
+    """Internal parameters: decisions of the build."""
 
     suite: Suite
     archives: dict[ArchiveName, ArchiveUse] = {}
@@ -72,16 +72,16 @@ class Decisions(Frozen):
 
 
 class BuildDefinition(Frozen):
-    """What was asked for, and what it was made from."""
+    """The parameters of the build, and its inputs."""
 
     buildType: BuildType  # noqa: N815
-    externalParameters: Parameters  # noqa: N815 - the names are those of the format
+    externalParameters: Parameters  # noqa: N815 - a name of the format
     internalParameters: Decisions  # noqa: N815
     resolvedDependencies: list[Resource] = []  # noqa: N815
 
 
 class Builder(Frozen):
-    """Who made it."""
+    """The builder, with its tools."""
 
     id: Url
     version: dict[ToolName, ToolVersion] = {}
@@ -89,13 +89,13 @@ class Builder(Frozen):
 
 
 class Metadata(Frozen):
-    """Which build it was."""
+    """The id of the build."""
 
     invocationId: Uri  # noqa: N815
 
 
 class RunDetails(Frozen):
-    """How it was made."""
+    """The run of the build."""
 
     builder: Builder
     metadata: Metadata | None = None
@@ -118,12 +118,12 @@ class Statement(Frozen):
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each subject by its name."""
-        return {each.name: each.digest.get("sha256", "") for each in self.subject}
+        """SHA-256 of the subjects by name."""
+        return {subject.name: subject.digest.get("sha256", "") for subject in self.subject}
 
     @property
     def parameters(self) -> Parameters:
-        """What was asked for."""
+        """The external parameters."""
         return self.predicate.buildDefinition.externalParameters
 
 
@@ -133,8 +133,8 @@ def render_provenance(
     """Return the statement.
 
     subjects  SHA-256 by file name
-    record    what the build wrote down; without it no package but by name and version, and nothing of the builder
-    commit    of the recipe, where it is known to be that
+    record    the record of the build; without it the statement has no tools and no digests of packages
+    commit    commit of the recipe; None if it is not certain
     """
     definition = BuildDefinition(
         buildType=BUILD_TYPE,
@@ -153,7 +153,8 @@ def render_provenance(
 
 def _describe_build(record: Record) -> Decisions:
     archives = {
-        each.name: ArchiveUse(url=each.url, suites=each.suites, components=each.components) for each in record.archives
+        archive.name: ArchiveUse(url=archive.url, suites=archive.suites, components=archive.components)
+        for archive in record.archives
     }
     return Decisions(suite=record.suite, archives=archives, steps=record.steps)
 
@@ -185,19 +186,19 @@ def _find_commit(commit: Commit | None) -> list[Resource]:
 def _list_packages(bill: Bill) -> list[Resource]:
     return [
         Resource(
-            name=f"{each.name} {each.version}",
-            uri=each.purl(bill.suite).to_string(),
-            **({"digest": {"sha256": each.sha256}} if each.sha256 else {}),
+            name=f"{package.name} {package.version}",
+            uri=package.purl(bill.suite).to_string(),
+            **({"digest": {"sha256": package.sha256}} if package.sha256 else {}),
         )
-        for each in bill.packages
+        for package in bill.packages
     ]
 
 
 def _list_downloads(record: Record | None) -> Sequence[Resource]:
     rows = record.downloads if record else []
-    return [Resource(uri=each.url, digest={"sha256": each.sha256}) for each in rows]
+    return [Resource(uri=row.url, digest={"sha256": row.sha256}) for row in rows]
 
 
 def read_provenance(text: str | bytes) -> Statement:
-    """Return a statement; ReleaseError when it is none of ours."""
+    """Return a statement; raise ReleaseError if it is not in our format."""
     return load_described(Statement, text, "the provenance", error=ReleaseError, hint="package the image again")

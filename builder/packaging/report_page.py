@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The report of an image as one HTML page: what the specs found, what takes the room. No script, nothing fetched."""
+"""Render the report of an image as one HTML page: results of the specs, disk usage. No scripts, no other files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from builder.packaging.treemap import Cell, Group, make_treemap
 from builder.units import KIB, render_size
 
 LARGEST = 15
-"""Packages that are listed by size."""
+"""Number of packages in the table of the largest."""
 WIDE = (960.0, 600.0)
 TALL = (380.0, 760.0)
-"""Size of the picture on a wide screen and on a phone, in CSS pixels: the print in it stays readable on both."""
+"""Sizes of the treemap on a wide screen and on a phone, in CSS pixels, so that its text is readable on both."""
 SECTIONS = 12
-"""Groups of packages; the smallest others are put together."""
+"""Number of groups of packages; the smallest groups are joined."""
 
 
 class Area(Protocol):
@@ -48,11 +48,11 @@ class SpecFile:
     failed: int
     skipped: int
     verdicts: tuple[Verdict, ...]
-    """Red ones first."""
+    """Failed specs first."""
 
 
 def render_page(bill: Bill, board: str, report: SpecReport | None, areas: Sequence[Area], image_bytes: int) -> str:
-    """Return the page; without a report it says that the image is unverified."""
+    """Return the page; without a report it marks the image as unverified."""
     environment = Environment(
         loader=PackageLoader("builder.packaging", "pages"),
         autoescape=True,
@@ -72,8 +72,8 @@ def render_page(bill: Bill, board: str, report: SpecReport | None, areas: Sequen
         areas=areas,
         image_bytes=image_bytes,
         pictures=[("wide", *WIDE, _draw(groups, *WIDE)), ("tall", *TALL, _draw(groups, *TALL))],
-        largest=sorted(bill.packages, key=lambda each: (-each.size_kib, each.name))[:LARGEST],
-        installed_bytes=sum(each.size_kib for each in bill.packages) * KIB,
+        largest=sorted(bill.packages, key=lambda package: (-package.size_kib, package.name))[:LARGEST],
+        installed_bytes=sum(package.size_kib for package in bill.packages) * KIB,
         kib=KIB,
         colours={name: number for number, name in enumerate(groups)},
         hues=[round(number * 360 / len(groups)) for number in range(len(groups))],
@@ -81,21 +81,22 @@ def render_page(bill: Bill, board: str, report: SpecReport | None, areas: Sequen
 
 
 def list_files(report: SpecReport) -> list[SpecFile]:
-    """Return the specs by file: those with red ones first, and the red ones first in each."""
-    found = []
+    """Return the specs by file: files with failed specs first, and failed specs first in each file."""
+    files = []
     for name in sorted({verdict.file for verdict in report.verdicts}):
-        mine = [verdict for verdict in report.verdicts if verdict.file == name]
-        count = Counter(verdict.outcome for verdict in mine)
-        order = sorted(mine, key=lambda verdict: (verdict.outcome != "failed", verdict.outcome == "skipped"))
-        found.append(SpecFile(name, count["passed"], count["failed"], count["skipped"], tuple(order)))
-    return sorted(found, key=lambda file: not file.failed)
+        verdicts = [verdict for verdict in report.verdicts if verdict.file == name]
+        count = Counter(verdict.outcome for verdict in verdicts)
+        order = sorted(verdicts, key=lambda verdict: (verdict.outcome != "failed", verdict.outcome == "skipped"))
+        files.append(SpecFile(name, count["passed"], count["failed"], count["skipped"], tuple(order)))
+    return sorted(files, key=lambda file: not file.failed)
 
 
 def _group(packages: Sequence[Installed]) -> dict[str, list[Cell]]:
-    """Return the packages by Debian's sections, without the archive's area before the slash."""
+    """Return the packages by Debian's sections, without the archive area before the slash."""
     groups: dict[str, list[Cell]] = {}
-    for each in packages:
-        groups.setdefault(each.section.rpartition("/")[2] or "other", []).append(Cell(each.name, each.size_kib * KIB))
+    for package in packages:
+        section = package.section.rpartition("/")[2] or "other"
+        groups.setdefault(section, []).append(Cell(package.name, package.size_kib * KIB))
     ranked = sorted(groups, key=lambda name: -sum(cell.size for cell in groups[name]))
     rest = [cell for name in ranked[SECTIONS:] for cell in groups[name]]
     return {name: groups[name] for name in ranked[:SECTIONS]} | ({"all others": rest} if rest else {})

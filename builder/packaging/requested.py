@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Compares a packaged image with the one that was asked for: a signature says who wrote a description, not of what.
+"""Compare a packaged image with the requested one: a signature proves the author of a description, not its subject.
 
-A server, or a writer of a bucket, can answer with another image of the same publisher: of another board, or
-of an older version. What is signed is held against what was asked for and what the release says, in one place for
-those who fetch and those who check.
+A server, or everyone with write access to a bucket, can answer with another image of the same publisher: of another
+board or an older version. So the signed description is compared with the request and with the release. `fetch` and
+`verify --release` use the same functions.
 """
 
 from __future__ import annotations
@@ -17,38 +17,40 @@ from builder.packaging.tag import bare_version
 
 
 def find_mismatch(package: Package, board: str, release: Release) -> str:
-    """Return how a description differs from what was asked for; "" where it does not.
+    """Return the first difference between a description and the request, or "".
 
-    package  the description, whose signature is checked elsewhere
-    board    under which name it was found
-    release  what `release.json` beside it says; it is not signed
+    package  the description, whose signature the caller checks
+    board    the requested board, or the name of the directory
+    release  the content of `release.json`, which is not signed
     """
     released = release.boards.get(board)
     known = f"{package.name}{SUFFIX}"
     strange = [file.name for file in (released.signed if released else ()) if not file.name.startswith(known)]
     findings = {
-        f"what is called {board} is the board {package.board}": package.board != board,
-        f"it is called {release.version}, and its description is of {package.version}": (
+        f"board: found {package.board}; expected {board}": package.board != board,
+        f"version: found {package.version} in the description; expected {release.version}, as in release.json": (
             bare_version(package.version) != bare_version(release.version)
         ),
-        f"its tag is {release.tag}, and its version {release.version}": (
+        f"version: found {release.version} in release.json; expected that of the tag {release.tag}": (
             bare_version(release.tag) != bare_version(release.version)
         ),
-        f"release.json does not know the board {board}": released is None,
-        f"what release.json says about {package.name} is not what its publisher wrote": (
+        f"release.json does not have the board {board}": released is None,
+        f"release.json differs from the publisher's description of {package.name}": (
             released is not None and package != released.package
         ),
-        f"{next(iter(strange), '')} is no file of {package.name}": bool(strange),
+        f"{next(iter(strange), '')} is not a file of {package.name}": bool(strange),
     }
-    return next((words for words, is_so in findings.items() if is_so), "")
+    return next((text for text, is_so in findings.items() if is_so), "")
 
 
 def warn_of_age(package: Package) -> None:
-    """Warn of an image that was to be the newest until a day that is past: a server may be keeping the newer one back,
-    and an old signature stays a good one."""
+    """Warn if the day has passed after which a newer image was expected.
+
+    The server may hide a newer image, and the signature of the old one stays valid.
+    """
     if 0 < package.valid_until < time.time():
         until = datetime.fromtimestamp(package.valid_until, tz=UTC)
         log.warn(
-            f"{package.name} was meant to be the newest until {until:%Y-%m-%d}: the server may be keeping back a newer"
-            " one, or there is none; look where its publisher announces them"
+            f"{package.name}: a newer image was expected by {until:%Y-%m-%d}; the server may hide it, or there is none."
+            " Check the announcements of its publisher"
         )

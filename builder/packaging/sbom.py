@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a bill of materials is of: an image and the packages in it."""
+"""Content of an SBOM: an image and its packages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from builder.packaging.installed import Installed
 
 @dataclass(frozen=True)
 class Bill:
-    """An image and its parts. The same image has the same bill, on any day and machine."""
+    """An image and its packages. The same image always gives the same SBOM."""
 
     name: str
     """"boardwright-rpi-1.0"."""
@@ -21,17 +21,17 @@ class Bill:
     suite: str
     """"trixie"."""
     epoch: int
-    """Seconds since 1970 of what was built."""
+    """SOURCE_DATE_EPOCH of the build, seconds since 1970."""
     image_sha256: str
     supplier: str
-    """Who hands the image out; empty where that is not said."""
+    """Name of the publisher; empty if unknown."""
     packages: tuple[Installed, ...]
 
     @property
     def time(self) -> datetime:
-        """Its epoch."""
+        """The epoch as a time."""
         return datetime.fromtimestamp(self.epoch, UTC)
 
     def make_uuid(self, kind: str) -> uuid.UUID:
-        """Return an id that is this image's alone, for a kind of document."""
+        """Return a unique id of this image, for a kind of document."""
         return uuid.uuid5(uuid.NAMESPACE_URL, f"boardwright:{kind}:{self.name}:{self.image_sha256}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The bill of materials as SPDX 2.3 JSON, written, read and judged by the SPDX project's own library."""
+"""Write, read and validate the SBOM as SPDX 2.3 JSON, with the SPDX project's own library."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from builder.system.files import load_json
 DOCUMENT = "SPDXRef-DOCUMENT"
 IMAGE = "SPDXRef-Image"
 MOST_COMPARED = 50_000_000
-"""The validator looks for each end of a relationship among all packages: this many take half a minute, and are those
-of an image with 2500 packages."""
+"""Limit of packages times relationships. The validator searches all packages for each end of a relationship: this many
+pairs take half a minute, and belong to an image with 2500 packages."""
 LICENCE_COMMENT = "Licences of the source package, from Debian's copyright file of it."
 _TEAM = re.compile(r"team|maintainers|developers|group|packagers|lists\.|tracker\.|QA\b", re.IGNORECASE)
 
 
 def render_spdx(bill: Bill) -> str:
-    """Return the document; what is not known is NOASSERTION."""
+    """Return the document; unknown values are NOASSERTION."""
     info = CreationInfo(
         spdx_version="SPDX-2.3",
         spdx_id=DOCUMENT,
@@ -53,23 +53,23 @@ def render_spdx(bill: Bill) -> str:
         created=bill.time.replace(tzinfo=None),
     )
     relationships = [Relationship(DOCUMENT, RelationshipType.DESCRIBES, IMAGE)]
-    ids = {each.key: _make_id(each) for each in bill.packages}
-    relationships += [Relationship(IMAGE, RelationshipType.CONTAINS, ids[each.key]) for each in bill.packages]
+    ids = {package.key: _make_id(package) for package in bill.packages}
+    relationships += [Relationship(IMAGE, RelationshipType.CONTAINS, ids[package.key]) for package in bill.packages]
     relationships += [
-        Relationship(ids[each.key], RelationshipType.DEPENDS_ON, ids[key])
-        for each in bill.packages
-        for key in each.depends
+        Relationship(ids[package.key], RelationshipType.DEPENDS_ON, ids[key])
+        for package in bill.packages
+        for key in package.depends
     ]
-    licensing = get_spdx_licensing()  # It takes a while to be made.
-    packages = [_make_image(bill), *(_make_package(each, bill.suite, licensing) for each in bill.packages)]
+    licensing = get_spdx_licensing()  # Created once, because this is slow.
+    packages = [_make_image(bill), *(_make_package(package, bill.suite, licensing) for package in bill.packages)]
     stream = io.StringIO()
     write_document_to_stream(Document(info, packages=packages, relationships=relationships), stream, validate=False)
     return stream.getvalue() + "\n"
 
 
 def _make_id(package: Installed) -> str:
-    """An id has letters, digits, dots and hyphens only; a plus is common in Debian's names."""
-    return "SPDXRef-deb-" + re.sub(r"[^A-Za-z0-9.-]", lambda found: f"-{ord(found[0]):02x}-", package.key)
+    """Return the SPDX id of a package. It has only letters, digits, dots and hyphens; Debian names may have a plus."""
+    return "SPDXRef-deb-" + re.sub(r"[^A-Za-z0-9.-]", lambda match: f"-{ord(match[0]):02x}-", package.key)
 
 
 def _make_image(bill: Bill) -> Package:
@@ -116,32 +116,32 @@ def _make_actor(package: Installed) -> Actor | SpdxNoAssertion:
     name, address = package.maintainer_parts
     if not name:
         return SpdxNoAssertion()
-    name = " ".join(name.replace("(", " ").replace(")", " ").split())  # Brackets hold the address in SPDX.
+    name = " ".join(name.replace("(", " ").replace(")", " ").split())  # In SPDX, parentheses enclose the address.
     return Actor(ActorType.ORGANIZATION if _TEAM.search(package.maintainer) else ActorType.PERSON, name, address)
 
 
 def check_spdx(text: str) -> list[str]:
-    """Return what the SPDX project's validator finds wrong with a document."""
+    """Return the errors of a document by the SPDX project's validator."""
     try:
-        said = load_json(text)
-        if len(said.get("packages", [])) * len(said.get("relationships", [])) > MOST_COMPARED:
-            return [f"has more packages and relationships than are compared ({MOST_COMPARED} pairs)"]
-        document = JsonLikeDictParser().parse(said)  # type: ignore[no-untyped-call]
+        data = load_json(text)
+        if len(data.get("packages", [])) * len(data.get("relationships", [])) > MOST_COMPARED:
+            return [f"has too many packages and relationships; expected at most {MOST_COMPARED} pairs"]
+        document = JsonLikeDictParser().parse(data)  # type: ignore[no-untyped-call]
     except (ValueError, SPDXParsingError, AttributeError, TypeError, KeyError) as error:
         return [f"cannot be read: {'; '.join(map(str, error.args))}"]
     return [message.validation_message for message in validate_full_spdx_document(document, "SPDX-2.3")]
 
 
 def list_spdx(text: str) -> tuple[str, set[tuple[str, str, str]]]:
-    """Return the digest of the image that a valid document is of, and (name, version, architecture) of its packages."""
-    said: dict[str, Any] = load_json(text)
-    image = next(each for each in said["packages"] if each["SPDXID"] == IMAGE)
-    others = [each for each in said["packages"] if each["SPDXID"] != IMAGE]
+    """Return the digest of the image of a valid document, and (name, version, architecture) of its packages."""
+    document: dict[str, Any] = load_json(text)
+    image = next(package for package in document["packages"] if package["SPDXID"] == IMAGE)
+    packages = [package for package in document["packages"] if package["SPDXID"] != IMAGE]
     return image["checksums"][0]["checksumValue"], {
-        (each["name"], each["versionInfo"], read_architecture(_purl(each))) for each in others
+        (package["name"], package["versionInfo"], read_architecture(_purl(package))) for package in packages
     }
 
 
 def _purl(package: dict[str, Any]) -> str:
     references = package["externalRefs"]
-    return next(str(each["referenceLocator"]) for each in references if each["referenceType"] == "purl")
+    return next(str(reference["referenceLocator"]) for reference in references if reference["referenceType"] == "purl")

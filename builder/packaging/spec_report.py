@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the specs found, read back from the report that `verify` and the build leave beside an image."""
+"""Read the report of the specs that `verify` and the build write beside an image."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from builder.recipe.values import AnyText, BoardName, Frozen, Prose, Sha256, Ver
 from builder.text import make_line
 
 OFFLINE = "offline"
-"""The level that every image must have passed; booting it comes on top."""
+"""The level that every image must have passed; the level booted is optional."""
 
 SHOWN = 200
-"""Letters of a text of any length that an error repeats."""
+"""Maximum number of characters of a text in an error message."""
 
 
 class Verdict(Frozen, extra="ignore"):
-    """What one spec found."""
+    """The result of one spec."""
 
     file: Prose
     name: AnyText
@@ -31,13 +31,13 @@ class Verdict(Frozen, extra="ignore"):
 
     @property
     def sentence(self) -> str:
-        """The name as a sentence."""
+        """The name of the spec as a sentence."""
         name, bracket, parameter = self.name.partition("[")
         return name.removeprefix("test_").replace("_", " ") + (f" ({parameter.rstrip(']')})" if bracket else "")
 
 
 class SpecReport(Frozen, extra="ignore"):
-    """A run of the specs."""
+    """The results of a run of the specs."""
 
     format: Literal[1]
     board: BoardName
@@ -46,17 +46,17 @@ class SpecReport(Frozen, extra="ignore"):
     """SHA-256 of the uncompressed image that they were run on."""
     levels: tuple[Word, ...]
     only: AnyText = ""
-    """Words that chose a part of the specs; all were run where it is empty."""
+    """Expression that selected specs; empty if all were run."""
     seconds: Seconds
     verdicts: tuple[Verdict, ...]
 
     @property
     def failures(self) -> tuple[Verdict, ...]:
-        """The red ones."""
+        """The failed specs."""
         return tuple(verdict for verdict in self.verdicts if verdict.outcome == "failed")
 
     def summarise(self) -> Specs:
-        """Return what a package's description says of it."""
+        """Return the summary for a package's description."""
         count = Counter(verdict.outcome for verdict in self.verdicts)
         return Specs(
             passed=count["passed"],
@@ -68,19 +68,19 @@ class SpecReport(Frozen, extra="ignore"):
 
 
 def read_report(text: str | bytes, name: str) -> SpecReport:
-    """Return the report in a file called `name`; VerifyError when it is none."""
+    """Return a report; raise VerifyError, with the file's `name`, if it is not valid."""
     return load_described(SpecReport, text, name, error=VerifyError, hint="run the specs: boardwright verify IMAGE")
 
 
 def find_fault(report: SpecReport, image_sha256: str) -> str:
-    """Return why an image may not be handed out on the strength of a report, or nothing."""
+    """Return why a report does not allow to publish an image, or ""."""
     if report.digest != image_sha256:
-        return f"the specs were run on an image with sha256 {report.digest}, and this one has {image_sha256}"
+        return f"the specs were run on an image with sha256 {report.digest}; expected {image_sha256}"
     if OFFLINE not in report.levels:
-        return f"of the specs only the levels {', '.join(report.levels)} were run; {OFFLINE} is missing"
+        return f"levels of the specs: found {', '.join(report.levels)}; expected {OFFLINE} too"
     if report.only:
-        return f"only a part of the specs was run ({report.only[:SHOWN]!r})"
+        return f"only some of the specs were run ({report.only[:SHOWN]!r})"
     if report.failures:
         first = report.failures[0]
-        return f"{len(report.failures)} specs are red, the first in {first.file}: {make_line(first.sentence[:SHOWN])}"
+        return f"{len(report.failures)} specs failed, the first in {first.file}: {make_line(first.sentence[:SHOWN])}"
     return "" if report.verdicts else "no spec was run"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The tag of a release: "v1.0", "v1.1-rc1", "2.0". What it says decides the version, the order and the channels.
+"""Parse the tag of a release: "v1.0", "v1.1-rc1", "2.0". It decides the version, the order and the channels.
 
-A version is one by PEP 440, as the library `packaging` reads it: v1.0-rc1 and v1.0-beta.2 come before v1.0.
+Versions follow PEP 440, as in the library `packaging`: v1.0-rc1 and v1.0-beta.2 come before v1.0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from builder.errors import RecipeError
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-"""What can also be a directory, a part of an address and a ref of git."""
+"""Texts that are also valid as a directory, a part of a URL and a git ref."""
 
 
 @dataclass(frozen=True)
@@ -24,29 +24,29 @@ class Tag:
     text: str
     """"v1.0"."""
     order: Version
-    """What it is compared by."""
+    """Parsed version, for comparisons."""
 
     @property
     def version(self) -> str:
-        """The version as the packages of the release have it: "1.0"."""
+        """Version of the release's packages: "1.0"."""
         return bare_version(self.text)
 
     @property
     def prerelease(self) -> bool:
-        """Whether it comes before a release: -rc1, -beta.2, .dev3."""
+        """True for a pre-release: -rc1, -beta.2, .dev3."""
         return self.order.is_prerelease
 
 
 def load_tag(text: str) -> Tag:
-    """Return a tag; RecipeError when it is no version."""
+    """Return a tag; raise RecipeError if it is not a version."""
     tag = find_tag(text)
     if tag is None:
-        raise RecipeError(f"the tag {text!r} is no version", hint="name it such as v1.0, or v1.0-rc1 for a pre-release")
+        raise RecipeError(f"tag: found {text!r}; expected a version", hint="use v1.0, or v1.0-rc1 for a pre-release")
     return tag
 
 
 def find_tag(text: str) -> Tag | None:
-    """Return a tag, None when it is no version."""
+    """Return a tag, or None if it is not a version."""
     try:
         return Tag(text, Version(text)) if _TAG.fullmatch(text) else None
     except InvalidVersion:
@@ -54,5 +54,5 @@ def find_tag(text: str) -> Tag | None:
 
 
 def bare_version(text: str) -> str:
-    """Return a version without the v that tags have: of "v1.0" and "1.0" the same."""
+    """Return a version without the v of tags: "1.0" for "v1.0" and "1.0"."""
     return re.sub(r"^[vV](?=\d)", "", text)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A treemap: groups of things as rectangles whose areas are their sizes (Bruls, Huizing, van Wijk: squarified)."""
+"""Make a treemap: groups of items as rectangles with areas proportional to their sizes (squarified; Bruls, Huizing,
+van Wijk)."""
 
 from __future__ import annotations
 
@@ -9,16 +10,16 @@ from dataclasses import dataclass
 from squarify import normalize_sizes, squarify
 
 GAP = 1.5
-"""Between groups, in units of the picture."""
+"""Gap between groups, in units of the picture."""
 TITLE = 15.0
 """Height of the line with a group's name."""
 LETTER = 6.2
-"""Width of a letter of the small print, about."""
+"""Approximate width of a character in the small font."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A thing."""
+    """An item with a size."""
 
     name: str
     size: int
@@ -26,7 +27,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle with what fits into it."""
+    """A rectangle with its label."""
 
     x: float
     y: float
@@ -35,19 +36,19 @@ class Box:
     name: str
     size: int
     label: str
-    """The name, cut to the width; empty where there is no room."""
+    """The name, cut to the width; empty without space."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """A rectangle with others in it."""
+    """A rectangle with the rectangles inside."""
 
     box: Box
     cells: tuple[Box, ...]
 
 
 def make_treemap(groups: Mapping[str, Sequence[Cell]], *, width: float, height: float) -> tuple[Group, ...]:
-    """Return the rectangles of groups and what is in them, the largest first. What has no size is left out."""
+    """Return the rectangles of groups and their items, largest first. Items without a size are left out."""
     sized = {name: [cell for cell in cells if cell.size > 0] for name, cells in groups.items()}
     totals = [Cell(name, sum(cell.size for cell in cells)) for name, cells in sized.items() if cells]
     return tuple(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The release: finished files that are handed out."""
+"""The release: check packaged images and publish them at one or more targets."""

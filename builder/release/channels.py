@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Which channels a release goes into, and what becomes of a channel's file.
+"""Choose the channels of a release, and update the files of channels.
 
-`stable` is for releases, `latest` for pre-releases too. A channel names the newest version that ever went into it, so
-a repair of an old version does not pull people back to it, and it does not matter which of two releases at once is
-the last to write.
+`stable` is for releases, `latest` for pre-releases too. A channel always names the newest version that was added to
+it. So a fix of an old version does not move users back. The result is also the same for any order of two parallel
+releases.
 """
 
 from __future__ import annotations
@@ -20,25 +20,27 @@ STABLE, LATEST = "stable", "latest"
 
 
 def make_wish(tag: Tag, asked: Sequence[str], *, back: bool) -> Wish:
-    """Return the channels of a release: those that are asked for, else what fits the tag.
+    """Return the channels of a release: the requested ones, else the defaults for the tag.
 
-    Raises RecipeError for a name that is none, and for a pre-release in `stable`.
+    Raises RecipeError for an invalid name, and for a pre-release in `stable`.
     """
     for name in asked:
         if not re.fullmatch(CHANNEL_NAME, name):
-            raise RecipeError(f"--channel: {name!r} is no name", hint="small letters, digits and dashes: stable, beta")
+            message = f"--channel: found {name!r}; expected lower-case letters, digits and dashes"
+            raise RecipeError(message, hint="use a name such as stable or beta")
     if tag.prerelease and STABLE in asked:
         raise RecipeError(
-            f"{tag.text} is a pre-release and not for the channel stable", hint="--channel latest, or beta"
+            f"--channel: found stable for the pre-release {tag.text}; expected another channel",
+            hint="use --channel latest, or a name such as beta",
         )
     default = [LATEST] if tag.prerelease else [STABLE, LATEST]
     return Wish(tuple(dict.fromkeys(asked or default)), back)
 
 
 def merge(name: str, before: Channel | None, release: Release, *, back: bool) -> Channel:
-    """Return a channel after a release went into it; the same value when nothing changes.
+    """Return a channel with a release added; an equal value if nothing changes.
 
-    back  it names this release, also where it named a newer one
+    back  let the channel name this release even if it named a newer one
     """
     history = list(before.history) if before else []
     if release.tag not in {entry.tag for entry in history}:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""From a directory of packaged images to what is released: every file, hashed, and nothing that is not proven.
+"""Collect packaged images for a release, and check the digest of every file and the results of the specs.
 
-All that is wrong is said at once, so that one look repairs it.
+All problems are reported at once, so that the user can fix them together.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from builder.packaging.tag import Tag, bare_version
 from builder.system.checksums import sha256_file
 
 SIGNED_BY = (".minisig", ".asc")
-"""Suffixes of what signs a file, by tool."""
+"""Suffixes of signatures, by tool."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A file that is released."""
+    """A file of a release."""
 
     board: str
     file: File
@@ -32,14 +32,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Parcel:
-    """A packaged image, looked through: its files are what it says they are."""
+    """A checked packaged image: its files match its description."""
 
     directory: Path
     released: Released
 
     @property
     def board(self) -> str:
-        """The name of its board."""
+        """Name of its board."""
         return self.released.package.board
 
     @property
@@ -50,93 +50,94 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a release must be."""
+    """The requirements of a release."""
 
     tag: Tag
     boards: Sequence[str]
-    """Boards that must be there."""
+    """Boards that must be included."""
     only: bool
-    """Whether the packages of other boards stay behind."""
+    """True to ignore the packages of other boards."""
     signed: bool
-    """Whether every package must be signed."""
+    """True if all packages must be signed."""
     unverified: bool = False
-    """Whether a package may say that its specs were not run."""
+    """True if packages are allowed whose specs were not run."""
 
 
 def gather(directory: Path, demand: Demand) -> list[Parcel]:
-    """Return the packaged images below a directory, by name of the board; ReleaseError with all that is wrong."""
+    """Return the packaged images below a directory, sorted by board; raise ReleaseError with all problems."""
     problems: list[str] = []
-    found = list(_load_all(directory, problems))
-    wanted = [each for each in found if not demand.only or each[1].board in demand.boards]
-    for board, count in Counter(package.board for _, package in wanted).items():
+    loaded = list(_load_all(directory, problems))
+    selected = [(path, package) for path, package in loaded if not demand.only or package.board in demand.boards]
+    for board, count in Counter(package.board for _, package in selected).items():
         if count > 1:
-            problems.append(f"{board}: {count} packages are of this board")
-    there = {package.board for _, package in wanted}
-    problems.extend(f"{board}: there is no package of it" for board in demand.boards if board not in there)
+            problems.append(f"{board}: found {count} packages; expected one")
+    present = {package.board for _, package in selected}
+    problems.extend(f"{board}: its package is missing" for board in demand.boards if board not in present)
     parcels = []
-    with log.step(f"look through {directory}"):
-        for place, package in sorted(wanted, key=lambda each: each[1].board):
+    with log.step(f"check the packages in {directory}"):
+        for path, package in sorted(selected, key=lambda pair: pair[1].board):
             wrong = [
                 *_find_claims(package, demand.tag),
                 *_find_unproven(package, demand),
-                *_find_damage(place, package),
+                *_find_damage(path, package),
             ]
-            signed = _find_signed(place, package)
+            signed = _find_signed(path, package)
             if demand.signed and len(signed) < 2:
                 wrong.append(f"{package.name}{SUFFIX} is not signed")
-            problems.extend(f"{package.board}: {each}" for each in wrong)
+            problems.extend(f"{package.board}: {problem}" for problem in wrong)
             if not wrong:
-                parcels.append(Parcel(place, Released(package=package, signed=signed)))
+                parcels.append(Parcel(path, Released(package=package, signed=signed)))
     if problems:
         raise ReleaseError(
-            "\n".join([f"{demand.tag.text} is not released:", *(f"  - {each}" for each in problems)]),
-            hint="`boardwright build` and `boardwright package` make what is missing; --board names what is released",
+            "\n".join([f"{demand.tag.text} is not released:", *(f"  - {problem}" for problem in problems)]),
+            hint="make missing packages with `boardwright build` and `boardwright package`; select boards with --board",
         )
     return parcels
 
 
 def _load_all(directory: Path, problems: list[str]) -> Iterator[tuple[Path, Package]]:
-    """Yield every directory below one that holds a packaged image, with its description."""
+    """Yield the subdirectories with a packaged image, with its description; append errors to `problems`."""
     if not directory.is_dir():
-        raise ReleaseError(f"there is no directory {directory}", hint="make it with `boardwright package`")
-    places = sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not places:
-        problems.append(f"{directory} holds no packaged image")
-    for place in places:
+        hint = "make it with `boardwright package`"
+        raise ReleaseError(f"{directory} does not exist or is not a directory", hint=hint)
+    paths = sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not paths:
+        problems.append(f"{directory} contains no packaged image")
+    for path in paths:
         try:
-            yield place, load_package(place)
+            yield path, load_package(path)
         except ReleaseError as error:
             problems.append(error.message)
 
 
 def _find_claims(package: Package, tag: Tag) -> Iterator[str]:
     if bare_version(package.version) != tag.version:
-        yield f"its version is {package.version}, that of the tag is {tag.version}"
+        yield f"version: found {package.version}; expected {tag.version}, as in the tag"
     if not any(file.role == "image" for file in package.files):
         yield "it has no image"
 
 
 def _find_unproven(package: Package, demand: Demand) -> Iterator[str]:
-    """Yield what is missing to believe that this image does what the specs say."""
+    """Yield the reasons not to trust that the image passed its specs."""
     specs = package.specs
     if specs is None and demand.unverified:
         return
     if specs is None or not specs.passed + specs.failed:
-        yield "its specs were not run (--unverified releases it all the same)"
+        yield "its specs were not run (--unverified allows this)"
         return
     if specs.failed:
-        yield f"{specs.failed} of its specs are red"
+        yield f"{specs.failed} of its specs failed"
     digests = {package.image_sha256, *(file.sha256 for file in package.files if file.role == "image")}
     if specs.image_sha256 not in digests:
-        said, own = specs.image_sha256[:12], package.image_sha256[:12]
-        yield f"its specs were run on another image (sha256 {said}…) than it holds ({own}…)"
+        tested, packaged = specs.image_sha256[:12], package.image_sha256[:12]
+        yield f"its specs were run on another image: found sha256 {tested}…; expected {packaged}…"
 
 
 def _find_damage(place: Path, package: Package) -> Iterator[str]:
-    """Yield what the files are not that the description says; each is read whole."""
+    """Yield the differences between files and description; all files are read completely."""
     names = {file.name for file in package.files}
     for name in sorted(name for name, count in Counter(file.name for file in package.files).items() if count > 1):
-        yield f"{name} is described twice"
+        yield f"{name} is in its description twice"
     signing = _signing_names(package)
     for path in sorted(place.iterdir()):
         if path.name not in names | signing:
@@ -146,9 +147,9 @@ def _find_damage(place: Path, package: Package) -> Iterator[str]:
         if not path.is_file() or path.is_symlink():
             yield f"{file.name} is missing"
         elif path.stat().st_size != file.size_bytes:
-            yield f"{file.name} has {path.stat().st_size} bytes, described are {file.size_bytes}"
-        elif (found := sha256_file(path)) != file.sha256:
-            yield f"{file.name} has sha256 {found[:12]}…, described is {file.sha256[:12]}…"
+            yield f"{file.name}: found {path.stat().st_size} bytes; expected {file.size_bytes}"
+        elif (sha256 := sha256_file(path)) != file.sha256:
+            yield f"{file.name}: found sha256 {sha256[:12]}…; expected {file.sha256[:12]}…"
 
 
 def _signing_names(package: Package) -> set[str]:
@@ -157,7 +158,7 @@ def _signing_names(package: Package) -> set[str]:
 
 
 def _find_signed(place: Path, package: Package) -> list[File]:
-    """Return the description and what signs it."""
+    """Return the description and its signatures."""
     paths = [path for name in sorted(_signing_names(package)) if (path := place / name).is_file()]
     return [
         File(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a server says of a file beside its bytes: its type, and how long others may keep it."""
+"""HTTP headers of published files: media types, and how long they may be cached."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TYPES = {
     ".xml": "application/xml",
     **{each.row.suffix: each.row.media_type for each in Compression if each.row.suffix},
 }
-"""By suffix; names registered at IANA where there are any."""
+"""Media types by suffix; registered at IANA where possible."""
 
 LASTING = "public, max-age=31536000, immutable"
-"""For what never changes (RFC 8246)."""
+"""Cache-Control of files that never change (RFC 8246)."""
 MOVING = "public, max-age=60, must-revalidate"
-"""For what the next release changes."""
+"""Cache-Control of files that the next release changes."""
 
 
 def type_of(name: str) -> str:

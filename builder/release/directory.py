@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A directory that releases are put into: for a web server that serves files, or a disk that is carried away.
+"""Publish releases in a directory: for a web server that serves files, or for a removable disk.
 
-Every file appears under its name when it is complete and on the disk. Of two programs that write the same file, the
-second waits for the first (`.boardwright.lock`).
+A file gets its name when it is complete and synced to the disk. Two programs that write to the directory use a lock
+(`.boardwright.lock`); the second waits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOCK = ".boardwright.lock"
 
 
 class Directory:
-    """A place that is a directory of this machine."""
+    """A store of releases in a directory of this machine."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -65,10 +65,10 @@ class Directory:
             shutil.copyfile(item.path, partial)
             partial.chmod(0o644)
             if sha256_file(partial) != item.file.sha256:
-                raise TrustError(f"{item.path} changed while it was copied", hint="run the same again")
+                raise TrustError(f"{item.path} changed while it was copied", hint="run the same command again")
 
     def tidy(self, folder: str) -> None:
-        with self._alone():  # So nobody else is writing one.
+        with self._alone():  # With the lock no other process is writing such a file.
             for path in (self._path / folder).rglob(f".*{PARTIAL}"):
                 path.unlink()
 
@@ -78,5 +78,5 @@ class Directory:
             with locked(self._path / LOCK):
                 yield
         except OSError as error:
-            hint = "name a directory that may be written to"
+            hint = "name a directory that is writable"
             raise ReleaseError(f"--to {self.name}: {error.strerror}: {error.filename}", hint=hint) from error

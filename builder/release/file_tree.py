@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Releases as a tree of files at a place: a bucket, a directory.
+"""Publish releases as a tree of files in a store: a bucket or a directory.
 
-    <tag>/<board>/<files>     complete before anything names them, and never changed after that
-    <tag>/release.json        written when all files of the tag are there
-    channels/<channel>.json   written after that, only over what was read before (`Place.write`)
+    <tag>/<board>/<files>     complete before any other file refers to them, and never changed afterwards
+    <tag>/release.json        written when all files of the tag exist
+    channels/<channel>.json   written next, only if it is unchanged since it was read (`Place.write`)
     <files of a catalogue>    made from all channels, written last
 
-Without its release.json a tag was never released: what a broken run left there of other files is replaced.
+A tag without release.json was never released: other files that a failed run left there are replaced.
 """
 
 from __future__ import annotations
@@ -27,68 +27,68 @@ from builder.system.checksums import sha256_bytes
 from builder.units import render_size
 
 ATTEMPTS = 20
-"""How often a channel is read and written while others do the same."""
+"""Number of attempts to update a channel while other programs change it."""
 
 
 class ConflictError(Exception):
-    """Somebody else has written what was to be written."""
+    """Another program has changed the file meanwhile."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What lies under a key, and the mark by which a change of it is noticed."""
+    """A stored object, with a mark that differs after each change (as an ETag)."""
 
     content: bytes
     mark: str
 
 
 class Place(Protocol):
-    """Where a tree is. Keys are paths with slashes, below the place."""
+    """A store of files. Keys are paths with slashes, relative to the store."""
 
     @property
     def name(self) -> str:
-        """How messages call it: "s3://bucket/prefix"."""
+        """Name in messages: "s3://bucket/prefix"."""
 
     def read(self, key: str) -> Held | None:
-        """Return what is under a key, None when nothing is."""
+        """Return the object at a key, or None."""
 
     def write(self, key: str, content: bytes, *, mark: str | None, lasting: bool) -> None:
-        """Write a small file if what is there still has this mark, or nothing is there (None); else ConflictError.
+        """Write a small file if the object still has this mark (None: does not exist); else raise ConflictError.
 
-        lasting  whether it will never change
+        lasting  True if the file will never change
         """
 
     def list(self, folder: str) -> list[str]:
         """Return the keys of the files in a folder."""
 
     def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
-        """Say whether a file lies under a key."""
+        """Compare the object at a key with a file."""
 
     def send(self, key: str, item: Item) -> None:
-        """Put a file under a key, over whatever is there, and make sure that it arrived."""
+        """Upload a file to a key, replace an existing object, and check that the upload is intact."""
 
     def tidy(self, folder: str) -> None:
-        """Remove what broken runs left halfway below a folder."""
+        """Remove unfinished uploads of failed runs below a folder."""
 
 
 Catalogue = Callable[[Sequence[Release], Sequence[Channel]], Mapping[str, bytes]]
-"""Makes files by name from all releases and channels of a place; the same files from the same input."""
+"""Return files by name from all releases and channels of a store; the same input gives the same files."""
 
 
 @dataclass
 class Tree:
-    """A publisher for any place."""
+    """A publisher for any store of files."""
 
     place: Place
     url: str = ""
-    """Public address of the place; empty: not known."""
+    """Public URL of the store; empty if not known."""
     catalogue: Catalogue | None = None
-    """What makes files that list the releases, by name; None: there are none."""
+    """Function that makes the files of the catalogue, or None."""
     _tag: Tag | None = field(default=None, init=False)
     _there: set[str] = field(default_factory=set, init=False)
-    """Keys whose files need not be sent."""
+    """Keys of files that exist already."""
     _public: Release | None = field(default=None, init=False)
-    """The release as it is public there; it counts, whatever another run for the same tag thinks."""
+    """The published release. It has priority over the release of this run."""
 
     @property
     def name(self) -> str:
@@ -99,13 +99,13 @@ class Tree:
         self._public = self.find_release()
         steps = []
         for item in shipment.items:
-            found = self.place.compare(self._key(item), item.file)
-            if self._public and found != "same":
-                raise _differs(self.name, shipment.tag.text, f"{item.board}/{item.file.name}", found)
-            if found == "same":
+            state = self.place.compare(self._key(item), item.file)
+            if self._public and state != "same":
+                raise _differs(self.name, shipment.tag.text, f"{item.board}/{item.file.name}", state)
+            if state == "same":
                 self._there.add(self._key(item))
-            what: dict[str, What] = {"absent": "send", "same": "there", "other": "replace"}
-            steps.append(Step(f"{item.board}/{item.file.name}", item.file.size_bytes, what[found]))
+            action: dict[str, What] = {"absent": "send", "same": "there", "other": "replace"}
+            steps.append(Step(f"{item.board}/{item.file.name}", item.file.size_bytes, action[state]))
         return steps
 
     def find_release(self) -> Release | None:
@@ -141,10 +141,10 @@ class Tree:
         return f"{self.url or self.name}/{quote(key)}"
 
     def _publish(self, release: Release, key: str) -> None:
-        for board, released in release.boards.items():  # Another run for this tag may have replaced one meanwhile.
+        for board, released in release.boards.items():  # Another run for this tag may have replaced a file meanwhile.
             for file in released.files:
-                if (found := self.place.compare(f"{release.tag}/{board}/{file.name}", file)) != "same":
-                    raise _differs(self.name, release.tag, f"{board}/{file.name}", found)
+                if (state := self.place.compare(f"{release.tag}/{board}/{file.name}", file)) != "same":
+                    raise _differs(self.name, release.tag, f"{board}/{file.name}", state)
         try:
             self.place.write(key, render(release), mark=None, lasting=True)
         except ConflictError:
@@ -170,11 +170,11 @@ class Tree:
             try:
                 self.place.write(key, render(after), mark=held.mark if held else None, lasting=False)
             except ConflictError:
-                continue  # Another release went into it meanwhile: both stay.
+                continue  # Another release was added meanwhile: keep both.
             return _say_named(self.name, after, release)
         raise ReleaseError(
-            f"{self.name}/{key} was changed by others {ATTEMPTS} times while it was to be written",
-            hint="run the same again: only the channels are left to do",
+            f"{self.name}/{key} was changed by other programs {ATTEMPTS} times while it was being updated",
+            hint="run the same command again: only the channels remain to be updated",
         )
 
     def _history(self, name: str) -> list[Entry]:
@@ -196,13 +196,13 @@ class Tree:
 
 
 def write_catalogue(place: Place, make: Catalogue) -> None:
-    """Write the files that list all releases of a place; whoever writes last has seen all channels as they are."""
+    """Write the files that list all releases of a store; repeat if a channel has changed meanwhile."""
     for _ in range(ATTEMPTS):
-        held = _read_channels(place)
-        channels = [load_channel(each.content, f"{place.name}/{key}") for key, each in held.items()]
+        before_write = _read_channels(place)
+        channels = [load_channel(held.content, f"{place.name}/{key}") for key, held in before_write.items()]
         tags = dict.fromkeys(entry.tag for channel in channels for entry in channel.history)
         keys = [f"{tag}/{RELEASE_NAME}" for tag in tags]
-        releases = [load_release(each.content, f"{place.name}/{key}") for key in keys if (each := place.read(key))]
+        releases = [load_release(held.content, f"{place.name}/{key}") for key in keys if (held := place.read(key))]
         try:
             for name, content in make(releases, channels).items():
                 before = place.read(name)
@@ -210,11 +210,11 @@ def write_catalogue(place: Place, make: Catalogue) -> None:
                     place.write(name, content, mark=before.mark if before else None, lasting=False)
         except ConflictError:
             continue
-        if _read_channels(place) == held:
+        if _read_channels(place) == before_write:
             return
     raise ReleaseError(
-        f"{place.name} was changed by others {ATTEMPTS} times while its releases were to be listed",
-        hint="run the same again: only the list is left to do",
+        f"{place.name} was changed by other programs {ATTEMPTS} times while the list of releases was being updated",
+        hint="run the same command again: only the list remains to be updated",
     )
 
 
@@ -224,21 +224,21 @@ def _read_channels(place: Place) -> dict[str, Held]:
 
 
 def find_before(tag: Tag, tags: list[str]) -> str:
-    """Return the newest of the tags that is older than one, for a release only of releases; empty for none."""
-    found = [each for text in tags if (each := find_tag(text)) and each.order < tag.order]
-    older = [each for each in found if tag.prerelease or not each.prerelease]
-    return max(older, key=lambda each: each.order).text if older else ""
+    """Return the newest of the tags that is older than `tag`, or ""; for a release, pre-releases do not count."""
+    older = [other for text in tags if (other := find_tag(text)) and other.order < tag.order]
+    candidates = [other for other in older if tag.prerelease or not other.prerelease]
+    return max(candidates, key=lambda other: other.order).text if candidates else ""
 
 
 def _say_named(place: str, channel: Channel, release: Release) -> None:
     named = channel.release.tag
-    still = "" if named == release.tag else f", which is newer than {release.tag}"
-    log.note(f"{place}: channel {channel.channel} is {named}{still}")
+    newer = "" if named == release.tag else f", which is newer than {release.tag}"
+    log.note(f"{place}: channel {channel.channel} is {named}{newer}")
 
 
 def _differs(place: str, tag: str, name: str, found: str) -> ReleaseError:
-    how = "is not there any more" if found == "absent" else "is another file there"
+    problem = "is missing there" if found == "absent" else "differs there"
     return ReleaseError(
-        f"{tag} is at {place} already, and {name} {how}",
-        hint="a tag that is released does not change: release another, such as v1.0.1 after v1.0",
+        f"{tag} is published at {place} already, but {name} {problem}",
+        hint="a published release cannot change: release a new version, such as v1.0.1 after v1.0",
     )

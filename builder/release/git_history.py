@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What git says of a tag: the commit, and what was done since the release before."""
+"""Ask git about a tag: its commit, and the commits since the previous release."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from builder.system.git import ask_git
 
 MOST = 200
-"""Commits that notes name."""
+"""Maximum number of commits in release notes."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit, without those that only join two others."""
+    """A commit that is not a merge."""
 
     short: str
     subject: str
@@ -31,7 +31,7 @@ def find_commit(directory: Path, tag: str) -> str:
 
 
 def list_commits(directory: Path, before: str, tag: str) -> list[Commit] | None:
-    """Return the commits between two tags, the newest first; None where git does not know both of them."""
+    """Return the commits between two tags, newest first; None if git does not know both tags."""
     if not find_commit(directory, before) or not find_commit(directory, tag):
         return None
     words = ("log", "--no-merges", f"--max-count={MOST}", "--format=%h%x09%s", f"refs/tags/{before}..refs/tags/{tag}")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Releases of a repository at GitHub.
+"""Publish releases of a GitHub repository.
 
-Files go into a draft, which nobody sees; when all are there it is published in one step. A draft that a broken run
-left, or a person made with notes of their own, is gone on with. A public release that lacks files of ours (a person
-made it to make the tag) gets them; one that has others is refused.
+Files are uploaded to a draft, which is not public. When it is complete, it is published in one step. An existing draft
+is continued: one of a failed run, or one that a person made with notes. A public release that lacks our files (a person
+made it to create the tag) gets them. A public release with other files of ours is an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from builder.units import GIB, render_size
 LARGEST_BYTES = 2 * GIB - 1
 """GitHub takes files below 2 GiB (docs.github.com, About releases)."""
 LONGEST_NOTES = 120_000
-"""Letters; GitHub takes 125,000."""
+"""Maximum number of characters; GitHub allows 125,000."""
 MARK = "<!-- made by boardwright; what stands above stays -->"
 LISTING = ".packages"
 
@@ -43,13 +43,13 @@ class GitHub:
     repository: str
     """"owner/name"."""
     tag_object: str = ""
-    """What the tag is in the checkout here (SHA of the commit, or of the tag if it has a message); empty: not known."""
+    """Id of the tag in the local checkout (of its commit, or of an annotated tag); empty if not known."""
     _shipment: Shipment | None = field(default=None, init=False)
     _releases: list[Found] = field(default_factory=list, init=False)
     _found: Found | None = field(default=None, init=False)
-    """The release of the tag, draft or public; None: there is none."""
+    """The release of the tag, draft or public, or None."""
     _twins: list[Found] = field(default_factory=list, init=False)
-    """Drafts of ours of the same tag, made by two runs at once."""
+    """More drafts of ours with the same tag, made by parallel runs."""
     _assets: Assets | None = field(default=None, init=False)
 
     @property
@@ -62,7 +62,7 @@ class GitHub:
         self._check_repository(shipment.tag.text)
         self._find(shipment.tag.text)
         if self._is_public and (stale := self._find_stale()):
-            raise self._differs(stale[0], "is not of this release")
+            raise self._differs(stale[0], "is not part of this release")
         return [Step(item.file.name, item.file.size_bytes, self._decide(item.file)) for item in shipment.items]
 
     def find_release(self) -> Release | None:
@@ -73,7 +73,7 @@ class GitHub:
 
     def find_previous(self, wish: Wish) -> Previous | None:
         assert self._shipment
-        public = {each.tag_name: each for each in self._releases if not each.draft}
+        public = {release.tag_name: release for release in self._releases if not release.draft}
         tag = find_before(self._shipment.tag, list(public))
         if not tag:
             return None
@@ -122,50 +122,50 @@ class GitHub:
         return self._found.html_url
 
     def point(self, release: Release, wish: Wish) -> None:
-        """Do nothing: GitHub's only channel, its latest release, is named with the publishing."""
+        """Do nothing: `publish` sets GitHub's only channel, its latest release."""
 
     @property
     def _is_public(self) -> bool:
         return self._found is not None and not self._found.draft
 
     def _check_repository(self, tag: str) -> None:
-        """Make sure that the repository is there and has the tag: publishing would else make one, of the newest."""
-        found = self.api.get(f"/repos/{self.repository}", Repository)
-        if found is None:
+        """Check that the repository and the tag exist. GitHub would create a missing tag, at the newest commit."""
+        repository = self.api.get(f"/repos/{self.repository}", Repository)
+        if repository is None:
             raise ReleaseError(
-                f"there is no repository {self.repository} at {self.api.server.web}, or the token may not see it",
-                hint="look at the name, and what GITHUB_TOKEN may do",
+                f"{self.api.server.web} has no repository {self.repository}, or the token has no access to it",
+                hint="check the name, and the permissions of GITHUB_TOKEN",
             )
-        self.repository = found.full_name  # It may have been renamed, and a redirect loses what is sent.
+        self.repository = repository.full_name  # After a rename: redirects lose the body of a request.
         ref = self.api.get(self._path(f"git/ref/{quote(f'tags/{tag}', safe='')}"), Ref)
         if ref is None:
-            raise ReleaseError(f"{self.name} has no tag {tag}", hint=f"git push origin {tag}")
+            raise ReleaseError(f"{self.name} has no tag {tag}", hint=f"push the tag: git push origin {tag}")
         if self.tag_object and ref.object.sha != self.tag_object:
-            there, here = ref.object.sha[:12], self.tag_object[:12]
+            remote, local = ref.object.sha[:12], self.tag_object[:12]
             hint = f"git fetch --tags --force, or git push origin {tag}"
-            raise ReleaseError(f"the tag {tag} is {there} at {self.name} and {here} here", hint=hint)
+            raise ReleaseError(f"tag {tag}: found {remote} at {self.name}; expected {local}, as here", hint=hint)
 
     def _find(self, tag: str) -> None:
-        """Find the release of a tag: the public one, else the oldest draft, which two runs at once both take."""
+        """Find the release of a tag: the public one, else the oldest draft, so that parallel runs use the same."""
         self._releases = list(self.api.pages(self._path("releases"), Found))
-        ours = [each for each in self._releases if each.tag_name == tag]
-        ours.sort(key=lambda each: (each.draft, each.id))
+        ours = [release for release in self._releases if release.tag_name == tag]
+        ours.sort(key=lambda release: (release.draft, release.id))
         self._found = ours[0] if ours else None
-        self._twins = [each for each in ours[1:] if each.draft and MARK in (each.body or "")]
+        self._twins = [release for release in ours[1:] if release.draft and MARK in (release.body or "")]
         self._assets = Assets(self.api, self.repository, self._found)
 
     def _decide(self, file: File) -> What:
-        """Say what becomes of a file; ReleaseError when it is another one in a public release."""
+        """Return the action for a file; raise ReleaseError if a public release has a different one."""
         assert self._assets
         if self._assets.has(file):
             return "there"
         is_taken = file.name in self._assets.all
         if self._is_public and (is_taken or (self._found and self._found.immutable)):
-            raise self._differs(file.name, "is another file there" if is_taken else "is not there")
+            raise self._differs(file.name, "differs there" if is_taken else "is missing there")
         return "replace" if is_taken else "send"
 
     def _make_draft(self, release: Release) -> None:
-        """Make the draft unless it is there: the answer of an earlier attempt may have been lost."""
+        """Create the draft unless it exists: an earlier attempt may have created it although its response was lost."""
         self._find(release.tag)
         if self._found is not None:
             return
@@ -185,17 +185,17 @@ class GitHub:
             self._found, self._assets = made, Assets(self.api, self.repository, made)
 
     def _clear(self) -> None:
-        """Remove what broken runs and runs at the same time left: files of other builds, second drafts."""
+        """Remove remains of failed and parallel runs: files of other builds, and duplicate drafts."""
         assert self._assets
         for name in self._find_stale():
-            log.note(f"{name} is of another build and removed from the draft")
+            log.note(f"removing {name} from the draft: it is from another build")
             self._assets.delete(name)
         for twin in self._twins:
-            log.note(f"{self.name}: a second draft of {twin.tag_name} is removed")
+            log.note(f"{self.name}: removing a duplicate draft of {twin.tag_name}")
             self.api.delete(self._path(f"releases/{twin.id}"))
 
     def _find_stale(self) -> list[str]:
-        """Return the names of assets that look like ours and are not of this build."""
+        """Return the names of assets that have names like ours, but are not part of this build."""
         assert self._shipment
         assert self._assets
         names = {item.file.name for item in self._shipment.items}
@@ -203,10 +203,10 @@ class GitHub:
         return [name for name in self._assets.all if name not in names and name.startswith(packages)]
 
     def _is_behind(self, release: Release) -> bool:
-        """Say whether a newer release is public there."""
-        own = find_tag(release.tag)
-        tags = [find_tag(each.tag_name) for each in self._releases if not each.draft]
-        return any(own and tag and not tag.prerelease and tag.order > own.order for tag in tags)
+        """Return True if a newer release is public."""
+        current = find_tag(release.tag)
+        tags = [find_tag(other.tag_name) for other in self._releases if not other.draft]
+        return any(current and tag and not tag.prerelease and tag.order > current.order for tag in tags)
 
     def _path(self, place: str) -> str:
         return f"/repos/{self.repository}/{place}"
@@ -214,13 +214,13 @@ class GitHub:
     def _differs(self, name: str, how: str) -> ReleaseError:
         assert self._found
         return ReleaseError(
-            f"{self._found.tag_name} is public at {self.name} already, and {name} {how}",
-            hint="a tag that is released does not change: release another, such as v1.0.1 after v1.0",
+            f"{self._found.tag_name} is published at {self.name} already, but {name} {how}",
+            hint="a published release cannot change: release a new version, such as v1.0.1 after v1.0",
         )
 
 
 def _find_listing(board: str, release: Release | None, assets: Assets) -> str:
-    """Return the name of a board's list of packages; empty when there is none or it is not clear which."""
+    """Return the name of a board's list of packages; "" if there is none, or more than one candidate."""
     if release:
         files = release.boards[board].package.files if board in release.boards else []
         names = [file.name for file in files if file.role == "packages"]
@@ -233,13 +233,13 @@ def _check_sizes(shipment: Shipment) -> None:
     large = [item.file for item in shipment.items if item.file.size_bytes > LARGEST_BYTES]
     if large:
         sizes = ", ".join(f"{file.name} has {render_size(file.size_bytes)}" for file in large)
-        hint = "compress it as xz, or release it to a bucket"
-        raise ReleaseError(f"GitHub takes no file of 2 GiB or more: {sizes}", hint=hint)
+        hint = "compress the image with --compress xz, or release it to a bucket"
+        raise ReleaseError(f"GitHub does not accept files of 2 GiB or more: {sizes}", hint=hint)
 
 
 def _join(body: str, notes: str) -> str:
-    """Return the text of a release: what a person wrote, then our notes in the place of earlier ones."""
-    own = body.partition(MARK)[0].rstrip()
+    """Return the text of a release: the text of a person, then our notes, which replace earlier ones."""
+    written = body.partition(MARK)[0].rstrip()
     if len(notes) > LONGEST_NOTES:
         notes = notes[:LONGEST_NOTES].rpartition("\n")[0] + f"\n\n(the rest is in {RELEASE_NAME})\n"
-    return f"{own}\n\n{MARK}\n{notes}".lstrip()
+    return f"{written}\n\n{MARK}\n{notes}".lstrip()

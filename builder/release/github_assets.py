@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The files of one release at GitHub, by name.
+"""Upload and check the assets of one GitHub release.
 
-An upload that broke off can leave an asset that is empty or half there (its state is not "uploaded"), and keeps its
-name from being used: it is deleted before the next attempt. GitHub knows the SHA-256 of every asset; where a server
-does not say it (GitHub Enterprise before 3.17), the asset is read back.
+A failed upload can leave an empty or incomplete asset (its state is not "uploaded"), which blocks its name. So it is
+deleted before the next attempt. GitHub's API gives the SHA-256 of every asset. On servers without it (GitHub Enterprise
+before 3.17) the asset is downloaded to compute it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from builder.release.upload_body import open_body
 from builder.system.checksums import sha256_bytes
 
 TEXT_BYTES = 16 * 1024 * 1024
-"""No list of packages and no release.json is longer."""
+"""Size limit of lists of packages and release.json."""
 
 
 class Assets:
@@ -34,18 +34,18 @@ class Assets:
         self._name = f"github:{repository}"
         self._release = release
         self._digests: dict[int, str] = {}
-        """What was read back, by id of the asset."""
+        """Digests of downloaded assets, by id."""
         self.all: dict[str, Asset] = {}
         self.refresh()
 
     def refresh(self) -> None:
-        """Ask again."""
+        """Update the list of assets."""
         if self._release:
             assets = self._api.pages(f"{self._path}/{self._release.id}/assets", Asset)
             self.all = {asset.name: asset for asset in assets}
 
     def has(self, file: File) -> bool:
-        """Say whether a file is there, whole."""
+        """Return True if the release has the file, complete and intact."""
         asset = self.all.get(file.name)
         return asset is not None and self._is_whole(asset, file)
 
@@ -58,19 +58,20 @@ class Assets:
         self._api.delete(f"{self._path}/assets/{self.all.pop(name).id}")
 
     def read(self, name: str) -> bytes:
-        """Return the content of a small asset; TrustError when it has not the digest that GitHub says."""
+        """Return the content of a small asset; raise TrustError if it does not have the digest in GitHub's API."""
         asset = self.all[name]
         content = self._api.read(f"{self._path}/assets/{asset.id}", TEXT_BYTES)
-        if asset.digest and asset.digest != f"sha256:{sha256_bytes(content)}":
-            raise TrustError(f"{self._name} {name} has not the digest that GitHub says", hint="try again")
+        if asset.digest and asset.digest != f"sha256:{(sha256 := sha256_bytes(content))}":
+            raise TrustError(f"{self._name} {name}: found sha256 {sha256}; expected {asset.digest}", hint="try again")
         return content
 
     def check(self, files: Iterable[File]) -> None:
-        """Ask once more, now that all are there: a second run for this tag may have been at work."""
+        """Check all files again at the end: a parallel run for this tag may have changed some."""
         self.refresh()
         wrong = [file.name for file in files if not self.has(file)]
         if wrong:
-            raise ReleaseError(f"{self._name} lost {wrong[0]} again", hint="does another run release the same tag?")
+            hint = "check that no other run releases the same tag, then run the same command again"
+            raise ReleaseError(f"{self._name}: {wrong[0]} is missing or changed after its upload", hint=hint)
 
     def _send(self, file: File, source: Path | bytes) -> None:
         if self.has(file):
@@ -91,8 +92,8 @@ class Assets:
         self.all[asset.name] = asset
         if asset.name != file.name:
             self.delete(asset.name)
-            hint = "GitHub takes letters, digits, dots, dashes and underscores"
-            raise ReleaseError(f"{self._name} calls {file.name} {asset.name}", hint=hint)
+            hint = "use only letters, digits, dots, dashes and underscores in names of files"
+            raise ReleaseError(f"{self._name} renamed {file.name} to {asset.name}", hint=hint)
         if not self._is_whole(asset, file):
             raise TemporaryError("it is not there as it was sent", kind=TrustError)
 

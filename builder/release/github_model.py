@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What GitHub's API describes, as far as it is looked at: https://docs.github.com/rest/releases.
+"""Models of responses of GitHub's API, with the fields that are used: https://docs.github.com/rest/releases.
 
-Ids and names become parts of paths, and all of it is shown. What is not named here is left alone.
+Ids and names become parts of paths, and all texts are printed. So they are validated. Other fields are ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Digest = Annotated[str, text(r"^[A-Za-z0-9]*(:[0-9A-Fa-f]*)?$", "the name of a d
 
 
 class Part(Frozen, extra="ignore"):
-    """A part of what GitHub says."""
+    """A part of a response."""
 
 
 class Asset(Part):
@@ -33,17 +33,17 @@ class Asset(Part):
     state: Word
     size: ByteCount
     digest: Digest | None = None
-    """None where the server is too old to know it."""
+    """None from an old server."""
 
 
 class ListedAsset(Part):
-    """A file of a release that is listed."""
+    """A file of a release in the public list."""
 
     name: Prose
 
 
 class Listed(Part):
-    """A release as a list for everybody has it."""
+    """A release in the public list."""
 
     tag_name: AnyText
     draft: bool = False
@@ -61,7 +61,7 @@ class Found(Part):
     body: AnyText | None = None
     html_url: Url
     upload_url: Uri
-    """With the names of parameters in braces at its end."""
+    """URI template (RFC 6570), with parameters in braces at its end."""
 
 
 class Repository(Part):
@@ -71,19 +71,19 @@ class Repository(Part):
 
 
 class Target(Part):
-    """What a ref leads to."""
+    """The object that a ref points to."""
 
     sha: ObjectId
 
 
 class Ref(Part):
-    """A ref of git."""
+    """A git ref."""
 
     object: Target
 
 
 class Fault(Part):
-    """What is wrong with a part of a request."""
+    """An error in one part of a request."""
 
     field: AnyText | None = None
     code: AnyText | None = None
@@ -91,13 +91,13 @@ class Fault(Part):
 
 
 class Refusal(Part):
-    """An answer that is no success."""
+    """An error response."""
 
     message: AnyText = ""
     errors: list[Fault] = []
 
     @property
     def words(self) -> str:
-        """All of it."""
+        """The whole error as one text."""
         parts = [" ".join(filter(None, (fault.field, fault.code, fault.message))) for fault in self.errors]
         return ": ".join(filter(None, (self.message, ", ".join(parts))))

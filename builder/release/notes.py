@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The notes of a release, as Markdown: its images, what changed in each since the release before, the commits.
+"""Render release notes as Markdown: images, changes of each since the previous release, commits.
 
-Of packages, kernel and Docker come first: they are what people look for. A difference is one of name and version, per
-architecture as the lists of packages have it.
+The packages of kernel and Docker come first, because most readers look for them. Packages are compared by name and
+version, with the architectures in the lists of packages.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from builder.text import make_line
 from builder.units import render_size
 
 FIRST = ("linux-image", "docker", "containerd", "runc", "raspi-firmware", "u-boot", "systemd")
-"""Beginnings of names that are shown first and in bold, the most wanted first."""
+"""Beginnings of package names that are shown first and in bold, most important first."""
 MANY = 25
-"""More rows than these are folded."""
+"""Longer tables are folded."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A package that is not as before; an empty version: it is not there."""
+    """A changed package; a missing version is ""."""
 
     name: str
     before: str
@@ -38,15 +38,15 @@ class Change:
 def render_notes(shipment: Shipment, previous: Previous | None, commits: Sequence[Commit] | None) -> str:
     """Return the notes.
 
-    previous  the release to compare with; None for the first
-    commits   since then; None where they are not known
+    previous  the release to compare with; None for the first release
+    commits   commits since `previous`; None if not known
     """
     since = f" since {previous.tag}" if previous else ""
     parts = [_render_images(shipment.parcels)]
     if previous:
         parts += [text for parcel in shipment.parcels if (text := _render_board(parcel, previous))]
     if commits:
-        rows = [f"- {each.short} {_plain(each.subject)}" for each in commits]
+        rows = [f"- {commit.short} {_plain(commit.subject)}" for commit in commits]
         parts.append("\n".join([f"## Commits{since}", "", *_folded(rows, "commits"), ""]))
     notes = "\n".join(parts)
     if len(notes) <= LONGEST_NOTES:
@@ -55,32 +55,32 @@ def render_notes(shipment: Shipment, previous: Previous | None, commits: Sequenc
 
 
 def read_packages(text: str) -> dict[str, str]:
-    """Return the versions of a list of packages (name, version, architecture, …; tabs between) by name.
+    """Return version by name from a list of packages (name, version, architecture, …; separated by tabs).
 
-    Several versions of one name, of several architectures or kernels, are one text.
+    Several versions of one name, of several architectures or kernels, are joined to one text.
     """
-    found: dict[str, set[str]] = {}
+    versions_of: dict[str, set[str]] = {}
     for line in text.splitlines()[1:]:
         name, version, *_ = [*line.split("\t"), "", ""]
         if name and version:
-            found.setdefault(_without_abi(name), set()).add(version)
-    return {name: ", ".join(sorted(versions)) for name, versions in found.items()}
+            versions_of.setdefault(_without_abi(name), set()).add(version)
+    return {name: ", ".join(sorted(versions)) for name, versions in versions_of.items()}
 
 
 def compare(before: dict[str, str], after: dict[str, str]) -> list[Change]:
-    """Return what changed, kernel and Docker first, the rest by name."""
+    """Return the changed packages: kernel and Docker first, the others sorted by name."""
     names = [name for name in before | after if before.get(name) != after.get(name)]
     names.sort(key=lambda name: (_rank(name), name))
     return [Change(name, before.get(name, ""), after.get(name, "")) for name in names]
 
 
 def _without_abi(name: str) -> str:
-    """linux-image-6.12.48+deb13-arm64 and its successor are one package to whoever reads notes."""
+    """Return a package name without a kernel version, so that a kernel and its successor have the same name."""
     return re.sub(r"^(linux-(?:image|headers|modules|base|binary|kbuild))-\d[^-]*(?:-\d+)?(?:-rpi)?", r"\1", name)
 
 
 def _rank(name: str) -> int:
-    return next((place for place, start in enumerate(FIRST) if name.startswith(start)), len(FIRST))
+    return next((rank for rank, start in enumerate(FIRST) if name.startswith(start)), len(FIRST))
 
 
 def _render_images(parcels: Sequence[Parcel]) -> str:
@@ -98,7 +98,7 @@ def _render_board(parcel: Parcel, previous: Previous) -> str:
     head = f"## {_plain(parcel.released.package.title)} (`{parcel.board}`) since {previous.tag}"
     rows = [*_compare_partitions(parcel, previous), *_compare_packages(parcel, previous)]
     if previous.release and parcel.board not in previous.release.boards:
-        rows = [f"New: {previous.tag} had no image for it."]
+        rows = [f"New: {previous.tag} had no image for this board."]
     return "\n".join([head, "", *rows, ""]) if rows else ""
 
 
@@ -110,22 +110,22 @@ def _compare_packages(parcel: Parcel, previous: Previous) -> Iterator[str]:
     if not changes:
         yield "The packages are the same."
         return
-    kinds = [
-        sum(1 for each in changes if each.before and each.after),
-        sum(1 for each in changes if not each.before),
-        sum(1 for each in changes if not each.after),
+    counts = [
+        sum(1 for change in changes if change.before and change.after),
+        sum(1 for change in changes if not change.before),
+        sum(1 for change in changes if not change.after),
     ]
-    yield "Packages: {} changed, {} added, {} removed.".format(*kinds)
+    yield "Packages: {} changed, {} added, {} removed.".format(*counts)
     yield ""
-    first = [each for each in changes if _rank(each.name) < len(FIRST)]
+    first = [change for change in changes if _rank(change.name) < len(FIRST)]
     yield from _table(first)
-    yield from _folded(_table([each for each in changes if each not in first]), "packages", head=3)
+    yield from _folded(_table([change for change in changes if change not in first]), "packages", head=3)
 
 
 def _table(changes: Sequence[Change]) -> list[str]:
     if not changes:
         return []
-    rows = [_row(each) for each in changes]
+    rows = [_row(change) for change in changes]
     return ["| Package | Before | Now |", "|---|---|---|", *rows, ""]
 
 
@@ -135,7 +135,7 @@ def _row(change: Change) -> str:
 
 
 def _folded(rows: Sequence[str], what: str, *, head: int = 0) -> list[str]:
-    """Return rows, behind a line to click on where they are many."""
+    """Return rows, folded in <details> if there are many."""
     if len(rows) - head <= MANY:
         return list(rows)
     return [f"<details><summary>{len(rows) - head} {what}</summary>", "", *rows, "", "</details>", ""]
@@ -143,13 +143,13 @@ def _folded(rows: Sequence[str], what: str, *, head: int = 0) -> list[str]:
 
 def _compare_partitions(parcel: Parcel, previous: Previous) -> Iterator[str]:
     released = previous.release.boards.get(parcel.board) if previous.release else None
-    before = {each.name: each for each in released.package.partitions} if released else {}
-    after = {each.name: each for each in parcel.released.package.partitions}
+    before = {partition.name: partition for partition in released.package.partitions} if released else {}
+    after = {partition.name: partition for partition in parcel.released.package.partitions}
     if not before or not after:
         return
     rows = []
     for name in before | after:
-        was, now = (_say(each) if each else "" for each in (before.get(name), after.get(name)))
+        was, now = (_say(partition) if partition else "" for partition in (before.get(name), after.get(name)))
         if was != now:
             rows.append(f"| {_plain(name)} | {was or 'added'} | {now or 'removed'} |")
     if rows:
@@ -157,8 +157,8 @@ def _compare_partitions(parcel: Parcel, previous: Previous) -> Iterator[str]:
 
 
 def _say(partition: Partition) -> str:
-    words = [partition.filesystem, render_size(partition.size_bytes), partition.mount]
-    return _plain(" ".join(filter(None, words)))
+    fields = [partition.filesystem, render_size(partition.size_bytes), partition.mount]
+    return _plain(" ".join(filter(None, fields)))
 
 
 def _read_own(parcel: Parcel) -> str | None:
@@ -169,6 +169,8 @@ def _read_own(parcel: Parcel) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Return a text that Markdown and HTML take as it is, on one line and all of it to be seen: who writes a list of
-    packages, or the subject of a commit, may write anything."""
+    """Return a text on one line, escaped for Markdown and HTML, with hidden characters made visible.
+
+    Lists of packages and subjects of commits are untrusted text.
+    """
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(make_line(text), quote=False))

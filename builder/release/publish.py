@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The order in which a release becomes public at all its targets.
+"""Publish a release at all its targets, in a safe order.
 
-Everything is uploaded everywhere and has arrived before anybody is shown anything; channels move last. Whatever breaks
-this off, the same call again goes on with it: files that are there are not sent twice, and a target that shows the
-release already decides its date and notes for the others.
+All files are uploaded and checked at all targets before the first target shows the release; channels move last. After
+any failure, the same call continues. Existing files are not uploaded again. If a target shows the release already, its
+date and notes are used for the others.
 """
 
 from __future__ import annotations
@@ -23,43 +23,42 @@ from builder.release.target import Publisher, Shipment, Step, Wish
 
 @dataclass(frozen=True)
 class Order:
-    """How a release is made."""
+    """A request to publish a release."""
 
     shipment: Shipment
     wish: Wish
     url: str
-    """Public address of the directory of the releases; empty: not known."""
+    """Public URL of the directory of releases; empty if not known."""
     checkout: Path
-    """A directory of the git checkout that has the tag."""
+    """A directory in the git checkout with the tag."""
     now: Callable[[], datetime]
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """What became of a release at a target."""
+    """The result of publishing at one target."""
 
     target: str
     steps: Sequence[Step]
-    """What was found before anything was sent."""
+    """Actions by file, decided before the first upload."""
     address: str
-    """Empty: nothing was done, it was only asked what would be."""
+    """URL of the release; empty after a dry run."""
 
 
 def foresee(publishers: Sequence[Publisher], order: Order) -> list[Delivered]:
-    """Return what `deliver` would do at each target; nothing is changed. Raises as `deliver`."""
-    with log.step("look what is there"):
+    """Return what `deliver` would do at each target, without changes. Raises the errors of `deliver`."""
+    with log.step("check the targets"):
         looked = [(publisher, publisher.look(order.shipment)) for publisher in publishers]
         _decide(publishers, order)
     return [Delivered(publisher.name, steps, "") for publisher, steps in looked]
 
 
 def deliver(publishers: Sequence[Publisher], order: Order) -> tuple[Release, list[Delivered]]:
-    """Release at all targets and return what `release.json` says, and what became of it.
+    """Publish at all targets; return the content of `release.json`, and the result of each target.
 
-    Raises ReleaseError, DownloadError, TrustError. Then nothing is public that is not complete, and the same call again
-    goes on.
+    Raises ReleaseError, DownloadError, TrustError. Then no incomplete release is public, and the same call continues.
     """
-    with log.step("look what is there"):
+    with log.step("check the targets"):
         looked = [(publisher, publisher.look(order.shipment)) for publisher in publishers]
         release = _decide(publishers, order)
     for publisher in publishers:
@@ -73,25 +72,26 @@ def deliver(publishers: Sequence[Publisher], order: Order) -> tuple[Release, lis
 
 
 def _decide(publishers: Sequence[Publisher], order: Order) -> Release:
-    """Return the release as it is public at a target, or a new one; ReleaseError where another one is public."""
+    """Return the release that a target shows, or a new one; raise ReleaseError if a target shows other images."""
     boards = {parcel.board: parcel.released for parcel in order.shipment.parcels}
-    public = [(publisher.name, found) for publisher in publishers if (found := publisher.find_release())]
-    for name, found in public:
-        if found.boards != boards:
-            names = sorted(found.boards.keys() ^ boards.keys()) or sorted(boards)
+    public = [(publisher.name, release) for publisher in publishers if (release := publisher.find_release())]
+    for name, release in public:
+        if release.boards != boards:
+            names = sorted(release.boards.keys() ^ boards.keys()) or sorted(boards)
             raise ReleaseError(
-                f"{found.tag} is at {name} already, with other images: {', '.join(names)}",
-                hint="a tag that is released does not change: release another, such as v1.0.1 after v1.0",
+                f"{release.tag} is published at {name} already, with other images: {', '.join(names)}",
+                hint="a published release cannot change: release a new version, such as v1.0.1 after v1.0",
             )
     return public[0][1] if public else _describe(publishers, order)
 
 
 def _describe(publishers: Sequence[Publisher], order: Order) -> Release:
     tag = order.shipment.tag
-    previous = next((found for each in publishers if (found := each.find_previous(order.wish))), None)
+    found = (publisher.find_previous(order.wish) for publisher in publishers)
+    previous = next((release for release in found if release), None)
     commits = list_commits(order.checkout, previous.tag, tag.text) if previous else []
     if commits is None and previous:
-        log.warn(f"the notes name no commits: git knows not both of {previous.tag} and {tag.text} (a shallow clone?)")
+        log.warn(f"release notes without commits: git has no {previous.tag} or no {tag.text} (a shallow clone?)")
     return Release(
         tag=tag.text,
         version=tag.version,

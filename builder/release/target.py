@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a target of releases can do. One is a small class with these methods, and a row in builder/release/targets.py.
+"""Interface of targets of releases. A new target is a class with these methods, and a row in targets.py.
 
-A release becomes public in four steps, each for all targets before the next begins: `look`, `send`, `publish`,
-`point`. Each may be repeated: what is there already is left as it is.
+A release is published in four steps: `look`, `send`, `publish`, `point`. Each runs for all targets before the next
+begins. Each may be repeated: existing files and releases are kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ What = Literal["send", "there", "replace"]
 
 @dataclass(frozen=True)
 class Shipment:
-    """What is to be released."""
+    """The content of a release."""
 
     tag: Tag
     parcels: Sequence[Parcel]
@@ -33,16 +33,16 @@ class Shipment:
 
 @dataclass(frozen=True)
 class Wish:
-    """Which channels are to name the release."""
+    """The channels that should name the release."""
 
     channels: Sequence[str]
     back: bool = False
-    """Whether a channel may go from a newer release to this one."""
+    """True if a channel may move from a newer release to this one."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What becomes of a file at a target."""
+    """The action for a file at a target."""
 
     name: str
     size_bytes: int
@@ -51,37 +51,40 @@ class Step:
 
 @dataclass(frozen=True)
 class Previous:
-    """The release that the notes compare with."""
+    """The release that the notes are compared with."""
 
     tag: str
     release: Release | None
-    """None: the target does not say."""
+    """None if the target does not have this data."""
     packages: dict[str, str]
-    """Text of each board's list of packages, by name of the board."""
+    """Text of the list of packages, by board."""
 
 
 class Publisher(Protocol):
-    """A target. Its methods raise ReleaseError (it does not take the release), DownloadError (its server does not
-    answer), TrustError (what arrived is not what was sent), RecipeError (no credentials)."""
+    """A target of releases.
+
+    Its methods raise ReleaseError (it refuses the release), DownloadError (its server does not answer), TrustError (an
+    upload was damaged) and RecipeError (missing credentials).
+    """
 
     @property
     def name(self) -> str:
-        """How messages call it: "github:owner/repo"."""
+        """Name in messages: "github:owner/repo"."""
 
     def look(self, shipment: Shipment) -> list[Step]:
-        """Return what becomes of each file; nothing is changed. ReleaseError when the tag has other files there."""
+        """Return the action for each file, without changes; ReleaseError if the tag is public with other files."""
 
     def find_release(self) -> Release | None:
-        """Return the release as it is public there already, None when it is not; called after `look`."""
+        """Return the release if it is public already, else None. Call `look` first."""
 
     def find_previous(self, wish: Wish) -> Previous | None:
-        """Return the release before this one there, None for the first; called after `look`."""
+        """Return the previous release at this target, or None. Call `look` first."""
 
     def send(self, shipment: Shipment, release: Release) -> None:
-        """Upload every file and make sure that it arrived. Nobody is shown the release yet."""
+        """Upload all files and check that they arrived. The release is not visible yet."""
 
     def publish(self, release: Release, wish: Wish) -> str:
-        """Show the complete release to everybody and return its address."""
+        """Make the complete release public and return its URL."""
 
     def point(self, release: Release, wish: Wish) -> None:
-        """Let channels name it."""
+        """Update the channels."""

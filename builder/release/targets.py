@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What `--to` can say: a kind of target, and where it is. A new kind is a publisher and a row here.
+"""Create the targets of `--to`. A new kind of target is a publisher and a row here.
 
-Targets are published in the order of the rows: what people are notified of first, what programs follow last.
+Targets are published in the order of the rows: the one that notifies people first, those that programs poll last.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ EXAMPLES = "github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH"
 
 @dataclass(frozen=True)
 class Setting:
-    """What targets need to know beside their place."""
+    """Settings of targets besides their address."""
 
     url: str = ""
-    """Public address of trees; empty: not known."""
+    """Public URL of trees; empty if not known."""
     tag_object: str = ""
     """What the tag is in the checkout here."""
     policy: RetryPolicy = RETRIES
     """Of requests to GitHub."""
     part_bytes: int = PART_BYTES
     catalogue: Catalogue | None = None
-    """What lists the releases of a tree."""
+    """Function that makes the files of the catalogue of a tree."""
 
 
 def _github(text: str, setting: Setting) -> Publisher:
@@ -57,7 +57,7 @@ def _s3(text: str, setting: Setting) -> Publisher:
 def _dir(text: str, setting: Setting) -> Publisher:
     path = text.removeprefix("dir:")
     if not path:
-        raise RecipeError("--to: dir: names no directory", hint="give one such as dir:public")
+        raise RecipeError("--to: found 'dir:'; expected dir:PATH", hint="add a directory, such as dir:public")
     return Tree(Directory(Path(path).resolve()), setting.url, setting.catalogue)
 
 
@@ -66,17 +66,17 @@ TARGETS: Mapping[str, Callable[[str, Setting], Publisher]] = {
     "s3": _s3,
     "dir": _dir,
 }
-"""By what stands before the first colon."""
+"""Kinds of targets by the text before the first colon."""
 
 
 def make_publishers(texts: Sequence[str], setting: Setting) -> list[Publisher]:
-    """Return the targets that --to names, in the order they are published; RecipeError for what is none."""
+    """Return the targets of --to, in the order of publishing; raise RecipeError for an invalid one."""
     if not texts:
-        raise RecipeError("no target is named", hint=f"give --to with {EXAMPLES}; more than once for several")
+        raise RecipeError("--to: missing; expected a target", hint=f"use {EXAMPLES}; repeat --to for several targets")
     kinds = list(TARGETS)
     for text in texts:
         if text.partition(":")[0] not in kinds or ":" not in text:
-            shown = re.sub(r"//[^/@]*@", "//***@", text)  # Somebody's credentials may stand there.
-            raise RecipeError(f"--to: {shown!r} is no target", hint=f"give {EXAMPLES}")
+            shown = re.sub(r"//[^/@]*@", "//***@", text)  # Hides credentials.
+            raise RecipeError(f"--to: found {shown!r}; expected {EXAMPLES}", hint="change the argument of --to")
     ordered = sorted(dict.fromkeys(texts), key=lambda text: kinds.index(text.partition(":")[0]))
     return [TARGETS[text.partition(":")[0]](text, setting) for text in ordered]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The rootfs: a tree of the system."""
+"""The rootfs stage: build the file tree of a system."""

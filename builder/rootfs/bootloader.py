@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Boot files, written by the program of the image that also writes them when a kernel is upgraded on the board.
+"""Create the boot files with the image's own program, the one that also runs when a kernel is upgraded on the board.
 
-A method is two things: the configuration that program reads (plan/boot_config.py), and how it is called. So the files
-of the image and those after `apt upgrade` come from one place. Adding a method = one row in METHODS, and one there.
+A boot method has two parts: the configuration that this program reads (plan/boot_config.py), and how it is called.
+So the files of the image and those after `apt upgrade` come from one place. A new method is one row in METHODS and
+one row there.
 """
 
 from __future__ import annotations
@@ -21,28 +22,28 @@ ESP = "/boot/efi"
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run in the rootfs, with what it needs in its environment."""
+    """A command to run in the rootfs, with its environment variables."""
 
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
     name: str = ""
-    """What messages call it, if not by its program."""
+    """Name in messages; empty: the name of the program."""
     network: bool = False
-    """Whether it has the network of this machine."""
+    """True if it may use the network of this machine."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to boot."""
+    """A boot method."""
 
     package: str
     """The Debian package whose program writes the boot files."""
     program: str
-    """That program; its absence means that the recipe forgot the package."""
+    """Path of that program. If it is missing, the recipe lacks the package."""
     commands: Callable[[list[str]], list[Command]]
-    """What to run, given the files of the installed kernels."""
+    """Return the commands to run, given the file names of the installed kernels."""
     seed: Mapping[str, str] = field(default_factory=dict)
-    """Files that must be there before the package is installed."""
+    """Files that must exist before the package is installed: text by path."""
 
 
 def prepare_boot(plan: Plan, rootfs: Path) -> list[Command]:
@@ -59,8 +60,8 @@ def prepare_boot(plan: Plan, rootfs: Path) -> list[Command]:
 
 
 def find_kernels(plan: Plan, rootfs: Path) -> list[str]:
-    """Return the file names of the installed kernels (vmlinuz-6.12.107+deb13-arm64); RecipeError when there is none."""
-    kernels = sorted((rootfs / "boot").glob("vmlinu[xz]-*"))  # Debian's are vmlinux-* on riscv64.
+    """Return the file names of the installed kernels (vmlinuz-6.12.107+deb13-arm64); raise RecipeError without one."""
+    kernels = sorted((rootfs / "boot").glob("vmlinu[xz]-*"))  # Debian names them vmlinux-* on riscv64.
     if not kernels:
         raise RecipeError(
             f"boards/{plan.board}: no kernel was installed (no /boot/vmlinuz-* or vmlinux-*)",
@@ -70,10 +71,10 @@ def find_kernels(plan: Plan, rootfs: Path) -> list[str]:
 
 
 def _efi_commands(kernels: list[str]) -> list[Command]:
-    # The ESP is a plain directory while the image is made: named by the first variable, it is not checked for being a
-    # mounted FAT. BOOT_MNT is what systemd's 90-loaderentry makes the entries' paths relative to; bookworm takes
-    # no such word, and its entries are corrected. There are no EFI variables to write. The random seed, which would be
-    # the same on every card, is taken out with the other traces of the build: bookworm's bootctl cannot leave it out.
+    # During the build the ESP is a plain directory. SYSTEMD_ESP_PATH skips the check that it is a mounted FAT.
+    # BOOT_MNT is the directory that systemd's 90-loaderentry makes the paths of entries relative to. bookworm's does
+    # not know it, so the last command corrects the entries. There are no EFI variables to write. The random seed would
+    # be the same on every card. bookworm's bootctl always writes it, so clean.py removes it.
     env = (("SYSTEMD_ESP_PATH", ESP), ("BOOT_MNT", ESP))
     versions = {kernel: kernel.partition("-")[2] for kernel in kernels}
     entries = [f"{ESP}/loader/entries/{ENTRY}-{version}.conf" for version in versions.values()]
@@ -109,7 +110,7 @@ METHODS = {
         package="flash-kernel",
         program="/usr/sbin/flash-kernel",
         commands=lambda _: [Command(("flash-kernel",), (("FLASH_KERNEL_NOTRIGGER", "y"),))],
-        # Until the board's entry is there, flash-kernel would ask the building machine what it is.
+        # Without this file flash-kernel would detect the build machine instead of the board.
         seed={"/etc/flash-kernel/machine": "none\n"},
     ),
     "none": Method(package="base-files", program="/etc/os-release", commands=lambda _: []),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Packages installed into a tree, by mmdebstrap.
+"""Install packages into a tree with mmdebstrap.
 
-mmdebstrap checks and unpacks with this machine's APT, and configures in the tree. It is given indexes and .debs that
-are here already (archives.py). In a tree that has packages already it installs what is missing. What packages look at
-while they are configured is there before the first of them: fstab, what the initrd must be able to check, APT's pins,
-the mount point of the FAT partition.
+mmdebstrap verifies and unpacks with this machine's APT, and configures packages in the tree. Its indexes and .debs
+are already on this machine (apt/archives.py). In a tree that has packages, it installs the missing ones. Files that
+package scripts read are written before the first package: fstab, the filesystem types that the initrd must check,
+APT's pins and the mount point of the FAT partition.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from builder.system.process import run
 ARCHIVES = "var/cache/apt/archives"
 THREADS = str(min(4, os.cpu_count() or 1))
 INSTALL = (
-    # As mmdebstrap itself does: this machine's apt, which starts the dpkg of the tree in the tree.
+    # The same call as in mmdebstrap: this machine's apt starts the tree's dpkg in the tree.
     'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --option=Dpkg::Use-Pty=false'
     ' --option=DPkg::Chroot-Directory="$1" --option=Dir::Bin::dpkg=env --option=DPkg::Options::=--unset=TMPDIR'
     " --option=DPkg::Options::=dpkg install"
 )
-"""Install packages in a hook of mmdebstrap; they follow."""
+"""Command for a hook of mmdebstrap that installs packages; their names are appended."""
 
 
 @dataclass(frozen=True)
 class Supplies:
-    """What mmdebstrap is given, all of it in this directory."""
+    """Directory with all input files of mmdebstrap."""
 
     directory: Path
 
     @property
     def debs(self) -> Path:
-        """The .debs, under the names that APT looks for."""
+        """The .debs, under the file names that APT expects."""
         return self.directory / "debs"
 
     @property
@@ -57,12 +57,12 @@ class Supplies:
 
     @property
     def sources(self) -> Path:
-        """Where they came from, as deb822."""
+        """The archives that they came from, as deb822 sources."""
         return self.directory / "archives.sources"
 
     @property
     def seed(self) -> Path:
-        """Files that are laid into the tree first."""
+        """Files that are copied into the tree first."""
         return self.directory / "seed"
 
 
@@ -76,12 +76,13 @@ def install_packages(
     epoch: int,
     log_file: Path,
 ) -> None:
-    """Install packages, the essential and the required ones into the directory `target`, empty or with packages.
+    """Install `names`, the essential and the required packages into the directory `target`.
 
-    epoch  SOURCE_DATE_EPOCH of all that is run, in seconds
+    target  an empty directory, or a tree that has packages
+    epoch   SOURCE_DATE_EPOCH for all commands, in seconds
 
-    Raises TrustError (a signature, key or digest is wrong), DownloadError (a package is not there), RecipeError (an
-    archive has no such package), SpaceError, ToolError (a package failed to configure).
+    Raises TrustError (wrong signature, key or digest), DownloadError (a package file is missing), RecipeError (no
+    archive has the package), SpaceError, ToolError (a package failed to configure).
     """
     result = run(
         emulate.command(emulation, _mmdebstrap(plan, names, emulation, supplies, target), rootfs=target, syncs=False),
@@ -95,10 +96,10 @@ def install_packages(
 
 
 def make_environment(epoch: int) -> dict[str, str]:
-    """Return what programs that make a tree must know: the time, and how many threads zstd may have for an initrd.
+    """Return the environment of programs that build a tree: the time, and the number of zstd threads for an initrd.
 
-    zstd writes the same with one thread as with any number of them. The home and the terminal of the caller are left
-    out: what packages write must not depend on who builds.
+    zstd writes the same bytes with any number of threads. HOME and TERM are fixed: files that packages write must not
+    depend on the caller.
     """
     return {"SOURCE_DATE_EPOCH": str(epoch), "ZSTD_NBTHREADS": THREADS, "HOME": "/root", "TERM": "dumb"}
 
@@ -114,19 +115,19 @@ def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies
         "--format=directory",
         *([f"--include={','.join(first)}"] if first else []),
         *(f"--aptopt={option}" for option in APT_OPTIONS),
-        # Nothing is lost if the machine goes down now, and syncing each file of each package costs minutes.
+        # Syncing every file of every package costs minutes. After a power cut the tree is built again anyway.
         "--dpkgopt=force-unsafe-io",
         f'--setup-hook=cp -a {shlex.quote(f"{supplies.seed}/.")} "$1/"',
-        # The indexes that were asked before: the same answer, and nothing to download.
+        # The indexes that were already resolved: the same result, and nothing to download.
         f'--setup-hook=cp -a {shlex.quote(f"{supplies.lists}/.")} "$1/var/lib/apt/lists/"',
-        # Seen in the tree by a mount, which ends with the namespace this runs in: nothing is copied.
+        # A bind mount instead of a copy. It ends with the mount namespace of this command.
         f"--setup-hook=mkdir -p {archives} && mount --bind {debs} {archives}",
-        # Kernels last: each makes its initrd when all that belongs into it is configured, and once. Among the others it
-        # makes one at once, and dpkg's trigger makes that again at the end.
+        # Kernels last, so that each initrd is created once, when all packages are configured. Installed with the other
+        # packages, a kernel would create its initrd at once, and dpkg's trigger would create it again at the end.
         *([f"--customize-hook={INSTALL} {shlex.join(last)}"] if last else []),
-        # What the package apt has put there meanwhile stays.
+        # Keep the files that the package apt has put there meanwhile.
         f"--customize-hook=umount {archives} && cp -a {debs}/partial {archives}/",
-        # The target may hold the layers below, and the mount point of the twins.
+        # The target may contain the layers below, and the mount point of the twins.
         "--skip=update,check/empty",
         plan.recipe.suite,
         str(target),
@@ -135,21 +136,21 @@ def _mmdebstrap(plan: Plan, names: Sequence[str], emulation: Emulation, supplies
 
 
 def write_base_seed(seed: Path, pins: str) -> None:
-    """Write what the packages look at that all boards of a family share; `pins` are apt_preferences."""
+    """Write the files for package scripts that all boards of a family share; `pins` are apt_preferences."""
     seed.mkdir(parents=True)
-    write_text(seed, "/etc/hostname", f"{namespaces.HOST.decode()}\n")  # mmdebstrap has put this machine's there.
+    write_text(seed, "/etc/hostname", f"{namespaces.HOST.decode()}\n")  # Replaces mmdebstrap's copy of this machine's.
     if pins:
         write_text(seed, "/etc/apt/preferences.d/boardwright", pins)
 
 
 def write_board_seed(plan: Plan, seed: Path, pins: str) -> None:
-    """Write what the packages look at that is the board's: the same, and where which filesystem is."""
+    """Write the files for package scripts of one board: those of its family, fstab, initrd and boot files."""
     write_base_seed(seed, pins)
     for slot in plan.disk.slots:
         (seed / slot.mount.lstrip("/")).mkdir(parents=True, exist_ok=True)
     link_firmware(plan, seed)
     write_text(seed, "/etc/fstab", render_fstab(plan, by="label"))
-    # By itself initramfs-tools looks for the root partition on this machine, and then leaves fsck out of the initrd.
+    # Without this line initramfs-tools inspects the root partition of this machine, and leaves fsck out of the initrd.
     root = next(FSTAB_TYPES[slot.filesystem] for slot in plan.disk.slots if slot.mount == "/")
     write_text(seed, "/etc/initramfs-tools/conf.d/boardwright", f"FSTYPE={root}\n")
     for path, text in METHODS[plan.recipe.boot.method].seed.items():

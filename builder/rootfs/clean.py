@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What is taken out of a tree before it becomes an image: traces of the build, and what each board must make itself.
+"""Remove from a tree what must not be in an image: traces of the build, and files that each board must create itself.
 
-Nothing here may depend on when or where the build ran: two builds of one plan leave the same tree.
+The result must not depend on when or where the build ran: two builds of one plan leave the same tree.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from builder.rootfs.private_keys import remove_own_keys
 from builder.system.paths import resolve_inside, write_text
 
 OF_THIS_MACHINE = (
-    # mmdebstrap copies them, once for each layer
+    # copied by mmdebstrap for each layer
     "etc/resolv.conf",
     "etc/hostname",
-    # where this machine has the archives' keys
+    # contain paths of keys on this machine
     "etc/apt/sources.list",
     "etc/apt/sources.list.d/*",
     "etc/apt/preferences.d/boardwright",
 )
-"""What a layer must not have besides: others may lie on it, or be built from it on another machine."""
+"""More paths that a layer must not contain: other layers, also on other machines, are built on it."""
 
 
 def clean_layer(rootfs: Path) -> None:
-    """Remove the build's traces, and what the next step writes anew."""
+    """Remove traces of the build from a layer, and files that the next layer writes again."""
     for pattern in (*EMPTIED, *OF_THIS_MACHINE):
         _remove(rootfs, pattern)
     remove_own_keys(rootfs)
 
 
 def clean_tree(rootfs: Path) -> None:
-    """Remove the build's traces, and leave machine-id empty so that the first boot makes one."""
+    """Remove traces of the build, and leave machine-id empty so that the first boot creates it."""
     for pattern in EMPTIED:
         _remove(rootfs, pattern)
     remove_own_keys(rootfs)
@@ -50,10 +50,12 @@ def clean_tree(rootfs: Path) -> None:
 
 
 def remove_compiled(rootfs: Path, known: Collection[str]) -> None:
-    """Remove compiled Python of the system that a script of the board has left, but what is `known`, by its path in the
-    tree: Python takes it for the source, without a look at that, and no list of a package has it."""
+    """Remove compiled Python files of the system, but those in `known` (paths in the tree).
+
+    A script of the board may have left them. Python runs them instead of the source, and no package lists them.
+    """
     for directory in resolve_inside(rootfs, "/usr/lib").glob("python3*"):
-        inside = resolve_inside(rootfs, f"/{directory.relative_to(rootfs)}")  # A script may have made a link of it.
+        inside = resolve_inside(rootfs, f"/{directory.relative_to(rootfs)}")  # A script may have replaced it by a link.
         for path in list(inside.rglob("*.pyc")):
             if f"/{path.relative_to(rootfs)}" not in known:
                 path.unlink()
@@ -64,11 +66,11 @@ def _remove(rootfs: Path, pattern: str) -> None:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
-            path.unlink(missing_ok=True)  # Found twice where a link leads to its directory.
+            path.unlink(missing_ok=True)  # Listed twice if a link leads to its directory.
 
 
 def _find(rootfs: Path, directory: Path, parts: list[str]) -> Iterator[Path]:
-    """Yield what a pattern means in the tree. A plain glob would follow /var/tmp -> /tmp into this machine's."""
+    """Yield the paths in the tree that match a pattern. A plain glob would follow /var/tmp -> /tmp out of the tree."""
     here = resolve_inside(rootfs, "/" + directory.relative_to(rootfs).as_posix())
     names = sorted(path for path in here.iterdir() if fnmatchcase(path.name, parts[0])) if here.is_dir() else []
     for path in names:
@@ -79,7 +81,7 @@ def _find(rootfs: Path, directory: Path, parts: list[str]) -> Iterator[Path]:
 
 
 def clamp_times(tree: Path, epoch: int) -> None:
-    """Make nothing in the tree younger than `epoch` (seconds since 1970), as SOURCE_DATE_EPOCH asks."""
+    """Lower times of modification above `epoch` (seconds since 1970) to `epoch`, as SOURCE_DATE_EPOCH demands."""
     limit = epoch * 1_000_000_000
     for directory, subdirectories, files in os.walk(tree, topdown=False):
         for name in [*subdirectories, *files]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What makes a tree this board's system: name, language, users, units, first-boot data, version.
+"""Configure the system of a board: host name, language, users, units, first-boot data, version.
 
-Files are written from outside; programs of the image run only where they own the format (users, units, locales).
+Files are written from outside. Programs of the image run only for formats that they own (users, units, locales).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from builder.system.paths import resolve_inside, write_text
 
 LOCALE_GEN = "/usr/sbin/locale-gen"
 UNIT_PLACES = ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
-"""Where systemd reads units of the system (systemd.unit(5)), but those that it makes while it runs."""
+"""Directories of system units (systemd.unit(5)), without those that systemd fills while it runs."""
 LOCALE_GEN_SCRIPT = Path(__file__).with_name("locale-gen.sh")
 CLOUD_DISTRO_SOURCE = Path(__file__).with_name("cloud_distro.py")
 
 
 def link_firmware(plan: Plan, rootfs: Path) -> None:
-    """Make /boot/firmware lead to the FAT partition on boards that mount it elsewhere."""
+    """Link /boot/firmware to the FAT partition on boards that mount it elsewhere."""
     if plan.slot(FIRMWARE):
         return
     mount = next((slot.mount for slot in plan.disk.slots if slot.mount.startswith("/boot/")), None)
@@ -38,16 +38,16 @@ def link_firmware(plan: Plan, rootfs: Path) -> None:
 
 
 def lay_files(plan: Plan, rootfs: Path) -> frozenset[str]:
-    """Lay the files/ of the board and of its ancestors over the tree, as root's, with plain modes; return their places.
+    """Copy the files/ of the board and its ancestors over the tree, owned by root; return their paths in the tree.
 
-    git keeps nothing of a mode but the executable bit, so the others are set here: 0440 below sudoers.d, which
-    sudo insists on, else 0755 or 0644.
+    git keeps only the executable bit of a mode. So modes are set here: 0440 below sudoers.d, which sudo demands,
+    else 0755 or 0644.
     """
     laid = set()
     for directory in plan.directories:
         overlay = directory / "files"
         for source in sorted(path for path in overlay.rglob("*") if path.is_symlink() or not path.is_dir()):
-            if source.name == ".gitkeep":  # git has no empty directories: it stands for one.
+            if source.name == ".gitkeep":  # Stands for an empty directory, which git cannot store.
                 _make_directory(source, rootfs, "/" + source.parent.relative_to(overlay).as_posix())
                 continue
             laid.add(_lay_file(source, rootfs, "/" + source.relative_to(overlay).as_posix()))
@@ -69,18 +69,18 @@ def _make_directory(source: Path, rootfs: Path, path: str) -> Path:
 def _lay_file(source: Path, rootfs: Path, path: str) -> str:
     parent = _make_directory(source, rootfs, str(Path(path).parent))
     target = parent / source.name
-    place = target.relative_to(rootfs).as_posix()
-    if instead := find_owner(place):  # By a link of a package, or of a board that this one extends.
-        raise RecipeError(f"{source} leads to /{place}, which the build writes itself", hint=f"use {instead}")
+    inside = target.relative_to(rootfs).as_posix()
+    if instead := find_owner(inside):  # Reached by a link of a package, or of a board that this one extends.
+        raise RecipeError(f"{source} leads to /{inside}, which the build writes itself", hint=f"use {instead}")
     if target.is_dir() and not target.is_symlink():
         raise RecipeError(f"{source} is a file, but the image has a directory at {path}", hint="choose another name")
     target.unlink(missing_ok=True)
     if source.is_symlink():
         target.symlink_to(source.readlink())
-        return f"/{place}"
+        return f"/{inside}"
     shutil.copyfile(source, target)
     target.chmod(0o440 if "/sudoers.d/" in path else 0o755 if os.access(source, os.X_OK) else 0o644)
-    return f"/{place}"
+    return f"/{inside}"
 
 
 def write_names(plan: Plan, rootfs: Path) -> None:
@@ -105,14 +105,14 @@ def write_names(plan: Plan, rootfs: Path) -> None:
     write_text(rootfs, "/etc/timezone", recipe.timezone + "\n")
     write_text(rootfs, "/etc/default/locale", f"LANG={recipe.locale}\n")
     write_text(rootfs, "/etc/locale.gen", f"{recipe.locale} UTF-8\n")
-    # A board without a clock starts at the time of this file (systemd, clock-epoch), and from its second boot on
-    # at the time that timesyncd kept.
+    # A board without a clock starts at the time of this file (systemd, clock-epoch). From its second boot on it starts
+    # at the time that timesyncd saved.
     epoch = write_text(rootfs, "/usr/lib/clock-epoch", "")
     os.utime(epoch, (plan.epoch, plan.epoch))
 
 
 def write_release(plan: Plan, rootfs: Path) -> None:
-    """Write the board's and the image's version into os-release, and a copy onto the FAT partition."""
+    """Write the names of board and image and the version into os-release, and a copy onto the FAT partition."""
     base = resolve_inside(rootfs, "/usr/lib/os-release").read_text(encoding="utf-8")
     text = (
         base.rstrip("\n")
@@ -125,30 +125,30 @@ def write_release(plan: Plan, rootfs: Path) -> None:
 
 
 def write_first_boot(plan: Plan, rootfs: Path) -> None:
-    """Point cloud-init at the FAT partition, name its default user, and lay the user's own user-data there."""
+    """Configure cloud-init's data source and default user, and copy the caller's user-data to the FAT partition."""
     has_distro = (rootfs / CLOUD_DISTRO.lstrip("/")).parent.is_dir()
     if has_distro:
         write_text(rootfs, CLOUD_DISTRO, CLOUD_DISTRO_SOURCE.read_text(encoding="utf-8"))
     write_text(rootfs, CLOUD_CONFIG, render_cloud_config(plan, has_distro=has_distro))
     if plan.user_data:
         path = write_text(rootfs, f"{FIRMWARE}/user-data", "")
-        path.write_bytes(read_bytes(plan.user_data))  # As it is, ends of lines included.
+        path.write_bytes(read_bytes(plan.user_data))  # Bytes, to keep the line ends.
 
 
 def write_locale_gen(rootfs: Path) -> None:
-    """Let locale-gen make the locale that it is called with, as cloud-init expects."""
+    """Replace locale-gen by a script that creates the locale in its argument, as cloud-init expects."""
     if (rootfs / f"{LOCALE_GEN}.debian".lstrip("/")).is_file():
         write_text(rootfs, LOCALE_GEN, LOCALE_GEN_SCRIPT.read_text(encoding="utf-8"), mode=0o755)
 
 
 def write_sudoers(plan: Plan, rootfs: Path) -> None:
-    """Let users do without a password where the recipe says so; with one, Debian's sudo group already does."""
+    """Allow sudo without a password where the recipe says so; with a password, Debian's group sudo allows it."""
     for path, text in render_sudoers(plan).items():
         write_text(rootfs, path, text, mode=0o440)
 
 
 def identity_commands(plan: Plan, rootfs: Path) -> list[Command]:
-    """Return what to run in the tree: locales, groups, users, units."""
+    """Return the commands that create locales, groups and users and set the states of units."""
     commands = [
         Command(("dpkg-divert", "--local", "--no-rename", "--add", "/etc/os-release")),
         *_locale_commands(plan),
@@ -167,21 +167,21 @@ def identity_commands(plan: Plan, rootfs: Path) -> list[Command]:
 
 
 def _check_units(plan: Plan, rootfs: Path) -> None:
-    """Raise RecipeError for units that the recipe enables or disables and nothing in the tree brings."""
+    """Raise RecipeError for units that the recipe enables or disables but the tree does not have."""
     wanted = sorted(unit for unit, state in plan.recipe.units.items() if state != "masked")
     if missing := [unit for unit in wanted if not _has_unit(rootfs, unit)]:
         raise RecipeError(
             f"boards/{plan.board}: units: neither a package nor files/ brings {', '.join(missing)}",
-            hint=f"add the package, or take the line of a parent away: units: {{{missing[0]}: null}}",
+            hint=f"add the package, or remove a parent's line with: units: {{{missing[0]}: null}}",
         )
 
 
 def _has_unit(rootfs: Path, unit: str) -> bool:
-    """Say whether systemctl finds a unit: by its name, as an instance of its template, or as a script of SysV."""
+    """Return True if systemctl finds the unit: by name, as an instance of a template, or as a SysV script."""
     name, dot, kind = unit.rpartition(".")
     names = {unit, f"{name.partition('@')[0]}@{dot}{kind}" if "@" in name else unit}
-    places = [f"{place}/{each}" for place in UNIT_PLACES for each in names]
-    return any(resolve_inside(rootfs, place).exists() for place in [*places, f"/etc/init.d/{name}"])
+    paths = [f"{directory}/{file}" for directory in UNIT_PLACES for file in names]
+    return any(resolve_inside(rootfs, path).exists() for path in [*paths, f"/etc/init.d/{name}"])
 
 
 def _locale_commands(plan: Plan) -> list[Command]:

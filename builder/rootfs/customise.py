@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The script customise.sh of a board and its ancestors, and what is known of a tree when it has run."""
+"""Run customise.sh of a board and its ancestors, and record the packages that it installs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from builder.rootfs.installed import read_packages
 from builder.system.paths import resolve_inside
 
 CUSTOMISE = "customise.sh"
-INSIDE = "/var/tmp/boardwright"  # noqa: S108 - of the rootfs, where nobody else is
+INSIDE = "/var/tmp/boardwright"  # noqa: S108 - in the rootfs, which has no other users
 LIBRARY_CACHE, MODULES = "/etc/ld.so.cache", "/usr/lib/modules"
 Run = Callable[[Sequence[Command], Path, int], None]
 
@@ -24,11 +24,12 @@ Run = Callable[[Sequence[Command], Path, int], None]
 def run_scripts(
     plan: Plan, tree: Path, delivered: dict[str, Any], *, laid: Collection[str], run_inside: Run
 ) -> dict[str, Any]:
-    """Run the scripts of a board and its ancestors, and return what was delivered with the packages that they installed
-    or upgraded.
+    """Run the scripts of a board and its ancestors.
 
-    laid        paths of the boards' own files, of which none is a package's, where that has it too
-    run_inside  runs commands in a tree, at a time in seconds since 1970
+    Return `delivered`, extended by the packages that the scripts installed or upgraded.
+
+    laid        paths of the boards' own files, which never count as files of a package
+    run_inside  runs commands in a tree, with SOURCE_DATE_EPOCH in seconds
     """
     scripts = [directory for directory in plan.directories if (directory / CUSTOMISE).is_file()]
     if not scripts:
@@ -48,11 +49,11 @@ def run_scripts(
 
 
 def _list_kernels(tree: Path) -> list[str]:
-    """Return the versions of kernels that have modules."""
+    """Return the versions of the kernels that have modules."""
     return sorted(path.name for path in resolve_inside(tree, MODULES).glob("*") if (path / "modules.order").is_file())
 
 
 def _list_indexes(tree: Path, kernels: Sequence[str]) -> list[str]:
-    """Return the places of the lists that depmod makes."""
-    directories = [f"{MODULES}/{kernel}" for kernel in kernels]
-    return [f"{place}/{path.name}" for place in directories for path in resolve_inside(tree, place).glob("modules.*")]
+    """Return the paths of the lists that depmod writes."""
+    parents = [f"{MODULES}/{kernel}" for kernel in kernels]
+    return [f"{parent}/{file.name}" for parent in parents for file in resolve_inside(tree, parent).glob("modules.*")]

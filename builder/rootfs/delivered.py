@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What packages have brought that decides who may do what, written into the image: the specs measure it by that.
+"""Record the rights and system files that packages bring, in a file of the image that the specs compare it with.
 
-Modes and owners in .debs, what maintainer scripts change, capabilities that they set: all of it is in the tree when
-the packages are installed, and nothing else is. Files of the board, its users and its script come later.
+The tree is read when the packages are installed and nothing else is. Then it has the modes and owners of the .debs,
+and the changes and capabilities of maintainer scripts. Files of the board, its users and its script come later.
 """
 
 from __future__ import annotations
@@ -34,13 +34,16 @@ def find_delivered(tree: Path) -> dict[str, Any]:
     what of the system others than root may write, links that lead nowhere, special files, login shells, files that
     decide who gets in and others of the system.
 
-    Owners are names of the tree's own users and groups, where it has one. Files whose MD5 dpkg has are not among those
-    of the system: specs compare them with that.
+    Kinds: set-id files, files with capabilities, world-writable paths, dangling links, special files, login shells,
+    and `access`: files that give access, and other files of the system.
+
+    Owners are names if the tree has such a user or group, else numbers. `access` leaves out files whose MD5 dpkg has:
+    specs compare those with dpkg's MD5.
     """
     summed = _list_summed(tree)
     users, groups = _read_names(tree, "/etc/passwd"), _read_names(tree, "/etc/group")
-    found: dict[str, Any] = {kind: {} for kind in KINDS}
-    for path, place in _walk(tree):
+    delivered: dict[str, Any] = {kind: {} for kind in KINDS}
+    for path, name in _walk(tree):
         state = os.lstat(path)
         owner = f"{users.get(state.st_uid, state.st_uid)}:{groups.get(state.st_gid, state.st_gid)}"
         for kind, what in _measure(tree, path, place, state, owner):
@@ -52,7 +55,7 @@ def find_delivered(tree: Path) -> dict[str, Any]:
 
 
 def _walk(tree: Path) -> Iterator[tuple[str, str]]:
-    """Yield each path with its place in the tree. 25,000 files: Path objects cost seconds."""
+    """Yield each path on this machine, and its path in the tree. 25,000 files: Path objects cost seconds."""
     for directory, names, files in os.walk(tree):
         for name in (*names, *files):
             path = f"{directory}/{name}"
@@ -60,7 +63,7 @@ def _walk(tree: Path) -> Iterator[tuple[str, str]]:
 
 
 def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: str) -> Iterator[tuple[str, str]]:
-    """Yield the kinds that a path is of, each with what matters of it."""
+    """Yield (kind, value) for each kind that a path belongs to."""
     kind, mode = stat.S_IFMT(state.st_mode), f"{stat.S_IMODE(state.st_mode):04o}"
     if kind == stat.S_IFLNK:
         yield from _measure_link(tree, path, place)
@@ -101,21 +104,23 @@ def _measure_file(path: str, place: str, setid: str) -> Iterator[tuple[str, str]
 
 
 def add_built(delivered: dict[str, Any], tree: Path, laid: Collection[str]) -> dict[str, Any]:
-    """Return what was delivered together with what the build itself has made of the tree since, before a script of the
-    board runs.
+    """Return `delivered`, extended by the system files that the build has written since.
 
-    laid  paths of the board's own files, of which none is the build's
+    Called before a script of the board runs.
+
+    laid  paths of the board's own files, which do not count as files of the build
     """
-    access = {path: what for path, what in find_delivered(tree)["access"].items() if path not in laid}
+    access = {path: value for path, value in find_delivered(tree)["access"].items() if path not in laid}
     return {**delivered, "access": {**delivered["access"], **access}}
 
 
 def add_packages(
     delivered: dict[str, Any], tree: Path, names: Collection[str], laid: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return what was delivered together with the files of packages that a script of the board has installed.
+    """Return `delivered`, extended by the files of packages that a script of the board has installed.
 
-    laid  paths of the board's own files, which dpkg leaves as they are where they are conffiles (dpkg(1), confold)
+    names  the packages
+    laid   paths of the board's own files; dpkg keeps them if they are conffiles (dpkg(1), confold)
 
     Of what decides who gets in, and of the system, it is only what is as the package's lists have it, and its own
     scripts: the script of the board may have changed it since. A script that changes these lists too is believed.
@@ -123,16 +128,16 @@ def add_packages(
     lists = _read_lists(tree)
     others = {path for name, paths in lists.items() if name not in names for path in paths}
     paths = {path for name in names for path in lists.get(name, ())} - others - set(laid)
-    found, digests = find_delivered(tree), _read_digests(tree, names)
-    access = found["access"].items()
-    found["access"] = {
-        path: what
-        for path, what in access
-        if _is_script_of(path, names) or (path in paths and _is_as_listed(tree, path, what, digests))
+    current, digests = find_delivered(tree), _read_digests(tree, names)
+    access = current["access"].items()
+    current["access"] = {
+        path: value
+        for path, value in access
+        if _is_script_of(path, names) or (path in paths and _is_as_listed(tree, path, value, digests))
     }
-    paths |= found["access"].keys()
+    paths |= current["access"].keys()
     return {
-        kind: {**rows, **{path: what for path, what in found[kind].items() if path in paths}}
+        kind: {**rows, **{path: value for path, value in current[kind].items() if path in paths}}
         for kind, rows in delivered.items()
     }
 
@@ -145,20 +150,20 @@ def add_written(delivered: dict[str, Any], tree: Path, places: Collection[str]) 
 
 
 def _is_script_of(path: str, names: Collection[str]) -> bool:
-    """Say whether a path is that of a script which dpkg runs for one of some packages."""
+    """Return True for the path of a maintainer script of one of the packages `names`."""
     directory, _, name = path.rpartition("/")
     return directory == INFO and name.rpartition(".")[0].split(":")[0] in names
 
 
 def _is_as_listed(tree: Path, path: str, what: str, digests: Collection[tuple[str, str]]) -> bool:
-    """Say whether a path is as its package has it. Of links dpkg knows no more than the name."""
+    """Return True if a path is as in its package. For links dpkg knows only the name."""
     if what.startswith("-> "):
         return True
     return (path, hash_file(resolve_inside(tree, path), "md5")) in digests
 
 
 def _read_digests(tree: Path, names: Collection[str]) -> set[tuple[str, str]]:
-    """Return (path, MD5) of the files of packages, and of all conffiles."""
+    """Return (path, MD5) of the files of the packages `names`, and of all conffiles."""
     rows = re.findall(r"^ (/.+) ([0-9a-f]{32})(?: .*)?$", "\n".join(_read_lines(tree, STATUS)), re.MULTILINE)
     for listing in resolve_inside(tree, INFO).glob("*.md5sums"):
         if listing.name.removesuffix(".md5sums").split(":")[0] in names:
@@ -168,17 +173,17 @@ def _read_digests(tree: Path, names: Collection[str]) -> set[tuple[str, str]]:
 
 
 def _list_summed(tree: Path) -> set[str]:
-    """Return the paths, merged into /usr, of files whose MD5 dpkg has; of diverted ones where they are now."""
-    found = set()
+    """Return the paths, merged into /usr, of files whose MD5 dpkg has; for diverted files the new path."""
+    summed = set()
     for listing in resolve_inside(tree, INFO).glob("*.md5sums"):
-        found |= {f"/{line.partition('  ')[2]}" for line in _read_lines(tree, f"{INFO}/{listing.name}")}
+        summed |= {f"/{line.partition('  ')[2]}" for line in _read_lines(tree, f"{INFO}/{listing.name}")}
     lines = _read_lines(tree, DIVERSIONS)
     moved = dict(zip(lines[::3], lines[1::3], strict=False))
-    return {merge_into_usr(moved.get(path, path)) for path in found}
+    return {merge_into_usr(moved.get(path, path)) for path in summed}
 
 
 def _read_lists(tree: Path) -> dict[str, set[str]]:
-    """Return the paths of each package, merged into /usr, for all architectures that it is there for (libc6:amd64)."""
+    """Return the paths of each package, merged into /usr, of all its installed architectures (libc6:amd64)."""
     lists: dict[str, set[str]] = {}
     for listing in resolve_inside(tree, INFO).glob("*.list"):
         paths = lists.setdefault(listing.name.removesuffix(".list").split(":")[0], set())
@@ -187,42 +192,47 @@ def _read_lists(tree: Path) -> dict[str, set[str]]:
 
 
 def find_configured(tree: Path) -> dict[str, Any]:
-    """Return what packages and scripts of a board say of the whole system: packages that are held, what fstab swaps to
-    and mounts. None of it gives anybody a right, so that a line of `expect` is for its reason alone."""
+    """Return held packages, and the swap areas and mounts of fstab.
+
+    None of these gives access. So a line of `expect` only documents a reason.
+    """
     query = ["dpkg-query", f"--admindir={tree / 'var/lib/dpkg'}", "--show", "--showformat=${Package}\\t${Status}\\n"]
     packages = [row.split("\t") for row in run(query).stdout.splitlines()]
     rows = [row for row in map(str.split, _read_lines(tree, "/etc/fstab")) if len(row) > 2 and row[0][0] != "#"]
     return {
-        "held": {name: what for name, what in packages if what == HELD},
+        "held": {name: status for name, status in packages if status == HELD},
         "swap": {row[0]: "swap" for row in rows if row[2] == "swap"},
         "mounts": {row[1]: row[2] for row in rows if row[2] != "swap"},
     }
 
 
 def read_delivered(tree: Path) -> dict[str, Any]:
-    """Return what write_delivered has written into a tree; MachineError where another has, as in a layer of others."""
+    """Return the record that write_delivered wrote; raise MachineError for any other content.
+
+    A layer of a shared cache may contain a forged record.
+    """
     path = tree / DELIVERED.lstrip("/")
     try:
         delivered = load_json(read_bytes(path, within=tree))
         rows = {kind: dict(delivered[kind]) for kind in (*KINDS, "shells")}
     except (ValueError, KeyError, TypeError):
         rows = {}
-    texts = [text for each in rows.values() for pair in each.items() for text in pair]
+    texts = [text for values in rows.values() for pair in values.items() for text in pair]
     if not rows or not all(isinstance(text, str) for text in texts):
         raise MachineError(
-            f"{path} does not say what the packages have delivered",
-            hint="the layer is damaged, or somebody else's: build again with --no-cache",
+            f"{path}: not a record of Boardwright; expected the files that packages have delivered",
+            hint="the layer is damaged or from another program: build again with --no-cache",
         )
     return rows
 
 
 def write_delivered(tree: Path, delivered: dict[str, Any]) -> None:
-    """Write it into a tree."""
+    """Write the record of delivered files into a tree."""
     write_text(tree, DELIVERED, json.dumps({"format": 1, **delivered}, indent=1, ensure_ascii=True) + "\n")
 
 
 def _find_end(tree: Path, place: str) -> Path | None:
-    """Return what a link leads to in the tree, None where nothing is."""
+    """Return the path in the tree that a link leads to; None for a dangling link."""
     try:
         end = resolve_inside(tree, place)
     except RecipeError:  # A loop of links.
@@ -248,6 +258,6 @@ def _read_shells(tree: Path) -> dict[str, str]:
 
 
 def _read_lines(tree: Path, place: str) -> list[str]:
-    """Return the lines of a file of the tree, none where it is missing. A script may have put anything there."""
+    """Return the lines of a file in the tree; [] if it is missing. The file may be of any content."""
     path = resolve_inside(tree, place)
     return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if path.is_file() else []

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""How programs of the target's architecture run on this machine, and the namespaces they run in.
+"""Run programs of the target's architecture on this machine, in namespaces of their own.
 
-Three modes. NATIVE: the machine runs them itself. QEMU: qemu-user runs each of them, about twelve times slower.
-REDIRECT: a program that has a native twin (twins.py) runs as that twin, the others by qemu-user; the same tree
-comes out, in about a tenth of the time.
+There are three modes. NATIVE: the machine runs them itself. QEMU: qemu-user runs all of them, about twelve times
+slower. REDIRECT: a program with a native twin (twins.py) runs as that twin, and qemu-user runs the others. The result
+is the same tree, in about a tenth of the time.
 
-QEMU and REDIRECT register their interpreter in a binfmt_misc instance of their own (enter.py), which needs Linux 6.7
-and a machine that allows it. Elsewhere only QEMU is left, by the handler the machine has registered; we never change
-that table. Nothing is held here: whatever command() returns frees all it takes when it ends.
+QEMU and REDIRECT register their interpreter in a private binfmt_misc instance (namespaces.py), which needs Linux 6.7
+and a machine that allows it. Otherwise only QEMU works, with the handler that is registered on the machine. The
+machine's own table is never changed. This module holds no resources: the commands from command() free theirs at exit.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Emulation:
-    """How to run programs of an architecture. REDIRECT is complete only after prepare()."""
+    """A way to run programs of an architecture. REDIRECT is complete only after prepare()."""
 
     mode: Mode
     architecture: str
@@ -61,10 +61,10 @@ class Emulation:
 
 
 def choose(*, architecture: str, wanted: EmulationChoice = EmulationChoice.AUTO) -> Emulation:
-    """Decides between the modes; `wanted` is auto, redirect or qemu.
+    """Choose a mode; `wanted` is auto, redirect or qemu.
 
-    auto takes the fastest that works, and warns when that is a slow one. Raises MachineError if the architecture
-    cannot be run at all, or not in the way that is wanted.
+    auto takes the fastest mode that works, and warns about a slow one. Raises MachineError if this machine cannot run
+    the architecture, or not in the wanted mode.
     """
     native = _read_native_architecture()
     if architecture == native:
@@ -82,15 +82,15 @@ def choose(*, architecture: str, wanted: EmulationChoice = EmulationChoice.AUTO)
         return replace(plain, mode=Mode.REDIRECT, reason="a private binfmt_misc instance works here")
     if wanted is EmulationChoice.REDIRECT:
         raise MachineError(
-            f"the execution redirect is wanted for {architecture}, but: {obstacle}",
-            hint="Emulation 'auto' builds with qemu-user instead, about twelve times slower.",
+            f"--emulation redirect does not work for {architecture}: {obstacle}",
+            hint="--emulation auto builds with qemu-user instead, about twelve times slower",
         )
-    warn(f"{architecture} programs run by qemu-user, which is about twelve times slower: {obstacle}")
+    warn(f"{architecture} programs run with qemu-user, about twelve times slower: {obstacle}")
     return replace(plain, reason=obstacle)
 
 
 def prepare(emulation: Emulation, sources: Sources, *, cache: Path) -> Emulation:
-    """Makes what REDIRECT needs (helper and twin tree, kept in the cache); other modes need nothing."""
+    """Create the helper and the twin tree of REDIRECT, both kept in the cache; other modes need nothing."""
     if emulation.mode is not Mode.REDIRECT:
         return emulation
     cache = cache.resolve()
@@ -117,32 +117,35 @@ def command(
     syncs: bool = True,
     network: bool = True,
 ) -> list[str]:
-    """Returns the argv that runs `argv` in namespaces where programs in `rootfs` can run.
+    """Return the argv that runs `argv` in namespaces where programs of `rootfs` can run.
 
-    All mounts and processes that it leaves end with it. With `chroot` it runs inside the rootfs, with /proc, /sys and
-    /dev, and with each directory of `binds` mounted at its mount point. The rootfs may be empty or missing still
-    (mmdebstrap's target). Without `syncs`, nothing that is started waits for the disk; without `network`, it has none.
-    Exit code: that of argv, or enter.REFUSED.
+    All mounts and processes of the command end with it. The rootfs may be empty or missing (mmdebstrap's target).
+    Exit code: that of argv, or namespaces.REFUSED.
+
+    chroot   run inside the rootfs, with /proc, /sys and /dev
+    binds    directories to mount in the rootfs, by mount point
+    syncs    if false, calls such as fsync return at once
+    network  if false, the command has no network
     """
     options = [f"--rootfs={rootfs}", *(["--chroot"] if chroot else [])]
     if not syncs:
         options.append("--no-sync")
     if not network:
         options.append("--no-network")
-    for mount, source in sorted(binds.items()):  # An outer one first.
+    for mount, source in sorted(binds.items()):  # Outer mount points first.
         options += ["--bind", str(source), mount.lstrip("/")]
     if emulation.private:
         options.append(f"--register={_render_registration(emulation)}")
     if emulation.twins:
         options += [f"--twins={emulation.twins}", f"--place={twins.PLACE}", f"--qemu={emulation.qemu}"]
-    # Isolated, for it is run as root wherever the caller stands.
+    # -I: it runs as root, so it must not import modules from the caller's working directory.
     return [sys.executable, "-I", str(Path(namespaces.__file__)), *options, "--", *map(str, argv)]
 
 
 def mmdebstrap_options(emulation: Emulation) -> list[str]:
-    """Returns what mmdebstrap must be told when it runs by command()."""
+    """Return the options of mmdebstrap when command() runs it."""
     foreign = ["--skip=check/qemu"] if emulation.mode is not Mode.NATIVE else []
-    # The mount point of the twins is in the target before mmdebstrap starts.
+    # The target contains the mount point of the twins before mmdebstrap starts.
     occupied = ["--skip=check/empty"] if emulation.twins else []
     return ["--mode=root", f"--architectures={emulation.architecture}", *foreign, *occupied]
 
@@ -158,12 +161,12 @@ def find_qemu(architecture: str) -> Path:
         raise MachineError(f"architecture '{architecture}' is not one of {', '.join(Architecture)}")
     cpu = known.row.qemu
     for name in (f"qemu-{cpu}-static", f"qemu-{cpu}"):
-        found = shutil.which(name)
-        if found and _is_static(Path(found)):
-            return Path(found).resolve()
+        program = shutil.which(name)
+        if program and _is_static(Path(program)):
+            return Path(program).resolve()
     raise MachineError(
         f"no static qemu-user for {architecture} on this machine",
-        hint="Install it: apt-get install qemu-user-static (Debian 12) or qemu-user (Debian 13).",
+        hint="install it: apt-get install qemu-user-static (Debian 12) or qemu-user (Debian 13)",
     )
 
 
@@ -173,20 +176,23 @@ def _is_static(program: Path) -> bool:
 
 
 def _find_refusal(emulation: Emulation) -> str:
-    """Tries the private binfmt_misc instance for real. Returns why it is refused, or nothing."""
+    """Try to use a private binfmt_misc instance. Return why it is refused, or ""."""
     probe = run(command(emulation, ["true"], rootfs=Path("/")), ok=(0, namespaces.REFUSED))
     return probe.stderr.strip() if probe.code else ""
 
 
 def _check_handler(architecture: str, refusal: str) -> None:
-    """The machine's own handler must have the flag F, or the kernel looks for qemu inside the rootfs."""
+    """Raise MachineError unless the machine has a handler with the flag F.
+
+    Without that flag the kernel looks for qemu inside the rootfs.
+    """
     entries = [entry.read_text() for entry in BINFMT.glob("*") if entry.name not in ("register", "status")]
     magic = f"\nmagic {_make_magic(architecture).hex()}\n"
     usable = [text for text in entries if magic in text and re.match(r"enabled\n(.*\n)*flags: \w*F", text)]
     if not usable:
         raise MachineError(
-            f"no way to run {architecture} programs here: {refusal}; nor has binfmt_misc a handler with the flag F",
-            hint="Use Linux 6.7 or later (in a container with systempaths=unconfined), or install qemu-user-binfmt.",
+            f"{architecture} programs cannot run here: {refusal}; and binfmt_misc has no handler with the flag F",
+            hint="use Linux 6.7 or later (in a container with systempaths=unconfined), or install qemu-user-binfmt",
         )
 
 
@@ -201,7 +207,7 @@ def _find_missing_tool(native: str) -> str:
 
 
 def _make_helper(cache: Path) -> Path:
-    """Returns the binfmt_misc interpreter: the one the builder image has, or one compiled here."""
+    """Return the binfmt_misc interpreter: that of the builder image, or one compiled here."""
     if HELPER.exists():
         return HELPER
     helper = cache / f"redirect-{sha256_file(HELPER_SOURCE)[:16]}"
@@ -211,9 +217,9 @@ def _make_helper(cache: Path) -> Path:
 
 
 def _render_registration(emulation: Emulation) -> str:
-    """Returns the line for binfmt_misc (Linux, Documentation/admin-guide/binfmt-misc.rst).
+    """Return the line for binfmt_misc (Linux, Documentation/admin-guide/binfmt-misc.rst).
 
-    P hands the caller's argv[0] on. F opens the interpreter now, so a chroot need not have it.
+    P passes the caller's argv[0] on. F opens the interpreter at registration, so a chroot does not need it.
     """
     magic = "".join(f"\\x{byte:02x}" for byte in _make_magic(emulation.architecture))
     mask = "".join(f"\\x{byte:02x}" for byte in MASK)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""/etc/fstab, by PARTUUID: the same names that the kernel command line and the partition table use."""
+"""Render /etc/fstab, by PARTUUID: the same ids as in the kernel command line and the partition table."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from builder.rootfs.model import FSTAB_TYPES
 
 
 def render_fstab(plan: Plan, *, by: Literal["partuuid", "label"] = "partuuid") -> str:
-    """Return the file; the root filesystem is checked first, the others after it.
+    """Return the text of fstab. The root filesystem is checked first, then the others.
 
-    by  how partitions are named; labels are for the time in which the ids of the image must not matter yet
+    by  the names of partitions; labels are for layers, which must not depend on the ids of an image
     """
     slots = sorted(plan.disk.slots, key=lambda slot: slot.mount)
     rows = [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the steps of a rootfs are made from: the plan's inputs, packages as their archives had them, tools, our code.
+"""Cache inputs of the layers of a rootfs: inputs of the plan, packages with digests, versions of tools, our code.
 
-Two that are the same make the same tree, so that what an earlier build made may be taken.
+The same inputs give the same tree, so a layer of an earlier build can be reused.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from builder.rootfs.apt.supply import Archived
 from builder.system.fingerprint import digest_code, find_versions
 
 TOOLS = ("mmdebstrap", "apt", "dpkg")
-"""Debian packages of the programs that make a tree; those in the tree are among its own."""
+"""Debian packages of the programs on this machine that build a tree. Programs in the tree count as its packages."""
 CODE = "rootfs.make"
-"""The module of our own code that makes a tree."""
+"""Our module that builds a tree."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Digest or version of each input by name; version and SHA-256 of each package by its name."""
+    """The inputs of a layer: digest or version by input name; version and SHA-256 by package name."""
 
     inputs: Mapping[str, str]
     packages: Mapping[str, str]
 
     @property
     def key(self) -> str:
-        """One digest of all of it."""
+        """Cache key: one digest of all inputs."""
         return hashlib.sha256(canonical(asdict(self)).encode()).hexdigest()[:24]
 
 
 Origins = Mapping[str, Origin]
-"""By step, lowest first."""
+"""Inputs by layer, lowest layer first."""
 
 
 def find_plan_inputs(plan: Plan) -> dict[str, Mapping[str, str]]:
-    """Return the inputs of each step that are known without a look at the machine's tools and the archives."""
+    """Return the inputs of each layer that are known without the machine's tools and the archives."""
     program = digest_code(CODE)
     return {step.name: {**step.inputs, "program": program} for step in plan.steps if step.name in ROOTFS_STEPS}
 
 
 def find_origins(plan: Plan, resolved: Resolved, *, emulation: EmulationChoice) -> Origins:
-    """Return what each step of the rootfs would be made from now."""
+    """Return the inputs that each layer of the rootfs has now."""
     shared = {**find_versions(TOOLS), "emulation": emulation}
     packages = {"base": resolved.base, "packages": resolved.packages, "system": ()}
     origins: dict[str, Origin] = {}
@@ -62,16 +62,16 @@ def find_origins(plan: Plan, resolved: Resolved, *, emulation: EmulationChoice) 
 
 
 def find_packages(packages: Sequence[Archived]) -> dict[str, str]:
-    """Return version and digest of each package by its name."""
+    """Return version and digest of each package by name."""
     return {package.name: f"{package.version} {package.sha256}" for package in packages}
 
 
 def find_change(old: Origins, new: Origins) -> str:
-    """Return the first thing that makes a rootfs another one, or nothing: "overlays has changed"."""
+    """Return the first difference between two sets of inputs ("overlays has changed"), or ""."""
     for step, origin in new.items():
         before = old.get(step, Origin({}, {}))
         name = find_changed_input(before.inputs, origin.inputs)
-        # What lies below differs by what was named there, or, where a step is new, by that.
+        # The input "layer below" is last: a change of it was named at that layer, unless the layer is new.
         change = find_changed_packages(before.packages, origin.packages) or (f"{name} has changed" if name else "")
         if change:
             return change
@@ -79,12 +79,12 @@ def find_change(old: Origins, new: Origins) -> str:
 
 
 def find_changed_input(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Return the name of the first of the new inputs that was another or none, or nothing."""
+    """Return the name of the first input in `new` that differs from `old` or is missing there, or ""."""
     return next((name for name, value in new.items() if old.get(name) != value), "")
 
 
 def find_changed_packages(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Return what is new in the archives, or nothing: "htop 3.4.0 → 3.4.1, and 2 more packages"."""
+    """Return the changes of packages ("htop 3.4.0 → 3.4.1, and 2 more packages"), or ""."""
     names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     if not names:
         return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packages of a tree, by dpkg's database."""
+"""Read the installed packages of a tree from dpkg's database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from builder.system.process import run
 
 
 def read_packages(tree: Path) -> tuple[Package, ...]:
-    """Return the installed packages of a tree, from dpkg's database, without running a program of the tree."""
+    """Return the installed packages of a tree, without running its programs; RecipeError if one is half installed."""
     rows = run(
         [
             "dpkg-query",
@@ -23,5 +23,5 @@ def read_packages(tree: Path) -> tuple[Package, ...]:
     fields = [row.split("\t") for row in rows]
     broken = [row[1] for row in fields if row[0] not in ("installed", "config-files", "not-installed")]
     if broken:
-        raise RecipeError(f"packages left half installed: {', '.join(broken)}", hint="see the build's log")
+        raise RecipeError(f"packages left half installed: {', '.join(broken)}", hint="see the log of the build")
     return tuple(Package(row[1], row[2], row[3], int(row[4] or 0)) for row in fields if row[0] == "installed")

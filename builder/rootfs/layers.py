@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How each layer of a rootfs is made, on the layers below it."""
+"""Build each layer of a rootfs on the layers below it."""
 
 from __future__ import annotations
 
@@ -48,32 +48,32 @@ from builder.system.workspace import Workspace
 
 @dataclass(frozen=True)
 class Site:
-    """All that the making of one rootfs needs."""
+    """The values that all steps of building one rootfs need."""
 
     plan: Plan
     workspace: Workspace
     cache: Path
     store: Store
-    """Where .debs are kept, and layers that machines share."""
+    """Store of .debs, and of layers that machines share."""
     keys: Mapping[str, Path]
-    """Keyring file on this machine for each archive of the recipe."""
+    """Keyring file on this machine, by archive of the recipe."""
     archives: Archives
     wanted: EmulationChoice
-    """How foreign programs are to run: auto, redirect or qemu."""
+    """Requested emulation of foreign programs: auto, redirect or qemu."""
 
     @property
     def layers(self) -> Path:
-        """Where layers that boards share are kept."""
+        """Directory of the layers that boards share."""
         return self.cache / "layers"
 
     @cached_property
     def emulation(self) -> Emulation:
-        """How foreign programs run; made ready when the first of them is to run."""
+        """The emulation of foreign programs; prepared at the first use."""
         with log.step("emulation"):
-            how = emulate.choose(architecture=self.plan.recipe.architecture, wanted=self.wanted)
-            log.note(f"{self.plan.recipe.architecture} programs: {how.mode} ({how.reason})")
-            if how.mode is not emulate.Mode.REDIRECT:
-                return how
+            chosen = emulate.choose(architecture=self.plan.recipe.architecture, wanted=self.wanted)
+            log.note(f"{self.plan.recipe.architecture} programs: {chosen.mode} ({chosen.reason})")
+            if chosen.mode is not emulate.Mode.REDIRECT:
+                return chosen
             archives = self.plan.recipe.archives
             sources = emulate.Sources(
                 self.plan.recipe.suite,
@@ -81,10 +81,10 @@ class Site:
                 self.archives.pins,
                 releases=find_releases(archives),
             )
-            return emulate.prepare(how, sources, cache=self.cache / "twins")
+            return emulate.prepare(chosen, sources, cache=self.cache / "twins")
 
     def run_inside(self, commands: Sequence[Command], tree: Path, epoch: int) -> None:
-        """Run programs of the tree in it."""
+        """Run commands in the tree, with SOURCE_DATE_EPOCH `epoch`."""
         environment = {**make_environment(epoch), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": "/tmp"}  # noqa: S108 - of the tree
         for command in commands:
             run(
@@ -100,7 +100,7 @@ class Site:
 def make_packages(
     site: Site, step: str, packages: Sequence[Archived], origins: Origins, *, below: Sequence[Kept], directory: Path
 ) -> Kept:
-    """Install packages on the layers `below`, and keep what that adds in `directory`."""
+    """Install packages on the layers `below`, and store the new layer in `directory`."""
     plan, scratch = site.plan, site.workspace.scratch
     is_base = step == "base"
     names = plan.packages.base if is_base else plan.packages.names
@@ -112,21 +112,21 @@ def make_packages(
     supplies.sources.write_text(render_sources(plan.recipe.archives, site.keys), encoding="utf-8")
     site.archives.provide(packages, site.store, debs=supplies.debs, lists=supplies.lists)
     epoch = find_build_time(supplies.debs)
-    how, aside = site.emulation, scratch / step
+    emulation, aside = site.emulation, scratch / step
     title = f"{step}: {len(names)} packages asked for, {plan.recipe.suite} {plan.recipe.architecture}"
-    with log.step(title), changing([each.layer for each in below], aside / TREE, site.workspace) as (tree, is_whole):
-        install_packages(plan, names, how, supplies, target=tree, epoch=epoch, log_file=site.workspace.log_file)
+    with log.step(title), changing([kept.layer for kept in below], aside / TREE, site.workspace) as (tree, is_whole):
+        install_packages(plan, names, emulation, supplies, target=tree, epoch=epoch, log_file=site.workspace.log_file)
         is_foreseen = {(package.name, package.version) for package in read_packages(tree)} == {
             (package.name, package.version) for package in packages
         }
         if not is_base:
             _install_debs(site, tree, epoch)
         clean_layer(tree)
-        if not is_base:  # Here, because each build has a system of its own, and few have packages of their own.
+        if not is_base:  # In this layer, because it is built rarely; the system layer is built in most builds.
             write_delivered(tree, find_delivered(tree))
         installed = read_packages(tree)
     if not is_foreseen:
-        log.warn("APT installed other packages than it had announced; the next build makes the rootfs anew")
+        log.warn("APT installed other packages than it had resolved; the next build makes this rootfs again")
         directory = directory.with_name(f"{directory.name}-{scratch.name}")
     clamp_times(aside, epoch)
     steps = list(origins)
@@ -135,20 +135,20 @@ def make_packages(
 
 
 def make_system(site: Site, origins: Origins, below: Sequence[Kept], supply: Supply) -> Kept:
-    """Make the board's own system on the layers `below`, and put it into the board's room."""
+    """Build the board's system on the layers `below`, and move it into the board's room."""
     plan, workspace = site.plan, site.workspace
     aside = workspace.scratch / "system"
-    layers = [each.layer for each in below]
+    layers = [kept.layer for kept in below]
     with log.step("system: files, users, units, boot"), changing(layers, aside / TREE, workspace) as (tree, is_whole):
         _make_system(site, tree)
         install_sources(tree, plan.recipe.archives, site.keys, site.archives.pins)
         clean_tree(tree)
         packages = read_packages(tree)
         mounts = [slot.mount for slot in plan.disk.slots if slot.mount != "/"]
-        for mount in sorted(mounts, key=lambda mount: -mount.count("/")):  # The inner one of two first.
+        for mount in sorted(mounts, key=lambda mount: -mount.count("/")):  # Inner mount points first.
             _move_out(tree, mount, aside / tree_name(mount))
     clamp_times(aside, plan.epoch)
-    is_known = all(each.origins for each in below)
+    is_known = all(kept.origins for kept in below)
     return _keep(
         aside,
         workspace.rootfs,
@@ -172,20 +172,20 @@ def _keep(
     mounts: Sequence[str] = (),
     supply: Supply = UNKNOWN,
 ) -> Kept:
-    """Give a finished directory its name, in the place of one that may be there."""
+    """Record and rename a finished directory; it replaces an older one."""
     write_kept(aside, is_whole=is_whole, below=below, packages=packages, origins=origins, mounts=mounts, supply=supply)
     set_aside(directory)
     give_name(aside, directory, durable=False)
     kept = find_kept(directory)
-    assert kept is not None  # It was written just now.
+    assert kept is not None  # Its record was written above.
     return kept
 
 
 def find_build_time(debs: Path) -> int:
-    """Return when the youngest of the packages was built, in seconds since 1970: the time of what they install.
+    """Return the build time of the youngest package, in seconds since 1970: the time of the files of their layer.
 
-    It depends on the packages alone, so that a layer is the same whenever it is made. A .deb is an ar archive, whose
-    first member carries the time of the package's changelog (deb(5)).
+    It depends only on the packages, so a layer is the same whenever it is built. A .deb is an ar archive, and its first
+    member has the time of the package's changelog (deb(5)).
     """
     return max((_read_time(path) for path in debs.glob("*.deb")), default=0)
 
@@ -208,7 +208,7 @@ def _install_debs(site: Site, tree: Path, epoch: int) -> None:
 
 
 def _place_deb(deb: DebPlan, inside: Path, prefix: str, cache: Path) -> str:
-    """Copy a package into the tree and return its name there; the prefix keeps apart those of the same file name."""
+    """Copy a package into the tree and return its name there; the prefix keeps equal file names apart."""
     source = Path(deb.location) if deb.sha256 is None else fetch(deb.location, sha256=deb.sha256, cache=cache / "files")
     name = prefix + deb.location.rsplit("/", 1)[-1]
     shutil.copyfile(source, inside / name)
@@ -234,7 +234,7 @@ def _make_system(site: Site, tree: Path) -> None:
 
 
 def _let_names_resolve(tree: Path) -> None:
-    """Give the programs of a tree the resolvers of this machine; clean_tree puts the link of the board there."""
+    """Copy this machine's resolv.conf into the tree; clean_tree replaces it by the board's link."""
     resolver, here = tree / "etc/resolv.conf", Path("/etc/resolv.conf")
     resolver.unlink(missing_ok=True)
     if here.is_file():
@@ -242,9 +242,9 @@ def _let_names_resolve(tree: Path) -> None:
 
 
 def _move_out(tree: Path, mount: str, target: Path) -> None:
-    """Move what belongs to another filesystem out of the tree, and leave an empty mount point."""
+    """Move the files of another filesystem out of the tree, and leave an empty mount point."""
     source = resolve_inside(tree, mount)
-    # In an overlay a directory cannot be renamed.
+    # Copied, because overlayfs cannot rename a directory of a lower layer.
     run(["cp", "--archive", source, target])
     shutil.rmtree(source)
     source.mkdir(mode=0o755)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The rootfs stage: a plan becomes a finished system, one tree per filesystem.
+"""Build the rootfs of a plan: a finished system, one tree per filesystem.
 
-It is made in three steps, each a layer on the one before: `base` (the packages that the board's family shares),
-`packages` (all the others) and `system` (what makes it this board's). The first two are kept for all boards, the
-third in the board's room; each is taken from there when it would come out the same. A layer is made aside and takes
-its place when it is complete. Everything that is mounted on the way ends with the build.
+It has three layers: `base` (packages that the board's family shares), `packages` (all others) and `system` (files and
+settings of the board). The first two are kept for all boards, the third in the board's room. A layer is reused if its
+inputs are the same. It is built in the scratch directory and renamed when complete. All mounts end with the build.
 """
 
 from __future__ import annotations
@@ -36,19 +35,19 @@ from builder.system.workspace import Workspace
 
 @dataclass(frozen=True)
 class Wanted:
-    """A rootfs that is known before it is there."""
+    """A rootfs whose inputs are known before it is built."""
 
     site: Site
     use: RootfsUse
     resolved: Resolved | None
-    """What the archives have for it; None when they were not asked."""
+    """Its packages in the archives; None if they were not resolved."""
     origins: Origins
     room: Kept | None
-    """That of the room, when it came from the same."""
+    """The rootfs in the board's room; None if its inputs differ."""
 
     @property
     def key(self) -> str:
-        """What two rootfs that are the same have in common; nothing when that is not known."""
+        """Cache key: the same for equal rootfs; "" if unknown."""
         return self.origins["system"].key if "system" in self.origins else ""
 
 
@@ -61,12 +60,12 @@ def find_rootfs(
     cache: Path,
     use: RootfsUse = RootfsUse.CURRENT,
 ) -> Wanted:
-    """Find out what the rootfs of a plan would be made from now.
+    """Find the inputs that the rootfs of a plan has now.
 
-    store      where .debs are kept, and layers that machines share
-    use        when what is there from earlier builds is taken
-    emulation  how foreign programs run: auto, redirect or qemu
-    cache      directory of downloads, of layers, and of what the emulation keeps
+    store      store of .debs, and of layers that machines share
+    use        when to reuse results of earlier builds
+    emulation  emulation of foreign programs: auto, redirect or qemu
+    cache      directory of downloads, layers, and files of the emulation
 
     Raises MachineError, RecipeError, DownloadError, TrustError, SpaceError or ToolError.
     """
@@ -76,45 +75,45 @@ def find_rootfs(
     site = Site(plan, workspace, cache, store, keys, archives, emulation)
     room = None if use is RootfsUse.NEVER else find_kept(workspace.rootfs)
     if use is RootfsUse.AS_ASKED and room and _is_as_asked(plan, room):
-        log.note("the rootfs of the last build is wanted: nothing that was asked for has changed")
+        log.note("reusing the rootfs of the last build: the recipe has not changed")
         return Wanted(site, use, None, room.origins, room)
     with log.step("packages of the archives"):
         try:
             resolved = archives.resolve()
         except DownloadError as error:
             if room and _is_as_asked(plan, room):
-                error.hint += "; --reuse-rootfs takes the rootfs of the last build without asking"
+                error.hint += "; --reuse-rootfs uses the rootfs of the last build without asking the archives"
             raise
     for warning in resolved.supply.find_warnings():
         log.warn(warning)
     origins = find_origins(plan, resolved, emulation=emulation)
     change = _find_change(room, origins) if room else ""
     if change:
-        log.note(f"the rootfs is made anew: {change}")
+        log.note(f"making the rootfs again: {change}")
     return Wanted(site, use, resolved, origins, None if change else room)
 
 
 def make_rootfs(wanted: Wanted) -> Kept:
-    """Return the rootfs: that of the room if it is whole, or made now. It is opened by kept.opened_rootfs.
+    """Return the rootfs: the one in the board's room if it is intact, else a new one.
 
-    Raises what find_rootfs raises.
+    Open it with stored_tree.opened_rootfs. Raises the errors of find_rootfs.
     """
     site = wanted.site
     if wanted.room and _is_usable(wanted.room, site.layers):
-        log.note("the rootfs of the last build is taken")
+        log.note("reusing the rootfs of the last build")
         return wanted.room
     if wanted.resolved:
         return _make(site, wanted.resolved, wanted.origins, anew=wanted.use is RootfsUse.NEVER)
-    resolved = site.archives.resolve()  # That of the room was wanted without asking, and is not whole.
+    resolved = site.archives.resolve()  # Needed now: RootfsUse.AS_ASKED skipped it, but the room's rootfs is damaged.
     return _make(site, resolved, find_origins(site.plan, resolved, emulation=site.wanted), anew=False)
 
 
 def _find_change(room: Kept, origins: Origins) -> str:
-    return find_change(room.origins, origins) if room.origins else "where the last one came from is not known"
+    return find_change(room.origins, origins) if room.origins else "the inputs of the last one are unknown"
 
 
 def _is_as_asked(plan: Plan, room: Kept) -> bool:
-    """Say whether all that is known without the archives is as it was."""
+    """Return True if all inputs that are known without the archives are unchanged."""
     asked = find_plan_inputs(plan)
     return bool(room.origins) and not any(
         find_changed_input(origin.inputs, asked[step]) for step, origin in room.origins.items()
@@ -122,7 +121,7 @@ def _is_as_asked(plan: Plan, room: Kept) -> bool:
 
 
 def _is_usable(room: Kept, layers: Path) -> bool:
-    """Say whether a room's rootfs and all that lies below it are whole."""
+    """Return True if a room's rootfs and all layers below it are intact."""
     return find_intact(room.directory) is not None and find_stack(room, layers) is not None
 
 
@@ -137,7 +136,7 @@ def _make(site: Site, resolved: Resolved, origins: Origins, *, anew: bool) -> Ke
 
 @contextmanager
 def _fixed_umask() -> Iterator[None]:
-    """Set the umask of builds until the block has ended, so that modes do not depend on the caller's."""
+    """Set a fixed umask for a block, so that modes of files do not depend on the caller's."""
     before = os.umask(namespaces.UMASK)
     try:
         yield
@@ -146,13 +145,13 @@ def _fixed_umask() -> Iterator[None]:
 
 
 def _foresee(plan: Plan, step: str, packages: Sequence[Archived], origins: Origins, below: Sequence[Kept]) -> Foreseen:
-    """Return what a layer must be that another machine has made."""
+    """Return the content that a layer from another machine must have."""
     steps = list(origins)
-    there = {(package.name, package.version) for layer in below for package in layer.packages}
+    installed = {(package.name, package.version) for layer in below for package in layer.packages}
     return Foreseen(
         origins={name: origins[name] for name in steps[: steps.index(step) + 1]},
         below=tuple(layer.directory.name for layer in below),
-        packages=frozenset(there | {(package.name, package.version) for package in packages}),
+        packages=frozenset(installed | {(package.name, package.version) for package in packages}),
         own=frozenset(package.name for package in packages),
         packed_bytes=sum(package.size_bytes for package in packages),
         others=0 if step == "base" else len(plan.packages.debs),
@@ -162,10 +161,10 @@ def _foresee(plan: Plan, step: str, packages: Sequence[Archived], origins: Origi
 def _take_or_make(
     site: Site, step: str, packages: Sequence[Archived], origins: Origins, below: Sequence[Kept], *, anew: bool
 ) -> Kept:
-    """Return a layer: one that is there, or made now. Of two builds that want the same, the second waits."""
+    """Return a cached layer or build it. A second build that needs the same layer waits for the first."""
     recipe = site.plan.recipe
     name = f"{step}-{recipe.suite}-{recipe.architecture.value}-{origins[step].key}"
-    if anew:  # Under a name of its own: the one that is there may be part of another build just now.
+    if anew:  # Under a unique name: another build may be using the cached layer.
         unique = site.layers / f"{name}-{os.urandom(4).hex()}"
         return make_packages(site, step, packages, origins, below=below, directory=unique)
     with locked(site.layers / f".{name}.lock"):
@@ -175,7 +174,7 @@ def _take_or_make(
             site.store, directory, site.workspace, _foresee(site.plan, step, packages, origins, below)
         )
         if layer:
-            log.note(f"layer {name}: taken")
+            log.note(f"layer {name}: cache hit")
             return layer
         layer = make_packages(site, step, packages, origins, below=below, directory=directory)
         if layer.origins:

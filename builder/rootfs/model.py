@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the rootfs stage hands on."""
+"""Results of the rootfs stage."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from builder.recipe.model import Filesystem
 
 DELIVERED = "/usr/lib/boardwright/delivered.json"
-"""Where an image has the rights that its packages have brought (delivered.py writes it, specs read it)."""
+"""File of an image that records the rights and files of its packages (delivered.py writes it, specs read it)."""
 RESOLVER = "../run/systemd/resolve/stub-resolv.conf"
-"""What /etc/resolv.conf is a link to: systemd-resolved makes it at boot."""
+"""Target of the link /etc/resolv.conf; systemd-resolved creates it at boot."""
 HELD = "hold ok installed"
-"""What dpkg says of a package that upgrades leave alone (apt-mark hold)."""
+"""Status in dpkg of a package that upgrades must not change (apt-mark hold)."""
 FSTAB_TYPES = {Filesystem.FAT32: "vfat", Filesystem.EXT4: "ext4"}
-"""What fstab calls the filesystems of a recipe."""
+"""Filesystem types of fstab by the recipe's names."""
 CLOUD_DISTRO = "/usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py"
 """What the build adds to cloud-init."""
 ACLS = ("system.posix_acl_access", "system.posix_acl_default")
@@ -27,7 +27,7 @@ CAPABILITY = "security.capability"
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package: name, version, architecture and installed size, as dpkg knows them."""
+    """An installed package, with name, version, architecture and installed size from dpkg."""
 
     name: str
     version: str
@@ -39,8 +39,8 @@ class Package:
 class Rootfs:
     """A finished system, split into one tree per filesystem.
 
-    `trees` has the content of each slot by mount point. In the tree of "/" the other mount points are empty
-    directories. They are to be read only: what is in them may belong to other boards too.
+    `trees` has the tree of each slot by mount point. In the tree of "/" the other mount points are empty directories.
+    Do not write to the trees: other boards may share their files.
     """
 
     trees: Mapping[str, Path]

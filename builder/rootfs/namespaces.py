@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Runs one command in namespaces of its own, so that whatever it mounts or starts ends with it.
+"""Run one command in new namespaces, so that all its mounts and processes end with it.
 
-A stand-alone script (it imports nothing of ours, so root can run it isolated: `python3 -I enter.py ... -- COMMAND`).
-Always: a new mount and PID namespace with a fresh /proc, a small init, and no right to make device nodes, so that
-every mode of emulation leaves the same empty /dev; and the same host name and umask wherever it runs, which packages
-write into what they make. With --no-network: no network. With --register: a new user namespace too, with the caller's
-ids unchanged, and in it a binfmt_misc instance of our own (Linux >= 6.7), where the given line is registered.
-With --no-sync: what the command starts may ask for files to be written to the disk, and is answered at once.
-With --rootfs and --chroot: the command runs in that tree, with /proc, /sys and /dev. With --twins as well: that tree is
-bound read-only at --place in the rootfs, from before the command starts until after its last process is gone.
+A stand-alone script without imports of ours, so root can run it isolated: `python3 -I namespaces.py ... -- COMMAND`.
+Always: new mount and PID namespaces with a fresh /proc and a small init. Host name and umask are fixed, because
+packages write them into files. Device nodes cannot be created, so all modes of emulation leave the same empty /dev.
+--no-network: no network. --no-sync: calls such as fsync return at once. --register: also a new user namespace with
+the caller's ids, and in it a private binfmt_misc instance (Linux >= 6.7), where the given line is registered.
+--rootfs with --chroot: run in that tree, with /proc, /sys and /dev. --twins: bind that tree read-only at --place in
+the rootfs, before the command starts, until its last process has ended.
 
-The processes: supervisor (leaves the caller's namespaces) - init (PID 1) - command. Each dies with its parent, and
-the kernel then ends the namespace, its mounts and all that is in it. Exit code: the command's (128 + n for signal
-n), or REFUSED when a step of our own failed; standard error then holds `refused: STEP: REASON`.
+Processes: supervisor (leaves the caller's namespaces) - init (PID 1) - command. Each dies with its parent. Then the
+kernel removes the namespaces with their mounts and processes. Exit code: the command's (128 + n for signal n), or
+REFUSED if the preparation failed; then stderr has `refused: STEP: REASON`.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP = 1, 24
 CAP_MKNOD = 27
 
-# linux/seccomp.h, linux/filter.h: a program of classic BPF, which sees architecture and number of each system call
+# linux/seccomp.h, linux/filter.h: a classic BPF program, which reads architecture and number of each system call
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO = 0x7FFF0000, 0x00050000
 BPF_LOAD, BPF_JUMP_IF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
@@ -81,14 +80,14 @@ def main() -> int:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Run a command in namespaces of its own.")
-    parser.add_argument("--register", metavar="LINE", help="for binfmt_misc, of a private instance")
+    parser = argparse.ArgumentParser(description="Run a command in new namespaces.")
+    parser.add_argument("--register", metavar="LINE", help="line to register in a private binfmt_misc instance")
     parser.add_argument("--rootfs", type=Path, metavar="DIR")
-    parser.add_argument("--twins", type=Path, metavar="DIR", help="to be seen at --place in the rootfs")
-    parser.add_argument("--qemu", type=Path, metavar="FILE", help="to be seen as `qemu` among the twins")
-    parser.add_argument("--place", metavar="PATH", default="", help="relative to the rootfs")
-    parser.add_argument("--no-sync", action="store_true", help="let nothing wait for the disk")
-    parser.add_argument("--no-network", action="store_true", help="cut it off from the network")
+    parser.add_argument("--twins", type=Path, metavar="DIR", help="tree to mount at --place in the rootfs")
+    parser.add_argument("--qemu", type=Path, metavar="FILE", help="file to mount as `qemu` among the twins")
+    parser.add_argument("--place", metavar="PATH", default="", help="mount point of the twins, relative to the rootfs")
+    parser.add_argument("--no-sync", action="store_true", help="let calls such as fsync return at once")
+    parser.add_argument("--no-network", action="store_true", help="run the command without a network")
     parser.add_argument("--chroot", action="store_true", help="run the command in the rootfs")
     parser.add_argument("--bind", nargs=2, action="append", default=[], metavar=("DIR", "PATH"), help="in the rootfs")
     parser.add_argument("command", nargs="+")
@@ -108,7 +107,7 @@ def _leave_namespaces(*, private: bool, network: bool) -> None:
     if not private:
         _check(libc.unshare(new))
         return
-    # A map of more than one's own id is only accepted from a process of the parent user namespace.
+    # Only a process of the parent user namespace may write a map of more ids than its own (user_namespaces(7)).
     supervisor = os.getpid()
     asked, ask = os.pipe()
     writer = os.fork()
@@ -119,11 +118,11 @@ def _leave_namespaces(*, private: bool, network: bool) -> None:
     os.write(ask, b"now")
     code = _exit_code(os.waitpid(writer, 0)[1])
     if code:
-        raise OSError(code, f"identity map of user ids: {os.strerror(code)}")
+        raise OSError(code, f"mapping of user ids: {os.strerror(code)}")
 
 
 def _write_identity_maps(pid: int, asked: int) -> int:
-    """Gives every id that exists here the same number there. Returns an errno, or 0."""
+    """Map every id of this user namespace to the same number in the new one. Return an errno, or 0."""
     _die_with_parent()
     if not os.read(asked, 1):
         return 1
@@ -138,10 +137,10 @@ def _write_identity_maps(pid: int, asked: int) -> int:
 
 
 def _run_as_init(options: argparse.Namespace, watched: int) -> int:
-    """What PID 1 does: prepare, start the command, reap, end the rest, clear away. Returns the exit code."""
+    """Be PID 1: prepare, start the command, reap, kill the rest, unmount the twins. Return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
-    if select.select([watched], [], [], 0)[0]:  # The supervisor, which alone holds the other end, was dead before that.
+    if select.select([watched], [], [], 0)[0]:  # End of file: the supervisor has died before _die_with_parent().
         return REFUSED
     try:
         _mount_all(options)
@@ -160,7 +159,7 @@ def _run_as_init(options: argparse.Namespace, watched: int) -> int:
 
 
 def _mount_all(options: argparse.Namespace) -> None:
-    with _step("host name of one's own"):
+    with _step("host name"):
         _check(libc.sethostname(HOST, len(HOST)))
     _mount_system(options.register)
     if options.twins:
@@ -174,7 +173,7 @@ def _mount_all(options: argparse.Namespace) -> None:
 
 
 def _mount_system(register: str | None) -> None:
-    with _step("mounts of one's own"):
+    with _step("private mounts"):
         _mount("none", "/", "", MS_REC | MS_PRIVATE)
     with _step("fresh /proc"):
         _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -193,7 +192,7 @@ def _mount_twins(twins: Path, qemu: Path, place: Path) -> None:
 
 def _bind_read_only(source: Path, target: Path) -> None:
     _mount(str(source), str(target), "", MS_BIND)
-    # Flags of the mount below are locked in a user namespace: they must be given again.
+    # In a user namespace these flags of the original mount are locked, so a remount must repeat them.
     locked = os.statvfs(target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _mount("none", str(target), "", MS_BIND | MS_REMOUNT | MS_RDONLY | locked)
 
@@ -206,7 +205,7 @@ def _remove_twins(place: Path) -> None:
 
 def _mount_rootfs(rootfs: Path) -> None:
     _mount("proc", str(rootfs / "proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    # A new sysfs needs a network namespace of one's own; the network is needed.
+    # Bound, because a new sysfs needs a new network namespace, and commands may need the network.
     _mount("/sys", str(rootfs / "sys"), "", MS_BIND | MS_REC)
     dev = rootfs / "dev"
     _mount("dev", str(dev), "tmpfs", MS_NOSUID, "mode=755,size=1m")
@@ -229,31 +228,31 @@ def _become(command: list[str], root: Path | None, *, syncs: bool) -> int:
     try:
         _check(libc.prctl(PR_CAPBSET_DROP, CAP_MKNOD, 0, 0, 0))
         if not syncs:
-            with contextlib.suppress(OSError):  # A kernel without the filter only takes longer.
+            with contextlib.suppress(OSError):  # Without the filter the build is only slower.
                 _answer_syncs()
         if root:
             os.chroot(root)
             os.chdir("/")
-        os.execvp(command[0], command)  # noqa: S606 - this script is what run.py starts
+        os.execvp(command[0], command)  # noqa: S606 - process.py has started this script
     except OSError as error:
         sys.stderr.write(f"{command[0]}: {error.strerror}\n")
         return 127 if isinstance(error, FileNotFoundError) else 126
 
 
 def _answer_syncs() -> None:
-    """Let calls that wait for the disk return at once, for this process and all that it starts.
+    """Let calls that wait for the disk return at once, for this process and its children.
 
-    What is made here is of use only when it is complete, and is compared with its digest before each use.
+    This is safe: a layer is used only when it is complete, and its digest is checked before each use.
     """
     audit, numbers = SYNCS.get(platform.machine(), (0, ()))
-    found = len(numbers)
+    count = len(numbers)
     rules = [
         (BPF_LOAD, 0, 0, 4),
-        (BPF_JUMP_IF_EQUAL, 0, found + 1, audit),
+        (BPF_JUMP_IF_EQUAL, 0, count + 1, audit),
         (BPF_LOAD, 0, 0, 0),
-        *((BPF_JUMP_IF_EQUAL, found - place, 0, number) for place, number in enumerate(numbers)),
+        *((BPF_JUMP_IF_EQUAL, count - index, 0, number) for index, number in enumerate(numbers)),
         (BPF_RETURN, 0, 0, SECCOMP_RET_ALLOW),
-        (BPF_RETURN, 0, 0, SECCOMP_RET_ERRNO),  # with the number 0, which is success
+        (BPF_RETURN, 0, 0, SECCOMP_RET_ERRNO),  # errno 0: success
     ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *rule) for rule in rules))
     program = ctypes.create_string_buffer(struct.pack("@HP", len(rules), ctypes.addressof(code)))
@@ -261,7 +260,7 @@ def _answer_syncs() -> None:
 
 
 def _wait_for(command: int) -> int:
-    """Reaps all that ends in the namespace until the command does."""
+    """Reap processes of the namespace until the command ends; return its exit code."""
     while True:
         pid, status = os.wait()
         if pid == command:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Trees in layers: each holds what it adds to those below it, and overlayfs shows them as one.
+"""Combine layers to one tree with overlayfs; each layer contains the changes to the layers below.
 
-Nothing is copied to start from a layer, and nothing that is done on top can change it. Where overlayfs cannot be had
-(the state directory lies on an overlay itself, as in a container without a volume) a layer is a whole tree instead:
-a copy of what is below, with the change in it. Both hold the same files.
+To build on a layer copies nothing, and cannot change that layer. Where overlayfs is unavailable, a layer is a whole
+tree instead: a copy of the layers below, with the changes. This is so when the state directory is on overlayfs itself,
+as in a container without a volume. Both kinds give the same files.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from builder.errors import ToolError
 from builder.system.process import run
 from builder.system.workspace import Workspace
 
-# As if no kernel had other defaults: a layer must not depend on where it was made.
+# Set, because the defaults depend on the kernel, and a layer must not depend on the machine.
 FEATURES = "index=off,redirect_dir=off,metacopy=off"
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A directory that holds a layer."""
+    """A directory with the files of a layer."""
 
     tree: Path
     is_whole: bool
-    """It needs none of those below it."""
+    """True if it is complete without the layers below."""
 
 
 @contextmanager
 def opened(layers: Sequence[Layer], workspace: Workspace, name: str) -> Iterator[Path]:
-    """Yield the tree that layers are together, lowest first, to be read; it is seen below the scratch directory."""
+    """Yield one read-only tree of all layers (lowest first), mounted below the scratch directory."""
     needed = _find_needed(layers)
     if len(needed) == 1:
         yield needed[0].tree
@@ -45,16 +45,16 @@ def opened(layers: Sequence[Layer], workspace: Workspace, name: str) -> Iterator
 
 @contextmanager
 def changing(below: Sequence[Layer], tree: Path, workspace: Workspace) -> Iterator[tuple[Path, bool]]:
-    """Yield a directory that looks like `below` and may be changed, and whether the new layer is a whole one.
+    """Yield a writable view of the layers `below`, and True if the new layer is a whole tree.
 
-    At the end `tree`, to be made below the scratch directory, holds the new layer.
+    At the end `tree` contains the new layer. It is created, below the scratch directory.
     """
     tree.mkdir(parents=True)
     tree.chmod(0o755)
     obstacle = find_obstacle(workspace) if below else ""
     if not below or obstacle:
         if obstacle:
-            log.note(f"layers are whole trees here: {obstacle}")
+            log.note(f"storing layers as whole trees: {obstacle}")
             with opened(below, workspace, f"{tree.parent.name}-below") as source:
                 run(["cp", "--archive", "--reflink=auto", f"{source}/.", tree])
         yield tree, True
@@ -66,7 +66,7 @@ def changing(below: Sequence[Layer], tree: Path, workspace: Workspace) -> Iterat
 
 
 def _find_needed(layers: Sequence[Layer]) -> Sequence[Layer]:
-    """Return the layers from the highest whole one on."""
+    """Return the highest whole layer and all layers above it."""
     start = max(index for index, layer in enumerate(layers) if layer.is_whole)
     return layers[start:]
 
@@ -81,12 +81,12 @@ def _mounted(layers: Sequence[Layer], target: Path, workspace: Workspace, more: 
 
 
 def _escape(path: Path) -> str:
-    """Return a path as an option of overlayfs, where commas and colons have a meaning."""
+    """Return a path for a mount option of overlayfs, with commas and colons escaped."""
     return str(path).replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
 
 
 def find_obstacle(workspace: Workspace) -> str:
-    """Try overlayfs for real, on the filesystem of the scratch directory. Return why it cannot be had, or nothing."""
+    """Try to mount overlayfs on the filesystem of the scratch directory. Return why it is unavailable, or ""."""
     probe = workspace.scratch / "probe"
     for name in ("lower", "upper", "work"):
         (probe / name).mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def find_obstacle(workspace: Workspace) -> str:
     target = workspace.scratch / "probe-merged"
     try:
         with _mounted([Layer(probe / "lower", is_whole=True)], target, workspace, more):
-            # It may mount and yet refuse the first write.
+            # A mount may succeed although the first write fails.
             (target / "file").touch()
     except (ToolError, OSError) as error:
         return f"overlayfs: {str(error).splitlines()[-1].strip()}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Private keys that packages make when they are installed: one in an image would be that of every board.
+"""Remove private keys that packages create when they are installed: all boards of an image would share them.
 
-They are taken out, and made at the boot of a board that has none, before the services that use them. Host keys of ssh
-need no row here: cloud-init makes them. A new kind of key is a row in OWN_KEYS.
+A unit creates the key at the boot of a board that has none, before the services that use it. Host keys of ssh need no
+row here: cloud-init creates them. A new kind of key is a row in OWN_KEYS.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from builder.system.paths import resolve_inside, write_text
 
 @dataclass(frozen=True)
 class OwnKey:
-    """A key of a machine's own."""
+    """A private key that every machine must create itself."""
 
     name: str
     files: tuple[str, ...]
-    """The private key, and what is made with it. Links to them in their directories go too."""
+    """The private key, and files created with it. Links to them in the same directory are removed too."""
     argv: tuple[str, ...]
-    """The package's command that makes all of them."""
+    """Command of the package that creates all of them."""
 
 
 OWN_KEYS = (
@@ -54,18 +54,18 @@ WantedBy=sysinit.target
 
 
 def remove_own_keys(rootfs: Path) -> None:
-    """Take the keys out of a tree."""
+    """Remove the keys from a tree."""
     for key in OWN_KEYS:
-        for place in key.files:
-            path = resolve_inside(rootfs, place)
+        for file in key.files:
+            path = resolve_inside(rootfs, file)
             path.unlink(missing_ok=True)
             for other in path.parent.iterdir() if path.parent.is_dir() else ():
-                if other.is_symlink() and str(other.readlink()) in (path.name, place):
+                if other.is_symlink() and str(other.readlink()) in (path.name, file):
                     other.unlink()
 
 
 def write_key_units(rootfs: Path) -> list[str]:
-    """Let the board make the keys of the packages that the tree has; return the paths of the units."""
+    """Write units that create the keys at boot, for packages in the tree; return the paths of the units."""
     units = []
     for key in OWN_KEYS:
         if not resolve_inside(rootfs, key.argv[0]).is_file():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the rootfs stage writes down for later builds, as it is read again.
+"""Read and validate the records that the rootfs stage writes for later builds.
 
-Names in these files become paths, and a layer of a shared cache brings its own file. One that is not as it should be
-is none: what it describes is made again.
+Names in these files become paths, and a layer of a shared cache contains its own record. An invalid record counts as
+missing: what it describes is built again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from builder.rootfs.model import Package
 
 
 class SupplyRecord(Frozen):
-    """Where the packages of a build came from."""
+    """The archives of the packages of a build."""
 
     archives: dict[DebName, ArchiveName]
     overriding: tuple[DebName, ...]
@@ -39,24 +39,24 @@ class SupplyRecord(Frozen):
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if strange := set(self.overriding) - set(self.archives):
-            raise ValueError(f"{min(strange)} is of no archive")
+            raise ValueError(f"overriding: found {min(strange)}; expected a package of `archives`")
         return self
 
     @property
     def supply(self) -> Supply:
-        """The same as the stage has it."""
+        """The same values as a dataclass of the stage."""
         return Supply(self.archives, self.overriding)
 
 
 class OriginRecord(Frozen):
-    """What a step was made from."""
+    """The inputs of a layer."""
 
     inputs: dict[InputName, InputValue]
     packages: dict[DebName, DebDigest]
 
 
 class TreeRecord(Frozen):
-    """What the trees of a directory are (made.json)."""
+    """Description of the trees in a directory (made.json)."""
 
     is_whole: bool
     below: tuple[LayerName, ...]
@@ -68,17 +68,17 @@ class TreeRecord(Frozen):
 
     @property
     def installed(self) -> tuple[Package, ...]:
-        """All packages."""
+        """All installed packages."""
         return tuple(Package(*row) for row in self.packages)
 
     @property
     def made_from(self) -> Origins:
-        """What each step was made from."""
+        """The inputs of each layer."""
         return {step: Origin(origin.inputs, origin.packages) for step, origin in self.origins.items()}
 
 
 class ArchivedRecord(Frozen):
-    """A package as its archive has it."""
+    """A package in its archive."""
 
     name: DebName
     version: DebVersion
@@ -89,12 +89,12 @@ class ArchivedRecord(Frozen):
 
     @property
     def archived(self) -> Archived:
-        """The same as the stage has it."""
+        """The same values as a dataclass of the stage."""
         return Archived(self.name, self.version, self.architecture, self.file, self.size_bytes, self.sha256)
 
 
 class AnswerRecord(Frozen):
-    """What archives had for a list of packages."""
+    """The packages that archives had for a request."""
 
     releases: list[Sha256]
     pins: AnyText
@@ -104,13 +104,13 @@ class AnswerRecord(Frozen):
 
     @property
     def resolved(self) -> Resolved:
-        """The same as the stage has it."""
-        base, packages = (tuple(each.archived for each in rows) for rows in (self.base, self.packages))
+        """The same values as a dataclass of the stage."""
+        base, packages = (tuple(row.archived for row in rows) for rows in (self.base, self.packages))
         return Resolved(base, packages, self.supply.supply)
 
 
 class TwinsRecord(Frozen):
-    """Which twin tree an archive had, and of which signed indexes."""
+    """The twin tree of an archive, and digests of the signed indexes that it was made from."""
 
     sources: Sha256
     releases: list[Sha256]
@@ -118,7 +118,7 @@ class TwinsRecord(Frozen):
 
 
 def load_tree_record(content: bytes) -> TreeRecord | None:
-    """Return what trees are; None for a file that does not say it, such as one that a crash has cut short."""
+    """Return the record of trees; None for invalid content, such as a file that a crash has truncated."""
     try:
         return TreeRecord.model_validate_json(content)
     except ValidationError:
@@ -126,7 +126,7 @@ def load_tree_record(content: bytes) -> TreeRecord | None:
 
 
 def load_answer(content: bytes) -> AnswerRecord | None:
-    """Return what archives had; None as for trees."""
+    """Return the packages that archives had; None for invalid content."""
     try:
         return AnswerRecord.model_validate_json(content)
     except ValidationError:
@@ -134,7 +134,7 @@ def load_answer(content: bytes) -> AnswerRecord | None:
 
 
 def load_twins(content: bytes) -> TwinsRecord | None:
-    """Return which twin tree there was; None as for trees."""
+    """Return the record of a twin tree; None for invalid content."""
     try:
         return TwinsRecord.model_validate_json(content)
     except ValidationError:

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs every program of a foreign architecture, as a binfmt_misc interpreter with the flags P and F.
+ * Run a program of a foreign architecture: a binfmt_misc interpreter with the flags P and F.
  *
- * The kernel starts it as `redirect PATH ARGV0 ARGS...`. Where the twin tree holds a native build of that same
- * file, the twin runs in its place; else the static qemu-user does. Both get the ARGV0 and ARGS of the caller, so
- * programs with many names (sh, gzip, systemctl) behave as they were called. Which programs have no twin is
- * decided by builder/rootfs/twins.py, which leaves them out of the tree.
+ * The kernel starts it as `redirect PATH ARGV0 ARGS...`. If the twin tree has a native build of the same file, the
+ * twin runs; else the static qemu-user runs the program. Both get the caller's ARGV0 and ARGS, so programs with
+ * several names (sh, gzip, systemctl) behave as they were called. builder/rootfs/twins.py decides which programs
+ * have no twin, and leaves them out of the tree.
  *
- * The file that counts is the one at the end of all symbolic links, as the target resolves them: /bin/sh may be
- * dash or bash there, /usr/bin/awk goes through /etc/alternatives. It allocates nothing that must be freed.
+ * Symbolic links are resolved first, as in the target: /bin/sh may be dash or bash there, and /usr/bin/awk leads
+ * through /etc/alternatives. The program allocates nothing that must be freed.
  *
  * Build: gcc -static -O2 -Wall -Wextra -o redirect redirect.c
  */
@@ -25,9 +25,9 @@
 
 enum { CANNOT_RUN = 126 };
 
-/* Twins of these serve only the calls in which an argument holds one of the words, or all where the file `unless` is
- * there. Python's twin has no compiled modules but its built-in ones, so it only does the work of py3compile; dpkg's
- * takes itself for native unless twins.py could teach it the target. */
+/* Twins that run only if an argument contains one of the words, or if the file `unless` exists. Python's twin has only
+ * its built-in compiled modules, so it only runs the work of py3compile. dpkg's twin reports the native architecture
+ * unless twins.py could overwrite it. */
 static const struct {
 	const char *pattern;
 	const char *unless;
@@ -56,7 +56,7 @@ static int may_serve(const char *program, char **args)
 	return 1;
 }
 
-/* Returns only when there is no twin, or the kernel refuses it: both are work for qemu. */
+/* Returns only if there is no twin, or the kernel refuses to run it. Then qemu must run the program. */
 static void run_twin(const char *path, char **argv)
 {
 	char program[PATH_MAX];

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Layers that machines share, as archives in the store and in what lies behind it.
+"""Share layers between machines, as archives in the store and in the shared cache behind it.
 
-An archive is known by its digest, and so is the tree that comes out of it: what was damaged, or is not what its name
-says, is not taken. It holds what GNU tar needs to give back owners, times, capabilities and the marks of overlayfs.
+The archive has a digest, and so has the tree in it. A layer that is damaged or has another name is not used. GNU tar
+restores its owners, times, capabilities and overlayfs attributes.
 
-Who may write to the store behind decides what a name stands for. So a layer is only taken when it was made from the
-inputs that are wanted, has the packages that are foreseen, and its files are those that dpkg's lists have. All of that
-lies in the layer itself, so a good forgery is not found out. And it is only unpacked when it is not much more than what
-its packages can become. With a key that only trusted builds hold, no layer is taken that was not signed with it.
+Everyone who may write to the shared cache can change which archive a name refers to. So a layer is used only if it has
+the expected inputs and packages, and its files have the digests of dpkg's lists. All of these are in the layer itself,
+so a careful forgery passes. An archive is unpacked only if it is not much larger than its packages can become. If a key
+is set, which only trusted builds should have, only layers signed with it are used.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from builder.units import GIB
 
 KEPT = [f"--xattrs-include={name}*" for name in XATTRS]
 EXPANSION = 20
-"""How many times its packed size a package has at most: three to five times is common, fonts and lists have ten."""
+"""Largest factor between a package's unpacked and packed size: 3 to 5 is common, fonts and lists have 10."""
 ROOM_BYTES = 1 * GIB
-"""For what is no file of a package of an archive: lists, caches, packages of the board."""
+"""Space for other files than those of packages of an archive: lists, caches, packages of the board."""
 KEY_VARIABLE = "BOARDWRIGHT_CACHE_KEY"
-"""Names a file with the key."""
+"""Environment variable with the path of the key file."""
 SHORTEST_KEY = 32
 MAC = "mac"
 INFO = "var/lib/dpkg/info"
@@ -49,49 +49,49 @@ INFO = "var/lib/dpkg/info"
 
 @dataclass(frozen=True)
 class Foreseen:
-    """What a layer must be, as this build would make it."""
+    """The expected content of a layer, as this build would create it."""
 
     origins: Origins
-    """Of its step and of those below."""
+    """Inputs of this layer and of the layers below."""
     below: tuple[str, ...]
-    """Names of the layers that it lies on."""
+    """Names of the layers below."""
     packages: frozenset[tuple[str, str]]
-    """Names and versions of all that come from archives, those of the layers below included."""
+    """Names and versions of all packages from archives, also of the layers below."""
     own: frozenset[str]
-    """Names of the packages that its step installs."""
+    """Names of the packages that this layer installs."""
     others: int = 0
-    """How many packages come from files of the board."""
+    """Number of packages from files of the board."""
     packed_bytes: int = 0
-    """Of the files of the packages that its step installs, those of the board left out."""
+    """Total size of the .debs of `own`."""
 
     @property
     def largest_bytes(self) -> int:
-        """How long its archive may be once it is decompressed."""
+        """Size limit of the decompressed archive."""
         return EXPANSION * self.packed_bytes + (1 + self.others) * ROOM_BYTES
 
 
 def find_key() -> bytes | None:
-    """Return the key that layers are signed with; None without. RecipeError for one that is none."""
+    """Return the key that signs layers, or None if the variable is unset; raise RecipeError for a short key."""
     named = os.environ.get(KEY_VARIABLE)
     if not named:
         return None
     key = read_bytes(Path(named), limit=4096).strip()
     if len(key) < SHORTEST_KEY:
         raise RecipeError(
-            f"{KEY_VARIABLE}: {named} has {len(key)} bytes; allowed: at least {SHORTEST_KEY}",
-            hint="make one: openssl rand -hex 32",
+            f"{KEY_VARIABLE}: {named} has {len(key)} bytes; expected at least {SHORTEST_KEY}",
+            hint="create a key: openssl rand -hex 32",
         )
     return key
 
 
 def send_layer(store: Store, kept: Kept, workspace: Workspace) -> None:
-    """Give a finished layer to those who share the store."""
+    """Upload a finished layer to the shared cache, if the store has one."""
     if not store.is_sent_on:
         return
     name, key = kept.directory.name, find_key()
     archive = workspace.scratch / f"{name}.tar.zst"
     with log.step(f"pack {name}"):
-        # Sorted, and without the times of access that --format=posix would add: the same layer is the same archive.
+        # Sorted, and without the access times that --format=posix would add: the same layer gives the same bytes.
         run(
             ["tar", "--create", "--zstd", f"--file={archive}", "--format=posix", "--sort=name", "--numeric-owner",
              "--pax-option=delete=atime,delete=ctime", "--xattrs", *KEPT, f"--directory={kept.directory}", "."],
@@ -103,7 +103,7 @@ def send_layer(store: Store, kept: Kept, workspace: Workspace) -> None:
 
 
 def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Foreseen) -> Kept | None:
-    """Return a layer that another machine has made, unpacked to `directory`; None when there is none to be used."""
+    """Return a layer from the shared cache, unpacked to `directory`; None if there is no usable one."""
     name, key = directory.name, find_key()
     ref = store.find_ref(f"layer/{name}")
     archive, aside = workspace.scratch / f"{name}.tar.zst", workspace.scratch / f"taken-{name}"
@@ -116,13 +116,13 @@ def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Fo
                 _check_length(archive, foreseen.largest_bytes)
             run(["tar", "--extract", f"--file={archive}", "--zstd", "--same-permissions", "--numeric-owner",
                  "--xattrs", *KEPT, f"--directory={aside}"])  # fmt: skip
-            read_bytes(aside / RECORD, within=aside)  # For its error: a link is taken for no record.
+            read_bytes(aside / RECORD, within=aside)  # For its error message, for example if the record is a link.
             kept = find_intact(aside)
         except (ToolError, InputError, OSError) as error:  # OSError: a path that is too long for the system.
-            log.warn(f"layer {name} of the shared cache cannot be unpacked; it is not taken: {error}")
+            log.warn(f"layer {name} of the shared cache is ignored: it cannot be unpacked: {error}")
             return None
-        if kept and (wrong := next(find_mismatches(kept, foreseen, is_signed=key is not None), "")):
-            log.warn(f"layer {name} of the shared cache is not the one that is wanted: {wrong}; it is not taken")
+        if kept and (mismatch := next(find_mismatches(kept, foreseen, is_signed=key is not None), "")):
+            log.warn(f"layer {name} of the shared cache is ignored: {mismatch}")
             return None
     if kept is None or (not kept.is_whole and find_obstacle(workspace)):
         return None
@@ -132,46 +132,46 @@ def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Fo
 
 
 def _check_length(archive: Path, largest_bytes: int) -> None:
-    """Raise ToolError where more comes out of an archive than may be in it."""
+    """Raise ToolError if an archive decompresses to more than `largest_bytes`."""
     for _ in unpacked(archive, limit=largest_bytes, error=ToolError):
         pass
 
 
 def find_mismatches(kept: Kept, foreseen: Foreseen, *, is_signed: bool) -> Iterator[str]:
-    """Yield what of a layer is not as this build would make it."""
+    """Yield each difference between a layer and the layer that this build would create."""
     if kept.origins != foreseen.origins:
-        yield "it was made from something else"
+        yield "it was made from other inputs"
     if kept.below != foreseen.below:
-        yield f"it lies on {', '.join(kept.below) or 'nothing'}"
+        yield f"layers below: found {', '.join(kept.below) or 'none'}; expected {', '.join(foreseen.below) or 'none'}"
     installed = {(package.name, package.version) for package in kept.packages}
     if missing := sorted(foreseen.packages - installed):
-        yield f"it does not have {' '.join(missing[0])}"
+        yield f"package {' '.join(missing[0])} is missing"
     others = sorted(installed - foreseen.packages)
     if len(others) > foreseen.others:
-        yield f"it has {' '.join(others[0])}, which it was not to have"
+        yield f"package {' '.join(others[0])} is not expected"
     if not is_signed:
         yield from _find_changed(kept, foreseen)
 
 
 def _find_changed(kept: Kept, foreseen: Foreseen) -> Iterator[str]:
-    """Yield what dpkg's own lists in a layer say otherwise than its record and its files."""
+    """Yield each difference between dpkg's lists in a layer and the layer's record and files."""
     tree = kept.directory / TREE
     try:
         listed = read_packages(tree)
     except (RecipeError, ToolError) as error:
-        yield f"its list of packages cannot be read: {error.message}"
+        yield f"dpkg's list of packages cannot be read: {error.message}"
         return
     if set(listed) != set(kept.packages):
-        yield "its record has other packages than its list of packages"
+        yield "its record and dpkg's list have different packages"
     diverted = _read_diverted(tree)
     for package in sorted(foreseen.own):
         for path, digest in _read_digests(tree, package):
             if path not in diverted and _digest(tree, path) != digest:
-                yield f"{path} is not that of {package}"
+                yield f"{path} differs from package {package}"
 
 
 def _read_digests(tree: Path, package: str) -> Iterator[tuple[str, str]]:
-    """Yield files of a package, merged into /usr, with the MD5 that dpkg has of each."""
+    """Yield (path, MD5) of the files of a package from dpkg's list; paths are merged into /usr."""
     listings = [tree / INFO / f"{package}.md5sums", *(tree / INFO).glob(f"{package}:*.md5sums")]
     for listing in filter(Path.is_file, listings):
         for line in read_bytes(listing, within=tree).decode("utf-8", "surrogateescape").splitlines():
@@ -195,10 +195,10 @@ def _sign(key: bytes, name: str, sha256: str) -> str:
 
 
 def _is_trusted(ref: Ref, name: str, key: bytes | None) -> bool:
-    """Say whether a layer is signed, where there is a key for that."""
+    """Return True if a layer is signed with the key, or if there is no key."""
     if key is None:
         return True
     is_signed = hmac.compare_digest(str(ref.facts.get(MAC, "")).encode(), _sign(key, name, ref.sha256).encode())
     if not is_signed:
-        log.warn(f"layer {name} of the shared cache is not signed with the key of {KEY_VARIABLE}; it is not taken")
+        log.warn(f"layer {name} of the shared cache is ignored: it is not signed with the key of {KEY_VARIABLE}")
     return is_signed

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Finished trees that later builds take: the layers that boards share, and the system in each board's room.
+"""Store finished trees for later builds: layers that boards share, and the system in each board's room.
 
-CACHE/layers/<step>-<suite>-<architecture>-<key>/   a layer: what `base` or `packages` adds
-STATE/rooms/<board>/rootfs/                         what `system` adds, for the board's last build
-    tree/           of "/"
+CACHE/layers/<step>-<suite>-<architecture>-<key>/   a layer `base` or `packages`
+STATE/rooms/<board>/rootfs/                         the layer `system` of the board's last build
+    tree/           the tree of "/"
     boot-firmware/  the tree of /boot/firmware, and so on (in a room only)
-    made.json       what it was made from, what lies below it, and one digest of all names, contents, modes and times
+    made.json       its inputs, the layers below, and one digest of all names, contents, modes and times
 
-A tree is compared with its digest before it is used, so one that was damaged or written into is found, and never used.
+The digest is checked before each use, so a damaged or changed tree is never used.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ from builder.system.workspace import Workspace
 RECORD = "made.json"
 TREE = "tree"
 XATTRS = ("security.", "user.", "trusted.overlay.opaque")
-"""Extended attributes that mean something; overlayfs keeps other notes for itself."""
+"""Extended attributes that belong to the content. Other attributes of overlayfs are internal."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A finished directory."""
+    """A directory with finished trees."""
 
     directory: Path
     is_whole: bool
     below: tuple[str, ...]
-    """Names of the layers that it lies on, lowest first."""
+    """Names of the layers below, lowest first."""
     mounts: tuple[str, ...]
-    """Mount points whose trees lie beside that of "/"."""
+    """Mount points that have a tree beside the tree of "/"."""
     packages: tuple[Package, ...]
-    """All that are installed, those of the layers below included."""
+    """All installed packages, also of the layers below."""
     origins: Origins
-    """Of its step and of those below; none when it may be entered, but not be taken for a build."""
+    """Inputs of this layer and of the layers below; empty if builds must not reuse it (a shell may)."""
     digest: str
     supply: Supply = UNKNOWN
-    """Where the packages come from; of a room."""
+    """Archives of the packages; known for a room only."""
 
     @property
     def layer(self) -> Layer:
-        """Its tree of "/"."""
+        """The tree of "/" as a layer."""
         return Layer(self.directory / TREE, self.is_whole)
 
 
@@ -78,7 +78,7 @@ def write_kept(
     mounts: Sequence[str] = (),
     supply: Supply = UNKNOWN,
 ) -> None:
-    """Write what the trees in `directory` are; it may be moved afterwards."""
+    """Write the record of the trees in `directory`; the directory may be moved afterwards."""
     record = {
         "is_whole": is_whole,
         "below": [kept.directory.name for kept in below],
@@ -92,13 +92,15 @@ def write_kept(
 
 
 def find_kept(directory: Path) -> Kept | None:
-    """Return what is in `directory`, or None when no build has finished there. Its trees are not looked at."""
+    """Return the record of `directory`, or None if no build has finished there. The trees are not checked."""
     return read_kept(directory / RECORD)
 
 
 def read_kept(file: Path) -> Kept | None:
-    """Return what a record says of the directory it is in; None when it is not there or cannot be read: a state
-    directory may come with a repository of a stranger, in which a record can be a pipe, or a link to a device."""
+    """Return a record; None if it is missing or unreadable.
+
+    A state directory may be part of an untrusted repository, where a record can be a pipe or a link to a device.
+    """
     try:
         record = load_tree_record(read_bytes(file, within=file.parent))
     except InputError:
@@ -118,12 +120,12 @@ def read_kept(file: Path) -> Kept | None:
 
 
 def find_intact(directory: Path) -> Kept | None:
-    """Return what is in `directory` if nobody has changed it since; it then counts as used now."""
+    """Return the record of `directory` if its trees are unchanged, and set the time of its last use; else None."""
     kept = find_kept(directory)
     if kept is None:
         return None
     if digest_trees(directory) != kept.digest:
-        log.warn(f"{directory} is damaged, or somebody has changed it; it is not used")
+        log.warn(f"{directory} is damaged or was changed; it is not used")
         return None
     (directory / RECORD).touch()
     _mark_as_read(directory)
@@ -131,40 +133,40 @@ def find_intact(directory: Path) -> Kept | None:
 
 
 def _mark_as_read(directory: Path) -> None:
-    """Give all files the present as their time of access, which the kernel does once a day only.
+    """Set the access time of all files to now, which the kernel does once a day only.
 
-    mke2fs copies that time where it is before the image's own, and each such inode has to be corrected afterwards.
+    mke2fs copies an access time that is older than the image's time, and each such inode must be corrected later.
     """
     now_ns = time.time_ns()
-    for path, _, files in os.walk(directory):
+    for parent, _, files in os.walk(directory):
         for name in [".", *files]:
-            each = os.path.join(path, name)  # noqa: PTH118 - 25,000 files: Path objects cost seconds
-            os.utime(each, ns=(now_ns, os.lstat(each).st_mtime_ns), follow_symlinks=False)
+            path = os.path.join(parent, name)  # noqa: PTH118 - 25,000 files: Path objects cost seconds
+            os.utime(path, ns=(now_ns, os.lstat(path).st_mtime_ns), follow_symlinks=False)
 
 
 def find_stack(kept: Kept, layers: Path) -> tuple[Kept, ...] | None:
-    """Return what lies below, lowest first, all of it intact; None when something is missing."""
-    found = [find_intact(layers / name) for name in kept.below]
-    stack = tuple(each for each in found if each)
-    return stack if len(stack) == len(found) else None
+    """Return the layers below, lowest first; None if one is missing or changed."""
+    candidates = [find_intact(layers / name) for name in kept.below]
+    stack = tuple(layer for layer in candidates if layer)
+    return stack if len(stack) == len(candidates) else None
 
 
 def list_layers(kept: Kept, layers: Path) -> list[Layer]:
-    """Return all that its tree of "/" consists of, lowest first."""
-    return [*(each.layer for name in kept.below if (each := find_kept(layers / name))), kept.layer]
+    """Return all layers of the tree of "/", lowest first."""
+    return [*(below.layer for name in kept.below if (below := find_kept(layers / name))), kept.layer]
 
 
 @contextmanager
 def opened_rootfs(kept: Kept, layers: Path, workspace: Workspace) -> Iterator[Rootfs]:
-    """Yield the rootfs of a room, its layers seen as one tree; its layers were found before."""
-    with ExitStack() as held:
-        root = held.enter_context(opened(list_layers(kept, layers), workspace, "rootfs"))
+    """Yield the rootfs of a room, with its layers mounted as one tree. All layers must exist."""
+    with ExitStack() as stack:
+        root = stack.enter_context(opened(list_layers(kept, layers), workspace, "rootfs"))
         trees = {mount: kept.directory / tree_name(mount) for mount in kept.mounts}
         yield Rootfs({"/": root, **trees}, kept.packages)
 
 
 def load_room(directory: Path, layers: Path, board: str) -> Kept:
-    """Return the rootfs of a board's last build; MachineError when there is none, or a layer of it is gone."""
+    """Return the rootfs of a board's last build; raise MachineError if it or one of its layers is missing."""
     kept = find_kept(directory)
     if kept is None or not all(find_kept(layers / name) for name in kept.below):
         raise MachineError(
@@ -174,10 +176,10 @@ def load_room(directory: Path, layers: Path, board: str) -> Kept:
 
 
 def digest_trees(directory: Path) -> str:
-    """Return one digest of name, kind, mode, owner, time, attributes and content of all that is in the trees."""
+    """Return one digest of name, type, mode, owner, time, attributes and content of all entries in the trees."""
     entries = list(_describe(str(directory), ""))
     state = hashlib.sha256()
-    with ThreadPoolExecutor() as pool:  # Hashing lets go of Python's lock.
+    with ThreadPoolExecutor() as pool:  # Hashing releases Python's global lock.
         for text, content in zip(
             (text for text, _ in entries), pool.map(_digest_content, (path for _, path in entries), chunksize=256),
             strict=True,
@@ -187,9 +189,9 @@ def digest_trees(directory: Path) -> str:
 
 
 def _describe(path: str, name: str) -> Iterator[tuple[str, str]]:
-    """Yield what can be said without reading, and the path of what must be read, each directory before what is in it.
+    """Yield (metadata as text, path of a file to hash or "") for each entry; a directory before its content.
 
-    Not by a call for each level: a tree that another machine made may be of any depth.
+    Not recursive, because a tree from another machine may be of any depth.
     """
     open_directories = [(name, iter(_scan(path)))]
     while open_directories:
@@ -225,6 +227,9 @@ def _digest_content(path: str) -> str:
 
 
 def set_aside(directory: Path) -> None:
-    """Take the name from a directory that may be there. It goes when nobody builds: another may have it mounted."""
+    """Rename a directory, if it exists, so that its name is free.
+
+    Another build may have it mounted, so it is deleted later, when no build runs.
+    """
     with suppress(FileNotFoundError):
         directory.rename(directory.with_name(f".{directory.name}.{os.urandom(4).hex()}.doomed"))

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The twin tree: native builds of the programs that maintainer scripts use, to run in place of emulated ones.
+"""Build the twin tree: native builds of programs that maintainer scripts use, which run instead of the emulated ones.
 
-Made from the archive of the target (same suite, same mirrors) by a private apt, for a fixed list of packages. A
-program gets a twin only if its package has the same source version for both (pairs.py). The tree holds programs
-and the libraries they load, no data: a twin reads the data of the target, at the target's paths. It is mounted at
-PLACE in the target while a build runs. Loader and libraries are at that place alone, for a hook that globs
-/usr/lib/*/ would copy them into the initrd: the paths that are compiled into programs, libraries and the loader are
-overwritten by others of the same length. (Not with patchelf: its 0.18, in Debian 13, breaks python3.13.)
+A private apt takes a fixed list of packages from the archives of the target (same suite, same mirrors). A program gets
+a twin only if its package has the same source version for both architectures (apt/pairs.py). The tree has programs and
+their libraries, but no data: a twin reads the target's data, at the target's paths. During a build the tree is mounted
+at PLACE in the target. Loader and libraries exist only there, because hooks that glob /usr/lib/*/ would copy them into
+the initrd. So the paths compiled into programs, libraries and the loader are overwritten by others of the same length.
+(Not with patchelf: version 0.18, in Debian 13, breaks python3.13.)
 
-A program that is not in the tree is emulated. So are, by decision: what reports the architecture or depends on it,
-what loads modules the tree lacks (PAM), and most calls of Python and dpkg (redirect.c says which are not). What no
-choice of programs can hide: perl's $Config{archname} and POSIX::uname, and bash's $MACHTYPE, name the native one.
-A tree is keyed by the versions in it and by our code, appears only when complete, and is never changed afterwards.
+A program that is not in the tree is emulated. So are programs that report or depend on the architecture, programs that
+load modules missing in the tree (PAM), and most calls of Python and dpkg. redirect.c lists the other calls.
+Some names cannot be hidden: perl's $Config{archname} and POSIX::uname, and bash's $MACHTYPE, give the native
+architecture. The key of a tree is made of its package versions and our code. A tree appears only when it is complete,
+and is never changed afterwards.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from builder.system.fingerprint import digest_code
 from builder.system.process import run
 
 CODE = "rootfs.twins"
-"""The part of our own code that decides a tree."""
+"""Our module that decides the content of a tree."""
 PLACE = ".boardwright-twins"
 TAUGHT = "dpkg-knows-the-target"
-"""A file of that name in the tree: dpkg's twins say the target's architecture."""
+"""Marker file in the tree: the twins of dpkg report the target's architecture."""
 
 PACKAGES = (
     *("bash", "bsdutils", "bzip2", "coreutils", "cpio", "dash", "debianutils", "diffutils", "dracut-install"),
@@ -45,7 +46,7 @@ PACKAGES = (
     *("tar", "udev", "util-linux", "xz-utils", "zstd"),
 )
 
-# Of these packages only the named programs: the others report the architecture, or ask NSS or PAM.
+# Packages of which only these programs get a twin: the others report the architecture, or use NSS or PAM.
 ONLY = {
     "apt": {"apt-extracttemplates"},  # started by dpkg-preconfigure; reads all indexes
     "dpkg": {
@@ -56,7 +57,7 @@ ONLY = {
     "openssh-client": {"ssh-keygen"},
 }
 
-# Versioned names: perl's modules and python's compiler come as dependencies of these.
+# Perl's modules and Python's compiler have versions in their package names; they come as dependencies of these.
 UMBRELLAS = ("perl", "python3-minimal")
 PYTHON = re.compile(r"python3\.\d+-minimal")
 
@@ -73,9 +74,9 @@ MERGED = ("bin", "lib", "sbin")
 
 
 def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache: Path) -> Path | None:
-    """Returns the tree for this archive, made if the cache has none of the current versions.
+    """Return the tree for this archive; build it if the cache has none of the current versions.
 
-    None if the archive has no program in the same version for both architectures.
+    Return None if the archive has no program in the same version for both architectures.
     """
     root = cache / f"apt-{native}-{foreign}"
     answer = root / "answer.json"
@@ -98,14 +99,14 @@ def make(sources: Sources, *, native: Architecture, foreign: Architecture, cache
         _teach_architecture(scratch / "tree", native, foreign)
         give_name(scratch / "tree", tree, durable=False)
         shutil.rmtree(scratch)
-    os.utime(tree)  # The time of its last use, for the cache's size limit.
+    os.utime(tree)  # Time of last use, for the size limit of the cache.
     releases = digest_releases(root / "var/lib/apt/lists")
     answer.write_text(json.dumps({"sources": _digest(sources), "releases": releases, "tree": tree.name}))
     return tree
 
 
 def _find_current(answer: Path, sources: Sources, root: Path, cache: Path) -> Path | None:
-    """Return the tree that was found before, if it is there and the archive has had no news since."""
+    """Return the tree of the last run, if it exists and the archive has not changed since; else None."""
     try:
         record = load_twins(answer.read_bytes())
     except FileNotFoundError:
@@ -124,7 +125,7 @@ def _digest(sources: Sources) -> str:
 
 
 def _unpack(versions: dict[str, str], environment: dict[str, str], packages: Path) -> None:
-    """Downloads exactly these versions and unpacks each package into a directory of its name."""
+    """Download exactly these versions, and unpack each package into a directory with its name."""
     exact = [f"{name}={version}" for name, version in versions.items()]
     debs = packages.parent / "debs"
     (debs / "partial").mkdir(parents=True)
@@ -137,7 +138,7 @@ def _unpack(versions: dict[str, str], environment: dict[str, str], packages: Pat
 
 
 def _fill(scratch: Path, paired: set[str], native: Architecture) -> None:
-    """Moves libraries (all of them) and programs (those that may have a twin) from the packages into the tree."""
+    """Move all libraries, and the programs that get a twin, from the packages into the tree."""
     tree = scratch / "tree"
     (tree / "usr").mkdir(parents=True)
     (tree / "qemu").touch()  # enter.py mounts the machine's there
@@ -159,7 +160,7 @@ def _move(file: Path, target: Path) -> None:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Files and symbolic links below a directory, which need not exist."""
+    """Yield files and symbolic links below a directory, which may be missing."""
     for directory, names, files in os.walk(root):
         links = [name for name in names if Path(directory, name).is_symlink()]
         yield from (Path(directory, name) for name in files + links)
@@ -172,7 +173,7 @@ def _want_twin(package: str, program: str) -> bool:
 
 
 def _merged(path: Path) -> Path:
-    """Packages of Debian 12 still have /bin, /lib and /sbin beside /usr."""
+    """Return a path merged into /usr: packages of Debian 12 still have /bin, /lib and /sbin."""
     return Path("usr") / path if path.parts[0] in MERGED else path
 
 
@@ -189,10 +190,11 @@ def _is_elf(file: Path) -> bool:
 
 
 def _hide_full_perl(tree: Path, foreign_multiarch: str) -> None:
-    """Perl finds the compiled modules of the full perl only from the moment the target has them too.
+    """Hide the compiled modules of the full perl until the target has them too.
 
-    A twin that is richer than the target misleads scripts. So the link to them leads through the directory in the
-    target that holds the target's own; those of perl-base are always there, as in the target.
+    Scripts must not find more modules than the target has. So the link to the twin's modules leads through the
+    directory of the target's modules, and works only when that exists. Modules of perl-base always exist, as in the
+    target.
     """
     modules = tree / "libs/perl"
     if modules.exists():
@@ -201,9 +203,9 @@ def _hide_full_perl(tree: Path, foreign_multiarch: str) -> None:
 
 
 def _replace_paths(tree: Path, native: Architecture) -> None:
-    """Makes programs, libraries and the loader look for each other in the tree, wherever they look.
+    """Replace compiled-in paths, so that programs, libraries and the loader find each other in the tree.
 
-    The length of a text may be compiled in with it, so it must not change; more slashes than one change nothing.
+    The length may be compiled in too, so it must not change. Paths are padded with slashes, which have no effect.
     """
     loader, public = _loader(native), f"/usr/lib/{native.row.multiarch}".encode()
     place = f"/{PLACE}".encode()
@@ -216,10 +218,10 @@ def _replace_paths(tree: Path, native: Architecture) -> None:
 
 
 def _teach_architecture(tree: Path, native: str, foreign: str) -> None:
-    """Let dpkg's programs take themselves for those of the target: the name they were compiled for is overwritten.
+    """Overwrite the architecture that dpkg's programs were compiled for by that of the target.
 
-    That needs a name of the same length; for any other, dpkg is emulated but for what needs no architecture
-    (redirect.c), and those that would show it have no twin.
+    This needs a name of the same length. For others, only calls that need no architecture run as a twin (redirect.c),
+    and programs that would show the native architecture get no twin.
     """
     programs = [path for name in sorted(ONLY["dpkg"]) if (path := tree / "usr/bin" / name).exists()]
     if len(native) != len(foreign):
@@ -227,7 +229,7 @@ def _teach_architecture(tree: Path, native: str, foreign: str) -> None:
             if path.name in ("apt-extracttemplates", "dpkg-query", "dpkg-trigger"):
                 path.unlink(missing_ok=True)
         return
-    # Of apt it is the library that knows.
+    # In apt, the library has the name.
     for path in (*programs, *(tree / "libs").glob("libapt-pkg.so.*")):
         path.write_bytes(path.read_bytes().replace(f"\0{native}\0".encode(), f"\0{foreign}\0".encode()))
     (tree / TAUGHT).touch()

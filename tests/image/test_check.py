@@ -26,7 +26,7 @@ def test_an_image_of_another_size_is_refused(small: Rootfs, workspace: Workspace
     image = make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
     check_image(image)
     os.truncate(image.path, image.size_bytes + 1)
-    with pytest.raises(VerifyError, match=r"has [0-9]+ bytes; planned are"):
+    with pytest.raises(VerifyError, match=r"found [0-9]+ bytes; expected [0-9]+"):
         check_image(image)
 
 
@@ -37,7 +37,7 @@ def test_an_image_of_another_size_is_refused(small: Rootfs, workspace: Workspace
         (446 + 8, "partition table"),  # Start of the first slot.
         (440, "id: planned 0a1b2c3d"),
         (2048 * SECTOR + 32 * SECTOR + 12, "fsck.vfat finds slot boot damaged"),  # First cluster of the first FAT.
-        (2048 * SECTOR + 71, "fsck.vfat finds slot boot damaged|is not the planned FAT32"),  # Label.
+        (2048 * SECTOR + 71, "fsck.vfat finds slot boot damaged|expected a FAT32"),  # Label.
         (83968 * SECTOR + 4096 + 12, "e2fsck finds slot root damaged"),  # A group descriptor.
     ],
 )
@@ -58,9 +58,9 @@ def test_another_id_is_found(small: Rootfs, workspace: Workspace) -> None:
     image = make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
     boot, root = image.disk.slots
     for slots, words in (
-        ((replace(boot, fs_id="00000001"), root), "slot boot is not the planned FAT32"),
+        ((replace(boot, fs_id="00000001"), root), "slot boot: .*expected a FAT32"),
         ((boot, replace(root, label="other")), "slot root has uuid .* label 'rootfs'; planned"),
-        ((boot, replace(root, type_code="82")), "2 type: planned 82, found 83"),
+        ((boot, replace(root, type_code="82")), "2 type: found 83; expected 82"),
     ):
         with pytest.raises(VerifyError, match=words):
             check_image(Image(image.path, image.size_bytes, replace(image.disk, slots=slots)))
@@ -72,5 +72,5 @@ def test_a_wrong_measure_does_not_go_unnoticed(
 ) -> None:
     monkeypatch.setattr("builder.image.ext4._file_blocks", lambda path, size_bytes: 0)
     (small.trees["/"] / "unseen").write_bytes(b"u" * 4 * MIB)
-    with pytest.raises(VerifyError, match="its margin is"):
+    with pytest.raises(VerifyError, match="free bytes; expected"):
         make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)

@@ -154,7 +154,7 @@ def test_names_that_a_fat_cannot_hold(name: str, fault: str) -> None:
 def test_names_that_a_fat_can_hold() -> None:
     names = ["config.txt", "bcm2711-rpi-4-b.dtb", "ünï", ".hidden", "a b+c,d;e=f", "x" * 255, "console", "#", "~1"]
     assert check_names("", names) == []
-    assert check_names("", ["Readme", "README"]) == ["/README and /Readme are the same name there"]
+    assert check_names("", ["Readme", "README"]) == ["/README and /Readme are the same name on a FAT"]
 
 
 def test_a_file_too_large_for_a_fat_is_named(workspace: Workspace, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_what_debugfs_did_not_do_is_found(
     fake.write_text("#!/bin/sh\nexit 0\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
-    with pytest.raises(ToolError, match=r"debugfs did not do 'set_super_value kbytes_written 0' and \d+ more"):
+    with pytest.raises(ToolError, match=r"debugfs did not execute 'set_super_value kbytes_written 0' and \d+ more"):
         make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
 
 
@@ -128,7 +128,7 @@ def test_a_fat_refuses_links_pipes_and_names_all_at_once(small: Rootfs, workspac
         make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)
     assert "/link is a symbolic link" in caught.value.message
     assert "/overlays/pipe is a device, socket or pipe" in caught.value.message
-    assert "/config.txt and /CONFIG.TXT are the same name there" in caught.value.message
+    assert "/config.txt and /CONFIG.TXT are the same name on a FAT" in caught.value.message
     for number in range(20):
         (boot / f"bad{number}.").touch()
     with pytest.raises(RecipeError, match="and 13 more"):
@@ -152,7 +152,7 @@ def test_a_loop_device_that_others_take_is_asked_for_again(
             assert int(run(["blockdev", "--getsz", target.path]).stdout) == slot.sectors
         assert answers == []
         monkeypatch.setattr(loop, "_free_device", lambda: taken)
-        with pytest.raises(BusyError, match="16 free loop devices"), loop.open_slot(workspace, image, slot):
+        with pytest.raises(BusyError, match="16 free ones"), loop.open_slot(workspace, image, slot):
             pass
     finally:
         RELEASERS["loop"](str(other))

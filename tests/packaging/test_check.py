@@ -143,34 +143,34 @@ def first(data: Any, key: str) -> Any:
 
 
 WAYS: dict[str, tuple[Way, str]] = {
-    "a byte of the image is another": (flip_a_byte, r"img\.xz: it is not the file that the description names"),
-    "an image is another, all sums fit": (another_image, r"img\.zst: the image in it is not that of the description"),
+    "a byte of the image is another": (flip_a_byte, r"img\.xz: its size or sha256 differs from the description"),
+    "an image is another, all sums fit": (another_image, r"img\.zst: size or sha256 of the image in it differs"),
     "an xz is cut short": (cut(".img.xz"), r"img\.xz cannot be unpacked"),
     "a zip is cut short": (cut(".img.zip"), r"img\.zip cannot be unpacked"),
     "a gz is cut short": (cut(".img.gz"), r"img\.gz cannot be unpacked"),
-    "an image is gone": (lambda place: file(place, ".img.gz").unlink(), r"img\.gz: .* there is no such file"),
-    "a file nobody knows": (add_a_file, r"extra: the description does not know it"),
-    "a link in the place of a file": (link, r"packages: .* there is no such file"),
+    "an image is gone": (lambda place: file(place, ".img.gz").unlink(), r"img\.gz: .* the file is missing"),
+    "a file nobody knows": (add_a_file, r"extra: it is not in the description"),
+    "a link in the place of a file": (link, r"packages: .* the file is missing"),
     "the map is of another image": (another_map, "the block map does not fit: blocks 0-"),
     "the map is damaged": (replace(".bmap", "<ImageSize>", "<ImageSiz>"), r"bmap: the block map cannot be read"),
     "the map is missing": (remove(".bmap"), r"bmap: it is missing"),
     "the sums are of another file": (
-        replace(".SHA256SUMS", "  ", "  x", sealed=False), "it has a sum of x.*, which the description does not know"
+        replace(".SHA256SUMS", "  ", "  x", sealed=False), "it has a checksum of x.*, which is not in the description"
     ),
     "a sum is another": (
         write(".SHA256SUMS", render_sum("00" * 32, f"{NAME}.bmap").encode(), sealed=False),
-        r"its sum of .*bmap is not that",
+        r"its checksum of .*bmap differs",
     ),
     "the sums are no sums": (write(".SHA256SUMS", b"x\n", sealed=False), "is no line of sha256sum"),
     "the sums are missing": (lambda place: file(place, ".SHA256SUMS").unlink(), r"SHA256SUMS: it is missing"),
     "the list of packages has one less": (
-        replace(".packages", "mawk\t1.3.4.20250131-1+b1\tarm64\t282\n", ""), r"spdx\.json: it and .* differ: mawk"
+        replace(".packages", "mawk\t1.3.4.20250131-1+b1\tarm64\t282\n", ""), r"spdx\.json: it differs from .*: mawk"
     ),
     "the list of packages is none": (
-        write(".packages", b"x\n"), "it is no list of packages"
+        write(".packages", b"x\n"), "it is not a list of packages"
     ),
     "a package of the SPDX bill is another": (
-        edit(".spdx.json", lambda data: data["packages"][1].update(versionInfo="9")), r"spdx\.json: it and .* differ"
+        edit(".spdx.json", lambda data: data["packages"][1].update(versionInfo="9")), r"spdx\.json: it differs from"
     ),
     "the SPDX bill is nested too deep": (
         write(".spdx.json", b"[" * 100_000), r"spdx\.json: cannot be read: it is nested deeper than 64 times"
@@ -180,62 +180,62 @@ WAYS: dict[str, tuple[Way, str]] = {
     ),
     "the SPDX bill is of another image": (
         edit(".spdx.json", lambda data: data["packages"][0]["checksums"][0].update(checksumValue="00" * 32)),
-        r"spdx\.json: it is of another image",
+        r"spdx\.json: it describes another image",
     ),
     "the SPDX bill is invalid": (edit(".spdx.json", lambda data: data.pop("dataLicense")), r"spdx\.json: "),
     "the CycloneDX bill is invalid": (
         edit(".cdx.json", lambda data: data["components"][0].update(colour="red")), r"cdx\.json: .*colour"
     ),
     "the CycloneDX bill has one less": (
-        edit(".cdx.json", lambda data: data["components"].pop()), r"cdx\.json: it and .* differ"
+        edit(".cdx.json", lambda data: data["components"].pop()), r"cdx\.json: it differs from"
     ),
     "the CycloneDX bill is of nothing": (
-        edit(".cdx.json", lambda data: data["metadata"].pop("component")), r"cdx\.json: it does not say what it is of"
+        edit(".cdx.json", lambda data: data["metadata"].pop("component")), r"cdx\.json: it does not name its image"
     ),
-    "the specs are red": (edit(".specs.json", lambda data: first(data, "failed")), "1 specs are red"),
+    "the specs are red": (edit(".specs.json", lambda data: first(data, "failed")), "1 specs failed"),
     "the specs are of another image": (
         edit(".specs.json", lambda data: data.update(digest="00" * 32)), "were run on an image with sha256 0000"
     ),
     "a spec is left out": (
-        edit(".specs.json", lambda data: data["verdicts"].pop()), "the description says something else of the specs"
+        edit(".specs.json", lambda data: data["verdicts"].pop()), "its results differ from the description"
     ),
     "the specs are of another board": (
-        edit(".specs.json", lambda data: data.update(board="rpi5")), "it is of board rpi5"
+        edit(".specs.json", lambda data: data.update(board="rpi5")), "found the board and version rpi5"
     ),
     "the specs are no report": (edit(".specs.json", lambda data: data.update(format=9)), "format: Input should be 1"),
-    "the JUnit file has one less": (replace(".specs.xml", "<testcase name='a'/>", ""), r"specs\.xml: it does not say"),
+    "the JUnit file has one less": (replace(".specs.xml", "<testcase name='a'/>", ""), r"specs\.xml: its results"),
     "the JUnit file is none": (replace(".specs.xml", "<testsuites>", ""), r"specs\.xml: it cannot be read"),
     "the page is of another image": (
-        write(".report.html", b"<html>"), "html: it is of another image"
+        write(".report.html", b"<html>"), "html: it describes another image"
     ),
     "the page is no text": (
         write(".report.html", b"\xff\xfe"), "found the byte 0xff at 0, which is not UTF-8"
     ),
     "the provenance is of another file": (
-        edit(".provenance.json", lambda data: data["subject"].pop()), r"provenance\.json: its subjects are not"
+        edit(".provenance.json", lambda data: data["subject"].pop()), r"provenance\.json: its subjects differ"
     ),
     "the provenance is of another version": (
         edit(
             ".provenance.json",
             lambda data: data["predicate"]["buildDefinition"]["externalParameters"].update(version="9"),
         ),
-        r"provenance\.json: it is of another board, version or time",
+        r"provenance\.json: its board, version or time differs",
     ),
     "the provenance is none": (
         edit(".provenance.json", lambda data: data.update(predicateType="x")), "the provenance: predicateType"
     ),
     "the description is of an image that was never tested": (
-        edit(".package.json", lambda data: data.update(specs=None)), "the description says something else of the specs"
+        edit(".package.json", lambda data: data.update(specs=None)), "its results differ from the description"
     ),
     "the description is of another image": (
-        edit(".package.json", lambda data: data.update(image_sha256="00" * 32)), "is not that of the description"
+        edit(".package.json", lambda data: data.update(image_sha256="00" * 32)), "of the image in it differs"
     ),
     "the description has another name": (
         edit(".package.json", lambda data: data.update(name="boardwright-rpi-2.0")), "found the name .boardwright-rpi-2"
     ),
     "the description has no image": (
         edit(".package.json", lambda data: data.update(files=[f for f in data["files"] if f["role"] != "image"])),
-        "there is no image",
+        "the description has no image",
     ),
     "the description is none": (
         write(".package.json", b"{}", sealed=False), r"package\.json: .*Field required"
@@ -256,7 +256,7 @@ def test_a_spoilt_package_is_found_out(small: MadePackage, spoilt: Path, name: s
     spoil(spoilt)
     findings = check_release(spoilt, small.public.read_text())
     assert re.search(expected, "\n".join(map(str, findings.problems))), findings.problems
-    with pytest.raises((TrustError, ReleaseError), match="not what it should be"):
+    with pytest.raises((TrustError, ReleaseError), match="the release has "):
         findings.check()
 
 

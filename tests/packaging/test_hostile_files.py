@@ -113,7 +113,7 @@ def test_a_number_of_a_map_has_digits_and_an_end(number: str) -> None:
     text = render_bmap(Bmap(8192, (Mapped(0, 1, DIGEST),)))
     assert read_bmap(text).image_bytes == 8192
     for old, new in (("> 8192 <", f"> {number} <"), ("> 0-1 <", f"> {number}-1 <"), ("> 0-1 <", f"> 0-{number} <")):
-        with pytest.raises(ReleaseError, match=r"cannot be read|its own checksum") as caught:
+        with pytest.raises(ReleaseError, match=r"cannot be read|wrong checksum") as caught:
             read_bmap(text.replace(old, new))
         check_message(caught.value.message)
 
@@ -129,7 +129,7 @@ def test_a_package_url_is_read_in_one_go(suffix: str, key: str, tmp_path: Path) 
     document = json.dumps(DOCUMENTS[suffix])
     assert "arch=arm64" in document
     (problem,) = check(tmp_path, suffix, document.replace("arch=arm64", "a" * 1_000_000).encode())
-    assert "differ: tool 1.0" in problem
+    assert ": tool 1.0" in problem
 
 
 def test_pairs_that_are_compared_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,4 +137,4 @@ def test_pairs_that_are_compared_have_an_end(tmp_path: Path, monkeypatch: pytest
     document = DOCUMENTS[".spdx.json"]
     assert len(document["packages"]) * len(document["relationships"]) == 4
     (problem,) = check(tmp_path, ".spdx.json", json.dumps(document).encode())
-    assert problem.endswith("has more packages and relationships than are compared (3 pairs)")
+    assert problem.endswith("has too many packages and relationships; expected at most 3 pairs")

@@ -20,11 +20,11 @@ RED = {"file": "a_spec.py", "name": "test_it_is[x]", "outcome": "failed", "secon
     [
         ({}, ""),
         ({"levels": ["offline", "booted"]}, ""),
-        ({"digest": "00" * 32}, f"an image with sha256 {'00' * 32}, and this one has {DIGEST}"),
-        ({"levels": ["booted"]}, "offline is missing"),
-        ({"only": "disk"}, "only a part of the specs was run ('disk')"),
+        ({"digest": "00" * 32}, f"an image with sha256 {'00' * 32}; expected {DIGEST}"),
+        ({"levels": ["booted"]}, "found booted; expected offline too"),
+        ({"only": "disk"}, "only some of the specs were run ('disk')"),
         ({"verdicts": []}, "no spec was run"),
-        ({"verdicts": [RED]}, "1 specs are red, the first in a_spec.py: it is (x)"),
+        ({"verdicts": [RED]}, "1 specs failed, the first in a_spec.py: it is (x)"),
     ],
 )
 def test_only_all_offline_specs_green_and_of_this_image_will_do(changes: dict[str, object], fault: str) -> None:

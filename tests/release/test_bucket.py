@@ -163,7 +163,7 @@ def test_without_doing_it_nothing_is_written(site: Site) -> None:
 
 def test_a_released_tag_does_not_change(site: Site) -> None:
     site.release()
-    with pytest.raises(ReleaseError, match=r"is another file there"):
+    with pytest.raises(ReleaseError, match=r"differs there"):
         site.release(seed="other")
     site.check()
 

@@ -49,13 +49,13 @@ def test_the_channels_fit_the_tag_unless_they_are_named(
 
 
 def test_a_pre_release_is_not_stable() -> None:
-    with pytest.raises(RecipeError, match="is a pre-release and not for the channel stable"):
+    with pytest.raises(RecipeError, match="found stable for the pre-release"):
         make_wish(load_tag("v1.0-rc1"), ["stable"], back=False)
 
 
 @pytest.mark.parametrize("name", ["../x", "Stable", "", "a/b", "a b", "beta\n"])
 def test_what_is_no_name_is_no_channel(name: str) -> None:
-    with pytest.raises(RecipeError, match="is no name"):
+    with pytest.raises(RecipeError, match="expected lower-case letters"):
         make_wish(load_tag("v1.0"), [name], back=False)
 
 

@@ -66,12 +66,12 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     said = say(tmp_path, demand("rpi", "rpi5", "qemu-arm64", signed=True))
     assert said.splitlines() == [
         "v1.0 is not released:",
-        f"  - {tmp_path}/empty holds 0 files *.package.json; a packaged image has one",
-        "  - qemu-arm64: there is no package of it",
-        "  - rpi: its version is 2.0, that of the tag is 1.0",
-        "  - rpi: 1 of its specs are red",
-        "  - rpi: its specs were run on another image (sha256 cdcdcdcdcdcd…) than it holds (abababababab…)",
-        "  - rpi5: its specs were not run (--unverified releases it all the same)",
+        f"  - {tmp_path}/empty: found 0 files *.package.json; expected one",
+        "  - qemu-arm64: its package is missing",
+        "  - rpi: version: found 2.0; expected 1.0, as in the tag",
+        "  - rpi: 1 of its specs failed",
+        "  - rpi: its specs were run on another image: found sha256 cdcdcdcdcdcd…; expected abababababab…",
+        "  - rpi5: its specs were not run (--unverified allows this)",
         "  - rpi5: boardwright-rpi5-1.0.package.json is not signed",
     ]
 
@@ -82,7 +82,7 @@ def test_an_unverified_image_is_taken_where_that_is_asked_for(tmp_path: Path) ->
     assert parcel.released.package.specs is None
     red = Specs(passed=599, failed=1, skipped=0, levels=["offline"], image_sha256=DIGEST)
     change(tmp_path, parcel.released.package, specs=red)
-    assert "rpi: 1 of its specs are red" in say(tmp_path, replace(demand("rpi"), unverified=True))
+    assert "rpi: 1 of its specs failed" in say(tmp_path, replace(demand("rpi"), unverified=True))
 
 
 def test_specs_that_only_skipped_were_not_run(tmp_path: Path) -> None:
@@ -101,9 +101,9 @@ def test_damage_is_seen(tmp_path: Path) -> None:
     sums.write_bytes(b"short")
     (place / "boardwright-rpi-1.0.notes").write_text("who wrote this?")
     said = say(tmp_path, demand())
-    assert "rpi: boardwright-rpi-1.0.img.xz has sha256" in said
+    assert "rpi: boardwright-rpi-1.0.img.xz: found sha256" in said
     assert "rpi: boardwright-rpi-1.0.packages is missing" in said
-    assert "rpi: boardwright-rpi-1.0.SHA256SUMS has 5 bytes, described are 27" in said
+    assert "rpi: boardwright-rpi-1.0.SHA256SUMS: found 5 bytes; expected 27" in said
     assert "rpi: boardwright-rpi-1.0.notes is not in its description" in said
 
 
@@ -119,7 +119,7 @@ def test_names_must_fit_into_one_flat_place(tmp_path: Path) -> None:
     package = make_package(tmp_path, "rpi")
     change(tmp_path, package, files=[package.files[1], package.files[1]])
     said = say(tmp_path, demand())
-    assert "boardwright-rpi-1.0.packages is described twice" in said
+    assert "boardwright-rpi-1.0.packages is in its description twice" in said
     assert "rpi: it has no image" in said
 
 
@@ -128,12 +128,12 @@ def test_a_board_has_one_package(tmp_path: Path) -> None:
     make_package(tmp_path / "other", "rpi")
     (tmp_path / "other" / "boardwright-rpi-1.0").rename(tmp_path / "again")
     (tmp_path / "other").rmdir()
-    assert "rpi: 2 packages are of this board" in say(tmp_path, demand())
+    assert "rpi: found 2 packages; expected one" in say(tmp_path, demand())
 
 
 def test_without_packages_there_is_nothing_to_release(tmp_path: Path) -> None:
-    assert f"{tmp_path} holds no packaged image" in say(tmp_path, demand())
-    with pytest.raises(ReleaseError, match="there is no directory") as caught:
+    assert f"{tmp_path} contains no packaged image" in say(tmp_path, demand())
+    with pytest.raises(ReleaseError, match="does not exist or is not a directory") as caught:
         gather(tmp_path / "nowhere", demand())
     assert "boardwright package" in caught.value.hint
 
@@ -150,7 +150,7 @@ def test_a_tag_is_a_version(text: str, version: str, prerelease: bool) -> None:
 @pytest.mark.parametrize("text", ["nightly", "", "v1.0/x", "../v1", "version1", "v1.0 "])
 def test_what_is_no_version_is_no_tag(text: str) -> None:
     assert find_tag(text) is None
-    with pytest.raises(RecipeError, match="is no version"):
+    with pytest.raises(RecipeError, match="expected a version"):
         load_tag(text)
 
 

@@ -191,7 +191,7 @@ def test_an_asset_that_has_not_the_digest_that_is_said_is_refused(site: Site) ->
     made = site.front.state.add_release(tag_name="v0.9")
     asset = site.front.state.add_asset(made["id"], "boardwright-rpi-0.9.packages", b"bash")
     asset["digest"] = f"sha256:{'0' * 64}"
-    with pytest.raises(TrustError, match="has not the digest that GitHub says"):
+    with pytest.raises(TrustError, match="found sha256 [0-9a-f]+; expected sha256:"):
         site.release()
 
 
@@ -275,7 +275,7 @@ def test_a_draft_that_is_not_listed_yet_is_used(site: Site) -> None:
 def test_a_public_release_does_not_change(site: Site, name: str) -> None:
     made = site.front.state.add_release(tag_name="v1.0")
     site.front.state.add_asset(made["id"], name, b"another")
-    with pytest.raises(ReleaseError, match=r"v1\.0 is public at github:octo/images already") as caught:
+    with pytest.raises(ReleaseError, match=r"v1\.0 is published at github:octo/images already") as caught:
         site.release()
     assert "v1.0.1" in caught.value.hint
     assert site.front.state.contents("v1.0") == {name: b"another"}
@@ -283,13 +283,13 @@ def test_a_public_release_does_not_change(site: Site, name: str) -> None:
 
 def test_an_immutable_release_is_not_filled(site: Site) -> None:
     site.front.state.add_release(tag_name="v1.0", immutable=True)
-    with pytest.raises(ReleaseError, match=r"boardwright-rpi-1\.0\.img\.xz is not there"):
+    with pytest.raises(ReleaseError, match=r"boardwright-rpi-1\.0\.img\.xz is missing there"):
         site.release()
 
 
 def test_another_build_of_a_released_tag_is_refused(site: Site) -> None:
     site.release()
-    with pytest.raises(ReleaseError, match="is another file there"):
+    with pytest.raises(ReleaseError, match="differs there"):
         site.release(seed="other")
     site.check()
 
@@ -470,7 +470,7 @@ def test_damage_that_stays_is_no_release(site: Site) -> None:
         return False
 
     site.front.behave = behave
-    with pytest.raises(TrustError, match="is not there as it was sent, 6 times"):
+    with pytest.raises(TrustError, match="the upload was damaged, 6 times"):
         site.release()
     assert site.front.state.release("v1.0")["draft"]
 
@@ -482,13 +482,13 @@ def test_a_file_that_is_lost_again_is_missed(site: Site) -> None:
         return False
 
     site.front.behave = behave
-    with pytest.raises(ReleaseError, match=r"lost boardwright-rpi-1\.0\.img\.xz again"):
+    with pytest.raises(ReleaseError, match=r"boardwright-rpi-1\.0\.img\.xz is missing or changed after its upload"):
         site.release()
 
 
 def test_a_repository_that_is_not_there(site: Site) -> None:
     site.repository = "octo/nothing"
-    with pytest.raises(ReleaseError, match=r"there is no repository octo/nothing at https://github\.com"):
+    with pytest.raises(ReleaseError, match=r"https://github\.com has no repository octo/nothing"):
         site.release()
 
 
@@ -509,7 +509,7 @@ def test_a_tag_that_is_another_here(site: Site) -> None:
 
 def test_a_file_that_is_too_large_is_said_before_anything_is_sent(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(github, "LARGEST_BYTES", 2000)
-    with pytest.raises(ReleaseError, match=r"no file of 2 GiB or more: boardwright-rpi-1\.0\.img\.xz has 2\.9 KiB"):
+    with pytest.raises(ReleaseError, match=r"files of 2 GiB or more: boardwright-rpi-1\.0\.img\.xz has 2\.9 KiB"):
         site.release()
     assert site.front.asked == []
 
@@ -521,7 +521,7 @@ def test_a_name_that_github_changes_is_refused(site: Site) -> None:
     odd = released.signed[0].model_copy(update={"name": "boardwright-rpi-1.0~x.json"})
     (parcel.directory / odd.name).write_bytes((parcel.directory / released.signed[0].name).read_bytes())
     parcel = replace(parcel, released=released.model_copy(update={"signed": [odd]}))
-    with pytest.raises(ReleaseError, match=r"calls boardwright-rpi-1\.0~x\.json boardwright-rpi-1\.0\.x\.json"):
+    with pytest.raises(ReleaseError, match=r"renamed boardwright-rpi-1\.0~x\.json to boardwright-rpi-1\.0\.x\.json"):
         deliver([site.publisher()], replace(order, shipment=replace(order.shipment, parcels=[parcel])))
 
 

@@ -121,6 +121,6 @@ def test_a_list_of_releases_that_is_none_is_refused(monkeypatch: pytest.MonkeyPa
     forms = (b"%s", b"[%s]", b'[{"tag_name": "v1", "assets": %s}]', b'[{"tag_name": %s}]')
     for content in (form % wrong for form, wrong in product(forms, WRONG)):
         monkeypatch.setattr(sources, "read", lambda _, content=content: content)
-        with pytest.raises(BoardwrightError, match=r"no list of releases|has no release with") as caught:
+        with pytest.raises(BoardwrightError, match=r"not a list of releases|has no release with") as caught:
             GitHub("o", "r").newest("latest")
         check_message(caught.value.message)

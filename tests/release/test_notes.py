@@ -89,7 +89,7 @@ def test_the_same_packages_are_said_to_be_the_same(tmp_path: Path) -> None:
 def test_a_board_that_is_new_is_said_to_be_new(tmp_path: Path) -> None:
     make_package(tmp_path / "now", "rpi")
     notes = render_notes(ship(tmp_path / "now"), previous(tmp_path / "before", board="rpi5"), None)
-    assert "New: v0.9 had no image for it." in notes
+    assert "New: v0.9 had no image for this board." in notes
 
 
 def test_many_rows_are_folded(tmp_path: Path) -> None:

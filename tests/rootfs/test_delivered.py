@@ -44,7 +44,7 @@ def test_what_another_has_written_is_refused(wrong: bytes, tree: Path) -> None:
             refusal = error
             check_message(refusal.message.replace(str(tree), ""))
     path.write_bytes(wrong)
-    with pytest.raises(MachineError, match="does not say what the packages have delivered"):
+    with pytest.raises(MachineError, match="not a record of Boardwright"):
         read_delivered(tree)
 
 

@@ -59,7 +59,7 @@ class TestChoice:
 
     @pytest.mark.usefixtures("tools")
     def test_an_unknown_architecture_is_named_with_the_known_ones(self) -> None:
-        with pytest.raises(MachineError, match="'m68k' is not one of amd64, arm64"):
+        with pytest.raises(MachineError, match="found 'm68k'; expected one of amd64, arm64"):
             choose(architecture="m68k")
 
     @pytest.mark.usefixtures("tools")
@@ -116,14 +116,14 @@ class TestRefusals:
     def test_it_is_an_error_where_no_handler_is_registered(self) -> None:
         native = Emulation(Mode.NATIVE, "amd64", "test")
         said = self.run_inside(native, "mount -t tmpfs none /proc/irq", "choose(architecture='arm64')")
-        assert "MachineError: no way to run arm64 programs here: refused: fresh /proc" in said
+        assert "MachineError: arm64 programs cannot run here: refused: fresh /proc" in said
 
     def test_it_is_an_error_where_the_redirect_is_wanted(self) -> None:
         plain = replace(REDIRECT, mode=Mode.QEMU)
         said = self.run_inside(
             plain, "mount -t tmpfs none /proc/irq", "choose(architecture='arm64', wanted='redirect')"
         )
-        assert "MachineError: the execution redirect is wanted for arm64, but: refused: fresh /proc" in said
+        assert "MachineError: --emulation redirect does not work for arm64: refused: fresh /proc" in said
 
     def test_a_refused_registration_is_told(self) -> None:
         broken = replace(REDIRECT, mode=Mode.QEMU, qemu=Path("/none"))

@@ -127,7 +127,7 @@ class TestReal:
         monkeypatch.setattr(overlayfs, "find_obstacle", lambda _: "not today")
         shutil.rmtree(own / "cache/layers" / made.kept.below[1])
         kept, trees, said = build(made, own)
-        assert "layers are whole trees here: not today" in said
+        assert "storing layers as whole trees: not today" in said
         packages = find_kept(own / "cache/layers" / made.kept.below[1])
         assert packages
         assert (packages.is_whole, kept.is_whole) == (True, True)

@@ -151,7 +151,7 @@ def test_what_was_changed_since_is_never_used(
     assert find_intact(tmp_path)
     change(tree)
     assert find_intact(tmp_path) is None
-    assert "is damaged, or somebody has changed it" in capsys.readouterr().err
+    assert "is damaged or was changed" in capsys.readouterr().err
 
 
 def test_use_is_seen_in_the_times_of_access(tmp_path: Path) -> None:

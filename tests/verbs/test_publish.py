@@ -63,7 +63,7 @@ def test_every_board_of_the_repository_is_expected(root: Path) -> None:
     for name in ("rpi", "riscv"):
         (root / "boards" / name).mkdir(parents=True)
         (root / "boards" / name / "board.yaml").touch()
-    check_error(release(root, "--boards", "boards"), 11, "riscv: there is no package of it", "--board")
+    check_error(release(root, "--boards", "boards"), 11, "riscv: its package is missing", "--board")
 
 
 def test_what_is_not_signed_is_refused_when_that_is_asked_for(root: Path) -> None:
@@ -79,15 +79,15 @@ def test_channels_are_those_that_are_named(root: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "tag", "said"),
     [
-        (["--to", "ftp:somewhere"], "v1.0", "'ftp:somewhere' is no target"),
+        (["--to", "ftp:somewhere"], "v1.0", "found 'ftp:somewhere'; expected"),
         (["--to", "s3://joe:hunter2@bucket"], "v1.0", "--to: has a user or a key in it"),
-        (["--to", "s4://joe:hunter2@bucket"], "v1.0", "'s4://***@bucket' is no target"),
-        (["--to", "github:octo"], "v1.0", "'github:octo' names no repository"),
+        (["--to", "s4://joe:hunter2@bucket"], "v1.0", "found 's4://***@bucket'; expected"),
+        (["--to", "github:octo"], "v1.0", "found 'github:octo'; expected"),
         (["--to", "github:octo/images"], "v1.0", "there is no token to write with"),
-        (["--to", "dir:"], "v1.0", "names no directory"),
+        (["--to", "dir:"], "v1.0", "found 'dir:'; expected"),
         (["--public-url", "images.example"], "v1.0", "--public-url must be an http"),
-        (["--channel", "stable"], "v1.0-rc1", "is a pre-release"),
-        ([], "nightly", "'nightly' is no version"),
+        (["--channel", "stable"], "v1.0-rc1", "found stable for the pre-release"),
+        ([], "nightly", "found 'nightly'; expected a version"),
     ],
 )
 def test_what_makes_no_sense_is_said_before_anything_is_done(root: Path, words: list[str], tag: str, said: str) -> None:
@@ -107,5 +107,5 @@ def test_targets_are_published_in_one_order_and_each_once(tmp_path: Path, monkey
 
 
 def test_a_release_needs_a_target() -> None:
-    with pytest.raises(RecipeError, match="no target is named"):
+    with pytest.raises(RecipeError, match="--to: missing"):
         make_publishers([], Setting())

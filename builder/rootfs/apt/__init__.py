@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Package archives: where packages come from, and which of them a plan takes."""
+"""Package archives: APT sources, keys, pins, and the packages that a plan installs."""

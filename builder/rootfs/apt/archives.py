@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The package archives of a recipe, asked by a private apt before anything is made.
+"""Query the package archives of a recipe with a private apt, before anything is built.
 
-It fetches the signed indexes, finds out what they have for a plan (resolve.py), and downloads the .debs. mmdebstrap is
-then given what the indexes say of these packages and all the .debs, so what was found is what it installs, and it needs
-no network.
+It fetches the signed indexes, resolves the packages of a plan (resolve.py) and downloads the .debs. mmdebstrap then
+gets the entries of these packages and all the .debs. So it installs exactly the resolved packages, without a network.
 
-    CACHE/apt/<digest of the sources>/           root of the private apt; an update asks for news only
-    CACHE/apt/<digest of the sources>/answers/   what was found for a list of packages, and from which indexes
+    CACHE/apt/<digest of the sources>/           root of the private apt; an update fetches changes only
+    CACHE/apt/<digest of the sources>/answers/   resolved packages by request, with the digests of the indexes
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from builder.system.locks import locked
 from builder.system.process import run
 from builder.units import render_size
 
-# Between entries of an index (deb822(5)).
+# Separates entries of an index (deb822(5)).
 BLANK = re.compile(rb"\n(?:[ \t\r]*\n)+")
 
 OPTIONS = (
@@ -50,11 +49,14 @@ OPTIONS = (
 
 
 class Archives:
-    """What a plan's archives have. Errors of any call: TrustError (a signature, key or digest is wrong),
-    DownloadError (an archive cannot be reached), RecipeError (there is no such package) or ToolError."""
+    """The package archives of a plan.
+
+    All methods may raise TrustError (wrong signature, key or digest), DownloadError (an archive cannot be reached),
+    RecipeError (unknown package) or ToolError.
+    """
 
     def __init__(self, plan: Plan, keys: Mapping[str, Path], *, cache: Path, log_file: Path) -> None:
-        """`keys` has the keyring file on this machine of each archive of the recipe."""
+        """Create the private apt; `keys` has the keyring file on this machine, by archive of the recipe."""
         self._plan = plan
         self._log_file = log_file
         self._pins: str | None = None
@@ -78,23 +80,22 @@ class Archives:
             archives, indexes = self._plan.recipe.archives, read_indexes(self._ask(*LIST))
             self._pins = render_pins(archives, indexes)
             (self._root / "etc/apt/preferences.d/target").write_text(self._pins, encoding="utf-8")
-            found = simulate(self._plan, self._ask, self._root / "essential")
-            supply = find_supply(found.packages, archives, self._plan.packages.names, indexes)
-            resolved = replace(found, supply=supply)
+            simulated = simulate(self._plan, self._ask, self._root / "essential")
+            supply = find_supply(simulated.packages, archives, self._plan.packages.names, indexes)
+            resolved = replace(simulated, supply=supply)
             self._write_answer(resolved)
         return resolved
 
     @property
     def pins(self) -> str:
-        """The archives' priorities as apt_preferences; empty where all have APT's own. Resolve comes first."""
+        """Priorities of the archives as apt_preferences; empty if all have APT's default. Call resolve() first."""
         assert self._pins is not None
         return self._pins
 
     def provide(self, packages: Sequence[Archived], store: Store, *, debs: Path, lists: Path) -> None:
-        """Put the .debs into the directory `debs` (to be made) under the names that apt looks for, and the indexes into
-        `lists`, with these packages alone.
+        """Put the .debs into `debs`, under the file names that apt expects, and indexes of these packages into `lists`.
 
-        They are taken by the digest that stands in the signed index, and hashed: apt compares only their sizes.
+        Both directories are created. The .debs are checked by the SHA-256 in the signed index: apt compares only sizes.
         """
         missing = place_debs(packages, store, debs)
         with self._locked():
@@ -103,9 +104,9 @@ class Archives:
             if missing:
                 with log.step(f"download {len(missing)} packages"):
                     self._download(missing, store, debs)
-            # Links will do: apt replaces its indexes, it does not write into them.
+            # Links are safe: apt replaces its indexes, it does not write into them.
             shutil.copytree(self._root / "var/lib/apt/lists", lists, copy_function=os.link)
-            lists.chmod(0o755)  # It becomes the layer's own; that of the private apt is as the umask of who builds.
+            lists.chmod(0o755)  # It becomes part of the layer; the private apt's has the caller's umask.
         for index in lists.glob("*_Packages"):
             _shorten(index, {package.name for package in packages})
 
@@ -114,7 +115,7 @@ class Archives:
         try:
             self._ask("apt-get", "download", *exact, cwd=debs)
         finally:
-            for package in packages:  # Also those that came before one that failed.
+            for package in packages:  # If one failed, keep those that were downloaded before it.
                 deb = debs / package.file
                 if deb.exists():
                     store.take(deb, package.sha256)
@@ -127,9 +128,9 @@ class Archives:
         self._ask("apt-get", "update", "--error-on=any")
 
     def _drop_damaged(self) -> bool:
-        """Remove the indexes that are not what a signed Release says, so that apt fetches them again.
+        """Remove indexes whose digest is not in a signed Release, so that apt fetches them again. Return True if any.
 
-        apt checks an index when it comes and never again: one that was cut short by a crash would be used for ever.
+        apt checks an index only when it downloads it: an index that a crash has truncated would be used for ever.
         """
         lists = self._root / "var/lib/apt/lists"
         signed = "".join(path.read_text(encoding="utf-8", errors="replace") for path in lists.glob("*Release"))
@@ -142,8 +143,8 @@ class Archives:
         return bool(damaged)
 
     def _ask(self, *arguments: str, cwd: Path | None = None) -> str:
-        """Run the private root's apt; its failures are told as those of the recipe's archives."""
-        # Only what an update or a download says is a story; the answers are lists of hundreds of lines.
+        """Run the private apt and return its output; report failures as those of the recipe's archives."""
+        # Only updates and downloads are logged: the other commands print hundreds of lines.
         log_file = self._log_file if {"update", "download"}.intersection(arguments) else None
         result = run(arguments, env=self._environment, cwd=cwd, ok=range(256), log_file=log_file)
         if result.code:
@@ -155,7 +156,7 @@ class Archives:
         return self._root / "answers" / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
 
     def _read_answer(self) -> Resolved | None:
-        """Return what was found before, if no archive has had news since."""
+        """Return the stored result of an earlier run; None if there is none, or if an archive has changed since."""
         try:
             answer = load_answer(self._answer_file().read_bytes())
         except FileNotFoundError:
@@ -179,13 +180,13 @@ class Archives:
 
 
 def _shorten(index: Path, names: Collection[str]) -> None:
-    """Replace an index by what it says of some packages, all their versions, in the order that it has.
+    """Replace an index by its entries of some packages, with all their versions, in the same order.
 
-    mmdebstrap starts apt six times, and each reads all of it: 60,000 packages of which 300 are chosen already.
+    mmdebstrap starts apt six times, and each time it would read 60,000 packages, of which 300 are already selected.
     """
     wanted = {name.encode() for name in names}
     kept = [entry for entry in BLANK.split(index.read_bytes()) if _find_name(entry) in wanted]
-    index.unlink()  # A link to the one that is kept.
+    index.unlink()  # It is a link to the private apt's index, which must not change.
     index.write_bytes(b"".join(entry.rstrip(b"\n") + b"\n\n" for entry in kept))
 
 
@@ -195,10 +196,10 @@ def _find_name(entry: bytes) -> bytes:
 
 
 def place_debs(packages: Sequence[Archived], store: Store, directory: Path) -> list[Archived]:
-    """Give the store's .debs the names that apt looks for, in a new directory; return the packages it lacks."""
+    """Link the store's .debs into a new directory, under the file names of apt; return the missing packages."""
     directory.mkdir()
     store.bring([package.sha256 for package in packages])
     missing = [package for package in packages if not store.place(package.sha256, directory / package.file)]
-    here, size = len(packages) - len(missing), sum(package.size_bytes for package in missing)
-    log.note(f"{here} of {len(packages)} packages are here already; {render_size(size)} to download")
+    cached, size = len(packages) - len(missing), sum(package.size_bytes for package in missing)
+    log.note(f"{cached} of {len(packages)} packages are in the cache; {render_size(size)} to download")
     return missing

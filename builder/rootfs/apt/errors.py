@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Why APT or dpkg failed, as an error by what the user can do about it.
+"""Convert failures of APT and dpkg to errors that say what the user can do.
 
-Their exit code is 100 for everything, so the lines they said decide.
+Their exit code is always 100, so their output decides.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ UNKNOWN_VERSION = re.compile(r"(Version|Release) '([^']+)' for '([^']+)' was not
 
 
 def explain(result: Result, plan: Plan, log_file: Path, *, name: str) -> BoardwrightError:
-    """Return the error that says what APT or dpkg met, by what the user can do about it."""
-    said = result.stderr + result.stdout
-    lines = [line.strip() for line in said.splitlines()]
+    """Return the error for a failed run of APT or dpkg, by its cause."""
+    output = result.stderr + result.stdout
+    lines = [line.strip() for line in output.splitlines()]
     untrusted = [line for line in lines if UNTRUSTED.search(line)]
     unreachable = [line for line in lines if UNREACHABLE.search(line)]
-    unknown = _find_unknown(said)
-    hint = f"the whole story is in {log_file}"
+    unknown = _find_unknown(output)
+    hint = f"see the whole log: {log_file}"
     if refused := [line for line in lines if REFUSED.search(line)]:
-        # APT goes on to say that the archive is not signed.
-        hint = f"name a file with the archive's password in {VARIABLE}; {hint}"
+        # First, because APT then also reports that the archive is not signed.
+        hint = f"set {VARIABLE} to a file with the archive's password; {hint}"
         return DownloadError("\n".join(["a package archive asks for a password:", *_first(refused)]), hint=hint)
     if untrusted:
-        return TrustError("\n".join(["a package archive is not to be trusted:", *_first(untrusted)]), hint=hint)
+        return TrustError("\n".join(["a package archive cannot be trusted:", *_first(untrusted)]), hint=hint)
     if unknown:
         suites = ", ".join(sorted({suite for archive in plan.recipe.archives.values() for suite in archive.suites}))
         missing = ", ".join(f"{name} (asked for by {_find_key(name, plan)})" for name in unknown)
         return RecipeError(
             f"boards/{plan.board}: no package {missing} for {plan.recipe.architecture} in {suites}",
-            hint="look for the name with `apt-cache search`, or add the archive that has it to `archives`",
+            hint="search for the name with `apt-cache search`, or add the package's archive to `archives`",
         )
     if unreachable:
         return DownloadError("\n".join(["a package archive cannot be reached:", *_first(unreachable)]), hint=hint)
@@ -56,7 +56,7 @@ def explain(result: Result, plan: Plan, log_file: Path, *, name: str) -> Boardwr
 
 
 def _find_unknown(said: str) -> list[str]:
-    """Return the packages APT does not know, as a recipe names them: tool, tool=1.0, tool/trixie-backports."""
+    """Return the packages that APT does not know, as in a recipe: tool, tool=1.0, tool/trixie-backports."""
     names = {match[1] or match[2] for match in UNKNOWN_PACKAGE.finditer(said)}
     signs = {"Version": "=", "Release": "/"}
     chosen = {f"{match[3]}{signs[match[1]]}{match[2]}" for match in UNKNOWN_VERSION.finditer(said)}
@@ -64,7 +64,7 @@ def _find_unknown(said: str) -> list[str]:
 
 
 def _find_key(package: str, plan: Plan) -> str:
-    """Return the key of the recipe that asks for a package."""
+    """Return the keys of the recipe that contain a package, or "another package"."""
     groups = find_groups(plan.recipe)
     keys = [f"`{group.key}`" for group in groups if name_of(package) in map(name_of, group.packages)]
     return " and ".join(keys) or "another package"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Whether archives have news, without apt: a few small requests instead of a second of parsing.
+"""Check if package archives have changed, without apt: a few small requests instead of a second of parsing.
 
-An archive whose signed index of indexes is byte for byte the one that apt has verified has the same packages. What is
-found here only spares asking again: anything else (an error, another format, an index that has expired) means "ask".
+If the InRelease file of an archive is byte for byte the one that apt has verified, the archive has the same packages.
+Everything else (an error, another format, an expired file) counts as changed, and apt is asked.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def digest_releases(lists: Path) -> list[str]:
 
 
 def find_releases(archives: Mapping[str, Archive]) -> tuple[str, ...]:
-    """Return the addresses of the archives' signed indexes."""
+    """Return the URLs of the archives' InRelease files."""
     urls = {
         f"{archive.url.rstrip('/')}/dists/{suite}/InRelease"
         for archive in archives.values()
@@ -42,7 +42,7 @@ def find_releases(archives: Mapping[str, Archive]) -> tuple[str, ...]:
 
 
 def has_news(urls: Sequence[str], known: Sequence[str]) -> bool:
-    """Say whether the files at `urls` are others than those with the digests `known`, or may be."""
+    """Return False if the files at `urls` have the digests `known`; True if they differ or cannot be read."""
     if not urls or len(urls) != len(known):
         return True
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Packages that two architectures have in the same source version, as a private apt knows the archives of the target.
+"""Find packages that two architectures have in the same source version, with a private apt for the target's archives.
 
-An archive need not have all architectures at one version: a security update comes when it is built, on riscv64 hours
-after amd64. So the version that the foreign architecture has is taken of both, where both have it.
+Architectures of an archive may have different versions: a security update appears when it is built, on riscv64 hours
+after amd64. So the version of the foreign architecture is used for both, if both have it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ OPTIONS = ('APT::Install-Recommends "false"', 'Acquire::Languages "none"')
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the packages of the target come from. The tree of twins is kept under the name of the suite."""
+    """The archives of the target. The suite is part of the name of the twin tree."""
 
     suite: str
     deb822: str  # with Signed-By
     pins: str = ""  # apt_preferences
     apt_options: tuple[str, ...] = ()  # lines of apt.conf, such as 'Acquire::Check-Date "false";'
-    releases: tuple[str, ...] = ()  # addresses of the signed indexes, where that spares asking apt
+    releases: tuple[str, ...] = ()  # URLs of the InRelease files; without them apt is always asked
 
 
 @dataclass(frozen=True)
 class _Policy:
-    """What apt has of a package."""
+    """The versions of a package in `apt-cache policy`."""
 
     candidate: str
     versions: tuple[str, ...]
@@ -51,16 +51,16 @@ def make_apt(sources: Sources, architectures: tuple[str, str], root: Path) -> di
 
 
 def find_versions(wanted: Collection[str], foreign: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return name and version of every native package that installing those that are `wanted` and known would bring."""
+    """Return version by name of the native packages that apt would install for the known ones of `wanted`."""
     known = run(["apt-cache", "--generate", "pkgnames"], env=environment).stdout.split()
-    asked = sorted(set(wanted).intersection(known))
-    if not asked:
+    requested = sorted(set(wanted).intersection(known))
+    if not requested:
         return {}
-    policies = _read_policies([*asked, *(f"{name}:{foreign}" for name in asked)], environment)
-    words = [_choose(name, policies.get(name), policies.get(f"{name}:{foreign}")) for name in asked]
-    plan = run(["apt-get", "install", "--simulate", *words], env=environment, ok=(0, 100))
-    if plan.code:  # Such a version does not go with what else is newest.
-        plan = run(["apt-get", "install", "--simulate", *asked], env=environment)
+    policies = _read_policies([*requested, *(f"{name}:{foreign}" for name in requested)], environment)
+    chosen = [_choose(name, policies.get(name), policies.get(f"{name}:{foreign}")) for name in requested]
+    plan = run(["apt-get", "install", "--simulate", *chosen], env=environment, ok=(0, 100))
+    if plan.code:  # A chosen version conflicts with the newest versions of other packages.
+        plan = run(["apt-get", "install", "--simulate", *requested], env=environment)
     return dict(re.findall(r"^Inst (\S+) \((\S+) ", plan.stdout, flags=re.MULTILINE))
 
 
@@ -75,7 +75,7 @@ def find_paired(versions: Mapping[str, str], foreign: str, environment: Mapping[
 
 
 def find_source(version: str) -> str:
-    """Return the version of the source: a rebuild for one architecture carries +bN (Debian policy 5.6.12)."""
+    """Return the version of the source, without the +bN of a rebuild for one architecture (Debian policy 5.6.12)."""
     return re.sub(r"\+b\d+$", "", version)
 
 
@@ -85,7 +85,7 @@ def _read_policies(names: Sequence[str], environment: Mapping[str, str]) -> dict
 
 
 def _choose(name: str, native: _Policy | None, foreign: _Policy | None) -> str:
-    """Return the word that installs a package, of the foreign one's version if the native one has it too."""
+    """Return apt's argument that installs a package, with the version of the foreign one if the native has it too."""
     if native and foreign:
         wanted = find_source(foreign.candidate)
         same = [version for version in native.versions if find_source(version) == wanted]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""APT's priorities for the archives that ask for another than its own.
+"""Render APT's pins for archives with a priority of their own.
 
-A pin holds for what an archive calls itself in its signed Release, and not for a host: deb.debian.org has trixie and
-trixie-backports, and a pin for one of them must not reach the other.
+A pin matches the names in an archive's signed Release, not a host: deb.debian.org has trixie and trixie-backports, and
+a pin for one must not apply to the other.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from builder.recipe.model import Archive
 from builder.rootfs.apt.indexes import Index
 
 PLAIN = re.compile(r"[A-Za-z0-9 ._:+~-]+")
-"""What a value may be: apt takes a comma for the next condition, and * ? [ / for a pattern."""
+"""Allowed values: in apt_preferences a comma starts the next condition, and * ? [ / are patterns."""
 
 
 def render_pins(archives: Mapping[str, Archive], indexes: Sequence[Index]) -> str:
-    """Return apt_preferences for the archives that ask for another priority than APT's own.
+    """Return apt_preferences for the archives with a pin.
 
-    Warns where a pin reaches another archive too, because both call themselves the same.
+    Warn if a pin also applies to another archive, because both have the same names in their Release.
     """
     stanzas = []
     for name, archive in archives.items():
         if archive.pin is None:
             continue
         conditions = _find_conditions(archive, indexes)
-        for other in (each for each in archives if archives[each].pin != archive.pin):
+        for other in (key for key in archives if archives[key].pin != archive.pin):
             for shared in sorted(conditions & _find_conditions(archives[other], indexes)):
-                log.warn(f"archives.{name}: its pin holds for archives.{other} too: both are {shared}")
-        pins = [f"release {each}" for each in sorted(conditions)]
+                log.warn(f"archives.{name}: its pin also applies to archives.{other}: both are {shared}")
+        pins = [f"release {condition}" for condition in sorted(conditions)]
         if not pins:
             host = urlsplit(archive.url).hostname or ""
-            log.warn(f"archives.{name}: its Release does not say what it is; its pin holds for all of {host}")
+            log.warn(f"archives.{name}: its Release has no names to match; its pin applies to all archives on {host}")
             pins = [f'origin "{host}"']
         stanzas += [f"Package: *\nPin: {pin}\nPin-Priority: {archive.pin}\n" for pin in pins]
     return "\n".join(stanzas)
 
 
 def _find_conditions(archive: Archive, indexes: Sequence[Index]) -> set[str]:
-    """Return what apt_preferences says of an archive's suites, but those whose Release has nothing to say."""
+    """Return the conditions of apt_preferences for an archive's suites, without suites whose Release has no names."""
     return {text for index in indexes if index.is_of(archive) and (text := _render_conditions(index))}
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The packages that the archives have for a plan, as apt would choose them.
+"""Resolve the packages that apt would install for a plan.
 
-apt simulates what mmdebstrap does: the essential packages first, then, as if those were installed, the required ones
-and those of the plan. Nothing is downloaded. The same is asked for the packages of the base layer alone; where that
-would bring a package that the whole does not have, there is no base layer, for the whole is what counts.
+apt simulates the steps of mmdebstrap: first the essential packages; then, as if those were installed, the required ones
+and the plan's. Nothing is downloaded. The packages of the base layer are resolved in the same way. If they include a
+package that the whole plan does not have, there is no base layer: the base must be a part of the whole.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ URI_LINE = re.compile(
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a build installs."""
+    """The packages that a build installs."""
 
     base: tuple[Archived, ...]
-    """The part that comes as a layer of its own; empty where there is none."""
+    """Packages of the base layer; empty without one."""
     packages: tuple[Archived, ...]
-    """All of it, by file name."""
+    """All packages, sorted by file name."""
     supply: Supply = UNKNOWN
-    """Where it comes from."""
+    """The archives that they come from."""
 
 
 class Ask(Protocol):
-    """Runs an apt whose archives are the plan's, and returns what it said."""
+    """Run an apt that has the plan's archives, and return its output."""
 
     def __call__(self, *arguments: str) -> str: ...
 
 
 def simulate(plan: Plan, ask: Ask, status: Path) -> Resolved:
-    """Return what the archives' current indexes have for a plan. `status` is a file to use."""
+    """Return the packages for a plan in the archives' current indexes. `status` is a file to overwrite."""
     install = ("apt-get", "install", "--print-uris", "--yes")
     essential = _find_uris(ask(*install, _select(plan, "?essential")))
     exact = [f"{package.name}={package.version}" for package in essential]
@@ -61,22 +61,23 @@ def simulate(plan: Plan, ask: Ask, status: Path) -> Resolved:
     packages, base = find(plan.packages.names), find(plan.packages.base)
     surplus = sorted({package.name for package in base} - {package.name for package in packages})
     if surplus or not set(base) <= set(packages):
-        log.note(f"no base layer: alone it would have {', '.join(surplus) or 'other versions'}")
+        log.note(f"no base layer: it alone would install {', '.join(surplus) or 'other versions'}")
         base = ()
     return Resolved(base, packages)
 
 
 def _select(plan: Plan, what: str) -> str:
-    """Return mmdebstrap's own pattern (its run_download and run_install) for a part of the plan's suite."""
+    """Return mmdebstrap's own pattern (in its run_download and run_install) for a part of the plan's suite."""
     suite = plan.recipe.suite
     of_suite = f"?or(?archive(^{suite}$),?codename(^{suite}$))"
     return f"?narrow({of_suite},?architecture({plan.recipe.architecture.value}),{what})"
 
 
 def _find_uris(said: str) -> list[Archived]:
-    """Return the packages of apt-get's --print-uris."""
-    found = []
+    """Return the packages in the output of apt-get --print-uris."""
+    packages = []
     for match in URI_LINE.finditer(said):
         name, version, architecture = match["file"].removesuffix(".deb").split("_")
-        found.append(Archived(name, unquote(version), architecture, match["file"], int(match["size"]), match["sha256"]))
-    return found
+        size_bytes = int(match["size"])
+        packages.append(Archived(name, unquote(version), architecture, match["file"], size_bytes, match["sha256"]))
+    return packages

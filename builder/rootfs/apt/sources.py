@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Package archives as APT reads them: while the rootfs is made, and later on the board.
+"""Write package archives as APT sources: for the build, and for the board.
 
-Both are deb822 sources. They differ in where the key is: APT outside reads it from this machine, APT on the board
-from /usr/share/keyrings (keys of Debian's own packages) or /etc/apt/keyrings (all others, copied there).
+Both are deb822 sources, with different paths of the keys. During the build, APT reads keys from this machine. On the
+board it reads them from /usr/share/keyrings (keys in Debian packages) or /etc/apt/keyrings (all others, copied there).
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from builder.system.paths import resolve_inside, write_text
 
 SYSTEM_KEYRINGS = Path("/usr/share/keyrings")
 UNREADABLE = re.compile(r"[\s,]")
-"""What divides the values of Signed-By (sources.list(5))."""
+"""Characters that separate values of Signed-By (sources.list(5))."""
 
 
 def collect_keys(archives: Mapping[str, Archive], cache: Path) -> dict[str, Path]:
-    """Return the keyring file of each archive, fetching those that a recipe pins by fingerprint.
+    """Return the keyring file of each archive; download keys that a recipe pins by fingerprint.
 
-    Raises TrustError for a key that is not the one asked for, DownloadError where it cannot be fetched, MachineError
-    for a path that APT cannot read.
+    Raises TrustError for a wrong or missing key, DownloadError if a key cannot be downloaded, MachineError for a path
+    that APT cannot read.
     """
     keys = {name: _find_key(name, archive, cache) for name, archive in archives.items()}
     for name, path in keys.items():
         if UNREADABLE.search(str(path)):
             raise MachineError(
-                f"archives.{name}: the path of the key {str(path)!r} has a space or a comma, where APT cuts it in two",
-                hint="rename the directory, or name another one with BOARDWRIGHT_BOARDS and BOARDWRIGHT_WORK",
+                f"archives.{name}: found the key path {str(path)!r}; expected one without spaces and commas",
+                hint="rename the directory, or set BOARDWRIGHT_BOARDS and BOARDWRIGHT_WORK to other directories",
             )
     return keys
 
@@ -46,13 +46,14 @@ def _find_key(name: str, archive: Archive, cache: Path) -> Path:
     path = Path(key.file or "")
     if not path.is_file():
         raise TrustError(
-            f"archives.{name}: the key {path} is not on this machine", hint="apt-get install debian-archive-keyring"
+            f"archives.{name}: the key {path} is not on this machine",
+            hint="install it: apt-get install debian-archive-keyring",
         )
     return path
 
 
 def render_sources(archives: Mapping[str, Archive], keys: Mapping[str, Path]) -> str:
-    """Return deb822 sources, one stanza an archive."""
+    """Return deb822 sources, one stanza per archive."""
     return "\n".join(_render_archive(archive, keys[name]) for name, archive in archives.items())
 
 
@@ -68,8 +69,10 @@ def _render_archive(archive: Archive, key: Path) -> str:
 
 
 def install_sources(rootfs: Path, archives: Mapping[str, Archive], keys: Mapping[str, Path], pins: str) -> None:
-    """Give the board's APT the archives it was built from, one file an archive, with its key beside it, and `pins`,
-    the apt_preferences that the build had."""
+    """Write the archives of the build for the board's APT: one file per archive, its key, and the build's pins.
+
+    pins  apt_preferences of the build; empty for none
+    """
     for old in (rootfs / "etc/apt/sources.list", *(rootfs / "etc/apt/sources.list.d").glob("*")):
         old.unlink(missing_ok=True)
     for name, archive in archives.items():

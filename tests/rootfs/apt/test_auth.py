@@ -106,7 +106,7 @@ def test_nobody_names_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
         ("empty", b"", "has no line of apt_auth.conf"),
         ("other", b"user:secret", "has no line of apt_auth.conf"),
         ("binary", b"\xff", "found the byte 0xff at 0, which is not UTF-8"),
-        ('quo"te', b"machine a login b password c", "has a quote"),
+        ('quo"te', b"machine a login b password c", "expected a path without quote"),
     ],
 )
 def test_a_file_that_cannot_be_used(

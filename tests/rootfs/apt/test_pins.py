@@ -67,7 +67,7 @@ def test_two_archives_that_call_themselves_the_same(warnings: list[str]) -> None
     other = replace(DEBIAN, url="http://mirror.example/")
     archives = {"debian": _archive("trixie"), "mirror": _archive("trixie", pin=-1, url="http://mirror.example")}
     render_pins(archives, [DEBIAN, other])
-    assert warnings == ["archives.mirror: its pin holds for archives.debian too: both are o=Debian,l=Debian,n=trixie"]
+    assert warnings == ["archives.mirror: its pin also applies to archives.debian: both are o=Debian,l=Debian,n=trixie"]
 
 
 @pytest.mark.parametrize("label", ["*", "/a/", "a,n=trixie", "a?", "[a]", "a\x1b"])
@@ -80,7 +80,7 @@ def test_a_release_that_says_nothing(warnings: list[str]) -> None:
     nothing = Index("/lists/a", "http://[::1]:80/a/", "a", "main", "", "", "")
     archive = _archive("a", pin=900, url="http://[::1]:80/a")
     assert render_pins({"debian": archive}, [nothing]) == 'Package: *\nPin: origin "::1"\nPin-Priority: 900\n'
-    assert warnings == ["archives.debian: its Release does not say what it is; its pin holds for all of ::1"]
+    assert warnings == ["archives.debian: its Release has no names to match; its pin applies to all archives on ::1"]
 
 
 @pytest.mark.machine

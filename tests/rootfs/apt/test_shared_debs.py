@@ -47,7 +47,7 @@ def test_another_machine_downloads_nothing(bucket: Bucket, packages: list[Archiv
         two = Store(tmp_path / "two", remote)
         missing = place_debs(packages[:-1], two, tmp_path / "placed")
     assert missing == []
-    assert "4 of 4 packages are here already; 0 B to download" in story.getvalue()
+    assert "4 of 4 packages are in the cache; 0 B to download" in story.getvalue()
     assert "shared cache: took 4 objects" in story.getvalue()
     for package in packages[:-1]:
         assert (tmp_path / "placed" / package.file).read_bytes() == (tmp_path / "debs" / package.file).read_bytes()

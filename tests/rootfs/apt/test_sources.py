@@ -56,7 +56,7 @@ def test_a_path_that_apt_cannot_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / name / "vendor.asc"
     path.parent.mkdir()
     path.touch()
-    with pytest.raises(MachineError, match=f"archives.vendor: .*{name}.*has a space or a comma"):
+    with pytest.raises(MachineError, match=f"archives.vendor: .*{name}.*expected one without spaces and commas"):
         collect_keys({"vendor": _archive(key=Key(file=str(path)))}, tmp_path)
 
 

@@ -54,7 +54,7 @@ def test_an_archive_that_wins_with_a_low_pin_is_warned_of(tmp_path: Path) -> Non
     supply = _find(tmp_path, {"tool": "2.0", "only-here": "3.0"})
     assert supply.overriding == ("tool",)
     assert supply.find_warnings() == [
-        "archives.backports: its pin is low, and yet it gives what another archive has too: tool"
+        "archives.backports: its pin is low, but it overrides packages of other archives: tool"
     ]
 
 
@@ -69,5 +69,5 @@ def test_an_archive_that_is_to_win_is_not(tmp_path: Path, pin: int | None, asked
 def test_a_record_says_the_same() -> None:
     supply = Supply({"tool": "backports"}, ("tool",))
     assert SupplyRecord.model_validate_json(json.dumps(asdict(supply))).supply == supply
-    with pytest.raises(ValidationError, match="other is of no archive"):
+    with pytest.raises(ValidationError, match="overriding: found other; expected a package of"):
         SupplyRecord(archives={"tool": "backports"}, overriding=("other",))
