@@ -59,7 +59,7 @@ def open_source(place: str) -> Source:
         return Tree(place.rstrip("/"))
     if place and not parts.scheme and Path(place).is_dir():
         return Tree(Path(place).resolve().as_uri())
-    raise RecipeError(f"found the address {place}; expected {ALLOWED}", hint="change the address of the releases")
+    raise RecipeError(f"found the address {place}; expected an address of releases", hint=f"use {ALLOWED}")
 
 
 def find_version(source: Source, version: str) -> Release:

@@ -171,8 +171,8 @@ def system(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, An
 @pytest.mark.parametrize(
     ("spoil", "place"),
     [
-        (lambda it: it.pop("os_list"), "the whole"),
-        (lambda it: it.update(more=1), "the whole"),
+        (lambda it: it.pop("os_list"), "the whole document"),
+        (lambda it: it.update(more=1), "the whole document"),
         (lambda it: it["imager"]["devices"][0].pop("tags"), "imager/devices/0"),
         (lambda it: it["os_list"][1].update(subitems=[]), "os_list/1/subitems"),
         (system(lambda it: it.pop("extract_sha256")), "os_list/0"),

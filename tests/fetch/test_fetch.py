@@ -139,7 +139,7 @@ def test_a_compression_can_be_named(get: Callable[..., Taken]) -> None:
     assert get(compression="zst").image.name == f"{NAME}.img.zst"
     with pytest.raises(RecipeError, match="has no zip") as caught:
         get(compression="zip")
-    assert caught.value.hint == "it has: xz, zst"
+    assert caught.value.hint == "use one of: xz, zst"
 
 
 def test_a_package_without_image_is_an_error(published: Published, get: Callable[..., Taken]) -> None:
@@ -151,7 +151,7 @@ def test_a_package_without_image_is_an_error(published: Published, get: Callable
 def test_an_unknown_board_is_told_which_there_are(get: Callable[..., Taken]) -> None:
     with pytest.raises(RecipeError, match="has no board pi9") as caught:
         get("pi9")
-    assert caught.value.hint == "it has: qemu-arm64, rpi"
+    assert caught.value.hint == "use one of: qemu-arm64, rpi"
 
 
 @pytest.mark.parametrize("board", ["../rpi", "", "/etc/passwd"])

@@ -106,7 +106,7 @@ def test_a_board_that_leads_elsewhere_is_refused(server: Server, published: Publ
 
 @pytest.mark.parametrize("place", ["", "nowhere", "ftp://a/b", "https://", "github:a", "github:a/b/c", "s3://bucket/x"])
 def test_what_is_no_place_is_an_error_that_names_the_places(place: str) -> None:
-    with pytest.raises(RecipeError, match="expected https://ADDRESS") as caught:
+    with pytest.raises(RecipeError, match="expected an address of releases") as caught:
         open_source(place)
     assert "github:OWNER/REPO" in caught.value.hint
 

@@ -160,7 +160,7 @@ def test_names_that_a_fat_can_hold() -> None:
 def test_a_file_too_large_for_a_fat_is_named(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 1 << 32)
-    with pytest.raises(Exception, match=r"/huge has 4294967296 bytes; at most 4294967295"):
+    with pytest.raises(Exception, match=r"/huge has 4294967296 bytes; expected at most 4294967295"):
         fat32.measure(tmp_path, workspace)
 
 

@@ -60,7 +60,7 @@ def test_a_table_of_another_plan_is_refused(disk: Disk, tmp_path: Path) -> None:
         other = replace(disk, slots=(replace(disk.slots[0], **changes), disk.slots[1]))
         with pytest.raises(VerifyError, match=words):
             check_table(other, image)
-    with pytest.raises(VerifyError, match="2 start: found [0-9]+; expected None"):
+    with pytest.raises(VerifyError, match=r"2 start: found [0-9]+; expected None"):
         check_table(replace(disk, slots=disk.slots[:1]), image)
     with pytest.raises(VerifyError, match="id: found"):
         check_table(replace(disk, id="00000000"), image)

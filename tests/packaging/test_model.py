@@ -70,7 +70,7 @@ def test_a_description_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_directory_without_a_description_is_no_package(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"holds 0 files \*\.package\.json") as caught:
+    with pytest.raises(ReleaseError, match=r"found 0 files \*\.package\.json") as caught:
         load_package(tmp_path)
     assert "boardwright package" in caught.value.hint
 

@@ -140,5 +140,5 @@ def test_a_maintainer_has_a_name_and_an_address(maintainer: str, parts: tuple[st
 
 def test_a_maintainer_has_an_end() -> None:
     status = f"Package: x\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nMaintainer: {'a' * 501}\n"
-    with pytest.raises(ReleaseError, match="has Maintainer"):
+    with pytest.raises(ReleaseError, match="has an invalid Maintainer"):
         read_installed(status, {}, {})

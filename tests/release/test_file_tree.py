@@ -235,7 +235,7 @@ def test_a_channel_that_never_stands_still_is_given_up(site: Site) -> None:
     before = (site.public / "channels/stable.json").read_bytes()
     with pytest.raises(ReleaseError, match=r"stable\.json was changed by other programs 20 times") as caught:
         deliver([Tree(Meddled(site.public, meddle))], site.order())
-    assert (count[0], "run the same again" in caught.value.hint) == (ATTEMPTS, True)
+    assert (count[0], "run the same command again" in caught.value.hint) == (ATTEMPTS, True)
     site.release()
     assert site.channel("stable").release.tag == "v1.0"
 

@@ -191,7 +191,7 @@ def test_an_asset_that_has_not_the_digest_that_is_said_is_refused(site: Site) ->
     made = site.front.state.add_release(tag_name="v0.9")
     asset = site.front.state.add_asset(made["id"], "boardwright-rpi-0.9.packages", b"bash")
     asset["digest"] = f"sha256:{'0' * 64}"
-    with pytest.raises(TrustError, match="found sha256 [0-9a-f]+; expected sha256:"):
+    with pytest.raises(TrustError, match=r"found sha256 [0-9a-f]+; expected sha256:"):
         site.release()
 
 
@@ -496,7 +496,7 @@ def test_a_tag_that_was_not_pushed(site: Site) -> None:
     site.front.state.tags.clear()
     with pytest.raises(ReleaseError, match=r"has no tag v1\.0") as caught:
         site.release()
-    assert caught.value.hint == "git push origin v1.0"
+    assert caught.value.hint == "push the tag: git push origin v1.0"
 
 
 def test_a_tag_that_is_another_here(site: Site) -> None:

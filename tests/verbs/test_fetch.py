@@ -83,7 +83,7 @@ def test_a_key_in_the_working_directory_is_taken(
         (["rpi", "--channel", "beta"], 5, "has no channel beta"),
         (["rpi", "--version", "7"], 3, "has no release v7 or 7"),
         (["rpi", "--key", "nowhere.pub"], 6, "neither a file with a minisign public key"),
-        (["rpi", "--from", "nowhere"], 3, "expected https://ADDRESS"),
+        (["rpi", "--from", "nowhere"], 3, "expected an address of releases"),
     ],
 )
 def test_mistakes_have_a_message_a_hint_and_a_code(
