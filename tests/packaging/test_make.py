@@ -111,7 +111,7 @@ def test_the_same_again_is_done_and_another_is_refused(made: MadePackage, monkey
     monkeypatch.setenv("BOARDWRIGHT_MINISIGN_KEY", made.secret)
     again = made.call(*options, "--supplier", "Lighthouse")
     assert again.returncode == 0, again.stderr
-    assert "is the same" in again.stderr
+    assert "with the same content" in again.stderr
     other = made.call(*options, "--supplier", "Somebody else")
     assert other.returncode == ReleaseError.exit_code
     assert f"{NAME}.spdx.json" in other.stderr
@@ -208,7 +208,7 @@ def test_what_cannot_be_in_a_description_is_said(tmp_path: Path) -> None:
         bill=bill, hardware=Hardware("rpi", "x", "arm64", (), ()), image=Path(__file__), report=None, valid_days=0
     )
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ReleaseError, match=r"card: the file: found the name 'card'; allowed: boardwright-rpi-1\.0"):
+    with pytest.raises(ReleaseError, match=r"card: the file: found the name 'card'; expected boardwright-rpi-1\.0"):
         describe(cast(Goods, goods), tmp_path / "empty")
 
 
