@@ -170,6 +170,7 @@ CHILD = """
 import os, signal, sys
 sys.path.insert(0, {repository!r})
 from pathlib import Path
+from builder.choices import Assembler
 from builder.system.workspace import Journal
 from builder.image.assemble import make_image
 from tests.image.conftest import *

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The processes of enter.py when one of them is killed before the others have asked to die with it."""
+"""The processes of namespaces.py when one of them is killed before the others have asked to die with it."""
 
 from __future__ import annotations
 

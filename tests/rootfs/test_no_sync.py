@@ -45,9 +45,9 @@ class TestNoSync:
         # No kernel knows this mode.
         argv = ["python3", "-c", ASK, str(self.NUMBERS[0])]
         lines = (
-            "from builder.rootfs import enter",
-            "enter.SECCOMP_MODE_FILTER = 99",
-            f"enter._become({argv}, None, syncs=False)",
+            "from builder.rootfs import namespaces",
+            "namespaces.SECCOMP_MODE_FILTER = 99",
+            f"namespaces._become({argv}, None, syncs=False)",
         )
         code = "\n".join(lines)
         assert "-1" in run([sys.executable, "-c", code], cwd=ROOT).stdout
