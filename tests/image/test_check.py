@@ -35,7 +35,7 @@ def test_an_image_of_another_size_is_refused(small: Rootfs, workspace: Workspace
     ("place", "words"),
     [
         (446 + 8, "partition table"),  # Start of the first slot.
-        (440, "id: planned 0a1b2c3d"),
+        (440, "id: found [0-9a-f]+; expected 0a1b2c3d"),
         (2048 * SECTOR + 32 * SECTOR + 12, "fsck.vfat finds slot boot damaged"),  # First cluster of the first FAT.
         (2048 * SECTOR + 71, "fsck.vfat finds slot boot damaged|expected a FAT32"),  # Label.
         (83968 * SECTOR + 4096 + 12, "e2fsck finds slot root damaged"),  # A group descriptor.
@@ -59,7 +59,7 @@ def test_another_id_is_found(small: Rootfs, workspace: Workspace) -> None:
     boot, root = image.disk.slots
     for slots, words in (
         ((replace(boot, fs_id="00000001"), root), "slot boot: .*expected a FAT32"),
-        ((boot, replace(root, label="other")), "slot root has uuid .* label 'rootfs'; planned"),
+        ((boot, replace(root, label="other")), "slot root: found uuid .* label 'rootfs'; expected"),
         ((boot, replace(root, type_code="82")), "2 type: found 83; expected 82"),
     ):
         with pytest.raises(VerifyError, match=words):
