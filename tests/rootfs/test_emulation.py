@@ -121,7 +121,7 @@ class TestRefusals:
     def test_it_is_an_error_where_the_redirect_is_wanted(self) -> None:
         plain = replace(REDIRECT, mode=Mode.QEMU)
         said = self.run_inside(
-            plain, "mount -t tmpfs none /proc/irq", "choose(architecture='arm64', wanted='redirect')"
+            plain, "mount -t tmpfs none /proc/irq", "choose(architecture='arm64', wanted=EmulationChoice.REDIRECT)"
         )
         assert "MachineError: --emulation redirect does not work for arm64: refused: fresh /proc" in said
 
@@ -131,7 +131,8 @@ class TestRefusals:
         assert refused.stderr == "refused: registration with binfmt_misc: No such file or directory\n"
 
     def run_inside(self, outer: Emulation, forbid: str, statement: str) -> str:
-        code = f"from builder.rootfs.emulation import *; from pathlib import Path; import subprocess; {statement}"
+        imports = "from builder.choices import EmulationChoice; from builder.rootfs.emulation import *"
+        code = f"{imports}; from pathlib import Path; import subprocess; {statement}"
         inner = ["sh", "-ec", f'{forbid}; exec "$@" 2>&1', "sh", sys.executable, "-c", code]
         return run(command(outer, inner, rootfs=Path("/")), cwd=ROOT, ok=(0, 1)).stdout
 
