@@ -143,7 +143,8 @@ class GitHub:
         if self.tag_object and ref.object.sha != self.tag_object:
             remote, local = ref.object.sha[:12], self.tag_object[:12]
             hint = f"git fetch --tags --force, or git push origin {tag}"
-            raise ReleaseError(f"tag {tag}: found {remote} at {self.name}; expected {local}, as here", hint=hint)
+            message = f"tag {tag}: found {remote} at {self.name}; expected {local}, as in the local checkout"
+            raise ReleaseError(message, hint=hint)
 
     def _find(self, tag: str) -> None:
         """Find the release of a tag: the public one, else the oldest draft, so that parallel runs use the same."""

@@ -502,7 +502,7 @@ def test_a_tag_that_was_not_pushed(site: Site) -> None:
 def test_a_tag_that_is_another_here(site: Site) -> None:
     site.tag_object = "b" * 40
     with pytest.raises(
-        ReleaseError, match=r"the tag v1\.0 is aaaaaaaaaaaa at github:octo/images and bbbbbbbbbbbb here"
+        ReleaseError, match=r"tag v1\.0: found aaaaaaaaaaaa at github:octo/images; expected bbbbbbbbbbbb"
     ):
         site.release()
 
