@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What can go wrong, by what a caller can do about it.
+"""Errors of boardwright, one class for each way to react.
 
-Every failure a user can cause or meet is a BoardwrightError: a message that says what was found and what is
-allowed, a hint that says what to do next, and an exit code by kind. Only `cli.main` turns one into an exit;
-anything else that escapes is a bug and keeps its traceback.
+A failure that a user can cause or meet is a BoardwrightError. Its message says what was found and what is expected,
+its hint what to do next; the exit code depends on the kind. Only `cli.main` turns an error into an exit. Any other
+exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-DISK_FULL_HINT = "free some space (in Docker: docker system df); without Docker, BOARDWRIGHT_WORK names another place"
+DISK_FULL_HINT = "free some disk space (Docker: docker system df); without Docker, BOARDWRIGHT_WORK sets the directory"
 
 
 class BoardwrightError(Exception):
-    """A failure with an explanation. `hint` may be empty; `exit_code` is part of the documented interface."""
+    """An error with a message, a hint (may be empty) and a documented exit code."""
 
     exit_code = 1
     kind = "error"
     is_shown = False
-    """Whether it was printed already."""
+    """True once the error is printed."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -30,70 +30,70 @@ class BoardwrightError(Exception):
 
 
 class RecipeError(BoardwrightError):
-    """A board's data, a file it names or an option's value is wrong."""
+    """A board's data, a file that it names or the value of an option is wrong."""
 
     exit_code = 3
     kind = "recipe"
 
 
 class MachineError(BoardwrightError):
-    """This machine lacks something: a tool, a privilege, an Engine, a kernel feature."""
+    """This machine lacks a tool, a privilege, a Docker Engine or a kernel feature."""
 
     exit_code = 4
     kind = "machine"
 
 
 class DownloadError(BoardwrightError):
-    """A server could not be reached or did not have what was asked for."""
+    """A server could not be reached, or does not have the file."""
 
     exit_code = 5
     kind = "download"
 
 
 class TrustError(BoardwrightError):
-    """A digest, signature or key is not the one that was asked for."""
+    """A digest, signature or key is not the expected one."""
 
     exit_code = 6
     kind = "trust"
 
 
 class ToolError(BoardwrightError):
-    """A program that was started ended badly."""
+    """A program failed."""
 
     exit_code = 7
     kind = "tool"
 
 
 class SpaceError(BoardwrightError):
-    """A disk is full, or an image has no room for its content."""
+    """A disk is full, or the content does not fit into an image."""
 
     exit_code = 8
     kind = "space"
 
 
 class BusyError(BoardwrightError):
-    """Somebody else holds what is needed."""
+    """Another process holds a lock that is needed."""
 
     exit_code = 9
     kind = "busy"
 
 
 class VerifyError(BoardwrightError):
-    """What was built is not what was planned."""
+    """An image differs from its plan."""
 
     exit_code = 10
     kind = "verify"
 
 
 class ReleaseError(BoardwrightError):
-    """A release is not complete, or the place it is for did not take it."""
+    """A release is incomplete, or a target refused it."""
 
     exit_code = 11
     kind = "release"
 
 
 class Interrupted(BoardwrightError):
-    """The user or the system asked to stop (SIGINT, SIGTERM, SIGHUP); everything held was released."""
+    """A signal asked to stop (SIGINT, SIGTERM, SIGHUP); all resources were released."""
 
     exit_code = 130
     kind = "interrupted"
@@ -115,12 +115,12 @@ KINDS: dict[str, type[BoardwrightError]] = {
         Interrupted,
     )
 }
-"""Error kinds by the name they have in JSON events: what happens inside a container is raised again outside."""
+"""Error classes by their name in JSON events: an error inside a container is raised again outside."""
 
 
 @contextmanager
 def disk_full_as_space_error(place: object) -> Iterator[None]:
-    """Turn a full disk (or a used-up quota) met inside into a SpaceError that names `place`."""
+    """Raise a SpaceError that names `place` when the disk or the quota is full."""
     try:
         yield
     except OSError as error:

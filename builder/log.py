@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The story of a run: steps, notes, progress, warnings. Always on stderr; stdout belongs to results.
+"""Log of a run: steps, notes, progress, warnings. It goes to stderr; stdout is for results.
 
 A step, a note or a line is an Event; a Sink shows events. There are three sinks: Console (rich, for a terminal),
-Plain (lines, for a log file) and Json (one object a line, for a program: a build inside a container tells its
-story to the one outside this way). Which sink is in use is the only state, held by `use`.
+Plain (lines, for a log file) and Json (one object a line, for a program: a build in a container reports to the
+process outside this way). The only state is the sink in use, which `use` sets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Kind = Literal["start", "end", "fail", "note", "warn", "line", "progress", "prod
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. `data` holds what only programs read: seconds, fractions, results."""
+    """One entry of the log. `data` holds values for programs: seconds, fractions, results."""
 
     kind: Kind
     text: str
@@ -35,13 +35,13 @@ class Event:
 
 
 class Sink(Protocol):
-    """Where events go. Several threads may call at once: each pipe of a running tool has its reader."""
+    """Shows events. Several threads may call it at once: each pipe of a running tool has its own reader."""
 
     def show(self, event: Event) -> None: ...
 
 
 class Json:
-    """One JSON object a line, flushed at once."""
+    """Writes each event as one line of JSON, and flushes it at once."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -52,7 +52,7 @@ class Json:
 
 
 class Plain:
-    """Indented lines without control characters: what a CI log or a file wants."""
+    """Writes indented lines without control characters, for CI logs and files."""
 
     def __init__(self, stream: TextIO, *, verbose: bool = False) -> None:
         self._stream = stream
@@ -72,7 +72,7 @@ class Plain:
 
 
 class Console:
-    """For a terminal: finished steps stay, the running one is a spinner with the last thing it said."""
+    """Shows events on a terminal: finished steps stay; the running one is a spinner with its latest line."""
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._console = SafeConsole(stderr=True, highlight=False)
@@ -114,7 +114,7 @@ class Console:
 
 
 def last_words(event: Event) -> str:
-    """Return what stands beside a running step."""
+    """Return the text beside a running step."""
     if event.kind == "progress" and "fraction" in event.data:
         speed = f"{event.data['speed']}  " if "speed" in event.data else ""
         return f"{event.data['fraction']:4.0%} {speed}{event.text}"
@@ -152,7 +152,7 @@ _sink: ContextVar[Sink | None] = ContextVar("sink", default=None)
 
 @contextmanager
 def use(sink: Sink) -> Iterator[None]:
-    """Show what happens inside on `sink`."""
+    """Send all events of the `with` block to `sink`."""
     token = _sink.set(sink)
     try:
         yield
@@ -161,13 +161,13 @@ def use(sink: Sink) -> Iterator[None]:
 
 
 def emit(event: Event) -> None:
-    """Show one event; without a sink in use, as plain lines on stderr."""
+    """Show one event; without a sink in use, as a plain line on stderr."""
     (_sink.get() or Plain(sys.stderr)).show(event)
 
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Announce `name`, and how long it took when it ends or fails."""
+    """Log the start of a step, and its duration when it ends or fails."""
     emit(Event("start", name))
     begun = time.monotonic()
     try:
@@ -179,17 +179,17 @@ def step(name: str) -> Iterator[None]:
 
 
 def note(text: str) -> None:
-    """Say something a user wants to know."""
+    """Log a fact that is useful to the user."""
     emit(Event("note", text))
 
 
 def warn(text: str) -> None:
-    """Say something a user should act on, though the work goes on."""
+    """Log a problem that the user should look at; the work continues."""
     emit(Event("warn", text))
 
 
 def line(text: str) -> None:
-    """Pass on a line of a tool's output: the last one shows beside the step, all of them with --verbose."""
+    """Log a line of a tool's output: the latest is shown beside the step; --verbose shows all."""
     emit(Event("line", text))
 
 

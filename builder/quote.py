@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Text for files and options that something else parses: one function for each that reads.
+"""Quote text for programs that parse it, with one function for each parser.
 
-The types of a recipe (builder.recipe.values) leave out most of what would have to be quoted. These functions hold
-where a type is widened one day, and where text does not come from a recipe.
+The types of a recipe (builder.recipe.values) exclude most characters that need quoting. These functions protect text
+from other sources, and recipes if a type becomes wider one day.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from builder.errors import BoardwrightError
 
 
 def line(text: str) -> str:
-    """Return text that is one line of a file (fstab, hosts, a loader entry, a command line); refuse another one."""
+    """Return text if it fits on one line of a file (fstab, hosts, a loader entry, a command line)."""
     if len(text.splitlines()) > 1 or text.endswith("\n") or "\0" in text:
-        raise BoardwrightError(f"found {text[:60]!r}, where one line is needed", hint="this is a bug; please report it")
+        raise BoardwrightError(f"found {text[:60]!r}; expected one line", hint="this is a bug; please report it")
     return text
 
 
 def shell(text: str) -> str:
-    """Return text in double quotes, as a shell reads it in /etc/default/*, and other programs in os-release(5)."""
+    """Return text in double quotes, for shells (/etc/default/*) and for os-release(5)."""
     return '"' + re.sub(r'(["$`\\])', r"\\\1", line(text)) + '"'
 
 
 def deb822(fields: dict[str, str]) -> str:
-    """Return a stanza as APT and flash-kernel read it; no value can begin a field of its own (deb822(5))."""
+    """Return a stanza for APT or flash-kernel; a value cannot start a new field (deb822(5))."""
     return "".join(f"{name}: {line(value)}\n" for name, value in fields.items())
 
 
 def qemu(path: Path | str) -> str:
-    """Return a value of an option list of QEMU, where a comma ends a value and two are one (qemu(1), -drive)."""
+    """Return a value for an option list of QEMU, with commas doubled (qemu(1), -drive)."""
     return str(path).replace(",", ",,")

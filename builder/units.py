@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sizes as people write them and as machines need them. Bytes are `int`; a sector is 512 bytes."""
+"""Read, show and align sizes. Bytes are `int`; a sector is 512 bytes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ SIZE = re.compile(r"([0-9]{1,15}) *([A-Za-z]*)")
 def load_size(text: str) -> int:
     """Return the bytes of "512MiB", "8KiB", "16s" (sectors) or "4096".
 
-    Raises ValueError with what is allowed. Decimal units (MB) are refused rather than guessed at: on SD cards
-    the two readings differ by up to 7 %, which is enough for an image not to fit.
+    Raises ValueError, which names the expected form. Decimal units (MB, GB) are refused: they are read in two ways,
+    which differ by up to 7 %, so that an image might not fit on a card.
     """
     match = SIZE.fullmatch(text.strip(" "))
     if not match or match[2] not in _UNITS:
-        raise ValueError(
-            f"{text[:40]!r} is not a size; write a whole number with KiB, MiB, GiB or s (512-byte sectors)"
-        )
+        raise ValueError(f"found {text[:40]!r}; expected a whole number with KiB, MiB, GiB or s (512-byte sectors)")
     return int(match[1]) * _UNITS[match[2]]
 
 
 def render_size(size_bytes: int) -> str:
-    """Return a size for people: "1.3 GiB", "512 MiB", "17 B"."""
+    """Return a size to show: "1.3 GiB", "512 MiB", "17 B"."""
     for unit, factor in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
         if size_bytes >= factor:
             return f"{size_bytes / factor:.1f}".removesuffix(".0") + f" {unit}"
@@ -37,5 +35,5 @@ def render_size(size_bytes: int) -> str:
 
 
 def align_up(value: int, step: int) -> int:
-    """Return the smallest multiple of `step` that is not below `value`."""
+    """Return the smallest multiple of `step` that is at least `value`."""
     return -(-value // step) * step

@@ -112,7 +112,7 @@ def test_new_board(tmp_path: Path) -> None:
     made = call("new-board", "my-pi", "--from", "rpi", cwd=tmp_path)
     assert (made.returncode, made.stdout) == (0, "boards/my-pi\n")
     assert "boardwright-my-pi-1.img" in call("plan", "my-pi", "--version", "1", cwd=tmp_path).stdout
-    check_error(call("new-board", "my-pi", "--from", "rpi", cwd=tmp_path), 3, "exists already")
+    check_error(call("new-board", "my-pi", "--from", "rpi", cwd=tmp_path), 3, "my-pi: exists; expected a new name")
 
 
 # errors
@@ -143,11 +143,11 @@ def test_a_time_before_the_first() -> None:
 
 
 def test_an_unknown_board() -> None:
-    check_error(call("plan", "rpy"), 3, "there is no board 'rpy'", "did you mean", "rpi")
+    check_error(call("plan", "rpy"), 3, "board 'rpy': not found", "did you mean", "rpi")
 
 
 def test_no_boards_here(tmp_path: Path) -> None:
-    check_error(call("boards", cwd=tmp_path), 3, "there is no directory boards", "--boards")
+    check_error(call("boards", cwd=tmp_path), 3, "boards: not found", "--boards")
 
 
 @pytest.mark.parametrize("version", ["a b", "../x", "-v", "v/1"])

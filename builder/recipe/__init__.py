@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Recipes: what a person asks for."""
+"""Recipes: board.yaml, read and checked."""

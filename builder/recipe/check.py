@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a recipe's types cannot say: parts that do not go together.
+"""Check that the parts of a recipe fit together, which types cannot express.
 
-Each check takes validated parts and yields findings: the path of the value to change, and what is wrong with it.
-They run on whatever parts are valid, so that a mistyped locale does not hide a partition outside the disk.
+Each check takes validated parts and yields findings: the path of the value to change, and the mistake. The checks run
+on all valid parts, so a mistyped locale does not hide a partition outside the disk.
 """
 
 from __future__ import annotations
@@ -15,48 +15,51 @@ from builder.recipe.boot import Boot
 from builder.recipe.check_disk import Finding, check_blobs, check_table
 from builder.recipe.check_users import check_locale, check_users
 from builder.recipe.model import Archive, Docker, Filesystem, Kernel, Table
-from builder.recipe.nodes import suggest
+from builder.recipe.nodes import join_options, suggest
 from builder.recipe.qemu import Qemu
 
 Parts = Mapping[str, Any]
-"""The valid ones of a recipe's top-level values, by key."""
+"""The valid top-level values of a recipe, by key."""
 
 
 def check_parts(parts: Parts) -> Iterator[Finding]:
-    """Yield every finding of the checks whose parts are there."""
+    """Yield the findings of all checks whose parts are valid."""
     for needed, check in _CHECKS:
         if all(name in parts for name in needed):
             yield from check(*(parts[name] for name in needed))
 
 
 TOO_OLD = ("jessie", "stretch", "buster", "bullseye", "oldoldstable")
-"""Suites whose systemd, cloud-init and kernels are older than what images are made of; OLDEST is not."""
+"""Suites whose systemd, cloud-init and kernels are too old; OLDEST is the first supported one."""
 OLDEST = "bookworm"
 
 
 def check_archives(suite: str, archives: dict[str, Archive]) -> Iterator[Finding]:
-    """The suite is not too old, and the archive called `debian` is there and has it."""
+    """Check that the suite is new enough, and that the archive called `debian` has it."""
     if suite in TOO_OLD:
-        yield ("suite",), f"found {suite}; allowed: {OLDEST}, which is the oldest, or a newer one"
+        yield ("suite",), f"found {suite}; expected {OLDEST} or newer"
     debian = archives.get("debian")
     if debian is None:
-        found = ", ".join(archives)
-        yield ("archives",), f"found {found}; needed: one called debian, which the system is made from"
+        names = ", ".join(archives)
+        yield ("archives",), f"found {names}; expected one called debian, which the system is made from"
     elif suite not in debian.suites:
-        found = ", ".join(debian.suites)
-        yield ("archives", "debian", "suites"), f"found {found}; needed: {suite}, the suite of the image"
+        suites = ", ".join(debian.suites)
+        yield ("archives", "debian", "suites"), f"found {suites}; expected {suite} too, the suite of the image"
 
 
 def check_docker(docker: Docker, archives: dict[str, Archive]) -> Iterator[Finding]:
-    """Docker's own archive does not meet another of its name."""
+    """Check that no archive has the name of Docker's own."""
     if docker.source == "docker" and "docker" in archives:
-        yield ("archives", "docker"), "found an archive called docker, the name of what `docker: source: docker` adds"
+        yield (
+            ("archives", "docker"),
+            "found an archive called docker; expected another name, with `docker.source: docker`",
+        )
 
 
 def check_packages(
     packages: dict[str, list[str]], kernel: Kernel, archives: dict[str, Archive], docker: Docker
 ) -> Iterator[Finding]:
-    """A package is asked of one suite only, and of one that an archive has."""
+    """Check that each package is asked of one suite only, which an archive has, and that there is a kernel."""
     suites = {suite for archive in archives.values() for suite in archive.suites}
     asked: dict[str, str] = {}
     groups = [(("kernel", "packages"), kernel.packages)]
@@ -65,26 +68,26 @@ def check_packages(
         for index, text in enumerate(names):
             name, _, suite = text.partition("/")
             if suite and suite not in suites:
-                allowed = ", ".join(sorted(suites))
-                yield (*path, index), f"found the suite {suite!r}; allowed: {allowed}{suggest(suite, suites)}"
+                expected = join_options(sorted(suites))
+                yield (*path, index), f"found the suite {suite!r}; expected {expected}{suggest(suite, suites)}"
             if asked.setdefault(name, text) != text:
-                yield (*path, index), f"found {text!r}, which is asked for as {asked[name]!r} too; keep one"
+                yield (*path, index), f"found {text!r} and elsewhere {asked[name]!r}; expected one of them"
     if not kernel.packages and not kernel.debs:
-        yield ("kernel",), "found no kernel; needed: `packages` or `debs`"
+        yield ("kernel",), "found no kernel; expected `packages` or `debs`"
 
 
 def check_boot(boot: Boot, table: Table) -> Iterator[Finding]:
-    """The boot method has the partition it starts from, and the command line leaves root= to the builder."""
+    """Check that the boot method has its partition, and that the command line leaves root= to the build."""
     for group, text in boot.cmdline.items():
         if any(word.startswith("root=") for word in text.split()):
-            yield ("boot", "cmdline", group), "found root=; leave it out, the builder knows the partition"
+            yield ("boot", "cmdline", group), "found root=; expected a line without, because the build adds it"
     fats = [partition for partition in table.partitions if partition.filesystem is Filesystem.FAT32]
     if boot.method == "efi" and not any("esp" in partition.flags for partition in fats):
-        yield ("boot", "method"), "found efi; needed: a fat32 partition with `flags: [esp]`"
+        yield ("boot", "method"), "found efi; expected a fat32 partition with `flags: [esp]`"
     if boot.method in ("flash-kernel", "none") and not any(partition.mount == "/boot/firmware" for partition in fats):
-        yield ("boot", "method"), f"found {boot.method}; needed: a fat32 partition mounted at /boot/firmware"
+        yield ("boot", "method"), f"found {boot.method}; expected a fat32 partition mounted at /boot/firmware"
     if boot.method == "raspi" and not any(partition.mount == "/boot/firmware" for partition in fats):
-        yield ("boot", "method"), "found raspi; needed: a fat32 partition mounted at /boot/firmware"
+        yield ("boot", "method"), "found raspi; expected a fat32 partition mounted at /boot/firmware"
 
 
 OF_START = frozenset(
@@ -93,27 +96,27 @@ OF_START = frozenset(
         *("include", "os_prefix", "boot_partition", "tryboot_a_b", "start_file", "fixup_file", "armstub"),
     ]
 )
-"""Keys of config.txt that lead the firmware to other files than raspi-firmware writes and specs look at
+"""Keys of config.txt that make the firmware load other files than those that raspi-firmware writes and specs check
 (https://www.raspberrypi.com/documentation/computers/config_txt.html)."""
 
 
 def check_config(boot: Boot) -> Iterator[Finding]:
-    """Lines of config.txt leave it to the image which kernel starts, and with what words."""
+    """Check that lines of config.txt change neither the kernel nor its command line."""
     for group, text in boot.config.items():
         for line in text.split("\n"):
             key = re.split(r"[=\s]", line.strip(), maxsplit=1)[0].lower()
             if key in OF_START:
                 yield (
                     ("boot", "config", group),
-                    f"found a line with {key}; allowed: lines that change nothing of what starts. The image says which "
-                    "kernel that is, and `cmdline` what it is told",
+                    f"found a line with {key}; expected lines that change neither the kernel nor its files. For "
+                    "parameters of the kernel use `boot.cmdline`",
                 )
 
 
 def check_qemu(qemu: Qemu | None, boot: Boot) -> Iterator[Finding]:
-    """Where QEMU gets its kernel from the image, the image says which one."""
+    """Check that config.txt names the kernel, if QEMU is to start it without the boot chain."""
     if qemu and qemu.firmware == "kernel" and boot.method != "raspi":
-        yield ("qemu", "firmware"), f"found kernel; allowed with boot method {boot.method}: uefi, card, u-boot"
+        yield ("qemu", "firmware"), f"found kernel; expected uefi, card or u-boot with `boot.method: {boot.method}`"
 
 
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Finding]]], ...] = (
@@ -128,4 +131,4 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Finding]]], ...] = 
     (("locale",), check_locale),
     (("blobs", "table"), check_blobs),
 )
-"""Which parts each check needs, in the order it takes them."""
+"""The checks, each with the keys of its arguments in order."""

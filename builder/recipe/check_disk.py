@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What goes wrong on a disk: partitions and blobs that meet each other or the table, names said twice."""
+"""Check the disk of a recipe: overlaps of partitions, blobs and the table, and duplicate names."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ MBR_SECTORS = 2**32
 
 
 def check_table(table: Table) -> Iterator[Finding]:
-    """The partitions can lie on one disk and be told apart."""
+    """Check that the partitions fit on one disk and have different names."""
     yield from _check_names(table)
     yield from _check_flags(table)
     yield from _check_root(table)
     yield from _check_sizes(table)
     yield from _check_places(table)
     if table.type == "mbr" and len(table.partitions) > 4:
-        found = len(table.partitions)
-        yield ("table", "partitions", 4), f"found {found} partitions; allowed: 4 in an mbr, more in a gpt"
+        count = len(table.partitions)
+        yield ("table", "partitions", 4), f"found {count} partitions; expected at most 4 in an mbr; a gpt takes more"
     if table.type == "gpt" and table.id_ends_with:
-        yield ("table", "id_ends_with"), "found an end of the disk signature; allowed: in an mbr"
+        yield ("table", "id_ends_with"), "found the end of a disk signature; expected one in an mbr only"
 
 
 def _check_names(table: Table) -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def _check_names(table: Table) -> Iterator[Finding]:
             value: str = getattr(partition, key)
             if value in first:
                 where = ("table", "partitions", index, key)
-                yield where, f"found {value!r}, which partition {first[value]!r} has already; allowed: each {key} once"
+                yield where, f"found {value!r} again, as in partition {first[value]!r}; expected each {key} once"
             first.setdefault(value, partition.name)
 
 
@@ -56,21 +56,24 @@ def _check_flags(table: Table) -> Iterator[Finding]:
         for index in flagged[1:]:
             first = table.partitions[flagged[0]].name
             where = ("table", "partitions", index, "flags")
-            yield where, f"found {flag}, which partition {first!r} has already; allowed: one partition"
+            yield where, f"found {flag} again, as in partition {first!r}; expected it once"
         for index in flagged:
             if flag == "esp" and table.partitions[index].filesystem is not Filesystem.FAT32:
-                found = table.partitions[index].filesystem.value
-                yield ("table", "partitions", index, "filesystem"), f"found {found}; needed: fat32 with the flag esp"
+                kind = table.partitions[index].filesystem.value
+                yield ("table", "partitions", index, "filesystem"), f"found {kind}; expected fat32 with the flag esp"
 
 
 def _check_root(table: Table) -> Iterator[Finding]:
     roots = [index for index, partition in enumerate(table.partitions) if partition.mount == "/"]
     if not roots:
-        found = ", ".join(partition.mount for partition in table.partitions)
-        yield ("table", "partitions"), f"found partitions mounted at {found}; needed: one mounted at /"
+        mounts = ", ".join(partition.mount for partition in table.partitions)
+        yield ("table", "partitions"), f"found partitions mounted at {mounts}; expected one mounted at /"
     for index in roots:
         if table.partitions[index].filesystem is Filesystem.FAT32:
-            yield ("table", "partitions", index, "filesystem"), "found fat32; needed: ext4 for /, which has owners"
+            yield (
+                ("table", "partitions", index, "filesystem"),
+                "found fat32; expected ext4 for /: it keeps owners",
+            )
 
 
 def _check_sizes(table: Table) -> Iterator[Finding]:
@@ -79,17 +82,17 @@ def _check_sizes(table: Table) -> Iterator[Finding]:
         where: Steps = ("table", "partitions", index)
         if partition.size == "auto":
             if index != last:
-                yield (*where, "size"), "found auto; allowed: a size, or auto for the last partition"
+                yield (*where, "size"), "found auto; expected a size; auto is for the last partition"
         elif load_size(partition.size) < ALIGNMENT_SECTORS * SECTOR:
-            yield (*where, "size"), f"found {partition.size!r}; allowed: at least 1MiB"
+            yield (*where, "size"), f"found {partition.size!r}; expected at least 1MiB"
         for key, text in (("size", partition.size), ("start", partition.start or "auto")):
             if text != "auto" and load_size(text) % SECTOR:
-                yield (*where, key), f"found {text!r}; allowed: whole sectors of {SECTOR} bytes"
+                yield (*where, key), f"found {text!r}; expected whole sectors of {SECTOR} bytes"
         start = load_size(partition.start) // SECTOR if partition.start else 0
         if start % ALIGNMENT_SECTORS:
             near = start - start % ALIGNMENT_SECTORS
-            allowed = f"allowed: whole MiB, where cards erase and write at once: {near}s, {near + ALIGNMENT_SECTORS}s"
-            yield (*where, "start"), f"found {partition.start!r}; {allowed}"
+            nearest = f"for example {near}s or {near + ALIGNMENT_SECTORS}s, because cards erase whole blocks"
+            yield (*where, "start"), f"found {partition.start!r}; expected whole MiB, {nearest}"
 
 
 def _check_places(table: Table) -> Iterator[Finding]:
@@ -97,14 +100,14 @@ def _check_places(table: Table) -> Iterator[Finding]:
     for index, (partition, extent) in enumerate(zip(table.partitions, extents, strict=True)):
         where = ("table", "partitions", index, "start" if partition.start else "size")
         if extent.start_sector < FIRST_SECTOR[table.type]:
-            found = f"found {partition.start!r}, which the {table.type} itself takes"
-            yield where, f"{found}; allowed: from {FIRST_SECTOR[table.type]}s on"
+            found = f"found {partition.start!r}, where the {table.type} is"
+            yield where, f"{found}; expected {FIRST_SECTOR[table.type]}s or later"
         if index and partition.start:
             yield from _check_order(where, partition, extent, table.partitions[index - 1], extents[index - 1])
         end = extent.end_sector or extent.start_sector
         if table.type == "mbr" and end > MBR_SECTORS:
-            yield where, f"found an end at sector {end}; allowed: up to {MBR_SECTORS} (2 TiB) in an mbr"
-            return  # and so are all that follow
+            yield where, f"found an end at sector {end}; expected at most {MBR_SECTORS} (2 TiB) in an mbr"
+            return  # All later partitions have the same mistake.
 
 
 def _check_order(
@@ -112,25 +115,25 @@ def _check_order(
 ) -> Iterator[Finding]:
     end = extent_before.end_sector
     if end is not None and extent.start_sector < end:
-        words = f"found {partition.start!r} (sector {extent.start_sector}), inside or before partition {before.name!r}"
-        yield where, f"{words}; allowed: from {end}s on"
+        found = f"found {partition.start!r} (sector {extent.start_sector}), inside or before partition {before.name!r}"
+        yield where, f"{found}; expected {end}s or later"
 
 
 def check_blobs(blobs: dict[str, Blob], table: Table) -> Iterator[Finding]:
-    """No blob writes where the table, a partition or another blob is."""
+    """Check that no blob overlaps the table, a partition or another blob."""
     for name, blob in blobs.items():
         where: Steps = ("blobs", name)
         size = load_size(blob.size)
         if size == 0:
-            yield (*where, "size"), f"found {blob.size!r}; allowed: more than nothing"
+            yield (*where, "size"), f"found {blob.size!r}; expected more than 0"
         for index, (_, hole_end) in enumerate(holes_of(blob)):
             if hole_end > size:
                 found = f"found a hole that ends at byte {hole_end} of the blob"
-                yield (*where, "holes", index), f"{found}; allowed: up to its size, {size}"
+                yield (*where, "holes", index), f"{found}; expected at most its size, {size}"
         shared = find_overlap(written_ranges(blob), TABLE_BYTES[table.type])
         if shared:
-            meets = f"found bytes {shared[0]}-{shared[1] - 1}, where the {table.type} is"
-            yield (*where, "offset"), f"{meets}; {_way_out(blob, shared)}"
+            found = f"found bytes {shared[0]}-{shared[1] - 1}, where the {table.type} is"
+            yield (*where, "offset"), f"{found}; {_way_out(blob, shared)}"
         yield from _check_blob_and_partitions(where, blob, table)
     yield from _check_blob_pairs(blobs)
 
@@ -147,7 +150,10 @@ def _check_blob_and_partitions(where: Steps, blob: Blob, table: Table) -> Iterat
     disk_end = extents[-1].end_sector
     if disk_end is not None and any(end > disk_end * SECTOR for _, end in ranges):
         found = f"found an end behind partition {table.partitions[-1].name!r}"
-        yield (*where, "offset"), f"{found}; allowed: before it, because it grows to the disk's end at first boot"
+        yield (
+            (*where, "offset"),
+            f"{found}; expected one before it: it grows to the end of the disk at first boot",
+        )
 
 
 def _check_blob_pairs(blobs: dict[str, Blob]) -> Iterator[Finding]:
@@ -162,4 +168,4 @@ def _check_blob_pairs(blobs: dict[str, Blob]) -> Iterator[Finding]:
 
 def _way_out(blob: Blob, shared: tuple[int, int]) -> str:
     offset = shared[0] - load_size(blob.offset)
-    return f'move it, or spare them with `holes: [{{offset: "{offset}", size: "{shared[1] - shared[0]}"}}]`'
+    return f'move it, or leave them out with `holes: [{{offset: "{offset}", size: "{shared[1] - shared[0]}"}}]`'

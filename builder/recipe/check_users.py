@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a recipe's users and locale must be for the tools that make them: useradd(8), groupadd(8), locale-gen(8)."""
+"""Check that useradd(8), groupadd(8) and locale-gen(8) can make a recipe's users and locale."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from builder.recipe.model import User
 from builder.recipe.nodes import suggest
 
 SHOWN = 8
-"""Locales of a country that are shown, at most."""
+"""Most locales of a country that a message names."""
 LOCALES = Path(__file__).with_name("locales.txt")
-"""Languages that glibc has in UTF-8, one a line, without .UTF-8 (/usr/share/i18n/SUPPORTED of Debian's locales)."""
+"""Locales of glibc in UTF-8, one a line, without .UTF-8 (/usr/share/i18n/SUPPORTED of Debian's locales)."""
 
 _USERS = "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc _apt nobody"
 _GROUPS = """
@@ -22,35 +22,38 @@ _GROUPS = """
     dip www-data backup operator list irc src shadow utmp video sasl plugdev staff games users nogroup
 """
 BASE_USERS, BASE_GROUPS = frozenset(_USERS.split()), frozenset(_GROUPS.split())
-"""What each Debian has from its first package on (base-passwd)."""
+"""Users and groups of every Debian system (base-passwd)."""
 
 
 def check_users(users: dict[str, User]) -> Iterator[Finding]:
-    """Each user, and the group of his own name that is made with him, is new."""
+    """Check that each user is new, and the group of the same name that is made with it."""
     for name, user in users.items():
         if name in BASE_USERS:
-            yield ("users", name), f"found {name}, a user that Debian has by itself; allowed: another name"
+            yield ("users", name), f"found {name}, a user of Debian itself; expected another name"
         elif name in BASE_GROUPS:
-            yield ("users", name), f"found {name}, a group that Debian has by itself; allowed: another name"
+            yield ("users", name), f"found {name}, a group of Debian itself; expected another name"
         for index, group in enumerate(user.groups):
             if group == name:
-                yield ("users", name, "groups", index), f"found {group!r}, which is made with the user; leave it out"
+                yield (
+                    ("users", name, "groups", index),
+                    f"found {group!r}, which is made with the user; expected other groups",
+                )
             elif group in users:
                 yield (
                     ("users", name, "groups", index),
-                    f"found {group!r}, the own group of another user; allowed: other groups",
+                    f"found {group!r}, the own group of another user; expected other groups",
                 )
 
 
 def check_locale(locale: str) -> Iterator[Finding]:
-    """glibc has the locale."""
+    """Check that glibc has the locale."""
     known = _load_locales()
     language = locale.removesuffix(".UTF-8")
     if language != "C" and language not in known:
         country = language.partition("_")[2]
-        there = sorted(name for name in known if name.endswith(f"_{country}"))[:SHOWN]
-        near = f" (for {country}: {', '.join(there)})" if there else suggest(language, known)
-        yield ("locale",), f"found {locale!r}, which glibc does not have; allowed: one of `locale-gen`'s{near}"
+        locales = sorted(name for name in known if name.endswith(f"_{country}"))[:SHOWN]
+        near = f" (for {country}: {', '.join(locales)})" if locales else suggest(language, known)
+        yield ("locale",), f"found {locale!r}; expected a UTF-8 locale of glibc{near}"
 
 
 @cache

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Files of JSON that a model describes: read, or refused with the place of the fault.
+"""Read a JSON file by its model, or refuse it with the position of the fault.
 
-A manifest, a record or a list may come from anywhere. What its model does not allow is an error of one line that names
-the file and the place in it, with the words that belong to the type there.
+A manifest, a record or a list may come from anywhere. If it does not fit its model, the error is one line: the file,
+the position in it, and the expected type.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Described = TypeVar("Described", bound=BaseModel)
 def load_described(
     kind: type[Described], content: str | bytes, place: object, *, error: type[BoardwrightError], hint: str
 ) -> Described:
-    """Return the content of a file by its model; `error`, which names `place`, when it does not fit."""
+    """Return the content of a file as its model; raise `error`, which names `place`, if it does not fit."""
     try:
         return kind.model_validate_json(content)
     except ValidationError as problem:
@@ -30,9 +30,9 @@ def load_described(
 
 
 def explain(error: ValidationError) -> str:
-    """Return the first thing that is wrong, on one line: where, what was found, what is allowed."""
+    """Return the first mistake on one line: position, what was found, what is expected."""
     first = error.errors(include_url=False)[0]
     where = ".".join(make_line(shorten(str(step))) for step in first["loc"]) or "the file"
     if first["type"] == "string_pattern_mismatch":
-        return f"{where}: found {shorten(str(first['input']))!r}; allowed: {ALLOWED[first['ctx']['pattern']]}"
+        return f"{where}: found {shorten(str(first['input']))!r}; expected {ALLOWED[first['ctx']['pattern']]}"
     return f"{where}: {make_line(first['msg'].removeprefix('Value error, '))}"

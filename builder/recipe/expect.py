@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an image may have besides what its packages bring and the other keys of its recipe ask for."""
+"""The part `expect` of a recipe: exceptions from what packages and other keys bring, each with a reason."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from builder.recipe.values import AccessName, Frozen, FstabSource, PackageName, 
 
 
 class Expect(Frozen):
-    """What the specs allow, by name, each with the reason. Packages need no line: what they bring is known."""
+    """Exceptions that the specs allow: a name and the reason. Files of packages need no line."""
 
     setid: dict[SystemPath, Why] = {}
-    """Set-user-id and set-group-id files that are not so by their package."""
+    """Set-user-id and set-group-id files, unless their package sets the bit."""
     capabilities: dict[SystemPath, Why] = {}
     """Files with capabilities, such as cap_net_bind_service."""
     writable: dict[SystemPath, Why] = {}
@@ -20,26 +20,26 @@ class Expect(Frozen):
     owners: dict[SystemPath, Why] = {}
     """Files and directories of the system that others than root own or may write, such as a key of a service."""
     links: dict[SystemPath, Why] = {}
-    """Symlinks that lead nowhere until the system runs."""
+    """Symlinks whose target does not exist before the system runs."""
     special: dict[SystemPath, Why] = {}
     """Pipes, sockets and device nodes."""
     shells: dict[UserName, Why] = {}
-    """Users that are not of the recipe and may log in."""
+    """Users with a login shell that the recipe does not name in `users`."""
     held: dict[PackageName, Why] = {}
-    """Packages that upgrades leave alone. customise.sh may hold packages without a line; a line gives the reason."""
+    """Packages on hold, which upgrades skip. A line is optional; it gives the reason."""
     swap: dict[FstabSource, Why] = {}
-    """What fstab swaps to. customise.sh may add to fstab without a line; a line gives the reason."""
+    """Swap files or devices of fstab. A line is optional; it gives the reason."""
     mounts: dict[SystemPath, Why] = {}
-    """Mount points of fstab besides those of the partitions."""
+    """Mount points of fstab, besides those of the partitions."""
     traces: dict[SystemPath, Why] = {}
-    """Files where a system that has never run has none, such as below /var/lib/docker."""
+    """Files that appear only on a running system, such as those below /var/lib/docker."""
     programs: dict[SystemPath, Why] = {}
-    """Programs in the path that are of no package; those below /usr/local need no line."""
+    """Programs in PATH that belong to no package; those below /usr/local need no line."""
     access: dict[AccessName, Why] = {}
-    """Files that decide who gets in or make root run a command, mounts of fstab over such files, and words of the
-    kernel's command line that let somebody in, such as init=/usr/sbin/overlay."""
+    """Files that grant access or make root run a command, mounts of fstab over such files, and kernel parameters that
+    grant access, such as init=/usr/sbin/overlay."""
     listening: dict[Port, Why] = {}
-    """Ports, such as tcp/80, that are open to the network on the running system."""
+    """Ports that the running system opens to the network, such as tcp/80."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Expected:
     """A line of `expect`."""
 
     kind: str
-    """Its key: setid."""
+    """Key of `expect`, for example setid."""
     name: str
-    """What is allowed: a path, a user, a port."""
+    """A path, a user, a port."""
     why: str
     at: str
-    """File and line: board.yaml:17 of the board that has it."""
+    """Board, file and line: rpi/board.yaml:17."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The small values of files that builds and releases leave: packages as dpkg has them, sizes, times, ids.
+"""Types of the values in files that builds and releases write: packages, sizes, times, ids.
 
-They are like those of recipes (builder/recipe/values.py), and as wide as what writes them: dpkg takes names and
-versions that no recipe may ask for.
+They are like the types of recipes (builder/recipe/values.py), but wider: dpkg accepts names and versions that a recipe
+must not use.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pydantic import AwareDatetime, Field
 
 from builder.recipe.values import HIDDEN, text
 
-DebName = Annotated[str, text(r"^[A-Za-z0-9][A-Za-z0-9+._-]*$", "the name of a package, as dpkg takes it")]
-DebVersion = Annotated[str, text(r"^[A-Za-z0-9.+:~-]+$", "the version of a package, as dpkg takes it")]
-DebArchitecture = Annotated[str, text(r"^[A-Za-z0-9-]+$", "the architecture of a package, as dpkg takes it")]
+DebName = Annotated[str, text(r"^[A-Za-z0-9][A-Za-z0-9+._-]*$", "a package name of dpkg")]
+DebVersion = Annotated[str, text(r"^[A-Za-z0-9.+:~-]+$", "a package version of dpkg")]
+DebArchitecture = Annotated[str, text(r"^[A-Za-z0-9-]+$", "a package architecture of dpkg")]
 DebFile = Annotated[str, text(r"^[A-Za-z0-9][A-Za-z0-9+._~%-]*\.deb$", "the name of a .deb, without a directory")]
 DebDigest = Annotated[
     str, text(r"^[A-Za-z0-9.+:~-]+ [0-9a-f]{64}$", "the version of a package, a space and 64 hex digits in lower case")
 ]
-"""A package as its archive has it."""
+"""Version and digest of a package in its archive."""
 
 InputName = Annotated[
     str, text(r"^[a-z][a-z0-9_. +-]*$", "the name of an input: lower-case letters, digits, spaces and _ . + -")
 ]
 InputValue = Annotated[str, text(r"^[ -~]*$", "a digest, a version or a word, in ASCII")]
-"""What an input was: what matters is whether it is the same."""
-ToolName = Annotated[str, text(r"^(tool )?[a-z0-9][a-z0-9+.-]*$", "the name of a package of Debian")]
-ToolVersion = Annotated[str, text(r"^[A-Za-z0-9.+:~-]*$", "the version of a package, or nothing")]
+"""Value of an input; it is only compared."""
+ToolName = Annotated[str, text(r"^(tool )?[a-z0-9][a-z0-9+.-]*$", "the name of a Debian package")]
+ToolVersion = Annotated[str, text(r"^[A-Za-z0-9.+:~-]*$", "the version of a package, or an empty text")]
 LayerName = Annotated[
     str, text(r"^[A-Za-z0-9][A-Za-z0-9.+~_-]*$", "the name of a layer: letters, digits and . + ~ _ -")
 ]
@@ -51,8 +51,8 @@ Uri = Annotated[
 ByteCount = Annotated[int, Field(ge=0, le=1 << 60)]
 Count = Annotated[int, Field(ge=0, le=1 << 40)]
 Moment = Annotated[int, Field(ge=0, le=253_402_300_799)]
-"""Seconds since 1970, until the end of the year 9999, which is the last that Python's dates know."""
+"""Seconds since 1970, up to the end of the year 9999, the last year of Python's dates."""
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-"""How long something took."""
+"""A duration."""
 When = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(9999, 12, 30, tzinfo=UTC))]
-"""A time with its zone; without one, two times cannot be compared."""
+"""A time with its zone; times without a zone cannot be compared."""

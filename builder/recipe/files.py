@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Files that a recipe names, and overlay trees: found, and inside the directory of the board that names them.
+"""Find the files that a recipe names, and overlay trees, and check that they are inside the board's directory.
 
-"Inside" is asked of the resolved path, so that neither `..` nor a symlink leads out; a comparison of text would not
-do. The one exception is a keyring of the system's own, named by its absolute path below /usr/share/keyrings: that is
-looked for where the build runs, which may be another machine.
+The check takes the resolved path, so neither `..` nor a symlink leads out; a comparison of text is not enough. The one
+exception is a keyring of the system, named by its absolute path below /usr/share/keyrings. The build looks for it
+where it runs, which may be another machine.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from builder.recipe.written_paths import find_owner
 from builder.text import find_hidden
 
 USED = ("board.yaml", "customise.sh", "files", "debs", "README.md")
-"""What a board's directory may hold, besides files that its recipe names."""
+"""Names in a board's directory that are used, besides files that its recipe names."""
 SYSTEM_KEYRINGS = Path("/usr/share/keyrings")
 LONGEST_PATH = 1024
-"""Characters of a path below files/: Linux takes 4096 with all that stands before it."""
+"""Most characters of a path below files/; Linux takes 4096 for the whole path."""
 _KEY_FILES = (("archives", "*", "key", "file"), ("docker", "key", "file"))
 _FILES = (*_KEY_FILES, ("kernel", "debs", "*", "file"), ("blobs", "*", "file"))
 
 
 def resolve_files(node: Map, problems: list[Problem]) -> Map:
-    """Return the tree with every named file as an absolute path; what cannot be one goes to `problems`."""
+    """Return the tree with an absolute path for each named file; add other files to `problems`."""
     entries = {key: Entry(entry.at, _resolve(entry.node, (key,), problems)) for key, entry in node.entries.items()}
     return Map(node.at, entries, node.removed)
 
@@ -54,51 +54,51 @@ def _fits(path: Steps, pattern: tuple[str, ...]) -> bool:
 def _resolve_scalar(node: Scalar, text: str, path: Steps, problems: list[Problem]) -> Scalar:
     if any(_fits(path, pattern) for pattern in _KEY_FILES) and is_system_keyring(text):
         return Scalar(node.at, os.path.normpath(text), node.text)
-    wrong = find_file_problem(text, node.at.file.parent)
-    if wrong:
-        problems.append(Problem(node.at, f"{render_path(path)}: found {text!r}, {wrong}"))
+    fault = find_file_problem(text, node.at.file.parent)
+    if fault:
+        problems.append(Problem(node.at, f"{render_path(path)}: found {text!r}, {fault}"))
         return node
     return Scalar(node.at, str((node.at.file.parent / text).resolve()), node.text)
 
 
 def is_system_keyring(text: str) -> bool:
-    """Is this a path below /usr/share/keyrings?"""
+    """Return whether a path is below /usr/share/keyrings."""
     normal = Path(os.path.normpath(text))
     return normal.is_relative_to(SYSTEM_KEYRINGS) and normal != SYSTEM_KEYRINGS
 
 
 def find_file_problem(text: str, directory: Path) -> str:
-    """Return what is wrong with a file named relative to `directory`, or nothing."""
+    """Return the fault of a file name relative to `directory`, or ""."""
     if Path(text).is_absolute():
-        return f"an absolute path; allowed: a path below {directory}"
+        return f"an absolute path; expected a path below {directory}"
     try:
         path = (directory / text).resolve()
         if not path.is_relative_to(directory.resolve()):
-            return f"which is outside {directory}; allowed: a path below it"
+            return f"which is outside {directory}; expected a path below it"
         if path.is_file():
             return ""
     except (OSError, RuntimeError, ValueError):  # a loop of symlinks; a zero byte
-        return "which cannot be followed; allowed: a file or a symlink to one"
-    return "which is not a file" if path.exists() else f"which does not exist below {directory}"
+        return "which cannot be followed; expected a file or a symlink to one"
+    return "which is no regular file; expected a file" if path.exists() else f"which does not exist below {directory}"
 
 
 def find_script_problems(directory: Path) -> Iterator[Problem]:
-    """Yield what is wrong with a board's customise.sh, if it has one."""
+    """Yield the fault of a board's customise.sh, if there is one."""
     script = directory / "customise.sh"
-    wrong = find_file_problem(script.name, directory) if script.exists() or script.is_symlink() else ""
-    if wrong:
-        yield Problem(Position(script, 1, 1), f"found {script.name!r}, {wrong}")
+    fault = find_file_problem(script.name, directory) if script.exists() or script.is_symlink() else ""
+    if fault:
+        yield Problem(Position(script, 1, 1), f"found {script.name!r}, {fault}")
 
 
 def find_link_problems(directory: Path) -> Iterator[Problem]:
-    """Yield what is wrong with a board's directory that is a link: a container gets it as a link to nowhere."""
+    """Yield a problem if a board's directory is a symlink: in a container its target does not exist."""
     if directory.is_symlink():
-        found = f"found a link to {directory.readlink()}; allowed: a directory"
-        yield Problem(Position(directory, 1, 1), f"{found}. Name the directory of the boards it is in with --boards")
+        found = f"found a symlink to {directory.readlink()}; expected a directory"
+        yield Problem(Position(directory, 1, 1), f"{found}. Use --boards to name the directory that it is in")
 
 
 def find_unused(directories: Sequence[Path], recipe: BaseModel) -> Iterator[str]:
-    """Yield a sentence for each file beside board.yaml whose name is nearly one that would be used."""
+    """Yield a warning for each unused file beside board.yaml whose name is similar to a used one."""
     named = set(_find_texts(recipe.model_dump()))
     for directory in directories:
         for path in sorted(directory.iterdir()):
@@ -111,19 +111,19 @@ def _find_texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for each in value.values():
-            yield from _find_texts(each)
+        for item in value.values():
+            yield from _find_texts(item)
     elif isinstance(value, list):
-        for each in value:
-            yield from _find_texts(each)
+        for item in value:
+            yield from _find_texts(item)
 
 
 def find_overlay(directory: Path, problems: list[Problem]) -> Path | None:
-    """Return the overlay tree of a board's directory, checked, or None when it has none."""
+    """Return the checked overlay tree of a board's directory, or None."""
     overlay = directory / "files"
     if overlay.is_symlink() or not overlay.is_dir():
         if overlay.is_symlink() or overlay.exists():
-            problems.append(Problem(Position(overlay, 1, 1), "found no directory; allowed: a directory of its own"))
+            problems.append(Problem(Position(overlay, 1, 1), "found a file or a symlink; expected a directory"))
         return None
     problems.extend(_check_overlay(overlay))
     return overlay
@@ -139,22 +139,22 @@ def _check_overlay(overlay: Path) -> Iterator[Problem]:
         if path.is_symlink():
             if _leads_out(path, overlay.resolve()):
                 found = f"found a symlink to {path.readlink()}, outside {overlay}"
-                yield Problem(where, f"{found}; allowed: a relative one that stays inside")
+                yield Problem(where, f"{found}; expected a relative one that stays inside")
         elif not (path.is_file() or path.is_dir()):
-            yield Problem(where, "found a special file; allowed: files, directories and symlinks")
-        place = path.relative_to(overlay).as_posix()
-        if (path.is_symlink() or not path.is_dir()) and path.name != ".gitkeep" and (instead := find_owner(place)):
-            yield Problem(where, f"found /{place}, which the build writes itself; use {instead}")
+            yield Problem(where, "found a special file; expected a file, directory or symlink")
+        target = path.relative_to(overlay).as_posix()
+        if (path.is_symlink() or not path.is_dir()) and path.name != ".gitkeep" and (instead := find_owner(target)):
+            yield Problem(where, f"found /{target}, which the build itself writes; use {instead}")
 
 
 def _describe_hidden(char: str) -> str:
-    if 0xDC80 <= ord(char) <= 0xDCFF:  # How Python writes a byte that is not UTF-8.
+    if 0xDC80 <= ord(char) <= 0xDCFF:  # Python's code for a byte that is not UTF-8.
         return f"the byte 0x{ord(char) & 0xFF:02x} in its name, which is not UTF-8"
     return f"the character U+{ord(char):04X} in its name"
 
 
 def _list_overlay(overlay: Path) -> tuple[list[Path], list[Problem]]:
-    """Return all that an overlay holds in order, and what of it cannot be listed."""
+    """Return the sorted paths of an overlay, and a problem for each that cannot be listed."""
     paths: list[Path] = []
     problems: list[Problem] = []
 
@@ -162,19 +162,19 @@ def _list_overlay(overlay: Path) -> tuple[list[Path], list[Problem]]:
         problems.append(Problem(Position(Path(error.filename), 1, 1), f"cannot be read: {error.strerror}"))
 
     for directory, below, files in os.walk(overlay, onerror=refuse):
-        here = Path(directory)
-        paths += [here / name for name in (*below, *files)]
+        parent = Path(directory)
+        paths += [parent / name for name in (*below, *files)]
         if len(directory) - len(str(overlay)) > LONGEST_PATH:
-            below.clear()  # The system refuses longer ones, and no message could show them.
-            found = f"found a path of more than {LONGEST_PATH} characters, {shorten(here.parts[-1])} the last of it"
-            problems.append(Problem(Position(overlay, 1, 1), f"{found}; allowed: {LONGEST_PATH}"))
+            below.clear()  # Linux refuses longer paths, and a message could not show them.
+            found = f"found a path that ends with {shorten(parent.parts[-1])}"
+            problems.append(Problem(Position(overlay, 1, 1), f"{found}; expected at most {LONGEST_PATH} characters"))
     return sorted(path for path in paths if len(str(path)) - len(str(overlay)) <= LONGEST_PATH), problems
 
 
 def _leads_out(link: Path, root: Path) -> bool:
-    """Does a symlink of an overlay lead out of it, as text or when followed?
+    """Return whether a symlink leads out of its overlay, as text or when followed.
 
-    An absolute one does: laid over a tree, it would point into the machine that builds.
+    An absolute symlink does: during the build it would point into the build machine.
     """
     target = link.readlink()
     try:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Where on the disk a recipe's partitions and blobs lie, as ranges.
+"""Positions of a recipe's partitions and blobs on the disk, as ranges.
 
 Partitions lie in the order given, each at its explicit start or at the next 1 MiB boundary. Sectors have 512 bytes.
-The ranges of the partition table itself are facts of the formats: a PC boot sector holds the disk signature at
-bytes 440-445, the table at 446-509 and its mark at 510-511, and leaves 0-439 to boot code; a GPT takes a protective
-MBR, a header and 32 sectors of entries at the start and 33 sectors at the end (UEFI specification 2.10, 5.3).
+The formats define the ranges of the partition table. A PC boot sector has boot code at bytes 0-439, the disk signature
+at 440-445, the table at 446-509 and its mark at 510-511. A GPT takes a protective MBR, a header and 32 sectors of
+entries at the start, and 33 sectors at the end (UEFI specification 2.10, 5.3).
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from builder.units import MIB, SECTOR, align_up, load_size
 
 ALIGNMENT_SECTORS = MIB // SECTOR
 TABLE_BYTES = {"mbr": (440, 512), "gpt": (0, 34 * SECTOR)}
-"""What the table at the start of the disk takes: first byte and end."""
+"""Bytes of the table at the start of the disk: first byte and end."""
 FIRST_SECTOR = {"mbr": 1, "gpt": 34}
 """First sector that a partition may have."""
 BACKUP_SECTORS = {"mbr": 0, "gpt": 33}
-"""What the table's copy takes at the end of the disk."""
+"""Sectors of the table's copy at the end of the disk."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """The sectors of a partition; `sectors` is None when it is as large as its content."""
+    """The sectors of a partition; `sectors` is None if the size depends on the content."""
 
     start_sector: int
     sectors: int | None
 
     @property
     def end_sector(self) -> int | None:
-        """First sector behind it; None when it is as large as its content."""
+        """First sector behind the partition, or None."""
         return None if self.sectors is None else self.start_sector + self.sectors
 
 
 def place_partitions(table: Table) -> tuple[Extent, ...]:
-    """Return where each partition lies. Does not judge: an explicit start may be inside the one before."""
+    """Return the sectors of each partition. Overlaps are not checked here."""
     extents: list[Extent] = []
     free_sector = ALIGNMENT_SECTORS
     for partition in table.partitions:
@@ -51,7 +51,7 @@ def place_partitions(table: Table) -> tuple[Extent, ...]:
 
 
 def written_ranges(blob: Blob) -> list[tuple[int, int]]:
-    """Return the bytes of the disk that a blob may write (first byte and end): all its room but the holes."""
+    """Return the disk's bytes that a blob may write (first byte and end): its range without the holes."""
     start = load_size(blob.offset)
     end = start + load_size(blob.size)
     ranges = []
@@ -62,7 +62,7 @@ def written_ranges(blob: Blob) -> list[tuple[int, int]]:
 
 
 def holes_of(blob: Blob) -> list[tuple[int, int]]:
-    """Return a blob's holes as ranges from its own start."""
+    """Return a blob's holes as ranges, relative to its start."""
     offsets = [(load_size(hole.offset), load_size(hole.size)) for hole in blob.holes]
     return [(offset, offset + size) for offset, size in offsets]
 

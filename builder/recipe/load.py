@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""From a directory of boards to one board: its recipe, merged with its parents', checked, with absolute paths.
+"""Load a board: its recipe, merged with its parents', checked, with absolute paths.
 
-A board is a directory with a board.yaml; one whose name begins with `_` is a parent only. Whatever is wrong with a
-board and its parents is said at once, in one RecipeError.
+A board is a directory with a board.yaml; one whose name begins with `_` is a parent only. One RecipeError reports all
+mistakes of a board and its parents.
 """
 
 from __future__ import annotations
@@ -23,33 +23,43 @@ from builder.recipe.expect import Expected
 from builder.recipe.files import find_link_problems, find_overlay, find_script_problems, find_unused, resolve_files
 from builder.recipe.messages import check_no_problems, explain
 from builder.recipe.model import Recipe
-from builder.recipe.nodes import Map, Node, Problem, find_node, merge_maps, plain_value, render_path, suggest
+from builder.recipe.nodes import (
+    Map,
+    Node,
+    Problem,
+    find_node,
+    join_options,
+    merge_maps,
+    plain_value,
+    render_path,
+    suggest,
+)
 from builder.recipe.skeleton import render_board, render_readme
 from builder.recipe.yaml_reader import describe, load_tree
 from builder.system.atomic import give_name
 
 MAX_PARENTS = 8
 _BOARD_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-NAMES = "allowed: lower-case letters, digits and hyphens, no hyphen first"
+NAMES = "expected lower-case letters, digits and hyphens, no hyphen first"
 
 
 @dataclass(frozen=True)
 class Board:
-    """A board as its directories say it."""
+    """A board, loaded from its directories."""
 
     name: str
     recipe: Recipe
-    """Every file it names is an absolute path."""
+    """All paths of files are absolute."""
     directories: tuple[Path, ...]
     """Absolute directories of the board and its ancestors, ancestors first."""
     files: tuple[Path, ...]
-    """Those of their overlay trees (`files/`) that exist, in the order they are laid over the rootfs."""
+    """Existing overlay trees (`files/`), in the order in which they are laid over the rootfs."""
     family_packages: frozenset[str] = frozenset()
-    """Names of packages that the first ancestor asks for: what all boards that extend it have in common."""
+    """Names of packages that the first ancestor asks for; all boards that extend it share them."""
     expected: tuple[Expected, ...] = ()
-    """What `expect` allows, with the place of each line."""
+    """Lines of `expect`, with their positions."""
     warnings: tuple[str, ...] = ()
-    """Files beside board.yaml that are likely meant to be used, and are not."""
+    """Warnings about unused files beside board.yaml with a name similar to a used one."""
 
 
 def list_boards(boards: Path) -> list[str]:
@@ -59,12 +69,12 @@ def list_boards(boards: Path) -> list[str]:
 
 def _list_directories(boards: Path) -> list[str]:
     if not boards.is_dir():
-        raise RecipeError(f"there is no directory {boards}", hint="say where the boards are with --boards")
+        raise RecipeError(f"{boards}: not found; expected the directory of boards", hint="name it with --boards")
     return sorted(path.parent.name for path in boards.glob("*/board.yaml"))
 
 
 def load_board(boards: Path, name: str) -> Board:
-    """Return a board of the directory `boards`; RecipeError with everything that is wrong with it."""
+    """Return a board of the directory `boards`. Raises RecipeError, with all mistakes."""
     check_is_board(boards, name)
     problems: list[Problem] = []
     trees = _load_family(boards, name, problems)
@@ -100,7 +110,7 @@ def _find_expected(tree: Map, recipe: Recipe) -> Iterator[Expected]:
 
 
 def _find_package_names(tree: Map) -> frozenset[str]:
-    """Return all names in the `packages` of one file, which a child may have corrected: what is no name is left out."""
+    """Return the names in the `packages` of one file. Other values are left out: a child may have corrected them."""
     entry = tree.entries.get("packages")
     groups = plain_value(entry.node) if entry else None
     lists = groups.values() if isinstance(groups, dict) else ()
@@ -108,29 +118,34 @@ def _find_package_names(tree: Map) -> frozenset[str]:
 
 
 def check_is_board(boards: Path, name: str) -> None:
-    """Raise RecipeError, with the names that there are, when `name` is none of them."""
+    """Raise RecipeError, with the existing names, unless `name` is a board."""
     names = list_boards(boards)
     if name not in names and "/" not in name and (boards / name).is_dir():
         raise _explain_directory(boards / name)
     if name not in names:
         known = ", ".join(names) or "none"
         raise RecipeError(
-            f"there is no board {name!r} in {boards}; there are: {known}{suggest(name, names)}",
-            hint="`boardwright new-board` makes one",
+            f"board {name!r}: not found in {boards}; existing boards: {known}{suggest(name, names)}",
+            hint="`boardwright new-board` makes a board",
         )
 
 
 def _explain_directory(directory: Path) -> RecipeError:
-    """Return why a directory that is there is no board."""
+    """Return the error for an existing directory that is not a board."""
     if directory.name.startswith("_"):
-        return RecipeError(f"{directory} is a parent of boards, and no board itself", hint="build one that extends it")
+        return RecipeError(
+            f"{directory}: found a parent of boards; expected a board", hint="build a board that extends it"
+        )
     if not _BOARD_NAME.fullmatch(directory.name):
         return RecipeError(f"{directory}: found the name {directory.name!r}; {NAMES}", hint="rename the directory")
-    return RecipeError(f"{directory} has no board.yaml", hint="`boardwright new-board` makes one")
+    return RecipeError(
+        f"{directory}: found no board.yaml; expected one in a board's directory",
+        hint="`boardwright new-board` makes a board",
+    )
 
 
 def _load_family(boards: Path, name: str, problems: list[Problem]) -> list[Map]:
-    """Return the trees of a board and its ancestors, ancestors first; none when one of them cannot be used."""
+    """Return the trees of a board and its ancestors, ancestors first; [] if one cannot be read."""
     trees: list[Map] = []
     names = [name]
     while True:
@@ -141,9 +156,9 @@ def _load_family(boards: Path, name: str, problems: list[Problem]) -> list[Map]:
         extends = tree.entries.get("extends")
         if extends is None:
             return trees
-        wrong = _find_parent_problem(boards, extends.node, names)
-        if wrong:
-            problems.append(Problem(extends.node.at, f"extends: {wrong}"))
+        fault = _find_parent_problem(boards, extends.node, names)
+        if fault:
+            problems.append(Problem(extends.node.at, f"extends: {fault}"))
             return []
         names.insert(0, str(plain_value(extends.node)))
 
@@ -152,31 +167,31 @@ def _find_parent_problem(boards: Path, extends: Node, names: list[str]) -> str:
     options = [option for option in _list_directories(boards) if option not in names]
     parent = plain_value(extends)
     if not isinstance(parent, str):
-        return f"found {describe(extends)}; allowed: {', '.join(options)}"
+        return f"found {describe(extends)}; expected {join_options(options)}"
     if parent in names:
-        return f"found {parent!r}, which makes a loop: {' -> '.join([*reversed(names), parent])}"
+        return f"found {parent!r}, a loop: {' -> '.join([*reversed(names), parent])}; expected another board"
     if parent not in options:
-        return f"found {parent!r}; allowed: {', '.join(options)}{suggest(parent, options)}"
+        return f"found {parent!r}; expected {join_options(options)}{suggest(parent, options)}"
     if len(names) > MAX_PARENTS:
-        return f"found {parent!r}, ancestor number {len(names)}; allowed: {MAX_PARENTS}"
+        return f"found {parent!r}, ancestor number {len(names)}; expected at most {MAX_PARENTS}"
     return ""
 
 
 def _make_recipe(tree: Map, problems: list[Problem]) -> Recipe | None:
-    data = json.dumps(plain_value(tree))  # as JSON, because strict Python input would want Enum members
+    data = json.dumps(plain_value(tree))  # As JSON: from Python values, strict mode takes Enum members only.
     try:
         recipe = Recipe.model_validate_json(data)
     except ValidationError as error:
-        wrong = {str(details["loc"][0]) for details in error.errors() if details["loc"]}
+        invalid = {str(details["loc"][0]) for details in error.errors() if details["loc"]}
         problems.extend(explain(error, tree))
-        problems.extend(_check_valid_parts(tree, wrong))
+        problems.extend(_check_valid_parts(tree, invalid))
         return None
     problems.extend(_place_findings(check_parts({key: getattr(recipe, key) for key in Recipe.model_fields}), tree))
     return recipe
 
 
 def _check_valid_parts(tree: Map, wrong: set[str]) -> Iterable[Problem]:
-    """Check the parts of a recipe that are right among others that are wrong."""
+    """Check the valid parts of a recipe that has other, invalid parts."""
     parts = {}
     for key, field in Recipe.model_fields.items():
         if key in wrong:
@@ -189,17 +204,17 @@ def _check_valid_parts(tree: Map, wrong: set[str]) -> Iterable[Problem]:
 
 
 def _place_findings(findings: Iterable[tuple[tuple[str | int, ...], str]], tree: Map) -> list[Problem]:
-    return [Problem(find_node(tree, path)[1].at, f"{render_path(path)}: {words}") for path, words in findings]
+    return [Problem(find_node(tree, path)[1].at, f"{render_path(path)}: {message}") for path, message in findings]
 
 
 def new_board(boards: Path, name: str, parent: str) -> Path:
-    """Make the directory of a new board that starts from `parent`, and return it: complete, or not at all."""
+    """Make the directory of a new board that extends `parent`, and return it. On an error nothing is left."""
     if not _BOARD_NAME.fullmatch(name):
         raise RecipeError(f"found the name {name!r}; {NAMES}")
-    load_board(boards, parent)  # the new one plans only if this one does
+    load_board(boards, parent)  # The new board has all mistakes of its parent.
     target = boards / name
     if target.exists() or target.is_symlink():
-        raise RecipeError(f"{target} exists already", hint="choose another name, or edit that board")
+        raise RecipeError(f"{target}: exists; expected a new name", hint="choose another name, or edit that board")
     with tempfile.TemporaryDirectory(dir=boards, prefix=f".{name}.") as scratch:
         directory = Path(scratch) / name
         (directory / "files").mkdir(parents=True)

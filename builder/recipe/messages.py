@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Everything wrong with a recipe, in words: one line each, all at once.
+"""Error messages for recipes: one line for each mistake, all in one error.
 
-pydantic says what does not fit its types; `explain` turns that into sentences about the text a person wrote: where
-it is, what was found, what is allowed, what was probably meant.
+`explain` turns the errors of pydantic into messages about the text of the recipe: its position, what was found, what is
+expected, and what was probably meant.
 """
 
 from __future__ import annotations
@@ -16,12 +16,24 @@ from pydantic_core import ErrorDetails
 
 from builder.errors import RecipeError
 from builder.recipe.model import Recipe
-from builder.recipe.nodes import Map, Node, Position, Problem, Scalar, Steps, find_node, render_path, shorten, suggest
+from builder.recipe.nodes import (
+    Map,
+    Node,
+    Position,
+    Problem,
+    Scalar,
+    Steps,
+    find_node,
+    join_options,
+    render_path,
+    shorten,
+    suggest,
+)
 from builder.recipe.values import ALLOWED
 from builder.recipe.yaml_reader import describe
 
 SECRET = re.compile(r"(?<=://)[^/@\s]*@")
-"""User and password of an address."""
+"""User and password of a URL."""
 
 _TYPES = {
     "string_type": "text",
@@ -32,16 +44,16 @@ _TYPES = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
 }
-"""pydantic's names of type errors."""
+"""Expected values, by pydantic's names of type errors."""
 
 
 SHOWN = 100
-"""Mistakes that are told at once: a file may have thousands."""
-SCHEMA_HINT = "`boardwright schema` prints what a board file may say"
+"""Most mistakes in one error; a file may have thousands."""
+SCHEMA_HINT = "`boardwright schema` prints the JSON Schema of a board file"
 
 
 def check_no_problems(problems: Iterable[Problem], *, hint: str = SCHEMA_HINT) -> None:
-    """Raise one RecipeError that says all of them, in the order of the files' lines."""
+    """Raise one RecipeError with all problems, in the order of their lines."""
     lines = [str(problem) for problem in sorted(set(problems), key=lambda problem: (problem.at, problem.text))]
     if len(lines) > SHOWN:
         lines[SHOWN:] = [f"and {len(lines) - SHOWN} more"]
@@ -50,17 +62,17 @@ def check_no_problems(problems: Iterable[Problem], *, hint: str = SCHEMA_HINT) -
 
 
 def explain(error: ValidationError, tree: Map) -> list[Problem]:
-    """Return pydantic's findings as problems with positions, one for each value."""
-    by_place: dict[Steps, list[ErrorDetails]] = {}
+    """Return pydantic's errors as problems with positions, one for each value."""
+    by_path: dict[Steps, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
-        path, _ = find_node(tree, details["loc"])
-        place = details["loc"] if details["type"] == "missing" else path
-        by_place.setdefault(place, []).append(details)
-    return [_explain_place(place, details, tree) for place, details in by_place.items()]
+        nearest, _ = find_node(tree, details["loc"])
+        path = details["loc"] if details["type"] == "missing" else nearest
+        by_path.setdefault(path, []).append(details)
+    return [_explain_place(path, details, tree) for path, details in by_path.items()]
 
 
 def _explain_place(place: Steps, details: list[ErrorDetails], tree: Map) -> Problem:
-    # A value of two allowed kinds ("auto" or a size) is refused twice; the literal is then an addition.
+    # A value of two possible types ("auto" or a size) has two errors; the message names the literal last.
     ordered = sorted(details, key=lambda one: one["type"] == "literal_error")
     first = ordered[0]
     if first["type"] == "missing":
@@ -69,11 +81,11 @@ def _explain_place(place: Steps, details: list[ErrorDetails], tree: Map) -> Prob
         return _explain_unknown(place, tree)
     _, node = find_node(tree, place)
     if first["loc"][-1] == "[key]":
-        words = f"found this key; allowed: {_allowed(first)}"
-        return Problem(_key_position(place, tree), f"{render_path(place)}: {words}")
-    words = _explain_value(first, node)
-    words += "".join(f", or {_choices(other)}" for other in ordered[1:])
-    return Problem(node.at, f"{render_path(place)}: {words}")
+        message = f"found this key; expected {_allowed(first)}"
+        return Problem(_key_position(place, tree), f"{render_path(place)}: {message}")
+    message = _explain_value(first, node)
+    message += "".join(f", or {_choices(other)}" for other in ordered[1:])
+    return Problem(node.at, f"{render_path(place)}: {message}")
 
 
 def _explain_missing(place: Steps, tree: Map) -> Problem:
@@ -82,15 +94,15 @@ def _explain_missing(place: Steps, tree: Map) -> Problem:
     about = " ".join((_model_at(place[:-1]).model_fields[key].description or "").split())
     removed = parent.removed.get(key) if isinstance(parent, Map) else None
     if removed:
-        return Problem(removed, f"{render_path(place)}: found nothing (null), which removes it; needed: {about}")
-    return Problem(parent.at, f"{render_path(place)}: missing; needed: {about}")
+        return Problem(removed, f"{render_path(place)}: found nothing (null), which removes it; expected: {about}")
+    return Problem(parent.at, f"{render_path(place)}: missing; expected: {about}")
 
 
 def _explain_unknown(place: Steps, tree: Map) -> Problem:
     options = list(_model_at(place[:-1]).model_fields)
     meant = suggest(str(place[-1]), options)
-    words = f"found an unknown key; allowed: {', '.join(options)}{meant}"
-    return Problem(_key_position(place, tree), f"{render_path(place)}: {words}")
+    message = f"found an unknown key; expected {join_options(options)}{meant}"
+    return Problem(_key_position(place, tree), f"{render_path(place)}: {message}")
 
 
 def _explain_value(details: ErrorDetails, node: Node) -> str:
@@ -100,15 +112,15 @@ def _explain_value(details: ErrorDetails, node: Node) -> str:
     found = f"found {SECRET.sub('…', describe(node))}"
     if kind in ("literal_error", "enum"):
         meant = suggest(str(node.value), _quoted(details)) if isinstance(node, Scalar) else ""
-        return f"{found}; allowed: {_choices(details)}{meant}"
+        return f"{found}; expected {_choices(details)}{meant}"
     if kind == "string_type" and isinstance(node, Scalar) and node.value is not None:
-        return f'{found}; quote it: "{shorten(node.text)}"'
-    return f"{found}; allowed: {_allowed(details)}"
+        return f'{found}; expected text, in quotes: "{shorten(node.text)}"'
+    return f"{found}; expected {_allowed(details)}"
 
 
 def _allowed(details: ErrorDetails) -> str:
     kind, context = details["type"], details.get("ctx", {})
-    words = {
+    limits = {
         "too_short": f"at least {context.get('min_length')}",
         "string_too_short": "some text",
         "string_too_long": f"at most {context.get('max_length')} characters",
@@ -117,15 +129,15 @@ def _allowed(details: ErrorDetails) -> str:
     }
     if kind == "string_pattern_mismatch":
         return ALLOWED[context["pattern"]]
-    return _TYPES.get(kind) or words.get(kind) or details["msg"]
+    return _TYPES.get(kind) or limits.get(kind) or details["msg"]
 
 
 def _choices(details: ErrorDetails) -> str:
-    return ", ".join(_quoted(details))
+    return join_options(_quoted(details))
 
 
 def _quoted(details: ErrorDetails) -> list[str]:
-    # pydantic joins the choices for people: "'mbr' or 'gpt'"
+    # pydantic joins the choices to one text: "'mbr' or 'gpt'".
     expected: str = details["ctx"]["expected"]
     return expected.replace(" or ", ", ").replace("'", "").split(", ")
 
@@ -148,7 +160,7 @@ def _model_at(path: Steps) -> type[BaseModel]:
 
 
 def _concrete(kind: Any) -> Any:
-    """Return a type without None."""
+    """Return a type without its option None."""
     options = get_args(kind)
     return options[0] if type(None) in options else kind
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a person asks for: one board's data as frozen types.
+"""The recipe of a board as frozen types.
 
-A key of `board.yaml` is a field here, with the sentence that editors show. Unknown keys and wrong types are
-refused, and so is what would only fail later: a partition without room, two users of one name. Files named by a
-recipe are paths relative to the board's directory that declares them; `builder.recipe.load` resolves them.
+Each key of `board.yaml` is a field here, with the help text that editors show. Unknown keys and wrong types are
+refused, and also values that would fail later, such as a partition that is too small. Paths of files are relative to
+the directory of the board that names them; `builder.recipe.load` resolves them.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ __all__ = ["Architecture", "Filesystem", "Recipe"]
 
 
 class Key(Frozen):
-    """The key an archive is signed with: a file here, or a URL whose key must have the fingerprint."""
+    """The key that signs an archive: a file, or a URL with the key's fingerprint."""
 
     file: RelativePath | None = None
-    """Keyring or .asc below the board's directory, or one of the system's below /usr/share/keyrings."""
+    """Keyring or .asc below the board's directory, or a keyring of the system below /usr/share/keyrings."""
     url: Url | None = None
-    """Where to fetch the key."""
+    """URL of the key."""
     fingerprint: Fingerprint | None = None
     """Full fingerprint (40 hex digits) that the fetched key must have."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.file is None) == (self.url is None):
-            raise ValueError("name either `file` or `url`")
+            raise ValueError("found both or none of `file` and `url`; expected one")
         if self.url and not self.fingerprint:
-            raise ValueError("a key fetched from a `url` needs its `fingerprint`")
+            raise ValueError("found a key with `url`; expected its `fingerprint` too")
         return self
 
 
@@ -83,37 +83,37 @@ class Archive(Frozen):
     components: list[Component] = Field(default=["main"], min_length=1)
     """Components to use, for example [main, non-free-firmware]."""
     key: Key
-    """The key that signs this archive; there is no way to switch the check off."""
+    """The key that signs this archive; the check cannot be switched off."""
     pin: Annotated[int, Field(ge=-1, le=1001)] | None = None
-    """APT priority of this archive's packages (apt_preferences); 500 without."""
+    """APT priority of this archive's packages (apt_preferences(5)); 500 if not set."""
 
 
 class Deb(Frozen):
-    """One .deb package outside any archive: a file of `debs/`, or a URL with its digest."""
+    """A .deb that is in no archive: a file of `debs/`, or a URL with its digest."""
 
     file: RelativePath | None = None
     """Path below the board's directory, for example debs/linux-image-custom.deb."""
     url: Url | None = None
-    """Where to fetch it."""
+    """URL of the .deb."""
     sha256: Sha256 | None = None
-    """Digest of the fetched file."""
+    """SHA-256 of the downloaded file."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.file is None) == (self.url is None):
-            raise ValueError("name either `file` or `url`")
+            raise ValueError("found both or none of `file` and `url`; expected one")
         if self.url and not self.sha256:
-            raise ValueError("a package fetched from a `url` needs its `sha256`")
+            raise ValueError("found a package with `url`; expected its `sha256` too")
         return self
 
 
 class Kernel(Frozen):
-    """The Linux kernel: by package name from an archive, or as .deb files, or both."""
+    """The Linux kernel: packages of an archive, .deb files, or both."""
 
     packages: list[PackageName] = []
-    """Packages by name, for example [linux-image-arm64]."""
+    """Names of packages, for example [linux-image-arm64]."""
     debs: list[Deb] = []
-    """Packages as files."""
+    """Packages as .deb files."""
 
 
 class Docker(Frozen):
@@ -124,9 +124,9 @@ class Docker(Frozen):
     channel: Literal["stable", "test"] = "stable"
     """Channel of Docker's own archive."""
     version: DebianVersion | None = None
-    """Version of docker-ce in Docker's own archive, for example "5:28.5.1-1~debian.13~trixie"; newest without."""
+    """Version of docker-ce in Docker's own archive, for example "5:28.5.1-1~debian.13~trixie"; else the newest."""
     url: Url = "https://download.docker.com/linux/debian"
-    """Docker's own archive, or a mirror of it."""
+    """URL of Docker's own archive, or of a mirror."""
     key: Key = Key(
         url="https://download.docker.com/linux/debian/gpg",
         fingerprint="9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88",
@@ -136,54 +136,54 @@ class Docker(Frozen):
     @model_validator(mode="after")
     def _version_of_docker(self) -> Self:
         if self.version and self.source != "docker":
-            raise ValueError("`version` is selectable with `source: docker` only")
+            raise ValueError(f"found `version` with `source: {self.source}`; expected it with `source: docker` only")
         return self
 
 
 class Customise(Frozen):
-    """How the script customise.sh of the board's directory runs."""
+    """Settings of the script customise.sh in the board's directory."""
 
     network: bool = True
-    """Whether it has the network of the machine that builds; names resolve then as they do there."""
+    """Give the script the network and the name resolution of the build machine."""
 
 
 class User(Frozen):
-    """A user that exists in the image, without password and without key: user-data sets these."""
+    """A user of the image, without password and key; user-data sets these."""
 
     groups: list[UserName] = []
-    """Supplementary groups; a missing one is made as a system group."""
+    """Supplementary groups; a missing group is created as a system group."""
     shell: Shell = "/bin/bash"
-    """Login shell; a package of the board has it."""
+    """Login shell; a package of the board must contain it."""
     gecos: Gecos = ""
     """Full name."""
     sudo: Literal["none", "password", "nopasswd"] = "none"
-    """What sudo asks: `nopasswd` suits a user who logs in by key and has no password."""
+    """Use of sudo: not at all, with the password, or without (for users who log in by key)."""
 
 
 class Filesystem(StrEnum):
-    """Filesystems that can be made without mounting."""
+    """Filesystems that can be created without mounting them."""
 
     FAT32 = "fat32"
     EXT4 = "ext4"
 
 
 class Partition(Frozen):
-    """A partition as asked for. They lie on the disk in the order given."""
+    """A partition. Partitions are on the disk in the order given."""
 
     name: PartitionName
-    """Name of the slot; the partition's name in a GPT."""
+    """Name of the slot, and of the partition in a GPT."""
     filesystem: Filesystem
     """fat32 or ext4."""
     size: Literal["auto"] | Size
-    """Size, or `auto`: as large as the content plus `margin` (last partition only)."""
+    """Size, or `auto`: the size of the content plus `margin` (last partition only)."""
     margin: Size = "256MiB"
-    """Free space beyond the content when the size is `auto`."""
+    """Free space besides the content if the size is `auto`."""
     start: Size | None = None
-    """Where it starts; the next 1 MiB boundary without."""
+    """Start on the disk; the next 1 MiB boundary if not set."""
     mount: MountPoint
     """Mount point in the running system."""
     options: MountOptions = "defaults"
-    """Mount options in /etc/fstab; `x-systemd.device-timeout=10min` is added, but for `/`, `nofail`, or another one."""
+    """Mount options in /etc/fstab; `x-systemd.device-timeout=10min` is added, unless for `/`, `nofail` or if set."""
     label: Label
     """Filesystem label; at most 11 characters on fat32."""
     flags: list[Literal["boot", "esp"]] = []
@@ -192,9 +192,9 @@ class Partition(Frozen):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.filesystem is Filesystem.FAT32 and len(self.label) > 11:
-            raise ValueError(f"label {self.label!r} has {len(self.label)} characters; fat32 holds 11")
+            raise ValueError(f"found the label {self.label!r}; expected at most 11 characters for fat32")
         if self.filesystem is Filesystem.FAT32 and self.size != "auto" and load_size(self.size) < 34 * 1024 * 1024:
-            raise ValueError(f"{self.size} is too small for fat32; at least 34MiB (65525 clusters of 512 bytes)")
+            raise ValueError(f"found {self.size}; expected at least 34MiB for fat32 (65525 clusters of 512 bytes)")
         return self
 
 
@@ -204,13 +204,13 @@ class Table(Frozen):
     type: Literal["mbr", "gpt"]
     """mbr (up to four partitions) or gpt."""
     id_ends_with: DiskIdEnd | None = None
-    """Last four hex digits of the disk signature, for boot code that has bytes 440 and 441 to itself (mbr only)."""
+    """Last four hex digits of the disk signature, for boot code that uses bytes 440 and 441 (mbr only)."""
     partitions: list[Partition] = Field(min_length=1)
-    """Partitions in the order they lie on the disk."""
+    """Partitions in their order on the disk."""
 
 
 class Hole(Frozen):
-    """A range inside a blob that is not written, because something else lives there."""
+    """A range inside a blob that is not written, because the disk has other data there."""
 
     offset: Size
     """Start of the hole, from the start of the blob."""
@@ -219,53 +219,53 @@ class Hole(Frozen):
 
 
 class Blob(Frozen):
-    """Raw bytes at a fixed place on the disk, outside any partition: a boot loader."""
+    """Raw bytes at a fixed offset of the disk, outside any partition, such as a boot loader."""
 
     rootfs: TreePath | None = None
     """File of the built rootfs, for example usr/lib/u-boot/orangepi_pc/u-boot-sunxi-with-spl.bin."""
     file: RelativePath | None = None
     """File below the board's directory."""
     url: Url | None = None
-    """Where to fetch it."""
+    """URL of the blob."""
     sha256: Sha256 | None = None
-    """Digest of the fetched file."""
+    """SHA-256 of the downloaded file."""
     licence: Prose = ""
-    """Under what terms a fetched blob may be used."""
+    """Licence terms of a downloaded blob."""
     offset: Size
-    """Where its first byte goes."""
+    """Offset of its first byte on the disk."""
     size: Size
-    """Room it may take at most; the plan keeps it free."""
+    """Maximum size; the plan keeps this range free."""
     holes: list[Hole] = []
-    """Ranges left alone."""
+    """Ranges that are not written."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if sum(source is not None for source in (self.rootfs, self.file, self.url)) != 1:
-            raise ValueError("name one of `rootfs`, `file` and `url`")
+            raise ValueError("found none or several of `rootfs`, `file` and `url`; expected one")
         if self.url and not self.sha256:
-            raise ValueError("a blob fetched from a `url` needs its `sha256`")
+            raise ValueError("found a blob with `url`; expected its `sha256` too")
         return self
 
 
 class Recipe(Frozen):
-    """Everything a board is."""
+    """The complete recipe of a board."""
 
     extends: BoardName | None = None
-    """The board this one starts from: mappings are merged key by key, anything else is replaced, null removes."""
+    """The parent board: mappings are merged key by key, anything else is replaced, null removes a key."""
     title: Prose
-    """What the board is called on its box."""
+    """Name of the board, as on its box."""
     architecture: Architecture
     """Debian architecture of the image."""
     suite: SystemSuite
     """Debian suite, for example trixie."""
     features: list[Word] = []
-    """What the hardware has: wifi, bluetooth, ethernet, hdmi, serial, gpio, usb, virtual. Specs ask for these."""
+    """Features of the hardware: wifi, bluetooth, ethernet, hdmi, serial, gpio, usb, virtual. Specs use them."""
     imager: list[ImagerName] = []
-    """Names by which Raspberry Pi Imager knows the hardware, for example [pi4-64bit]: it offers the image for these."""
+    """Raspberry Pi Imager's names of the hardware, for example [pi4-64bit]; it offers the image for these."""
     archives: dict[ArchiveName, Archive] = Field(min_length=1)
-    """Package archives; the one called `debian` is the system's own."""
+    """Package archives; the system is made from the one called `debian`."""
     packages: dict[GroupName, list[PackageName]] = {}
-    """Packages to install, in named groups. A group `NAME@SUITE` takes the place of `NAME` where the suite is that."""
+    """Packages to install, in named groups. With the suite SUITE, a group `NAME@SUITE` replaces `NAME`."""
     kernel: Kernel
     """The kernel."""
     docker: Docker = Docker()
@@ -277,13 +277,13 @@ class Recipe(Frozen):
     timezone: TimeZone
     """Name of the time zone, for example Europe/Berlin."""
     users: dict[UserName, User] = {}
-    """Users of the image; the first is the one that user-data's `password` and `ssh_authorized_keys` are for."""
+    """Users of the image; `password` and `ssh_authorized_keys` of user-data apply to the first one."""
     units: dict[UnitName, Literal["enabled", "disabled", "masked"]] = {}
     """State of systemd units."""
     customise: Customise = Customise()
     """The script customise.sh."""
     expect: Expect = Expect()
-    """What the image may have that neither packages bring nor other keys ask for."""
+    """Exceptions that the specs allow, besides what packages and other keys bring."""
     table: Table
     """The partition table."""
     blobs: dict[Word, Blob] = {}
@@ -291,10 +291,10 @@ class Recipe(Frozen):
     boot: Boot
     """The boot configuration."""
     qemu: Qemu | None = None
-    """How QEMU starts it; a board without cannot be booted here."""
+    """How QEMU starts the image; needed for `boardwright boot`."""
 
     @property
     def package_groups(self) -> dict[str, list[str]]:
-        """The groups of packages that count in this suite, by name."""
+        """The groups of packages for this suite, by name."""
         names = dict.fromkeys(name.partition("@")[0] for name in self.packages)
         return {name: self.packages.get(f"{name}@{self.suite}", self.packages.get(name, [])) for name in names}

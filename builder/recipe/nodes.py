@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A YAML document as a tree of values that know where they were written.
+"""A YAML document as a tree of values with their positions.
 
-Three kinds of node: Scalar, List and Map. A node never changes; `merge_maps` makes a new tree out of a parent's and
-a child's, in which every value keeps the file, line and column that said it.
+There are three kinds of node: Scalar, List and Map. A node never changes. `merge_maps` makes a new tree from a parent's
+and a child's; every value keeps its file, line and column.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pathlib import Path
 from builder.text import make_line
 
 Steps = tuple[str | int, ...]
-"""Where a value is: keys of mappings and indexes of lists, from the root."""
+"""Path of a value: keys of mappings and indexes of lists, from the root."""
 
 
 MAX_SHOWN = 60
-"""Characters of a text that a message repeats."""
+"""Most characters of a text that a message repeats."""
 LONGEST_LINE = 2000
-"""Characters of a message: more than the longest list of what is allowed has."""
+"""Most characters of a message; the longest list of options is shorter."""
 
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """A place in a file, counted from 1 as editors do."""
+    """A position in a file; line and column count from 1, as in editors."""
 
     file: Path
     line: int
@@ -38,7 +38,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and where."""
+    """One mistake and its position."""
 
     at: Position
     text: str
@@ -49,7 +49,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A text, number, boolean or nothing; `text` is how it was written."""
+    """A text, number, boolean or null; `text` is its form in the file."""
 
     at: Position
     value: str | int | float | bool | None
@@ -74,7 +74,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Map:
-    """A mapping. `removed` holds the keys that a null took away, for better words about a missing one."""
+    """A mapping. `removed` holds the keys that a null removed, for the error about a missing key."""
 
     at: Position
     entries: dict[str, Entry]
@@ -85,9 +85,9 @@ Node = Scalar | List | Map
 
 
 def merge_maps(parent: Map | None, child: Map, problems: list[Problem], path: Steps = ()) -> Map:
-    """Return `child` laid over `parent`: mappings merge key by key, null removes a key, anything else replaces it.
+    """Return `child` merged over `parent`: mappings merge key by key, null removes a key, anything else replaces it.
 
-    A null that removes nothing goes to `problems`: it is an empty value left behind or a misspelt key.
+    A null that removes nothing is added to `problems`: it is a forgotten value or a misspelt key.
     """
     entries = dict(parent.entries) if parent else {}
     removed = dict(parent.removed) if parent else {}
@@ -112,30 +112,35 @@ def _merge_values(parent: Entry | None, child: Node, problems: list[Problem], pa
 
 
 def _nothing_to_remove(path: Steps, key: str, parent: Map | None) -> str:
-    nothing = f"{render_path((*path, key))}: found nothing (null), which removes a key of the parent"
     meant = suggest(key, parent.entries if parent else ())
-    return f"{nothing}, but no parent says it; write a value or take the line out{meant}"
+    return f"{render_path((*path, key))}: found nothing (null); expected a value, or null for a key of a parent{meant}"
 
 
 def render_path(path: Steps) -> str:
-    """Return "table.partitions[1].size"."""
+    """Return a path as text: "table.partitions[1].size"."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{shorten(step)}" for step in path)
     return text.removeprefix(".") or "the recipe"
 
 
 def shorten(text: str, longest: int = MAX_SHOWN) -> str:
-    """Return text as a sentence can hold it."""
+    """Return text, cut to at most `longest` characters."""
     return text if len(text) <= longest else text[: longest - 3] + "…"
 
 
 def suggest(word: str, options: Iterable[str]) -> str:
-    """Return ' (did you mean "packages"?)', or nothing when no option is near."""
+    """Return ' (did you mean "packages"?)', or "" if no option is similar."""
     near = difflib.get_close_matches(word, list(options), n=1)
     return f' (did you mean "{near[0]}"?)' if near else ""
 
 
+def join_options(options: Iterable[str]) -> str:
+    """Return "a, b or c", for a sentence; "no value" without options."""
+    *others, last = [*options] or ["no value"]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def find_node(root: Node, path: Steps) -> tuple[Steps, Node]:
-    """Return the node at `path`, or the nearest that exists above it, and the path of that one."""
+    """Return the node at `path`, or the nearest existing node above it, with the path of that node."""
     node = root
     for depth, step in enumerate(path):
         below = find_child(node, step)
@@ -146,7 +151,7 @@ def find_node(root: Node, path: Steps) -> tuple[Steps, Node]:
 
 
 def find_child(node: Node, step: str | int) -> Node | None:
-    """Return the value of a key or an index, or None."""
+    """Return the value at a key or an index, or None."""
     if isinstance(node, Map) and isinstance(step, str):
         return node.entries[step].node if step in node.entries else None
     if isinstance(node, List) and isinstance(step, int):

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The JSON Schema of a board file, for editors: completion, help at the cursor, mistakes underlined while typing.
+"""Make the JSON Schema of a board file, for editors: completion, help, mistakes underlined while typing.
 
-It is the models' own schema, changed where a file may say less than a recipe must hold: a child leaves out what its
-parent says, so no key of a merged mapping is required, and null takes such a key away. Values inside lists are not
-merged and keep their required keys.
+It is the schema of the models, with fewer required keys: a child omits the keys of its parent. So no key of a merged
+mapping is required, and null removes a key. Values inside lists are not merged and keep their required keys.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def _models_in_lists(schema: Schema) -> set[str]:
 
 
 def _relaxed(model: Schema) -> Schema:
-    """Return a model of merged mappings: nothing required, null allowed."""
+    """Return the schema of a merged mapping: no key is required, null is allowed."""
     if "properties" not in model:
         return model
     properties = {key: _nullable(value) for key, value in model["properties"].items()}
@@ -71,7 +70,7 @@ def _nullable(value: Schema) -> Schema:
 
 
 def _without_null(model: Schema) -> Schema:
-    """Return a model that is met in lists only, where null has nothing to take away."""
+    """Return the schema of a model that is used in lists only, where null cannot remove a key."""
     properties = {}
     for key, value in model["properties"].items():
         options = [option for option in value.get("anyOf", ()) if option != _NULL]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a new board's files say at first: enough to plan at once, and the next things to change as comments."""
+"""Render the first files of a new board: a valid recipe, with common keys as comments."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from ruamel.yaml import YAML
 
 _BOARD = """\
 # yaml-language-server: $schema=../schema.json
-# What {name} is. Everything not said here is as in ../{parent}/board.yaml: mappings are merged key by key, anything
-# else (lists, texts) is replaced, and null takes a key away.
+# Recipe of {name}. Keys that are not here come from ../{parent}/board.yaml. Mappings are merged key by key; anything
+# else (lists, texts) is replaced; null removes a key.
 extends: {extends}
 title: {title}
 
@@ -16,12 +16,12 @@ title: {title}
 # timezone: Europe/Berlin
 # features: [ethernet, wifi]
 
-# packages:                 # a group of your own adds to the parent's groups
+# packages:                 # your own group is added to the parent's groups
 #   mine: [tmux, vim]
 
 # kernel:
 #   packages: [linux-image-arm64]
-#   debs:                   # or files of your own
+#   debs:                   # or your own files
 #     - file: debs/linux-image-custom.deb
 
 # units:
@@ -34,14 +34,15 @@ title: {title}
 #     camera: |
 #       dtoverlay=imx219
 
-# table:                    # partitions are a list: saying one means saying all
+# table:                    # partitions are a list: to change one, write all
 #   partitions: []
 """
 
 _README = """\
 # {title}
 
-Made from `{parent}`. What differs is in `board.yaml`; files below `files/` are laid over the root file system.
+This board extends `{parent}`. The differences are in `board.yaml`; files below `files/` are laid over the root
+filesystem.
 
     boardwright plan {name}
     boardwright build {name}
@@ -59,7 +60,7 @@ def render_readme(name: str, parent: str) -> str:
 
 
 def _text(name: str) -> str:
-    """Return a name as YAML reads it as text: "1e3" and "null" are good names of boards, but need quotes."""
+    """Return a name with quotes if YAML needs them: "1e3" and "null" are valid board names."""
     return name if YAML(typ="safe", pure=True).load(name) == name else f'"{name}"'
 
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The small values that recipes are made of: names, sizes, digests, addresses, and what is allowed in each.
+"""Types of the values in recipes: names, sizes, digests, URLs.
 
-Every text that a recipe holds is of one of these types: what it may be made of, and the words that say so to who wrote
-something else. None holds a control character, or one that changes the direction of reading; only `Lines` has several
-lines.
+Every text of a recipe has one of these types: a pattern, and a description of it for error messages. No type allows
+control characters, or characters that change the reading direction. Only `Lines` may have several lines.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from builder.units import SIZE, load_size
 
 ALLOWED: dict[str, str] = {}
-"""What each pattern means, in words that follow "allowed:"."""
+"""Description of each pattern, for messages: it follows "expected"."""
 HIDDEN = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
-"""Control characters, and those that change the direction of reading or break a line."""
+"""Control characters, and characters that change the reading direction or break a line."""
 LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
-"""The same, but for tabs and line breaks."""
+"""Text without the characters of HIDDEN, except tabs and line breaks."""
 
 
 def text(pattern: str, words: str, *, max_length: int = 255) -> Any:
-    """Return what makes a `str` a type of its own: its pattern, what that means in words, its length."""
+    """Return the Field of a text type: its pattern, the description of that, its maximum length."""
     if ALLOWED.setdefault(pattern, words) != words:
-        raise ValueError(f"{pattern} has other words already: {ALLOWED[pattern]}")
+        raise ValueError(f"{pattern}: found a second description; expected {ALLOWED[pattern]!r}")
     return Field(pattern=pattern, max_length=max_length)
 
 
 class Frozen(BaseModel):
-    """Base of all that files say: no unknown keys, no silent conversion, no change after loading."""
+    """Base of models that files are read into: no unknown keys, no silent conversion, no change after loading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
@@ -123,14 +122,14 @@ Url = Annotated[
     str,
     text(
         r"^https?://[A-Za-z0-9._:\[\]-]+([/?#][!-~]*)?$",
-        "an http:// or https:// address, without user and password",
+        "an http:// or https:// URL, without user and password",
         max_length=2048,
     ),
 ]
-"""An address without user and password: whatever stands in a recipe is in images and records too."""
+"""A URL without user and password: recipes are copied into images and build records."""
 
 RelativePath = Annotated[str, text(r"^[^\x00-\x1f\x7f]+$", "a path below the board's directory", max_length=4096)]
-"""A file named relative to a directory; whether it stays inside is asked of the directory."""
+"""A path relative to a directory; builder.recipe.files checks that it stays inside."""
 TreePath = Annotated[
     str,
     text(
@@ -138,7 +137,7 @@ TreePath = Annotated[
         "a relative path without . and .., for example usr/lib/u-boot/qemu_arm/u-boot.bin",
     ),
 ]
-"""A file of an image, from its root or from the directory that its key names."""
+"""A file of an image, relative to its root or to the directory that its key names."""
 MountPoint = Annotated[
     str,
     text(
@@ -150,7 +149,7 @@ MountOptions = Annotated[
     str,
     text(
         r"^[A-Za-z0-9._=:/@%+-]+(,[A-Za-z0-9._=:/@%+-]+)*$",
-        "mount options with commas and no spaces between, for example defaults,noatime",
+        "mount options, with commas and without spaces, for example defaults,noatime",
     ),
 ]
 PartitionName = Annotated[
@@ -163,18 +162,18 @@ KernelWords = Annotated[
     str,
     text(
         r"^[A-Za-z0-9 \n!#%&()*+,./:;<=>?@^_{|}~\[\]-]*$",
-        "words of a kernel's command line, without quotes, $ and \\, which shells read on the board",
+        "kernel parameters, without quotes, $ and \\, which shells on the board would read",
         max_length=2048,
     ),
 ]
 FileName = Annotated[str, text(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "the name of a file, without a directory")]
 Address = Annotated[str, text(r"^0x[0-9a-f]{1,16}$", 'a lower-case hex number in quotes, for example "0x00208000"')]
-Machine = Annotated[str, text(r"^[a-zA-Z0-9][A-Za-z0-9._-]*$", "the name of a machine of QEMU, for example virt")]
+Machine = Annotated[str, text(r"^[a-zA-Z0-9][A-Za-z0-9._-]*$", "the name of a QEMU machine, for example virt")]
 Cpu = Annotated[
     str,
     text(
         r"^[A-Za-z0-9][A-Za-z0-9._-]*(,[a-z0-9-]+=[A-Za-z0-9._-]+)*$",
-        "a processor of QEMU, with properties if it needs some, for example cortex-a7,cntfrq=24000000",
+        "a CPU model of QEMU, with properties if needed, for example cortex-a7,cntfrq=24000000",
     ),
 ]
 Console = Annotated[str, text(r"^tty[A-Z]+[0-9]+$", "a serial console of Linux, for example ttyS0")]
@@ -184,10 +183,10 @@ SystemPath = Annotated[
 ]
 AccessName = Annotated[
     str,
-    text(r"^(/[^\x00-\x1f\x7f]*|[!-.0-~][!-~]*)$", "an absolute path, or a word of the command line", max_length=4096),
+    text(r"^(/[^\x00-\x1f\x7f]*|[!-.0-~][!-~]*)$", "an absolute path, or a kernel parameter", max_length=4096),
 ]
 FstabSource = Annotated[
-    str, text(r"^[^\s\x00-\x1f\x7f]+$", "what stands first in a line of fstab, for example /swapfile")
+    str, text(r"^[^\s\x00-\x1f\x7f]+$", "the first field of a line of fstab, for example /swapfile")
 ]
 Port = Annotated[str, text(r"^(tcp|udp)/[1-9][0-9]{0,4}$", "tcp/ or udp/ and a port, for example tcp/80")]
 Version = Annotated[
@@ -197,8 +196,8 @@ Version = Annotated[
 PlainName = Annotated[
     str, text(r"^[A-Za-z0-9][A-Za-z0-9._+~-]*$", "letters, digits and . _ + ~ -, a letter or digit first")
 ]
-"""A file that goes out with an image, in one flat place with others."""
+"""A file that is published with an image, in one flat directory."""
 AnyText = Annotated[str, text(r"^[\s\S]*$", "text", max_length=1 << 20)]
-"""Text that may hold anything, and so is only shown, by builder.text."""
-Why = Annotated[str, text(rf"^[^{HIDDEN}]+$", "why this is so, on one line", max_length=500)]
-"""For whom reads the recipe and the report."""
+"""Any text; it is only shown, through builder.text."""
+Why = Annotated[str, text(rf"^[^{HIDDEN}]+$", "a reason, on one line", max_length=500)]
+"""A reason, for readers of the recipe and the report."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Places of a system that the build writes or empties itself: an overlay tree has no say there."""
+"""Paths that the build itself writes or removes, so that an overlay tree must not have them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from builder.system.paths import fold_name, merge_into_usr
 
 EMPTIED = (
-    # keys and ids that every board makes for itself
+    # keys and ids that each board makes for itself
     "etc/ssh/ssh_host_*",
     "var/lib/dbus/machine-id",
     "var/lib/systemd/random-seed",
@@ -43,7 +43,7 @@ EMPTIED = (
     "run/*",
     "root/.cache",
 )
-"""Patterns of what is taken out of each tree (rootfs/clean.py)."""
+"""Patterns of paths that are removed from each tree (rootfs/clean.py)."""
 
 WRITTEN: Mapping[str, str] = {
     "etc/hostname": "`hostname` of board.yaml",
@@ -67,25 +67,28 @@ WRITTEN: Mapping[str, str] = {
     "usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py": "nothing: it is Boardwright's own",
     "usr/lib/clock-epoch": "nothing: it is the time of the build",
     "etc/ld.so.cache": "etc/ld.so.conf.d/NAME.conf",
-    # what the specs hold an image against
-    "usr/lib/boardwright": "nothing: the build writes there what packages have brought",
+    # data that the specs compare an image with
+    "usr/lib/boardwright": "nothing: the build records the files of packages there",
     "var/lib/dpkg": "`packages` of board.yaml, or dpkg in customise.sh",
     "var/lib/apt": "`packages` of board.yaml, or apt in customise.sh",
 }
-"""Patterns of what the build writes when the overlays are laid, and what says so instead."""
+"""Patterns of paths that the build writes after the overlays, and what to use instead."""
 
 
 def find_owner(path: str) -> str:
-    """Return what is to be used instead of a file of an overlay at `path`, relative to the system; "" if it is free."""
+    """Return what to use instead of an overlay's file at `path`, relative to the root; "" if the path is free."""
     path = merge_into_usr(f"/{path}").removeprefix("/")  # /lib is a link to /usr/lib.
     for pattern, instead in WRITTEN.items():
         if _fits(path, pattern):
             return instead
-    return "nothing: it is emptied at the end of each build" if any(_fits(path, each) for each in EMPTIED) else ""
+    is_emptied = any(_fits(path, pattern) for pattern in EMPTIED)
+    return "nothing: the build removes it at its end" if is_emptied else ""
 
 
 def _fits(path: str, pattern: str) -> bool:
-    """Say whether a path or a directory that it is in fits; * matches within a name. Below /boot there may be a FAT,
-    where names count without regard to case."""
+    """Return whether a path or one of its directories fits; * matches within a name.
+
+    Below /boot there may be a FAT, which ignores case.
+    """
     parts, wanted = (fold_name(path) if path.startswith("boot/") else path).split("/"), pattern.split("/")
     return len(parts) >= len(wanted) and all(map(fnmatchcase, parts, wanted))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One YAML 1.2 file, from bytes to a tree with positions.
+"""Read a YAML 1.2 file into a tree with positions.
 
-What a recipe has no use for is refused here, with its place: bytes that are not UTF-8, duplicate keys, keys that are
-not text, tags, merge keys, more than one document. Aliases are allowed, but a document that grows beyond MAX_NODES
-by them is not: forty lines of aliases can say a billion values.
+Errors name the position of what a recipe must not have: bytes that are not UTF-8, duplicate keys, keys that are not
+text, tags, merge keys, a second document. Aliases are allowed, but with them a document may have at most MAX_NODES
+values: forty lines of aliases can stand for a billion.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000
 MAX_DEPTH = 20
 MAX_NUMBER = 40
-"""Characters of a number."""
+"""Most characters of a number."""
 
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = (_TAG + "str", _TAG + "timestamp")
@@ -34,14 +34,14 @@ _VALUE_TAGS = (_TAG + "null", _TAG + "bool", _TAG + "int", _TAG + "float")
 _COLLECTION_TAGS = (_TAG + "map", _TAG + "seq")
 
 _PLAINER_WORDS = {
-    "found character '\\t' that cannot start any token": "found a tab; indent with spaces",
-    "mapping values are not allowed here": "found a colon where none can be; check the indent, or quote the text",
-    "but found another document": "found a second document; a recipe is one",
+    "found character '\\t' that cannot start any token": "found a tab; expected spaces for the indent",
+    "mapping values are not allowed here": "found an unexpected colon; check the indent, or quote the text",
+    "but found another document": "found a second document; expected one",
 }
 
 
 def load_tree(file: Path, problems: list[Problem]) -> Map | None:
-    """Return the mapping that `file` holds; what is wrong goes to `problems`, and None means nothing can be used."""
+    """Return the mapping in `file`, or None if nothing can be used; add all mistakes to `problems`."""
     text = read_text(file, problems, within=file.parent)
     root = None if text is None else compose(text, file, problems)
     if root is None:
@@ -53,12 +53,12 @@ def load_tree(file: Path, problems: list[Problem]) -> Map | None:
     if isinstance(tree, Map):
         return tree
     if tree is not None:
-        problems.append(Problem(tree.at, f"found {describe(tree)}; allowed: a mapping (`key: value` lines)"))
+        problems.append(Problem(tree.at, f"found {describe(tree)}; expected a mapping (`key: value` lines)"))
     return None
 
 
 def read_text(file: Path, problems: list[Problem], *, within: Path | None = None) -> str | None:
-    """Return what a file says in UTF-8; otherwise say why not and where."""
+    """Return the UTF-8 text of a file, or None; add the mistake to `problems`."""
     try:
         data = read_bytes(file, limit=MAX_BYTES, within=within)
     except InputError as error:
@@ -70,26 +70,26 @@ def read_text(file: Path, problems: list[Problem], *, within: Path | None = None
         before = data[: error.start].decode()
         column = len(before) - before.rfind("\n")
         where = Position(file, before.count("\n") + 1, column)
-        problems.append(Problem(where, f"found the byte 0x{data[error.start]:02x}, which is not UTF-8; save as UTF-8"))
+        problems.append(Problem(where, f"found the byte 0x{data[error.start]:02x}; expected UTF-8"))
         return None
 
 
 def compose(text: str, file: Path, problems: list[Problem]) -> YamlNode | None:
-    """Return the root node of a YAML text; a syntax error or an empty text goes to `problems`."""
+    """Return the root node of a YAML text, or None; add a syntax error or an empty text to `problems`."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ReusedAnchorWarning)  # legal YAML; the later anchor counts
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # Valid YAML; the later anchor counts.
             root: YamlNode | None = YAML(typ="safe", pure=True).compose(text)
     except ReaderError as error:
         where = _position_of_index(text, error.position, file)
-        problems.append(Problem(where, f"found the character U+{error.character:04X}, which YAML does not allow"))
+        problems.append(Problem(where, f"found the character U+{error.character:04X}; expected one that YAML allows"))
     except MarkedYAMLError as error:
         problems.append(_syntax_problem(error, file))
-    except RecursionError:  # the composer recurses, before any depth can be counted
-        problems.append(Problem(Position(file, 1, 1), f"nested too deep; allowed: {MAX_DEPTH} levels"))
+    except RecursionError:  # The composer recurses before the depth can be counted.
+        problems.append(Problem(Position(file, 1, 1), f"nested too deep; expected at most {MAX_DEPTH} levels"))
     else:
         if root is None:
-            problems.append(Problem(Position(file, 1, 1), "the file is empty; allowed: a mapping (`key: value` lines)"))
+            problems.append(Problem(Position(file, 1, 1), "the file is empty; expected a mapping (`key: value` lines)"))
         return root
     return None
 
@@ -100,17 +100,17 @@ def _position_of_index(text: str, index: int, file: Path) -> Position:
 
 
 def _syntax_problem(error: MarkedYAMLError, file: Path) -> Problem:
-    # What was never closed is met at the file's end; where it began says more.
+    # A quote or bracket that is never closed is an error at the end of the file; its start is the better position.
     is_open = "end of stream" in error.problem or "stream end" in error.problem
     mark = (error.context_mark if is_open else None) or error.problem_mark
-    words = _PLAINER_WORDS.get(error.problem)
+    plainer = _PLAINER_WORDS.get(error.problem)
     where = Position(file, mark.line + 1, mark.column + 1)
     problem = shorten(error.problem, 2 * MAX_SHOWN)  # It repeats an alias or a tag, which may be long.
-    return Problem(where, words or f"not YAML: {problem}" + (f" {error.context}" if error.context else ""))
+    return Problem(where, plainer or f"not YAML: {problem}" + (f" {error.context}" if error.context else ""))
 
 
 def describe(node: Node) -> str:
-    """Return what a node is, for a sentence that begins with "found"."""
+    """Return a description of a node, for a message that begins with "found"."""
     if isinstance(node, Map):
         return "a mapping"
     if isinstance(node, List):
@@ -126,7 +126,7 @@ def describe(node: Node) -> str:
 
 @dataclass
 class _Reader:
-    """Turns ruamel's nodes into ours, counting as it goes."""
+    """Converts ruamel's nodes into ours, and counts them."""
 
     file: Path
     problems: list[Problem]
@@ -141,7 +141,7 @@ class _Reader:
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         if node.tag not in _COLLECTION_TAGS:
-            self._refuse(node, f"found the tag {shorten(str(node.tag))}; a recipe has none")
+            self._refuse(node, f"found the tag {shorten(str(node.tag))}; expected no tag")
         if isinstance(node, SequenceNode):
             items = (self.read(item, depth=depth + 1) for item in node.value)
             return List(self._at(node), tuple(item for item in items if item is not None))
@@ -149,10 +149,10 @@ class _Reader:
 
     def _refuse_size(self, node: YamlNode, depth: int) -> None:
         if depth > MAX_DEPTH:
-            self._refuse(node, f"nested too deep; allowed: {MAX_DEPTH} levels")
-            self.count = MAX_NODES + 1  # an alias inside itself would be refused as often as it can be met
+            self._refuse(node, f"nested too deep; expected at most {MAX_DEPTH} levels")
+            self.count = MAX_NODES + 1  # Stop: an alias inside itself would give this error again and again.
         elif self.count == MAX_NODES + 1:
-            self._refuse(node, f"aliases make this more than {MAX_NODES} values; write it without")
+            self._refuse(node, f"found more than {MAX_NODES} values through aliases; write them without")
 
     def _map(self, node: YamlNode, depth: int) -> Map:
         entries: dict[str, Entry] = {}
@@ -163,40 +163,40 @@ class _Reader:
                 continue
             at = self._at(key_node)
             if isinstance(value, Scalar) and value.text == "":
-                value = Scalar(at, value.value, "")  # an empty value's own mark is on some later line
+                value = Scalar(at, value.value, "")  # The mark of an empty value is on a later line.
             entries[key] = Entry(at, value)
         return Map(self._at(node), entries)
 
     def _key(self, node: YamlNode, entries: dict[str, Entry]) -> str | None:
         if isinstance(node, ScalarNode) and node.tag == _TAG + "merge":
-            self._refuse(node, "found a merge key (<<); a recipe takes from another by `extends`")
+            self._refuse(node, "found a merge key (<<); expected `extends`")
             return None
         key = self._scalar(node) if isinstance(node, ScalarNode) else None
         if key is None or not isinstance(key.value, str):
-            found = describe(key) if key else "a list or mapping"
-            self._refuse(node, f"found {found} as a key; allowed: text" + (f', "{shorten(key.text)}"' if key else ""))
+            kind = describe(key) if key else "a list or mapping"
+            quoted = f', in quotes: "{shorten(key.text)}"' if key else ""
+            self._refuse(node, f"found {kind} as a key; expected text{quoted}")
             return None
         if key.value in entries:
-            self._refuse(
-                node, f"found the key {shorten(key.value)!r} again; the first is on line {entries[key.value].at.line}"
-            )
+            first = entries[key.value].at.line
+            self._refuse(node, f"found the key {shorten(key.value)!r} again; expected it once, as on line {first}")
             return None
         return key.value
 
     def _scalar(self, node: ScalarNode) -> Scalar:
         if node.tag in _VALUE_TAGS:
             return Scalar(self._at(node), self._value(node), node.value)
-        if node.tag not in _TEXT_TAGS:  # a date stays the text it was written as
-            self._refuse(node, f"found the tag {shorten(str(node.tag))}; a recipe has none")
+        if node.tag not in _TEXT_TAGS:  # A date stays text, as written.
+            self._refuse(node, f"found the tag {shorten(str(node.tag))}; expected no tag")
         if hidden := find_hidden(node.value):
-            self._refuse(node, f"found the character U+{ord(hidden):04X}, which cannot be seen; leave it out")
+            self._refuse(node, f"found the invisible character U+{ord(hidden):04X}; remove it")
             return Scalar(self._at(node), "".join(char for char in node.value if not find_hidden(char)), node.value)
         return Scalar(self._at(node), node.value, node.value)
 
     def _value(self, node: ScalarNode) -> str | int | float | bool | None:
-        if len(node.value) > MAX_NUMBER:  # Python writes no number of more than 4300 digits, and reads hex ones.
+        if len(node.value) > MAX_NUMBER:  # Python reads longer hex numbers, but writes at most 4300 digits.
             found = f"found {shorten(node.value)!r}, a number of {len(node.value)} characters"
-            self._refuse(node, f"{found}; allowed: {MAX_NUMBER}")
+            self._refuse(node, f"{found}; expected at most {MAX_NUMBER}")
             return 0
         try:
             value: int | float | bool | None = self.scalars.constructor.construct_object(node)

@@ -125,7 +125,7 @@ def test_boards_must_be_inside_and_plainly_named(fork: Path, tmp_path: Path) -> 
     check_error(call(*words, ROOT / "boards"), 3, "outside the repository")
     (fork / "boards").rename(fork / 'my "boards"')
     check_error(call(*words, fork / 'my "boards"'), 3, "allowed: letters")
-    check_error(call(*words, fork / "nosuch"), 3, "there is no directory")
+    check_error(call(*words, fork / "nosuch"), 3, "nosuch: not found")
 
 
 @pytest.mark.parametrize("branch", ["", "a b", '"', "-x", "${{ x }}", "a\n"])

@@ -99,7 +99,7 @@ def test_a_board_that_leads_elsewhere_is_refused(server: Server, published: Publ
         render(channel.model_copy(update={"release": channel.release.model_copy(update={"boards": boards})}))
     )
     with pytest.raises(
-        ReleaseError, match=r"stable\.json: release\.boards\..*: found .*; allowed: the name of a board"
+        ReleaseError, match=r"stable\.json: release\.boards\..*: found .*; expected the name of a board"
     ):
         open_source(server.url).newest("stable")
 

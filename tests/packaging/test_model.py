@@ -85,7 +85,7 @@ ODD = {"name": "../x", "role": "image", "size_bytes": 1, "sha256": DIGEST}
         ({"epoch": 10**20}, "epoch: Input should be less than or equal to 253402300799"),
         ({"image_size_bytes": 10**400}, "image_size_bytes: Input should be less than"),
         ({"image_size_bytes": "5"}, "image_size_bytes: Input should be a valid integer"),
-        ({"image_sha256": "no"}, "image_sha256: found .*; allowed: 64 hex digits"),
+        ({"image_sha256": "no"}, "image_sha256: found .*; expected 64 hex digits"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
         ({"name": "boardwright-rpi"}, "the file: found the name 'boardwright-rpi'; expected boardwright-rpi-1.0"),
         ({"name": "pytest", "files": []}, "the file: found the name 'pytest'; expected boardwright-rpi-1.0"),
@@ -99,7 +99,7 @@ ODD = {"name": "../x", "role": "image", "size_bytes": 1, "sha256": DIGEST}
         ),
         (
             {"files": [ODD]},
-            r"files\.0\.name: found '\.\./x'; allowed: letters",
+            r"files\.0\.name: found '\.\./x'; expected letters",
         ),
     ],
 )
@@ -129,7 +129,7 @@ def test_a_wrong_release_is_refused_with_the_place() -> None:
         load_release(b"", "here")
     assert "newer boardwright" in caught.value.hint
     text = render(CHANNEL).replace(b'"stable"', b'"../stable"')
-    with pytest.raises(ReleaseError, match=r"there: channel: found '../stable'; allowed: lower-case"):
+    with pytest.raises(ReleaseError, match=r"there: channel: found '../stable'; expected lower-case"):
         load_channel(text, "there")
 
 

@@ -48,7 +48,7 @@ def test_what_the_comments_show_is_right(boards: Path) -> None:
     text = (directory / "board.yaml").read_text()
     head, _, rest = text.partition("\n\n")
     shown = "\n".join(line.removeprefix("# ") for line in rest.splitlines() if line != "#   partitions: []")
-    shown = shown.replace("table:                    # partitions are a list: saying one means saying all", "")
+    shown = shown.replace("table:                    # partitions are a list: to change one, write all", "")
     (directory / "debs").mkdir()
     (directory / "debs/linux-image-custom.deb").touch()
     (directory / "board.yaml").write_text(f"{head}\n{shown}\n")
@@ -60,13 +60,13 @@ def test_what_the_comments_show_is_right(boards: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "-x", "X", "a_b", "../x", "a/b", "_base", ".x", "a\n"])
 def test_bad_names(boards: Path, name: str) -> None:
-    with pytest.raises(RecipeError, match="allowed: lower-case letters"):
+    with pytest.raises(RecipeError, match="expected lower-case letters"):
         new_board(boards, name, "good")
     assert list_boards(boards) == ["good"]
 
 
 def test_unknown_parent(boards: Path) -> None:
-    with pytest.raises(RecipeError, match=r"there is no board 'goood'.*did you mean \"good\""):
+    with pytest.raises(RecipeError, match=r"board 'goood': not found.*did you mean \"good\""):
         new_board(boards, "x", "goood")
 
 
@@ -80,7 +80,7 @@ def test_broken_parent(boards: Path) -> None:
 @pytest.mark.parametrize("kind", ["directory", "symlink"])
 def test_existing(boards: Path, kind: str) -> None:
     (boards / "x").mkdir() if kind == "directory" else (boards / "x").symlink_to("nowhere")
-    with pytest.raises(RecipeError, match="exists already"):
+    with pytest.raises(RecipeError, match="x: exists; expected a new name"):
         new_board(boards, "x", "good")
 
 

@@ -27,11 +27,11 @@ def test_boards_of_ones_own_need_no_status(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("nobody: built", "'nobody', which is no board"),
-        ("good: perfect", "1:7: found 'perfect' for good; allowed: planned, built"),
-        ("good: [built]", "1:7: found a list for good; allowed: planned, built"),
+        ("nobody: built", "'nobody'; expected an existing board"),
+        ("good: perfect", "1:7: found 'perfect' for good; expected planned, built"),
+        ("good: [built]", "1:7: found a list for good; expected planned, built"),
         ("good: *x", "1:7: not YAML: found undefined alias 'x'"),
-        ("- good", "1:1: found a list; allowed: a mapping"),
+        ("- good", "1:1: found a list; expected a mapping"),
     ],
 )
 def test_a_status_that_says_nothing_is_refused(tmp_path: Path, line: str, problem: str) -> None:

@@ -90,7 +90,7 @@ def test_what_is_of_a_wrong_kind_is_refused(name: str) -> None:
 
 
 def test_a_user_is_no_option_of_ssh() -> None:
-    with pytest.raises(ToolError, match="user: found '-oProxyCommand=reboot'; allowed: the name of a user"):
+    with pytest.raises(ToolError, match="user: found '-oProxyCommand=reboot'; expected the name of a user"):
         load_machine(MACHINE | {"user": "-oProxyCommand=reboot"})
 
 
