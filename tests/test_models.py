@@ -133,7 +133,7 @@ def test_nothing_open_is_overlooked() -> None:
 def test_a_pattern_has_one_meaning() -> None:
     pattern, words = next(iter(ALLOWED.items()))
     assert text(pattern, words)
-    with pytest.raises(ValueError, match="has other words already"):
+    with pytest.raises(ValueError, match="found a second description"):
         text(pattern, "something else")
 
 

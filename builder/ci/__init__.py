@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""CI systems: the files that tell them what to do, and which boards a change is about."""
+"""CI systems: write their files, and choose the boards that a change affects."""

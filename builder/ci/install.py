@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The file of a CI system: made from a template beside this module, compared with what a repository has, written.
+"""Render the file of a CI system from a template, compare it with the repository's, write it.
 
-A template is the file itself, with `%{name}` where it depends on the repository; `%%` is a percent sign.
+A template is the file itself, with `%{name}` where it depends on the repository. `%%` is a percent sign.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from builder.system.atomic import write_replaced
 from builder.system.files import InputError, read_text
 
 BRANCH = "main"
-MOVE = "move what is there out of the way"
+MOVE = "move that file or directory away"
 _BRANCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PIN = re.compile(r"@[0-9a-f]{40} # v\S+")
 
@@ -29,10 +29,10 @@ class Provider:
     """A CI system."""
 
     path: str
-    """Where it looks for its file, from the top of the repository."""
+    """Path of its file in the repository."""
     template: str
     each: str = ""
-    """A line for each board, where the file names them: a template too."""
+    """Template of a line for each board, if the file names them."""
 
 
 PROVIDERS = {
@@ -49,28 +49,28 @@ PROVIDERS = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file as it should be."""
+    """Path and expected text of a file."""
 
     path: Path
     text: str
 
 
 class _Template(string.Template):
-    delimiter = "%"  # The dollar belongs to shells and to expressions of the CI systems.
+    delimiter = "%"  # "$" is used by shells and by expressions of the CI systems.
 
 
 def render(name: str, repository: Repository, boards: list[str], *, branch: str = BRANCH) -> Wanted:
-    """Return the file that the CI system `name` wants in a repository.
+    """Return the file of the CI system `name` for a repository.
 
-    boards  names of all boards; only systems that cannot ask for them while they run write them down
-    branch  the branch whose every commit builds all boards
+    boards  names of all boards, for systems that cannot list them at run time
+    branch  the branch on which each commit builds all boards
 
-    Raises RecipeError for a name that is no branch of a file like this.
+    Raises RecipeError for a branch name with characters that the file cannot hold.
     """
     if not _BRANCH_NAME.fullmatch(branch):
         raise RecipeError(
-            f"--branch: found {branch!r}; allowed: letters, digits and ._/-",
-            hint="name the branch that releases grow on",
+            f"--branch: found {branch!r}; expected letters, digits and ._/-",
+            hint="set --branch to the branch of releases",
         )
     provider, tool = PROVIDERS[name], repository.tool
     options = [f"--provider {name}"]
@@ -78,15 +78,15 @@ def render(name: str, repository: Repository, boards: list[str], *, branch: str 
         options.append(f"--directory {relative(repository.top, tool)}")
     if branch != BRANCH:
         options.append(f"--branch {branch}")
-    place = relative(tool, repository.top)
-    prefix = "" if repository.is_boardwright else f"{place}/"
+    tool_path = relative(tool, repository.top)
+    prefix = "" if repository.is_boardwright else f"{tool_path}/"
     text = _Template((Path(__file__).parent / provider.template).read_text(encoding="utf-8")).substitute(
-        tool=place,
+        tool=tool_path,
         prefix=prefix,
         boards=relative(repository.boards, tool),
         install=f"ci install {' '.join(options)}",
         check="make check" if repository.is_boardwright else "make boards",
-        names=", ".join(f'"{board}"' for board in boards),  # one may be called "on"
+        names=", ".join(f'"{board}"' for board in boards),  # In quotes: "on" is a valid name.
         each="\n".join(_Template(provider.each).substitute(board=board, prefix=prefix) for board in boards),
         branch=branch,
     )
@@ -94,23 +94,23 @@ def render(name: str, repository: Repository, boards: list[str], *, branch: str 
 
 
 def compare(wanted: Wanted, repository: Repository) -> str:
-    """Return what has to change in the file that is there, as a unified diff; nothing when it is current.
+    """Return a unified diff from the existing file to the expected one; "" if it is current.
 
-    The commits that actions are pinned to are the repository's own affair: there are programs that keep them new.
-    A file that is missing differs in every line. Raises RecipeError when it cannot be read.
+    Commits of pinned actions are not compared: other programs keep them up to date. A missing file differs in every
+    line. Raises RecipeError if the file cannot be read.
     """
     try:
-        found = read_text(wanted.path, within=repository.top) if os.path.lexists(wanted.path) else ""
+        text = read_text(wanted.path, within=repository.top) if os.path.lexists(wanted.path) else ""
     except InputError as error:
         raise RecipeError(f"{wanted.path} cannot be read: {error.problem}", hint=MOVE) from error
-    if _PIN.sub("", found) == _PIN.sub("", wanted.text):
+    if _PIN.sub("", text) == _PIN.sub("", wanted.text):
         return ""
-    lines = difflib.unified_diff(found.splitlines(), wanted.text.splitlines(), "found", "wanted", lineterm="")
+    lines = difflib.unified_diff(text.splitlines(), wanted.text.splitlines(), "found", "wanted", lineterm="")
     return "\n".join(lines)
 
 
 def write(wanted: Wanted, repository: Repository) -> None:
-    """Write the file, whole or not at all; RecipeError when its place is not in the repository, or not writable."""
+    """Write the file atomically. Raises RecipeError if its path is outside the repository, or not writable."""
     if not wanted.path.resolve().is_relative_to(repository.top):
         raise RecipeError(f"{wanted.path} leads out of the repository, to {wanted.path.resolve()}", hint=MOVE)
     try:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The boards that a change is about: what has to be built again to know that it works.
+"""Choose the boards that CI builds for a change.
 
-| What changed | boards |
+| Change | boards |
 |---|---|
 | a file of a board | that board, and all that extend it |
-| Boardwright's own code, its specs, the builder image | one board of each architecture and way to boot |
-| anything else: docs, tests, the files of CI | none |
+| Boardwright's own code, its specs, the builder image | one board for each architecture and boot method |
+| anything else: docs, tests, CI files | none |
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from builder.recipe.status import list_made
 from builder.system.git import call_git
 
 CODE = ("builder", "specs", "Dockerfile.builder", "Makefile", "pyproject.toml")
-"""What of Boardwright decides an image."""
+"""Paths of Boardwright that affect images."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A board, as far as it matters here."""
+    """Properties of a board that decide whether CI builds it."""
 
     architecture: str
     boot: str
-    """Way to boot: the method of its recipe."""
+    """Boot method of its recipe."""
     family: tuple[str, ...]
-    """Names of the directories of its ancestors and its own."""
+    """Names of the directories of its ancestors and of the board itself."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are: paths from the top of the repository, "" for the top itself."""
+    """Paths from the top of the repository; "" is the top itself."""
 
     boards: str = "boards"
     tool: str = ""
 
 
 def load_kinds(boards: Path) -> dict[str, Kind]:
-    """Return all boards of a directory by name; RecipeError when one of them is wrong."""
+    """Return all boards of a directory by name. Raises RecipeError if one is invalid."""
     loaded = {name: load_board(boards, name) for name in list_made(boards)}
     return {
         name: Kind(
@@ -55,36 +55,36 @@ def load_kinds(boards: Path) -> dict[str, Kind]:
 
 
 def find_changed(kinds: Mapping[str, Kind], boards: Path, *, base: str, head: str) -> dict[str, str]:
-    """Return the boards that differ between two commits of the checkout that `boards` is in, each with the reason.
+    """Return the boards that changed between two commits of the checkout of `boards`, each with the reason.
 
-    base  compared is what they last had in common, so what came to the base meanwhile does not count
+    base  `head` is compared with their merge base, so later commits of `base` do not count
 
-    Raises RecipeError when the boards are in no checkout, or one of the commits is not in it.
+    Raises RecipeError if the boards are in no checkout, or a commit is missing.
     """
     repository = find_repository(boards)
     if repository is None:
         raise RecipeError(
-            f"{boards} is in no git repository with Boardwright, so there is no change to look at",
-            hint="leave --base out: then it is all boards",
+            f"{boards}: found no git repository with Boardwright; expected one for --base",
+            hint="omit --base to get all boards",
         )
     layout = Layout(_path(repository.boards, repository), _path(repository.tool, repository))
     return choose_boards(kinds, list_changes(repository, base, head), layout)
 
 
 def list_changes(repository: Repository, base: str, head: str) -> list[str]:
-    """Return the paths that a branch has changed, from the top of the repository; of a renamed file, both."""
-    options = ("--name-only", "--no-renames", "-z", "--end-of-options")  # else a commit could be an option
+    """Return the paths that a branch changed, from the top of the repository; for a renamed file both paths."""
+    options = ("--name-only", "--no-renames", "-z", "--end-of-options")  # A commit must not be read as an option.
     result = call_git(repository.top, "diff", *options, f"{base}...{head}", "--")
     if result.code:
         raise RecipeError(
             f"git cannot compare {base} with {head}: {result.stderr.strip()}",
-            hint="a shallow checkout lacks old commits; fetch all of them (fetch-depth: 0, GIT_DEPTH: 0)",
+            hint="a shallow checkout lacks old commits; fetch all commits (fetch-depth: 0, GIT_DEPTH: 0)",
         )
     return [path for path in result.stdout.split("\0") if path]
 
 
 def choose_boards(kinds: Mapping[str, Kind], changed: Iterable[str], layout: Layout) -> dict[str, str]:
-    """Return the boards that changed paths are about, in the order of `kinds`, each with the first of these paths."""
+    """Return the boards that changed paths affect, in the order of `kinds`, each with the first such path."""
     chosen: dict[str, str] = {}
     for path in changed:
         for name in _find_affected(kinds, path, layout):
@@ -103,18 +103,18 @@ def _find_affected(kinds: Mapping[str, Kind], path: str, layout: Layout) -> Sequ
 
 def _is_code(path: str, layout: Layout) -> bool:
     if layout.tool and path == layout.tool:
-        return True  # A submodule: its commit is another.
+        return True  # A submodule with a new commit.
     return next(iter(_below(path, layout.tool)), "") in CODE
 
 
 def _below(path: str, directory: str) -> tuple[str, ...]:
-    """Return the parts of a path below a directory; none when it is not below."""
+    """Return the parts of a path below a directory; () if it is not below."""
     parts, above = PurePosixPath(path).parts, PurePosixPath(directory).parts
     return parts[len(above) :] if parts[: len(above)] == above else ()
 
 
 def pick_examples(kinds: Mapping[str, Kind]) -> list[str]:
-    """Return the first board of each architecture and way to boot."""
+    """Return the first board of each architecture and boot method."""
     first: dict[tuple[str, str], str] = {}
     for name, kind in kinds.items():
         first.setdefault((kind.architecture, kind.boot), name)

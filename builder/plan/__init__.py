@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Plans: recipes with every decision taken."""
+"""Plans: recipes with all decisions made."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What of a system decides who gets in: files of ssh, PAM, sudo, cloud-init, consoles and what systemd starts for them,
-and words of the kernel's command line.
+"""Find files that grant access to a system: files of ssh, PAM, sudo, cloud-init, consoles and systemd.
 
-The build writes down which of the files packages have brought, and the specs find those that came from elsewhere.
+The build records such files of packages. The specs find those that come from elsewhere. For kernel parameters see
+builder.plan.kernel_words.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from builder.plan.ways.seeds import META_DATA, USER_DATA, has_only
 from builder.units import KIB, MIB
 
 SEEDS = re.compile(r"(?i:/(.+/)?(user|meta|vendor)-data)")
-"""cloud-init's seeds. Names of a FAT partition are the same in capitals."""
+"""Seeds of cloud-init. Names on a FAT partition ignore case."""
 LARGEST_SEED = 64 * KIB
 LARGEST = MIB
-"""Of a file that is judged. More is written by no person, and counts as a way in."""
+"""Most bytes of a file that is checked. A larger file counts as one that grants access."""
 DEEP = re.compile(r"([\[{][^\]}\[{]{0,99}){64}")
-"""Brackets in brackets, which take seconds to read."""
+"""Nested brackets that take seconds to parse."""
 
 
 Judge = Callable[[str, bytes], bool]
@@ -38,7 +38,7 @@ def _by_content(judge: Callable[[bytes], bool]) -> Judge:
 
 
 LINKS = re.compile(rf"/etc/rc[0-6S]\.d/.+|{units.OF_DEPENDENCIES}")
-"""Names that are of links everywhere; a file is none of a package."""
+"""Names that are always links; no package has a file of such a name."""
 JUDGED: tuple[tuple[re.Pattern[str], Judge], ...] = (
     (units.UNITS, units.unit_lets_in),
     (units.CONFIGURATION, units.configuration_lets_in),
@@ -69,16 +69,16 @@ JUDGED: tuple[tuple[re.Pattern[str], Judge], ...] = (
     ),
     (SEEDS, lambda path, content: lets_in(content, is_meta=path.lower().endswith("meta-data"))),
 )
-"""Files that are judged by what they say. A board has some of them for other ends."""
+"""Files that are checked by their content, because boards also have harmless ones."""
 _JUDGED_PLACES = re.compile("|".join(pattern.pattern for pattern, _ in JUDGED))
-"""The places of all of them: of most files it is asked once."""
+"""All patterns of JUDGED in one, which most files need to be matched with once only."""
 
 
 def is_way_in(path: str, read: Callable[[], bytes]) -> bool:
-    """Say whether a file decides who gets in.
+    """Return whether a file grants access.
 
-    path  in the system, /usr merged; the part of it that is in a FAT in lower case
-    read  gives its content, of which some need a look; ValueError where it is not to be read
+    path  path in the system, with /usr merged and the part on a FAT in lower case
+    read  returns the content, if it is needed; raises ValueError for a file that cannot be read
     """
     if PLACES.fullmatch(path) or LINKS.fullmatch(path) or not path.isprintable():  # A line feed fits no pattern.
         return True
@@ -91,26 +91,28 @@ def _may_let_in(judge: Judge, path: str, read: Callable[[], bytes]) -> bool:
     try:
         content = read()
         return len(content) > LARGEST or judge(path, content)
-    except ValueError:  # No text, or one that cannot be read surely.
+    except ValueError:  # Not text, or programs may read it in different ways.
         return True
 
 
 def is_held(path: str) -> bool:
-    """Say whether a file is to be as its package, or the build, has it: a part of the system that is of no kind whose
-    content can be judged."""
+    """Return whether a file must be as its package or the build wrote it.
+
+    This holds for a part of the system whose content cannot be checked.
+    """
     return is_of_system(path) and not _JUDGED_PLACES.fullmatch(path)
 
 
 def is_link_held(path: str) -> bool:
-    """Say whether a link is to be as its package, or the build, has it. Those that enable units are judged."""
+    """Return whether a link must be as its package or the build made it; links that enable units are checked."""
     return is_of_system(path) and not (LINKS.fullmatch(path) or units.is_at_place(path))
 
 
 def is_link_in(path: str, target: str) -> bool:
-    """Say whether a link decides who gets in, by its place or by what it starts.
+    """Return whether a link grants access, by its path or by the unit or script that it starts.
 
-    path    in the system, /usr merged
-    target  as the link has it
+    path    path in the system, with /usr merged
+    target  text of the link
     """
     if PLACES.fullmatch(path) or ABOVE.fullmatch(path) or not path.isprintable():
         return True
@@ -123,8 +125,8 @@ def leads_in(path: str, leads_to: str, read: Callable[[], bytes]) -> bool:
     """Say whether a link brings a way in by its end, to which another link may lead, or by what the file there says,
     which is judged otherwise by that file's own name.
 
-    leads_to  the place of the file
-    read      gives its content
+    leads_to  path of the target
+    read      returns the content of the target
     """
     if units.unit_link_lets_in(path, leads_to):
         return True
@@ -134,7 +136,7 @@ def leads_in(path: str, leads_to: str, read: Callable[[], bytes]) -> bool:
 
 
 def lets_in(seed: bytes, *, is_meta: bool = False) -> bool:
-    """Say whether a file of cloud-init may let somebody in: all but what says only what lets nobody in."""
+    """Return whether a seed of cloud-init may grant access: it has more than keys known to be harmless."""
     if not seed.strip():
         return False
     try:

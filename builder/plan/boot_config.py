@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the programs that write boot files read, at the build and at each upgrade of the kernel on the board.
+"""Render the configuration of programs that write boot files, in the build and at each kernel upgrade on the board.
 
-Specs compare it with what an image has: another line in it would be in the boot files after the next upgrade.
-Adding a boot method = one row in RENDERERS, and one in rootfs/bootloader.py.
+Specs compare it with the image: a different line would be in the boot files after the next upgrade.
+A new boot method is one row in RENDERERS, and one in rootfs/bootloader.py.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from builder.plan.kernel_words import ADDED
 from builder.plan.model import Plan
 
 ENTRY = "boardwright"
-"""What the names of systemd-boot's entries begin with: kernel-install's token."""
+"""First part of the names of systemd-boot's entries: kernel-install's entry token."""
 MACHINE = "Boardwright"
-"""What flash-kernel calls the board; its own names would bring what it knows of their stock boot loaders."""
+"""Name of the board for flash-kernel. Its own names would add settings for stock boot loaders."""
 
 
 def render_boot_config(plan: Plan) -> dict[str, str]:
-    """Return the files that a build writes for the plan's boot method, by path."""
+    """Return the files for the plan's boot method: their texts by path."""
     return RENDERERS[plan.recipe.boot.method](plan)
 
 
 def _render_raspi(plan: Plan) -> dict[str, str]:
-    """Debian's raspi-firmware reads three files and writes config.txt and cmdline.txt (its /etc/default file)."""
+    """Return the files from which Debian's raspi-firmware writes config.txt and cmdline.txt (its /etc/default file)."""
     words = plan.kernel_cmdline.split()
     consoles = [word.removeprefix("console=") for word in words if word.startswith("console=")]
     root = next(word.removeprefix("root=") for word in words if word.startswith("root="))
-    # The hook adds these itself; said twice, they would only be noise on the command line.
+    # The hook itself adds these.
     others = [word for word in words if not word.startswith(("console=", "root=")) and word not in ADDED["raspi"]]
     return {
         "/etc/default/raspi-firmware": "# Written by Boardwright. After a change: update-initramfs -u\n"
@@ -51,7 +51,7 @@ def _render_efi(plan: Plan) -> dict[str, str]:
     return {
         "/etc/kernel/cmdline": quote.line(plan.kernel_cmdline) + "\n",
         "/etc/kernel/install.conf": "layout=bls\n",
-        # The name of the loader entries. Without it the machine-id is taken, which the image does not have yet.
+        # Name of the loader entries. Without it kernel-install uses the machine-id, which the image does not have yet.
         "/etc/kernel/entry-token": f"{ENTRY}\n",
         f"{mount}/loader/loader.conf": "timeout 1\nconsole-mode keep\n",
     }
@@ -69,7 +69,7 @@ def _render_extlinux(plan: Plan) -> dict[str, str]:
 
 
 def _render_flash_kernel(plan: Plan) -> dict[str, str]:
-    """Debian's flash-kernel reads the board's entry, and copies kernel, initrd and device tree at each upgrade."""
+    """Return the board's entry for Debian's flash-kernel, which copies kernel, initrd and device tree at upgrades."""
     script, files = plan.recipe.boot.script, script_files(plan)
     assert script
     entry = {
@@ -89,14 +89,14 @@ def _render_flash_kernel(plan: Plan) -> dict[str, str]:
     return {
         "/etc/flash-kernel/db": quote.deb822(entry),
         "/etc/flash-kernel/machine": f"{MACHINE}\n",
-        "/etc/flash-kernel/ignore-efi": "yes\n",  # Of the machine that builds, too.
+        "/etc/flash-kernel/ignore-efi": "yes\n",  # The build machine may have EFI, too.
         "/etc/default/flash-kernel": f"# Written by Boardwright. After a change: flash-kernel\n{options}",
         f"/boot/firmware/{script.file}": render_script(plan),
     }
 
 
 def _render_none(plan: Plan) -> dict[str, str]:
-    """What starts the kernel is not of this image; its maker needs to know what to tell the kernel."""
+    """Return the command line as a file, for the maker of the boot loader, which is not in this image."""
     return {"/boot/firmware/cmdline.txt": quote.line(plan.kernel_cmdline) + "\n"}
 
 

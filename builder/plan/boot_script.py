@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The script for U-Boot of boot method flash-kernel: its text, and the files beside it."""
+"""Render the U-Boot script of boot method flash-kernel, and name the files beside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def script_files(plan: Plan) -> dict[str, str]:
 
 
 def render_script(plan: Plan) -> str:
-    """Return the script with its gaps filled; no program of the image writes it again."""
+    """Return the script with its placeholders filled. No program of the image writes it later."""
     assert plan.recipe.boot.script
     text = plan.recipe.boot.script.text
     for name, value in {**script_files(plan), "cmdline": quote.line(plan.kernel_cmdline)}.items():

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What cloud-init will say of a file, by its own JSON schemas: user-data and network-config.
+"""Check user-data and network-config by cloud-init's JSON schemas.
 
-The schemas are kept as data (schemas/), of the cloud-init that their first line names. cloud-init warns of a key that
-it does not know, and goes on; a value of another type lets the module that reads it fail. Values are never shown: they
-may be passwords.
+The schemas are data files (schemas/) of the cloud-init version in their first line. cloud-init warns of an unknown key
+and continues; with a value of a wrong type the module that reads it fails. Messages never show values, which may be
+passwords.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from builder.recipe.nodes import suggest
+from builder.recipe.nodes import join_options, suggest
 
 SCHEMAS = Path(__file__).with_name("schemas")
 KINDS = {
@@ -28,46 +28,46 @@ KINDS = {
     "object": "a mapping",
     "null": "nothing",
 }
-"""JSON Schema's words for types, and ours."""
+"""Names of JSON Schema's types in messages."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that a schema says against a file."""
+    """One mistake in a file."""
 
     path: tuple[str | int, ...]
     text: str
     is_grave: bool
-    """Whether more than an unknown key is wrong."""
+    """True if it is more than an unknown key."""
 
 
 @cache
 def load_schema(name: str) -> Mapping[str, Any]:
-    """Return one of the schemas that are kept here, by its file's name."""
+    """Return the schema of a file name, without .json."""
     schema: Mapping[str, Any] = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
     return schema
 
 
 def find_faults(content: object, schema: Mapping[str, Any]) -> list[Fault]:
-    """Return what a schema says against a content, by its places: unknown keys where nothing worse is wrong."""
-    grave = [fault for each in _validate(content, _relax(schema)) for fault in _explain(each, is_grave=True)]
-    places = [fault.path for fault in grave]
-    minor = [fault for each in _validate(content, schema) for fault in _explain(each, is_grave=False)]
-    return list(dict.fromkeys(grave + [each for each in minor if not any(_meet(each.path, place) for place in places)]))
+    """Return the faults of a content by a schema. Unknown keys are reported where there is no worse fault."""
+    grave = [fault for error in _validate(content, _relax(schema)) for fault in _explain(error, is_grave=True)]
+    paths = [fault.path for fault in grave]
+    minor = [fault for error in _validate(content, schema) for fault in _explain(error, is_grave=False)]
+    return list(dict.fromkeys(grave + [fault for fault in minor if not any(_meet(fault.path, path) for path in paths)]))
 
 
 def _validate(content: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
     from jsonschema.validators import validator_for  # noqa: PLC0415 - slow to load, and most plans need none
     from referencing import Registry  # noqa: PLC0415
 
-    # Of its own: with the default one, a `$ref` to an address or a file is fetched.
+    # An empty registry: the default one fetches a `$ref` to a URL or a file.
     yield from validator_for(schema)(schema, registry=Registry()).iter_errors(content)
 
 
 def _relax(schema: Any) -> Any:
-    """Return a schema that takes unknown keys; of alternatives more than one may then fit."""
+    """Return a schema that accepts unknown keys; then several alternatives may fit."""
     if isinstance(schema, list):
-        return [_relax(each) for each in schema]
+        return [_relax(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     kept = {key: value for key, value in schema.items() if (key, value) != ("additionalProperties", False)}
@@ -81,26 +81,25 @@ def _meet(one: Sequence[str | int], other: Sequence[str | int]) -> bool:
 
 def _explain(error: Any, *, is_grave: bool) -> Iterator[Fault]:
     leaf = _find_leaf(error)
-    place = tuple(leaf.absolute_path)
+    path = tuple(leaf.absolute_path)
     if leaf.validator != "additionalProperties":
-        yield Fault(place, _say(leaf), is_grave)
+        yield Fault(path, _say(leaf), is_grave)
         return
     known = [*leaf.schema.get("properties", {})]
+    patterns = [*leaf.schema.get("patternProperties", {})]
     for key in leaf.instance:
-        if key not in known and not any(re.search(each, str(key)) for each in leaf.schema.get("patternProperties", {})):
-            yield Fault((*place, key), f"found a key that cloud-init does not know{suggest(str(key), known)}", is_grave)
+        if key not in known and not any(re.search(pattern, str(key)) for pattern in patterns):
+            yield Fault((*path, key), f"found a key that cloud-init does not know{suggest(str(key), known)}", is_grave)
 
 
 def _find_leaf(error: Any) -> Any:
-    """Return what is wrong in the one alternative that is for a value of this type, or the error itself."""
+    """Return the error of the one alternative that is for a value of this type, or the error itself."""
     while error.context:
         alternatives: dict[object, list[Any]] = {}
-        for each in error.context:
-            alternatives.setdefault(each.relative_schema_path[0], []).append(each)
-        place = list(error.absolute_path)
-        fitting = [
-            errors for errors in alternatives.values() if not any(_is_for_others(each, place) for each in errors)
-        ]
+        for part in error.context:
+            alternatives.setdefault(part.relative_schema_path[0], []).append(part)
+        path = list(error.absolute_path)
+        fitting = [parts for parts in alternatives.values() if not any(_is_for_others(part, path) for part in parts)]
         if len(fitting) != 1:
             return error
         (error, *_) = fitting[0]
@@ -108,7 +107,7 @@ def _find_leaf(error: Any) -> Any:
 
 
 def _is_for_others(error: Any, place: list[str | int]) -> bool:
-    """Say whether an alternative is for values of another type, or for mappings whose `type` is another."""
+    """Return whether an alternative is for values of another type, or for mappings with another `type`."""
     names_another = error.validator in ("enum", "const") and list(error.absolute_path) == [*place, "type"]
     return names_another or _is_of_type(error, place)
 
@@ -120,23 +119,23 @@ def _is_of_type(error: Any, place: list[str | int]) -> bool:
 def _say(error: Any) -> str:
     kind, wanted = error.validator, error.validator_value
     if kind == "type":
-        return f"found {_kind_of(error.instance)}; allowed: {' or '.join(_types(error))}"
+        return f"found {_kind_of(error.instance)}; expected {' or '.join(_types(error))}"
     if kind == "required":
         missing = [key for key in wanted if key not in error.instance]
         return f"missing: {', '.join(missing)}"
     if kind == "enum":
-        return f"found another value; allowed: {', '.join(json.dumps(each) for each in wanted)}"
+        return f"found another value; expected {join_options(json.dumps(option) for option in wanted)}"
     types = [
-        each for part in error.context or () if _is_of_type(part, list(error.absolute_path)) for each in _types(part)
+        name for part in error.context or () if _is_of_type(part, list(error.absolute_path)) for name in _types(part)
     ]
     if types:
-        return f"found {_kind_of(error.instance)}; allowed: {' or '.join(dict.fromkeys(types))}"
+        return f"found {_kind_of(error.instance)}; expected {' or '.join(dict.fromkeys(types))}"
     return f"does not fit cloud-init's schema: {kind} {json.dumps(wanted)[:80]}"
 
 
 def _types(error: Any) -> list[str]:
     wanted = error.validator_value
-    return [KINDS.get(each, each) for each in ([wanted] if isinstance(wanted, str) else wanted)]
+    return [KINDS.get(name, name) for name in ([wanted] if isinstance(wanted, str) else wanted)]
 
 
 def _kind_of(value: object) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""YAML 1.1 as PyYAML reads it, which cloud-init uses, within limits: the text may be a stranger's, or an image's.
+"""Read YAML 1.1 as PyYAML does, which cloud-init uses, with limits: the text may come from anywhere.
 
-A few aliases in each other are as long as one likes for who walks over them, as a schema does. Numbers and dates that
-YAML takes by their form may be none that Python can hold. No message repeats a value: it may be a password.
+A few nested aliases can stand for more values than a schema check can visit. Some texts have the form of a number or a
+date that Python cannot hold. No message repeats a value, which may be a password.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ two for `!!int ''` and `!!bool x`."""
 
 
 class ValueFault(Exception):
-    """A value that cannot be used, and where it is."""
+    """A value that cannot be used, with its path."""
 
     def __init__(self, words: str, path: Steps = ()) -> None:
         super().__init__(words)
@@ -34,9 +34,9 @@ class ValueFault(Exception):
 
 
 def load_cloud_yaml(text: str, root: Node | None = None) -> Any:
-    """Return what a text says. Raises YAMLError for what is no YAML, and ValueFault.
+    """Return the content of a text. Raises YAMLError for a syntax error, ValueFault for a value that cannot be used.
 
-    root  the node that the text was composed to before
+    root  root node of the text, if it is already composed
     """
     try:
         return _load(text, root or YAML(typ="safe", pure=True).compose(text))
@@ -47,7 +47,7 @@ def load_cloud_yaml(text: str, root: Node | None = None) -> Any:
 def _load(text: str, root: Node | None) -> Any:
     for count, _ in enumerate(_walk(root, (), frozenset())):
         if count >= MAX_NODES:
-            raise ValueFault(f"aliases make this more than {MAX_NODES} values; write it without")
+            raise ValueFault(f"found more than {MAX_NODES} values through aliases; write them without")
     try:
         with warnings.catch_warnings():  # It would print lines about 1e5.
             warnings.simplefilter("ignore", MantissaNoDotYAML1_1Warning)
@@ -56,7 +56,7 @@ def _load(text: str, root: Node | None) -> Any:
         raise ValueFault("found a number or a date that cannot be one; quote it", _find_odd(root)) from None
     for path, value in _list_values(content, ()):
         if isinstance(value, int) and abs(value) > LARGEST:
-            raise ValueFault(f"found a number of more than {MAX_NUMBER} digits; quote it", path)
+            raise ValueFault(f"found a number of more than {MAX_NUMBER} digits; expected text in quotes", path)
     return content
 
 
@@ -67,22 +67,22 @@ def _make_reader() -> YAML:
 
 
 def _walk(node: Node | None, path: Steps, above: frozenset[int]) -> Iterator[tuple[Steps, Node]]:
-    """Yield each node with its place, as often as it is met. Raises ValueFault for one that holds itself."""
+    """Yield all nodes with their paths, aliases included. Raises ValueFault for a node that contains itself."""
     if node is None:
         return
     if id(node) in above:
-        raise ValueFault("found an alias inside what it stands for; write it without", path)
+        raise ValueFault("found an alias inside its own value; write it without", path)
     yield path, node
     if isinstance(node, ScalarNode):
         return
-    named = ((key.value, each) for key, each in node.value) if isinstance(node, MappingNode) else enumerate(node.value)
-    for step, each in named:
+    named = ((key.value, item) for key, item in node.value) if isinstance(node, MappingNode) else enumerate(node.value)
+    for step, item in named:
         # A key may be a list.
-        yield from _walk(each, (*path, step if isinstance(step, int) else str(step)), above | {id(node)})
+        yield from _walk(item, (*path, step if isinstance(step, int) else str(step)), above | {id(node)})
 
 
 def _find_odd(root: Node | None) -> Steps:
-    """Return the place of the value that has the form of a number or a date and cannot be read as one."""
+    """Return the path of the first value that has the form of a number or date, but is not a valid one."""
     for path, node in _walk(root, (), frozenset()):
         if isinstance(node, ScalarNode) and (_is_odd(f"!<{node.tag}> {json.dumps(node.value)}") or _is_odd(node.value)):
             return path
@@ -102,9 +102,9 @@ def _is_odd(text: str) -> bool:
 def _list_values(value: object, path: Steps) -> Iterator[tuple[Steps, object]]:
     yield path, value
     if isinstance(value, dict):
-        for key, each in value.items():
+        for key, item in value.items():
             yield path, key
-            yield from _list_values(each, (*path, str(key)))
+            yield from _list_values(item, (*path, str(key)))
     elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _list_values(each, (*path, index))
+        for index, item in enumerate(value):
+            yield from _list_values(item, (*path, index))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that the build itself writes about who gets in: cloud-init's configuration, and those of sudo."""
+"""Render the files of the build that grant access: cloud-init's configuration, and sudo's."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from builder.plan.model import Plan
 from builder.recipe.model import User
 
 FIRMWARE = "/boot/firmware"
-"""Where users, cloud-init and the documentation find the FAT partition, whatever its mount point is."""
+"""Path of the FAT partition for users, cloud-init and the documentation, whatever its mount point is."""
 CLOUD_CONFIG = "/etc/cloud/cloud.cfg.d/90_boardwright.cfg"
 
 
 def render_cloud_config(plan: Plan, *, has_distro: bool) -> str:
-    """Return the configuration that points cloud-init at the boot partition and names its default user.
+    """Return the configuration that gives cloud-init the boot partition and its default user.
 
-    has_distro  whether the image has a cloud-init that takes our kind of distribution
+    has_distro  true if the image's cloud-init has our distribution class
     """
     name, user = next(iter(plan.recipe.users.items()), (None, User()))
     config: dict[str, object] = {
@@ -29,10 +29,10 @@ def render_cloud_config(plan: Plan, *, has_distro: bool) -> str:
     if name:
         system["default_user"] = _default_user(name, user)
     else:
-        config["users"] = []  # Else cloud-init makes the one of its own package.
+        config["users"] = []  # Otherwise cloud-init makes the default user of its package.
     if system:
         config["system_info"] = system
-    # ds-identify reads the list with a line-based parser: it must be one line of its own.
+    # ds-identify reads the list with a line-based parser, so it must be on one line.
     return "# Written by Boardwright. YAML; JSON is a part of it.\ndatasource_list: [NoCloud]\n" + "".join(
         f"{key}: {json.dumps(value)}\n" for key, value in config.items()
     )
@@ -50,7 +50,7 @@ def _default_user(name: str, user: User) -> dict[str, object]:
 
 
 def render_sudoers(plan: Plan) -> Mapping[str, str]:
-    """Return the files that let users do without a password where the recipe says so, by path."""
+    """Return sudoers files for users with `sudo: nopasswd`, by path."""
     return {
         f"/etc/sudoers.d/boardwright-{name}": f"{name} ALL=(ALL) NOPASSWD:ALL\n"
         for name, user in plan.recipe.users.items()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Everything that looks random, derived: the same recipe and version give the same ids on any machine and day.
+"""Derive all ids of an image: the same recipe and version give the same ids on any machine at any time.
 
-The seed is a hash of the board's name, the version and the recipe. Two versions have different ids, so that a card
-and its successor can be in one machine; and no path of the machine that builds goes in.
+The seed is a hash of the board's name, the version and the recipe. Two versions have different ids, so cards of both
+can be in one machine. The seed contains no path of the build machine.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Identity:
     def make_id32(self, name: str) -> str:
         """Return 8 hex digits, never all zero: a disk signature or a FAT volume id."""
         number = int.from_bytes(hashlib.sha256(self.seed + name.encode()).digest()[:4])
-        return f"{number or 1:08x}"  # zero means "none" to the kernel and to fdisk
+        return f"{number or 1:08x}"  # For the kernel and fdisk zero means "no id".
 
     def make_uuid(self, name: str) -> str:
-        """Return a UUID (version 5): of a GPT, a partition or a filesystem."""
+        """Return a UUID (version 5) for a GPT, a partition or a filesystem."""
         return str(uuid.uuid5(uuid.UUID(bytes=self.seed[:16]), name))
 
 
@@ -39,17 +39,17 @@ def make_identity(board: Board, version: str) -> Identity:
 
 
 def canonical(value: object) -> str:
-    """Return JSON that equal values always give."""
+    """Return JSON that is the same for equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def portable_recipe(board: Board) -> dict[str, object]:
-    """Return a recipe as plain data without paths of this machine; key order is the recipe's where it has meaning.
+    """Return a recipe as plain data, without paths of this machine; order is kept where it has a meaning.
 
-    How QEMU starts the image and where Imager lists it is no part of the image, and so of none of its ids.
+    `qemu` and `imager` are left out: they do not change the image, so they must not change its ids.
     """
     data = board.recipe.model_dump(mode="json", exclude={"extends", "imager", "qemu"})
-    # Groups of the command line and users have an order that counts, which sorted keys would hide.
+    # The order of command line groups and users counts; sorted keys would hide it.
     data["cmdline_order"] = list(board.recipe.boot.cmdline)
     data["config_order"] = list(board.recipe.boot.config)
     data["users_order"] = list(board.recipe.users)
@@ -57,7 +57,7 @@ def portable_recipe(board: Board) -> dict[str, object]:
 
 
 def portable(value: object, directories: tuple[Path, ...]) -> object:
-    """Return plain data with each path below a board's directory as "rpi/debs/x.deb"."""
+    """Return plain data; paths below a board's directory become relative: "rpi/debs/x.deb"."""
     if isinstance(value, dict):
         return {key: portable(part, directories) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -68,6 +68,6 @@ def portable(value: object, directories: tuple[Path, ...]) -> object:
 
 
 def portable_path(path: Path, directories: tuple[Path, ...]) -> str:
-    """Return a path below a board's directory relative to the directory of boards; any other as it is."""
+    """Return a path below a board's directory relative to the directory of boards; keep any other path."""
     home = next((directory for directory in directories if path.is_relative_to(directory)), None)
     return str(path.relative_to(home.parent)) if home else str(path)

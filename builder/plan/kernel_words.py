@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Words of the kernel's command line: how a line falls into words, which ones a plan brings, and which let somebody in.
+"""Kernel parameters: split a command line, list those of a plan, find those that grant access.
 
-The kernel, systemd and the initrd's scripts all read the line, each by rules of its own. Of a line that has no words
-but those of a plan, all of them read the same words: a recipe's have no quotes and no backslashes.
+The kernel, systemd and the initrd's scripts read the line with different rules. A line with only the parameters of a
+plan means the same to all, because a recipe's have no quotes and no backslashes.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from builder.plan.model import Plan
 ADDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "raspi": ("rw", "rootwait", "fsck.repair=yes", "net.ifnames=0"),  # z50-raspi-firmware
-        "extlinux": ("ro", "quiet"),  # u-boot-update, where it is told no words at all
+        "extlinux": ("ro", "quiet"),  # u-boot-update, if no parameters are set
     }
 )
-"""Words that the program of a boot method adds by itself."""
+"""Parameters that the program of a boot method adds by itself."""
 QUOTED = re.compile(r'(?:[^ \t\n\v\f\r"]|"[^"]*(?:"|$))+')
-"""A word, with what is in quotes as a part of it (next_arg in the kernel's lib/cmdline.c)."""
+"""A parameter, including parts in quotes (next_arg in the kernel's lib/cmdline.c)."""
 
-# Names as they are compared: with _ for -, as the kernel (parameqn) and systemd (proc_cmdline_key_streq) take them.
+# Names with _ for -, as the kernel (parameqn) and systemd (proc_cmdline_key_streq) compare them.
 _SHELLS = r"(rd\.)?(emergency|rescue|break|shell)|[1sSb]|single"
 _PROGRAMS = (
     r"(rd)?init|initrd(mem)?|bootconfig"
@@ -32,8 +32,8 @@ _PROGRAMS = (
 _SYSTEMS = r"boot|nfsroot|nfsaddrs|(rd\.)?mount\.usr.*|overlayroot.*|cryptopts|iso_scan/filename"
 _DEBUGGERS = r"e?kgdb.*|kdb"
 _CLOUD_INIT = r"ds|(ci|cc)[.:].*|(cloud_config_)?url"
-# An environment is of PID 1: the kernel puts words with "=" there that it does not know (unknown_bootoption in
-# init/main.c), and every program would get LD_PRELOAD and its like.
+# Environment of PID 1: the kernel puts unknown parameters with "=" there (unknown_bootoption in init/main.c), and every
+# program inherits LD_PRELOAD and its like.
 _ENVIRONMENT = r"[A-Z][A-Z0-9_]*"
 _LETS_IN = re.compile("|".join((_SHELLS, _PROGRAMS, _SYSTEMS, _DEBUGGERS, _CLOUD_INIT)))
 _OF_SYSTEMD = re.compile(
@@ -41,15 +41,15 @@ _OF_SYSTEMD = re.compile(
     r"|default_timeout_start_sec|dump_core|crash_(chvt|reboot)|cpu_affinity|mask|swap|zram|gpt_auto|tty\.(rows|columns)\..*"
     r"|unified_cgroup_hierarchy|legacy_systemd_cgroup_controller"
 )
-"""What follows "systemd." and gives no shell, no password and no program (kernel-command-line(7)). New versions
-bring new words, so any other one is taken for one that does."""
+"""Harmless names after "systemd.": they set no shell, password or program (kernel-command-line(7)). Any other name
+counts as one that grants access, because new versions add names."""
 _NO = frozenset({"0", "no", "n", "false", "f", "off"})
 
 
 def split_words(line: str) -> list[str]:
-    """Return the words of a command line, as the kernel takes them apart: by spaces, and not within double quotes.
+    """Return the parameters of a command line, split like in the kernel: at spaces outside of double quotes.
 
-    Quotes around a word or around its value are taken away.
+    Quotes around a parameter or its value are removed.
     """
     return [_unquote(word) for word in QUOTED.findall(line)]
 
@@ -62,19 +62,21 @@ def _unquote(word: str) -> str:
 
 
 def planned_words(plan: Plan) -> frozenset[str]:
-    """Return the words that a build of a plan writes, and those that the program of its boot method adds."""
+    """Return the parameters that a build of a plan writes, and those that the program of its boot method adds."""
     return frozenset({*plan.kernel_cmdline.split(), *ADDED.get(plan.recipe.boot.method, ())})
 
 
 def find_ways_in(words: Sequence[str]) -> list[str]:
-    """Return the words that end in a shell, start another program or system than the image's, or let others say what
-    cloud-init does. What follows "--" are arguments of PID 1."""
+    """Return the parameters that grant access: by a shell, another program or system, or a seed for cloud-init.
+
+    All arguments of PID 1, after "--", are among them.
+    """
     end = words.index("--") if "--" in words else len(words)
     return [*filter(lets_in, words[:end]), *words[end:]]
 
 
 def lets_in(word: str) -> bool:
-    """Say whether a word of a command line lets somebody in."""
+    """Return whether a kernel parameter grants access."""
     name, equals, value = word.partition("=")
     if name.startswith("-") or (equals and re.fullmatch(_ENVIRONMENT, name)):
         return True

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The disk of a plan: from partitions and blobs as asked to slots with numbers, type codes and ids.
+"""Make the disk of a plan: slots with numbers, type codes and ids, from the recipe's partitions and blobs.
 
-The recipe's geometry says where they lie; a loaded recipe is known to have no overlaps.
+Positions come from builder.recipe.geometry. A loaded recipe has no overlaps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEVICE_TIMEOUT = "x-systemd.device-timeout="
 
 
 def make_disk(recipe: Recipe, identity: Identity) -> Disk:
-    """Return the disk of a recipe with every id."""
+    """Return the disk of a recipe, with all ids."""
     table = recipe.table
     extents = place_partitions(table)
     return Disk(
@@ -39,7 +39,7 @@ def make_disk(recipe: Recipe, identity: Identity) -> Disk:
 
 
 def make_mbr_id(table: Table, identity: Identity) -> str:
-    """Return the disk signature (8 hex digits); its low half lies at bytes 440 and 441, where boot code may be too."""
+    """Return the disk signature (8 hex digits). Its low half is at bytes 440 and 441, which boot code may use too."""
     whole = identity.make_id32("disk")
     return whole[:4] + table.id_ends_with if table.id_ends_with else whole
 
@@ -51,7 +51,7 @@ def _make_slot(table: Table, index: int, extent: Extent, identity: Identity) -> 
     is_fat = partition.filesystem is Filesystem.FAT32
     kind = "esp" if "esp" in partition.flags else partition.filesystem.value
     partuuid = identity.make_uuid(f"partition {partition.name}")
-    if is_mbr:  # what the kernel makes of signature and number (block/partitions/msdos.c: "%08x-%02x")
+    if is_mbr:  # The kernel's PARTUUID of signature and number (block/partitions/msdos.c: "%08x-%02x").
         partuuid = f"{make_mbr_id(table, identity)}-{number:02x}"
     return Slot(
         number=number,
@@ -71,13 +71,13 @@ def _make_slot(table: Table, index: int, extent: Extent, identity: Identity) -> 
 
 
 def _find_options(partition: Partition) -> str:
-    """Return the mount options of a recipe, and how long a partition beside the root has to appear.
+    """Return the mount options of a recipe, with a longer device timeout for partitions other than the root.
 
-    Without that it is systemd's 90 s (systemd.mount(5)), and then emergency mode: no ssh, and a prompt for root on a
-    board that may have no screen. A slow card or an emulated board takes longer at its first start.
+    The default is 90 s (systemd.mount(5)), and then emergency mode: no ssh, and a prompt for root on a board that may
+    have no screen. A slow card or an emulated board takes longer at its first start.
     """
-    asked = partition.options.split(",")
-    if partition.mount == "/" or "nofail" in asked or any(option.startswith(DEVICE_TIMEOUT) for option in asked):
+    options = partition.options.split(",")
+    if partition.mount == "/" or "nofail" in options or any(option.startswith(DEVICE_TIMEOUT) for option in options):
         return partition.options
     return f"{partition.options},{DEVICE_TIMEOUT}10min"
 
@@ -96,6 +96,6 @@ def _make_blob(name: str, blob: Blob) -> BlobPlan:
 
 
 def find_disk_sectors(disk: Disk) -> int | None:
-    """Return how long the disk is, its backup table included; None while a slot is as large as its content."""
+    """Return the sectors of the disk, with its backup table; None if a slot's size depends on its content."""
     last = disk.slots[-1]
     return None if last.sectors is None else last.start_sector + last.sectors + BACKUP_SECTORS[disk.type]

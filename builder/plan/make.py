@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""From a board to its plan. Reads files of the board; needs no root, no network and no Docker.
+"""Make the plan of a board. It reads files of the board, and needs no root, no network and no Docker.
 
-The same board, version, epoch and user-data give the same plan, on any machine.
+The same board, version, epoch and user-data give the same plan on any machine.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 def make_plan(board: Board, *, version: str, epoch: int, user_data: Path | None = None) -> Plan:
-    """Return every decision of one build.
+    """Return all decisions of one build.
 
-    version    what the image calls itself, part of its name and its ids
+    version    version of the image, part of its name and its ids
     epoch      SOURCE_DATE_EPOCH in seconds
-    user_data  the user's own cloud-config in place of the documented example
+    user_data  the user's cloud-config, which replaces the documented example
 
-    Raises RecipeError for a version that is no file name, and for user-data that is no cloud-config.
+    Raises RecipeError for a version that cannot be in a file name, and for invalid user-data.
     """
     if not _VERSION.fullmatch(version):
         raise RecipeError(
-            f"found the version {_shorten(version)!r}; allowed: at most 100 letters, digits and . _ + -, a letter or "
+            f"found the version {_shorten(version)!r}; expected at most 100 letters, digits and . _ + -, a letter or "
             "digit first",
-            hint="give one with --version or VERSION=",
+            hint="set it with --version or VERSION=",
         )
     warnings = [*board.warnings, *_check_first_boot(board, user_data)]
     disk = make_disk(board.recipe, make_identity(board, version))
@@ -62,19 +62,19 @@ def make_plan(board: Board, *, version: str, epoch: int, user_data: Path | None 
 
 
 def _check_first_boot(board: Board, user_data: Path | None) -> Iterator[str]:
-    """Yield what cloud-init will warn of; what all boards have from their common ancestor is known to be right."""
+    """Yield warnings about user-data and network-config; those of the first ancestor are known to be right."""
     of_family = board.directories[0] / OVERLAY
     checks = {"user-data": check_user_data, "network-config": check_network_config}
     given = {"user-data": user_data} if user_data else {}
     for name, check in checks.items():
         laid = [file for top in board.files for file in _find_laid(top / FIRMWARE, name)]
-        own = [file for file in laid[-1:] if len(board.directories) == 1 or not file.is_relative_to(of_family)]
-        for file in [given[name]] if name in given else own:
+        of_board = [file for file in laid[-1:] if len(board.directories) == 1 or not file.is_relative_to(of_family)]
+        for file in [given[name]] if name in given else of_board:
             yield from check(file)
 
 
 def _find_laid(directory: Path, name: str) -> list[Path]:
-    """Return the file that cloud-init finds by a name: the directory becomes a FAT, which knows no case."""
+    """Return the files that cloud-init finds by a name. The directory becomes a FAT, which ignores case."""
     files = sorted(directory.iterdir()) if directory.is_dir() else []
     return [file for file in files if fold_name(file.name) == name and file.is_file()]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The plan: a recipe with every decision taken. Frozen values; stages take them and decide nothing.
+"""The plan: a recipe with all decisions made, as frozen values. Stages use them and decide nothing.
 
-Sizes are bytes unless the name says sectors (512 bytes). The only thing a plan cannot know is the size of a slot
-that is as large as its content (`sectors is None`, always the last one): the image stage fills it in.
+Sizes are bytes unless the name says sectors (512 bytes). A plan cannot know the size of a slot that depends on its
+content (`sectors is None`, always the last slot); the image stage computes it.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from builder.recipe.model import Filesystem, Recipe
 
 @dataclass(frozen=True)
 class Slot:
-    """A partition in its place."""
+    """A partition with its position on the disk."""
 
     number: int
-    """1, 2, … as in the table."""
+    """Number in the table, from 1."""
     name: str
     filesystem: Filesystem
     start_sector: int
     sectors: int | None
-    """Length; None for content plus margin."""
+    """Length; None if it is the content plus the margin."""
     margin_bytes: int
     mount: str
     options: str
     label: str
     type_code: str
-    """MBR type ("c", "83", "ef") or GPT type UUID, as sfdisk takes it."""
+    """MBR type ("c", "83", "ef") or GPT type UUID, in sfdisk's form."""
     bootable: bool
     partuuid: str
-    """What PARTUUID= says: disk signature and number (0a1b2c3d-02) in an MBR, a UUID in a GPT."""
+    """Value of PARTUUID=: disk signature and number (0a1b2c3d-02) in an MBR, a UUID in a GPT."""
     fs_id: str
     """Volume id of a FAT (8 hex digits) or UUID of an ext4."""
 
 
 @dataclass(frozen=True)
 class Disk:
-    """The partition table and what lies beside it."""
+    """The partition table with its slots, and the blobs outside them."""
 
     type: Literal["mbr", "gpt"]
     id: str
@@ -68,17 +68,17 @@ class BlobPlan:
 
 @dataclass(frozen=True)
 class PackagePlan:
-    """What is installed, and from where."""
+    """The packages to install, from archives and as files."""
 
     names: tuple[str, ...]
     base: tuple[str, ...]
-    """Those of `names` that the board shares with its family: they are installed first, as a layer of their own."""
+    """The part of `names` that the board shares with its family; it is installed first, as a separate layer."""
     debs: tuple[DebPlan, ...]
 
 
 @dataclass(frozen=True)
 class DebPlan:
-    """One .deb outside any archive."""
+    """A .deb that is in no archive."""
 
     location: str
     """Path on this machine or URL."""
@@ -87,24 +87,24 @@ class DebPlan:
 
 @dataclass(frozen=True)
 class Step:
-    """A stage of the chain and the key that its product is known by."""
+    """A stage of the chain, with the cache key of its product."""
 
     name: str
     key: str
-    """Hash of everything that decides the product."""
+    """Hash of all inputs of the product."""
     summary: str
     inputs: Mapping[str, str]
-    """Digest of each thing that goes into the key, by name, to say which one changed."""
+    """Digest of each input of the key, by name, to show which one changed."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Every decision of one build of one board."""
+    """All decisions of one build of one board."""
 
     board: str
     version: str
     epoch: int
-    """SOURCE_DATE_EPOCH: seconds since 1970 that no file of the image is younger than."""
+    """SOURCE_DATE_EPOCH: seconds since 1970; no file of the image has a later time."""
     recipe: Recipe
     directories: tuple[Path, ...]
     """The board's directories, ancestors first: their files/ are laid over the rootfs in this order."""
@@ -113,14 +113,14 @@ class Plan:
     kernel_cmdline: str
     """Complete kernel command line, root= included."""
     user_data: Path | None
-    """The user's own user-data instead of the documented example."""
+    """The user's user-data, which replaces the documented example."""
     image_name: str
     """File name of the uncompressed image."""
     steps: tuple[Step, ...]
     expected: tuple[Expected, ...] = ()
-    """What the recipe allows besides, with the place of each line."""
+    """Lines of `expect`, with their positions."""
     warnings: tuple[str, ...] = ()
-    """What is likely not meant: names that are nearly right, keys that cloud-init ignores."""
+    """Probable mistakes: similar file names, keys that cloud-init ignores."""
 
     def slot(self, mount: str) -> Slot | None:
         """Return the slot mounted at `mount`, or None."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packages of a plan: kernel, the recipe's groups and Docker's, as apt takes them."""
+"""List the packages of a plan: kernel, the recipe's groups and Docker, in apt's form."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from builder.plan.model import DebPlan, PackagePlan
 from builder.recipe.model import Archive, Recipe
 
 _DEBIAN_DOCKER = ("docker.io", "docker-cli", "docker-compose", "containerd", "runc", "iptables")
-"""Debian's names since trixie: the CLI is a package of its own, and docker-compose is the plugin."""
+"""Debian's packages since trixie: the CLI has its own package, and docker-compose is the plugin."""
 _OLDER_DEBIAN_DOCKER = {"bookworm": ("docker.io", "docker-compose", "containerd", "runc", "iptables")}
-"""Those of older suites: the CLI is in docker.io, and docker-compose a program of its own."""
+"""Packages of older suites: the CLI is in docker.io, and docker-compose is a separate program."""
 
 
 def make_packages(recipe: Recipe, family: frozenset[str]) -> PackagePlan:
-    """Return what is installed: names without duplicates, sorted, because apt does not care for their order.
+    """Return the packages to install: names without duplicates, sorted, because their order has no meaning for apt.
 
     family  names that the board's first ancestor asks for; with Docker they are the layer that boards share
     """
@@ -34,13 +34,13 @@ class Group:
     """Packages that one key of a recipe asks for."""
 
     name: str
-    """As a plan shows it."""
+    """Name in the table of a plan."""
     key: str
     packages: tuple[str, ...]
 
 
 def find_groups(recipe: Recipe) -> list[Group]:
-    """Return all packages that a recipe asks for, by its keys."""
+    """Return all packages that a recipe asks for, by key."""
     return [
         Group("kernel", "kernel.packages", tuple(recipe.kernel.packages)),
         *(Group(name, f"packages.{name}", tuple(names)) for name, names in recipe.package_groups.items()),
@@ -49,12 +49,12 @@ def find_groups(recipe: Recipe) -> list[Group]:
 
 
 def name_of(asked: str) -> str:
-    """Return the name of a package that may be asked for with a version or a suite: tool=1.0, tool/trixie-backports."""
+    """Return the name of a package without version or suite: "tool" for tool=1.0 and tool/trixie-backports."""
     return re.split("[=/]", asked)[0]
 
 
 def docker_packages(recipe: Recipe) -> tuple[str, ...]:
-    """Return the packages of Engine, CLI and compose from the source that a recipe names."""
+    """Return the packages of Engine, CLI and compose, from the source in the recipe."""
     docker = recipe.docker
     if docker.source == "none":
         return ()
@@ -71,7 +71,7 @@ def docker_packages(recipe: Recipe) -> tuple[str, ...]:
 
 
 def add_docker_archive(recipe: Recipe) -> Recipe:
-    """Return the recipe with Docker's own archive among its archives, if Docker comes from there."""
+    """Return the recipe, with Docker's own archive added if Docker comes from there."""
     docker = recipe.docker
     if docker.source != "docker":
         return recipe

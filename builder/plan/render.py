@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A plan for people and for programs: tables for a terminal, one JSON document for the rest.
+"""Render a plan as tables for a terminal, or as one JSON document.
 
-Neither shows a path of the machine that made the plan, but for a user-data file's name.
+Both contain no path of this machine, except the name of a user-data file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from builder.units import SECTOR, render_size
 
 
 def render_json(plan: Plan) -> str:
-    """Return the plan as one JSON document with sorted keys, the same for the same plan."""
+    """Return the plan as one JSON document with sorted keys; equal plans give equal texts."""
     data = {
         "format": 1,
         "board": plan.board,
@@ -39,7 +39,7 @@ def render_json(plan: Plan) -> str:
         else None,
         "image_name": plan.image_name,
         "warnings": list(plan.warnings),
-        "expected": [asdict(each) for each in plan.expected],
+        "expected": [asdict(line) for line in plan.expected],
         "steps": [asdict(step) for step in plan.steps],
     }
     return dump_json(portable(data, plan.directories), indent=2, sort_keys=True) + "\n"
@@ -52,8 +52,8 @@ def render_table(
 ) -> RenderableType:
     """Return the plan as tables: facts, stages, slots, blobs, packages and archives.
 
-    foreseen  what is known already about the product of a stage, by its name
-    supply    the archive that each package of the board's last build came from
+    foreseen  state of each stage's product in the cache, by name
+    supply    archive of each package of the board's last build
     """
     tables = [
         _facts(plan),
@@ -66,7 +66,7 @@ def render_table(
     lines: list[RenderableType] = []
     for table in tables:
         if table.row_count:
-            # A heading of its own, because a table's title is wrapped to the table's width.
+            # A separate heading, because rich wraps a table's title to the table's width.
             lines += [Text(""), Text(str(table.title), style="bold"), table]
             table.title = None
     return Group(*lines[1:])
@@ -109,8 +109,8 @@ def _facts(plan: Plan) -> TextTable:
 
 def _docker(plan: Plan) -> str:
     docker = plan.recipe.docker
-    words = {"none": "none", "debian": f"Debian's, of {plan.recipe.suite}"}
-    return words.get(docker.source, f"Docker's own, {docker.channel}, {docker.version or 'newest'}")
+    texts = {"none": "none", "debian": f"Debian's, of {plan.recipe.suite}"}
+    return texts.get(docker.source, f"Docker's own, {docker.channel}, {docker.version or 'newest'}")
 
 
 def _stages(plan: Plan, foreseen: Mapping[str, str]) -> TextTable:
@@ -141,7 +141,7 @@ def _slots(plan: Plan) -> TextTable:
 
 
 def render_slot_size(slot: Slot) -> str:
-    """Return "512 MiB", or "auto: content + 256 MiB"."""
+    """Return the size to show: "512 MiB", or "auto: content + 256 MiB"."""
     if slot.sectors is None:
         return f"auto: content + {render_size(slot.margin_bytes)}"
     return render_size(slot.sectors * SECTOR)
@@ -173,7 +173,7 @@ def _packages(plan: Plan) -> TextTable:
 
 
 FEW = 20
-"""Packages that are named one by one."""
+"""Most packages of an archive that the table names one by one."""
 
 
 def _archives(plan: Plan, supply: Mapping[str, str]) -> TextTable:
@@ -189,5 +189,5 @@ def _archives(plan: Plan, supply: Mapping[str, str]) -> TextTable:
 
 
 def _supplied(archive: str, supply: Mapping[str, str]) -> str:
-    names = [package for package, its in supply.items() if its == archive]
+    names = [package for package, source in supply.items() if source == archive]
     return f"{len(names)}: {' '.join(names)}" if 0 < len(names) <= FEW else str(len(names))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The steps of a plan and their keys: what decides a step's product, hashed together with the key before it.
+"""Make the stages of a plan and their cache keys: a hash of the stage's inputs and of the key before it.
 
-The rootfs is made in three steps, of which the first two know nothing of the version, the ids of the disk and the
-board's own files: `base`, the packages of the board's family; `packages`, all the others; `system`, what makes it
-this board's. So a changed file costs the last step only, and boards of a family share the first.
+The rootfs has three stages: `base`, the packages of the board's family; `packages`, all others; `system`, files,
+users and settings of this board. The first two do not depend on the version, the disk's ids or the board's files. So
+after a change of a file only the last one is made again, and boards of a family share the first.
 
-A step's slice is plain data: values of the plan, and digests in the place of files. No path of this machine is in
-it, so two clones of a repository have the same keys.
+A slice is the inputs of a stage as plain data: values of the plan, and digests of files. It contains no path of this
+machine, so two clones of a repository have the same keys.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from builder.units import render_size
 
 Slice = dict[str, object]
 _SYSTEM_FIELDS = {"title", "architecture", "suite", "hostname", "locale", "timezone", "units", "boot"}
-"""Top-level values of the recipe that decide the system as they are; what is listed beside them needs digests."""
+"""Top-level values of the recipe that are inputs of `system` without change; others need digests."""
 ROOTFS_STEPS = ("base", "packages", "system")
 
 
 def make_steps(plan: Plan, overlays: Iterable[Path]) -> tuple[Step, ...]:
-    """Return the steps of a plan (its own `steps` are not looked at)."""
+    """Return the stages of a plan; its field `steps` is not used."""
     stages = (
         ("base", _base_slice(plan), _base_summary(plan)),
         ("packages", _packages_slice(plan), _packages_summary(plan)),
@@ -50,7 +50,7 @@ def make_steps(plan: Plan, overlays: Iterable[Path]) -> tuple[Step, ...]:
 
 
 def _digest_inputs(part: Slice) -> dict[str, str]:
-    """Return a short digest of each value of a slice; those of the recipe one by one."""
+    """Return a short digest of each value of a slice, with one for each value of the recipe."""
     values = {"builder": __version__, **part}
     recipe = values.pop("recipe", {})
     values |= {f"recipe.{name}": value for name, value in recipe.items()} if isinstance(recipe, dict) else {}
@@ -58,7 +58,7 @@ def _digest_inputs(part: Slice) -> dict[str, str]:
 
 
 def _base_slice(plan: Plan) -> Slice:
-    """The archives are not in it: a layer is known by the packages that they have, and boards share it."""
+    """Return the inputs of `base`, without archives: a layer depends on their packages, and boards share it."""
     recipe = plan.recipe
     return {"architecture": recipe.architecture.value, "suite": recipe.suite, "packages": list(plan.packages.base)}
 
@@ -67,7 +67,7 @@ def _packages_slice(plan: Plan) -> Slice:
     return {
         "packages": list(plan.packages.names),
         "debs": [_deb_digest(deb) for deb in plan.packages.debs],
-        # What package scripts see of the disk.
+        # The part of the disk that package scripts see.
         "filesystems": [[slot.mount, slot.filesystem.value, slot.label] for slot in plan.disk.slots],
     }
 
@@ -121,15 +121,15 @@ def _package_slice(plan: Plan) -> Slice:
 
 
 def digest_script(directory: Path) -> str:
-    """Return the SHA-256 of a board's customise.sh, or nothing without one."""
+    """Return the SHA-256 of a board's customise.sh, or "" without one."""
     script = directory / "customise.sh"
     return sha256_file(script) if script.is_file() else ""
 
 
 def digest_overlay(overlay: Path) -> str:
-    """Return one digest of what a tree lays over the rootfs: paths, links, contents and the executable bit.
+    """Return one digest of an overlay: paths, links, contents and the executable bit.
 
-    Other bits of a mode and empty directories are left out: git does not keep them, and the rootfs does not take them.
+    Other mode bits and empty directories are left out: git does not keep them, and the rootfs ignores them.
     """
     lines = []
     for path in sorted(overlay.rglob("*"), key=lambda path: path.relative_to(overlay).as_posix()):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""user-data and network-config: checked here, so that a slip in them does not show at the first boot only.
+"""Check user-data and network-config, so that mistakes show before the first boot.
 
-They hold password hashes and keys. Nothing of their content goes into a message, a key or a plan but its digest.
+They contain password hashes and keys. Messages, cache keys and plans contain only a digest of their content.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ BOM = "\ufeff"
 
 
 def check_user_data(file: Path) -> tuple[str, ...]:
-    """Return what cloud-init will warn of, with positions.
+    """Return the warnings that cloud-init will give, with positions.
 
-    Raises RecipeError, with positions, for what cloud-init does not take, or a module of it cannot use.
+    Raises RecipeError, with positions, for content that cloud-init or one of its modules cannot use.
     """
     return _check(file, _find_user_data_problems, hint="https://docs.cloud-init.io/en/latest/reference/modules.html")
 
 
 def check_network_config(file: Path) -> tuple[str, ...]:
-    """The same of a network-config, by cloud-init's schemas and netplan's names of devices."""
+    """Return warnings about a network-config, like `check_user_data`, by cloud-init's schema and netplan's keys."""
     return _check(file, _find_network_problems, hint="https://netplan.readthedocs.io/en/stable/netplan-yaml/")
 
 
@@ -49,25 +49,25 @@ def _check(file: Path, find: Find, *, hint: str) -> tuple[str, ...]:
     faults: list[Fault] = []
     root = None
     if text is not None:
-        found, faults, root = find(text, file)
-        problems.extend(found)
+        in_text, faults, root = find(text, file)
+        problems.extend(in_text)
     problems.extend(Problem(_find_position(root, fault.path, file), fault.text) for fault in faults if fault.is_grave)
-    check_no_problems(problems, hint=f"what is allowed: {hint}")
+    check_no_problems(problems, hint=f"reference: {hint}")
     warnings = (Problem(_find_position(root, fault.path, Path(file.name)), fault.text) for fault in faults)
-    return tuple(f"{each}; it will be ignored" for each in warnings)
+    return tuple(f"{warning}; it will be ignored" for warning in warnings)
 
 
 def _find_user_data_problems(text: str, file: Path) -> tuple[list[Problem], list[Fault], Node | None]:
     problems: list[Problem] = []
     first = text.partition("\n")[0].rstrip("\r")
-    # cloud-init reads the first line only to know what a file is, and ignores a file it does not know.
+    # cloud-init takes the type of a file from its first line, and ignores a file of an unknown type.
     if text.startswith(BOM):
-        problems.append(Problem(Position(file, 1, 1), "found a byte order mark (BOM); save as UTF-8 without"))
+        problems.append(Problem(Position(file, 1, 1), "found a byte order mark (BOM); expected UTF-8 without"))
     elif first.rstrip() != FIRST_LINE:
-        words = "an empty first line" if not first.strip() else "another first line"
-        problems.append(Problem(Position(file, 1, 1), f"found {words}; needed: {FIRST_LINE}"))
-    found, content, root = _load(text.removeprefix(BOM), file)
-    problems.extend(found)
+        found = "an empty first line" if not first.strip() else "another first line"
+        problems.append(Problem(Position(file, 1, 1), f"found {found}; expected {FIRST_LINE}"))
+    in_text, content, root = _load(text.removeprefix(BOM), file)
+    problems.extend(in_text)
     return problems, find_faults(content, load_schema("cloud-config")) if content is not None else [], root
 
 
@@ -77,19 +77,19 @@ def _find_network_problems(text: str, file: Path) -> tuple[list[Problem], list[F
         return problems, [], root
     top = content.get("network", content) if isinstance(content, dict) else content
     start: tuple[str | int, ...] = ("network",) if top is not content else ()
-    faults = [Fault((*start, *each.path), each.text, each.is_grave) for each in find_network_faults(top)]
+    faults = [Fault((*start, *fault.path), fault.text, fault.is_grave) for fault in find_network_faults(top)]
     return problems, faults, root
 
 
 def _load(text: str, file: Path) -> tuple[list[Problem], Any, Node | None]:
-    """Return problems, content and root node of a YAML text; no content where something is wrong."""
+    """Return problems, content and root node of a YAML text; the content is None if there is a problem."""
     syntax: list[Problem] = []
     root = compose(text, file, syntax)
-    # What is quoted may be part of a password: *this, unquoted, is an unknown alias to YAML.
+    # Text in quotes may be part of a password: without quotes, YAML reads *this as an unknown alias.
     problems = [Problem(problem.at, re.sub(r"['\"].*", "…", problem.text)) for problem in syntax]
     if root is not None and not isinstance(root, MappingNode):
         where = Position(file, root.start_mark.line + 1, root.start_mark.column + 1)
-        problems.append(Problem(where, "found no mapping; allowed: `key: value` lines"))
+        problems.append(Problem(where, "found no mapping; expected `key: value` lines"))
     if problems or root is None:
         return problems, None, root
     try:
@@ -102,23 +102,23 @@ def _load(text: str, file: Path) -> tuple[list[Problem], Any, Node | None]:
 
 
 def _find_position(root: Node | None, path: Sequence[str | int], file: Path) -> Position:
-    """Return where a key or an item was written; the start of the file where it is not found."""
+    """Return the position of a key or an item, or of its nearest parent in the file."""
     line, column = 1, 1
     for step in path:
-        found = next(((mark, value) for name, mark, value in _children(root) if name == step), None)
-        if found is None:
+        child = next(((mark, value) for name, mark, value in _children(root) if name == step), None)
+        if child is None:
             break
-        mark, root = found
+        mark, root = child
         line, column = mark.start_mark.line + 1, mark.start_mark.column + 1
     return Position(file, line, column)
 
 
 def _children(node: Node | None) -> Iterator[tuple[str | int, Node, Node]]:
-    """Yield name, node that says where it is, and value of all that a node holds."""
+    """Yield name, node with the position, and value of all children of a node."""
     if isinstance(node, MappingNode):
         yield from ((key.value, key, value) for key, value in node.value)
     elif isinstance(node, SequenceNode):
-        yield from ((index, each, each) for index, each in enumerate(node.value))
+        yield from ((index, item, item) for index, item in enumerate(node.value))
 
 
 def digest_user_data(file: Path | None) -> str:

@@ -113,10 +113,10 @@ def test_the_file_says_how_it_was_made(boards_only: Path, name: str) -> None:
 
 def test_a_place_that_is_no_repository_is_refused(tmp_path: Path, fork: Path) -> None:
     words = ("ci", "install", "--provider", "github", "--directory")
-    check_error(call(*words, tmp_path), 3, "not the top of a git repository")
-    check_error(call(*words, fork / "boards"), 3, "not the top of a git repository")
+    check_error(call(*words, tmp_path), 3, "expected the top of a git repository")
+    check_error(call(*words, fork / "boards"), 3, "expected the top of a git repository")
     (fork / "builder/setup.sh").unlink()
-    check_error(call(*words, fork), 3, "has no Boardwright", "git submodule add")
+    check_error(call(*words, fork), 3, "found no Boardwright", "git submodule add")
     assert call(*words, tmp_path / "nosuch").returncode == 2
 
 
@@ -124,7 +124,7 @@ def test_boards_must_be_inside_and_plainly_named(fork: Path, tmp_path: Path) -> 
     words = ("ci", "install", "--provider", "github", "--directory", str(fork), "--boards")
     check_error(call(*words, ROOT / "boards"), 3, "outside the repository")
     (fork / "boards").rename(fork / 'my "boards"')
-    check_error(call(*words, fork / 'my "boards"'), 3, "allowed: letters")
+    check_error(call(*words, fork / 'my "boards"'), 3, "expected letters")
     check_error(call(*words, fork / "nosuch"), 3, "nosuch: not found")
 
 

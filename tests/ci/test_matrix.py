@@ -155,7 +155,7 @@ def test_a_commit_that_is_not_here_is_said(fork: Path) -> None:
 
 def test_boards_outside_of_git_have_no_changes(fork: Path, tmp_path: Path) -> None:
     (fork / "boards").rename(tmp_path / "boards")
-    check_error(call("ci", "matrix", "--base", "HEAD", cwd=tmp_path), 3, "in no git repository", "leave --base out")
+    check_error(call("ci", "matrix", "--base", "HEAD", cwd=tmp_path), 3, "found no git repository", "omit --base")
     assert names_of(tmp_path) == ["qemu-amd64", "qemu-arm64", "rpi", "rpi5"]
 
 

@@ -41,7 +41,7 @@ def test_user_data_that_is_none_is_said_before_the_work(image: Path, tmp_path: P
     wrong.write_text("hostname: x\n")
     done = call(image, "boot", "--user-data", wrong)
     assert done.returncode == RecipeError.exit_code
-    assert "needed: #cloud-config" in done.stderr
+    assert "expected #cloud-config" in done.stderr
 
 
 @pytest.mark.boot

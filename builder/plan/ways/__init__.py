@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files that decide who gets in, by what they say: of cloud-init, systemd, and what runs commands of its configuration.
+"""Check whether the content of a file may grant access: configuration of cloud-init, systemd and other programs.
 
-What is known to give nobody access is allowed; everything else is a way in.
+Only content that is known to be harmless is allowed; everything else counts as granting access.
 """

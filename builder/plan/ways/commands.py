@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Commands and variables that a board's own configuration may hold without giving anybody access.
+"""Commands and variables that a board's configuration may contain, because they grant no access.
 
-A program of the board's own may be started: what it does is the board's business, and nobody can tell from outside. A
-program of a package is none: with the right arguments, many of them let somebody in (`passwd -d root`).
+A board's own program may be started: no check can tell what it does. A program of a package must not: with the right
+arguments, many of them grant access (`passwd -d root`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _USUAL_COMMANDS = re.compile(
     "((/usr)?/bin/)?(vi|vim|nvim|nano|emacs|ed|joe|micro|mcedit|editor|sensible-editor|(less|more|cat)( -[A-Za-z]+)?)"
 )
 _PLAIN = "[A-Za-z0-9_.,:/@+=-]*"
-"""No letter of it means more to a shell or to systemd."""
+"""Characters without a special meaning for shells and systemd."""
 _QUOTED = r"""(?:"[^"\\%$`]*"|'[^'\\%$`]*')"""
 _ASSIGNMENT = re.compile(rf"""\s*(?:"(\w+)=([^"\\%$`]*)"|'(\w+)=([^'\\%$`]*)'|(\w+)=({_QUOTED}|{_PLAIN}))(?=\s|$)""")
 _USUAL_DIRECTORIES = frozenset(
@@ -40,7 +40,7 @@ _USUAL_DIRECTORIES = frozenset(
 )
 _DIRECTORY = re.compile(r"/[\w/.-]+")
 _UNSAFE = re.compile(r"/\.\.(/|\s|$)|\s;(\s|$)")
-"""A path that leads elsewhere, and what begins another command in a line of a unit."""
+"""A path with "..", and the start of a second command in a line of a unit."""
 
 
 def is_own_command(line: str) -> bool:
@@ -51,13 +51,13 @@ def is_own_command(line: str) -> bool:
 
 
 def has_harmless_variables(words: str) -> bool:
-    """Say whether all of NAME=VALUE words are such that no program gets options or code by them."""
+    """Return whether no variable of NAME=VALUE words gives a program options or code."""
     at, words = 0, words.rstrip()
     while at < len(words):
         found = _ASSIGNMENT.match(words, at)
         if found is None or not _is_harmless_variable(*filter(None, found.groups())):
             return False
-        at = found.end()
+        at = match.end()
     return True
 
 

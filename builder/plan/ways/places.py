@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Places of a system whose files decide who gets in, or are parts of it, whatever they say: a name is enough.
+"""Paths whose files grant access or belong to the system, whatever their content is.
 
 Paths are those of a system whose /bin, /sbin and /lib are links into /usr.
 """
@@ -12,7 +12,7 @@ _TRIPLET = r"([a-z0-9_]+-linux-[a-z0-9_]+/)?"
 _BELOW = "(/.+)?"
 
 _LOGIN = (
-    # ssh, PAM, sudo, polkit, and what they ask
+    # ssh, PAM, sudo, polkit, and the files that they read
     rf"/(etc|run|var/lib|usr/etc|usr/lib|usr/share|usr/local/(etc|lib|share))/(ssh|dropbear|pam\.d|security|sudoers\.d"
     rf"|polkit-1|doas\.d|userdb|credstore(\.encrypted)?|pam-configs|sssd|gdm3?|lightdm|sddm(\.conf(\.d)?)?|greetd|lxdm"
     rf"|xrdp|cockpit|krb5\.conf\.d){_BELOW}",
@@ -22,19 +22,19 @@ _LOGIN = (
     r"/etc/default/(ssh|dropbear|getty.*|telnetd|inetutils-.*|nodm|u-boot|raspi-.*|grub.*|flash-kernel|docker)",
     rf"/(.+/)?(\.(ssh|vnc){_BELOW}|\.rhosts|\.shosts|\.k5login)",
     rf"/etc/cloud{_BELOW}",
-    # systemd-stub(7): credentials beside the kernel; names of a FAT partition are the same in capitals
+    # systemd-stub(7): credentials beside the kernel; names on a FAT partition ignore case
     rf"(?i:/boot/(.+/)?(loader/(credentials|addons)|[^/]+\.extra\.d){_BELOW})",
     rf"/var/lib/(cloud|extrausers|AccountsService|systemd/home|pam){_BELOW}",
 )
 _STARTED = (
-    # what init and systemd start as root
+    # programs that init and systemd start as root
     r"/etc/(rc\.local|init\.d(/.+)?)",
     rf"/(etc|run|usr/lib|usr/local/lib)/systemd/(system|user)-(environment-)?generators{_BELOW}",
     rf"/usr/lib/systemd/system-(shutdown|sleep){_BELOW}",
-    # what is laid over /etc and /usr (systemd-sysext(8)), or into them (systemd-repart(8), systemd-sysupdate(8))
+    # files laid over /etc and /usr (systemd-sysext(8)), or into them (systemd-repart(8), systemd-sysupdate(8))
     rf"/(etc|run|var/lib|usr/lib|usr/local/lib)/(extensions|confexts|portables){_BELOW}",
     rf"/(etc|run|usr/lib|usr/local/lib)/(repart\.d|sysupdate(\..+)?\.d|binfmt\.d){_BELOW}",
-    # scripts that others run as root: cron, packages of kernels, initrds, the network, a login
+    # scripts that other programs run as root: cron, kernel packages, initrds, the network, a login
     rf"/etc/cron\.(hourly|daily|weekly|monthly|yearly){_BELOW}",
     rf"/var/spool/(cron/crontabs|cron/atjobs|anacron){_BELOW}",
     rf"/(etc|usr/lib|usr/share)/kernel/(preinst|postinst|prerm|postrm|install|header_.+)\.d{_BELOW}",
@@ -43,7 +43,7 @@ _STARTED = (
     rf"/(etc|usr/lib|usr/local/lib)/NetworkManager/dispatcher\.d{_BELOW}|/(etc|usr/lib)/networkd-dispatcher{_BELOW}",
     rf"/etc/network/if-[a-z-]+\.d{_BELOW}|/etc/(dhcp|ppp|resolvconf|acpi|update-motd\.d){_BELOW}",
     rf"/(etc|usr/lib|usr/share)/dhcpcd(\.(enter|exit)-hook|/dhcpcd-hooks{_BELOW})|/etc/dhcpcd\.(enter|exit)-hook",
-    # what D-Bus starts, and who may ask for it
+    # services that D-Bus starts, and the rights to start them
     rf"/(etc|run|usr/lib|usr/share|usr/local/share)/dbus-1/(system-services|system\.d){_BELOW}",
     r"/(etc|usr/share)/dbus-1/system(-local)?\.conf",
     rf"/(etc|run|usr/share)/containers/systemd{_BELOW}|/etc/containerd{_BELOW}",
@@ -57,8 +57,8 @@ _STARTED = (
     rf"/usr/local/share/ca-certificates{_BELOW}",
 )
 _PROGRAMS = (
-    # Of login and rights, and those that all others stand on. packages_spec holds all files of packages, by dpkg's own
-    # lists; these are held by what the build has written down, and links, of which dpkg's lists say nothing, too.
+    # Programs for login and rights, and basic ones. packages_spec checks all files of packages by dpkg's lists. These
+    # are also checked by the record of the build, which includes links; dpkg's lists do not.
     r"/usr/(local/)?s?bin/(sshd|dropbear|login|a?getty|sulogin|su|sudo|sudo_root|doas|pkexec|passwd|chpasswd|gpasswd)",
     r"/usr/(local/)?s?bin/(newgrp|chsh|chfn|runuser|setpriv|nologin|unix_chkpwd|unix_update|pam_.+|init|telinit)",
     r"/usr/(local/)?s?bin/(systemctl|systemd-.+|udevadm|dbus-(daemon|broker.*)|polkitd|sssd|nslcd|nscd|cron|crond|atd)",
@@ -72,10 +72,9 @@ LIBRARIES = re.compile(
     r"/usr/(local/)?lib(32|64|x32|o32|exec)?/(.+/)?[^/]+\.so(\.[^/]*)?"
     r"|/etc/ld\.so\.(preload|conf|conf\.d(/.+)?)"
 )
-"""Libraries that programs load by their name alone or by a directory of plugins, and where they are looked for
-(ld.so(8))."""
+"""Libraries that programs load by name or from a directory of plugins, and the search path (ld.so(8))."""
 PLACES = re.compile("|".join((*_LOGIN, *_STARTED, *_PROGRAMS, LIBRARIES.pattern)))
-"""Files and links of these names let somebody in, or say how. A directory is one of them where it is a link."""
+"""Names of files and links that grant access or control it. A link of a directory's name counts, too."""
 ABOVE = re.compile(
     r"/(etc|run|root|usr|var|home|home/[^/]+|opt/(containerd|nri|cni))|/usr/(s?bin|lib(exec|32|64|x32)?|etc|share|local)|/var/(lib|spool|spool/cron)"
     r"|/usr/local/(s?bin|lib|etc|share)|/usr/(local/)?lib/[a-z0-9_]+-linux-[a-z0-9_]+(/(sudo|security|glibc-hwcaps))?"
@@ -84,12 +83,12 @@ ABOVE = re.compile(
     r"|/(etc|usr/share)/(initramfs-tools|dhcpcd|docker|network|apt|default|samba|zsh|skel|dpkg|xdg)"
     r"|/(etc|run|usr/(local/)?(lib|share))/systemd/[^/]+|/(.+/)?\.(config|local)(/(share|systemd))*"
 )
-"""Directories that hold such places, or files that are judged by what they say. A link of such a name brings others."""
+"""Directories above such paths, or above files that are checked by content. A link of such a name replaces them."""
 _NO_PLACE = re.compile(
     r"/(etc|usr|root|boot|dev|proc|sys|s?bin|lib[^/]*)(/.*)?|/var/lib/(dpkg|apt|systemd|dbus|docker|containerd)(/.*)?"
     r"|/run/(systemd|udev|credentials|sudo|user|docker.*|containerd|cloud-init|dbus|initramfs|nextroot|[^/]+\.d)(/.*)?"
 )
-"""Where nothing of a board's own is put while it runs: files of packages, seeds, devices, what systemd goes by."""
+"""Paths that a board must not write at run time: files of packages, seeds, devices, systemd's configuration."""
 _PLAIN = re.compile(r"(/[A-Za-z0-9_.:@+-]+)+")
 
 _SYSTEM = re.compile(
@@ -101,10 +100,10 @@ _FREE = re.compile(
         (
             # a board's own programs
             rf"/usr/local/(?!{_LANGUAGES}|etc/).+",
-            # what other specs look at, or is written for each board
+            # files that other specs check, or that each board writes
             r"/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|fstab|hostname|hosts|machine-id|timezone|adjtime|mailname)",
             r"/etc/(locale\.gen|resolv\.conf|mtab|apt/(sources\.list(\.d/.+)?|preferences\.d/.+|keyrings/.+))",
-            # what is shown, or says how a network is reached
+            # texts to show, and networks
             r"/etc/(motd|issue(\.net)?|modules(-load\.d/.+)?|avahi/services/.+|netplan/.+|fonts/.+|skel/[^.].*)",
             r"/etc/NetworkManager/system-connections/.+",
             r"/usr/share/(fonts|icons|backgrounds|pixmaps|sounds|wallpapers|images|doc|man|info|locale|zoneinfo)/.+",
@@ -127,8 +126,10 @@ def is_of_root(path: str) -> bool:
 
 
 def may_be_laid(path: str) -> bool:
-    """Say whether something can be put at a path, or mounted there, and no file that decides who gets in comes to be
-    another by that. The path is one that is written plainly."""
+    """Return whether a file or mount at a path leaves all files that grant access unchanged.
+
+    A path with unusual characters is refused.
+    """
     path = path.rstrip("/")
     if not _PLAIN.fullmatch(path) or "/." in path or _NO_PLACE.fullmatch(path) or ABOVE.fullmatch(path):
         return False
@@ -136,6 +137,8 @@ def may_be_laid(path: str) -> bool:
 
 
 def is_of_system(path: str) -> bool:
-    """Say whether a path is a part of the system, which packages and the build bring: what others put there can make
-    root run a command in more ways than a list can have. A board's own programs and some data are no part of it."""
+    """Return whether a path belongs to the system, which only packages and the build may write.
+
+    A file there can make root run a command in too many ways to list. A board's programs and some data do not count.
+    """
     return _SYSTEM.fullmatch(path) is not None and _FREE.fullmatch(path) is None

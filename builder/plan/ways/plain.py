@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines of configuration files as all programs read them: what some may read otherwise is an error."""
+"""Read lines of configuration files; lines that programs may read in different ways are an error."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 
 def list_lines(content: bytes, comment: tuple[str, ...] = ("#",), *, joins: bool = False) -> Iterator[str]:
-    """Yield lines that are neither empty nor a comment. Raises ValueError for what others may read in another way.
+    """Yield lines that are neither empty nor a comment. Raises ValueError for lines with more than one reading.
 
-    joins  whether a line that ends in a backslash goes on in the next; with "\\r" before its end, some say it does
+    joins  join a line that ends in a backslash with the next; programs disagree on this if "\\r" follows the backslash
     """
     if joins and b"\r" in content:
-        raise ValueError("a line that ends otherwise")
+        raise ValueError("a line with another line ending")
     waiting = ""
     for raw in content.decode().replace("\r\n", "\n").split("\n"):
         line = raw.strip(" \t")
@@ -30,4 +30,4 @@ def list_lines(content: bytes, comment: tuple[str, ...] = ("#",), *, joins: bool
 
 
 _ODD = re.compile(r"[^\S \t]|[\x00-\x08\x0e-\x1f\x7f]")
-"""Blanks that are none to everybody, and control characters."""
+"""Blanks that some programs do not take as blanks, and control characters."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Configuration of programs that can make root run a command, or let others in: cron, shells, APT and others.
 
-Each function says of the content of a file whether it may let somebody in; ValueError stands for what it cannot read.
+Each function returns whether the content of a file may grant access. It raises ValueError if it cannot read the file.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ _CRON_TIME = re.compile(r"(@[a-z]+|(?:[0-9A-Za-z*/,~-]+\s+){4}[0-9A-Za-z*/,~-]+)
 
 
 def cron_lets_in(content: bytes) -> bool:
-    """crontab(5) of the system: TIME USER COMMAND, with a program of the board's own that no shell makes more of."""
+    """Check a crontab(5) of the system (TIME USER COMMAND): harmless are own programs without shell syntax."""
     return not all(map(_is_harmless_job, list_lines(content)))
 
 
 def _is_harmless_job(line: str) -> bool:
     if re.match(r"\w+\s*=", line):
-        name, value = (each.strip() for each in line.split("=", 1))
+        name, value = (part.strip() for part in line.split("=", 1))
         is_usual = re.fullmatch(
             "PATH=.*|HOME=/[a-z/]*|SHELL=(/usr)?/bin/(ba)?sh|CRON_TZ=[A-Za-z0-9_/+-]*", f"{name}={value}"
         )
         return is_usual is not None or has_harmless_variables(f"{name}={value}")
-    found = _CRON_TIME.fullmatch(line)
-    command = re.sub(r"( >{1,2} ?/(dev/null|var/log/[\w.-]+))?( 2>&1)?$", "", found[3]) if found else ""
+    job = _CRON_TIME.fullmatch(line)
+    command = re.sub(r"( >{1,2} ?/(dev/null|var/log/[\w.-]+))?( 2>&1)?$", "", job[3]) if job else ""
     return re.fullmatch(r"[\w /.,:=@+-]+", command) is not None and is_own_command(command)
 
 
@@ -35,7 +35,7 @@ _SEARCH_PATH = re.compile(r"PATH=(?P<quote>\"?)(?P<value>[\w/.:${}-]+)(?P=quote)
 
 
 def environment_lets_in(content: bytes) -> bool:
-    """environment.d(5), pam_env(8): variables that no program takes options or code from."""
+    """Check environment.d(5), pam_env(8): harmless are variables that give programs no options and no code."""
     lines = (line.removeprefix("export ") for line in list_lines(content))
     return not all(_finds_packages_first(line) or has_harmless_variables(line) for line in lines)
 
@@ -120,17 +120,19 @@ _APT_PARTS = frozenset(
 
 
 def apt_lets_in(content: bytes) -> bool:
-    """apt.conf(5): words outside of quotes are names, and those that are known run nothing and trust nobody. A comment
-    has a line of its own: what others hide depends on quotes in them."""
+    """Check apt.conf(5): harmless are known names outside of quotes, which run no command and add no trust.
+
+    Only comments on separate lines are removed: the extent of others depends on quotes in them.
+    """
     text, at = _APT_COMMENT.sub("", content.decode()), 0
     while at < len(text):
-        found = _APT_WORD.match(text, at)
-        if found is None:
+        match = _APT_WORD.match(text, at)
+        if match is None:
             return True
-        parts = (found[1] or "").lower().split("::")
+        parts = (match[1] or "").lower().split("::")
         if not all(part in _APT_PARTS or part.isdigit() for part in parts):
             return True
-        at = found.end()
+        at = match.end()
     return False
 
 
@@ -140,7 +142,7 @@ _USUAL_SOURCE = "source /etc/network/interfaces.d/*"
 
 
 def interfaces_let_in(content: bytes) -> bool:
-    """interfaces(5): commands before and after an interface comes and goes. Values stand in a line of a shell."""
+    """Check interfaces(5): harmful are commands around up and down, and values with shell syntax."""
     return not all(
         line == _USUAL_SOURCE or (_INTERFACE.fullmatch(line) and not _UP.match(line)) for line in list_lines(content)
     )
@@ -158,7 +160,7 @@ _MODE_FOR_ALL = re.compile(r"\bcreate(olddir)?\s+[0-7]*[2367]\b")
 
 
 def logrotate_lets_in(content: bytes) -> bool:
-    """logrotate.conf(5): scripts that it runs, and files that are no logs: it moves them and changes their modes."""
+    """Check logrotate.conf(5): harmful are scripts, and files other than logs: it moves them and sets their modes."""
     lines = list(list_lines(content))
     names = (line for line in lines if line.startswith(("/", '"')))
     return any(_ROTATE.search(line) or _MODE_FOR_ALL.search(line) for line in lines) or not all(
@@ -170,7 +172,7 @@ _DPKG = re.compile("no-debsig|no-pager|log[= ]/var/log/[A-Za-z0-9_.-]+|path-(in|
 
 
 def dpkg_lets_in(content: bytes) -> bool:
-    """dpkg.cfg(5): options of dpkg, of which some are commands."""
+    """Check dpkg.cfg(5): options of dpkg, some of which are commands."""
     return not all(map(_DPKG.fullmatch, list_lines(content)))
 
 
@@ -182,7 +184,9 @@ _DEFAULT = re.compile(rf"(export\s+)?([A-Z][A-Z0-9_]*)=(\"{_IN_QUOTES}\"|'{_IN_Q
 
 
 def defaults_let_in(content: bytes) -> bool:
-    """Files of /etc/default, which services get their variables from, or a shell of root reads: all but plain variables
-    that no command line is made of."""
+    """Check a file of /etc/default, which services or a root shell read.
+
+    Harmless are plain variables that do not become part of a command line.
+    """
     rows = [_DEFAULT.fullmatch(line) for line in list_lines(content)]
     return not all(row and not _OF_COMMANDS.search(row[2]) for row in rows)

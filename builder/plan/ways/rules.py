@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Rules of systemd, udev and the kernel that can make root run a command, or write where access is decided.
+"""Check rules of systemd, udev and the kernel that can make root run a command or change files that grant access.
 
-Each function says of the content of a file whether it may let somebody in; ValueError stands for what it cannot read.
+Each function returns whether the content of a file may grant access. It raises ValueError if it cannot read the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from builder.plan.ways.plain import list_lines
 
 
 def tmpfiles_let_in(content: bytes) -> bool:
-    """tmpfiles.d(5): TYPE PATH MODE USER GROUP AGE ARGUMENT."""
+    """Check tmpfiles.d(5): TYPE PATH MODE USER GROUP AGE ARGUMENT."""
     rows = [line.split() for line in list_lines(content)]
     return not all(
         re.fullmatch("[A-Za-z][^\"'%\\\\]*", row[0]) and all(map(_is_harmless_path, row[1:2])) for row in rows
@@ -23,13 +23,13 @@ def tmpfiles_let_in(content: bytes) -> bool:
 
 
 def _is_harmless_path(path: str) -> bool:
-    path = re.sub("^%[tSCLTV]", lambda found: _SPECIFIERS[found[0]], path)
+    path = re.sub("^%[tSCLTV]", lambda match: _SPECIFIERS[match[0]], path)
     if "/." in path:
         return False
     if path.startswith(("/sys/class/", "/sys/devices/", "/sys/bus/", "/sys/block/")):
-        return True  # Lights, clocks, pins.
-    # Of a pattern it is the directory that all it stands for lies in.
-    return may_be_laid(path[: found.start()].rpartition("/")[0] if (found := re.search(r"[*?\[]", path)) else path)
+        return True  # LEDs, clocks, pins.
+    # For a pattern, the directory of all matches is checked.
+    return may_be_laid(path[: star.start()].rpartition("/")[0] if (star := re.search(r"[*?\[]", path)) else path)
 
 
 _SPECIFIERS = {"%t": "/run", "%S": "/var/lib", "%C": "/var/cache", "%L": "/var/log", "%T": "/tmp", "%V": "/var/tmp"}  # noqa: S108 - of the image
@@ -43,7 +43,7 @@ _SYSUSER = re.compile(
 
 
 def sysusers_let_in(content: bytes) -> bool:
-    """sysusers.d(5): a user of the system has a number that is not 0, and no shell."""
+    """Check sysusers.d(5): a harmless user has no shell and an id other than 0."""
     return not all(map(_SYSUSER.fullmatch, list_lines(content)))
 
 
@@ -91,8 +91,8 @@ def _is_udev_rule(line: str) -> bool:
         return False
     gives, wanted = False, dict[str, str]()
     while at < len(line):
-        found = _UDEV_TOKEN.match(line, at)
-        if found is None or not _UDEV_KEYS.fullmatch(found[1]):
+        token = _UDEV_TOKEN.match(line, at)
+        if token is None or not _UDEV_KEYS.fullmatch(token[1]):
             return False
         gives |= found[1] in ("MODE", "OWNER", "GROUP") and found[2] not in ("==", "!=")
         if found[2] == "==":
@@ -110,7 +110,7 @@ def _are_of_no_disk(wanted: Mapping[str, str]) -> bool:
 
 
 def hwdb_lets_in(content: bytes) -> bool:
-    """hwdb(7): properties of devices. systemd starts units by some (systemd.device(5)), udev commands (REMOVE_CMD)."""
+    """Check hwdb(7): some properties make systemd start units (systemd.device(5)), or udev commands (REMOVE_CMD)."""
     return re.search(b"SYSTEMD_|CMD|PROGRAM", content.upper()) is not None
 
 
@@ -126,7 +126,7 @@ _MODPROBE = re.compile(
 
 
 def modprobe_lets_in(content: bytes) -> bool:
-    """modprobe.d(5): `install` and `remove` run a command; one that does nothing is how a module is turned off."""
+    """Check modprobe.d(5): `install` and `remove` run a command; /bin/true and /bin/false only turn a module off."""
     return not all(map(_MODPROBE.fullmatch, list_lines(content, joins=True)))
 
 
@@ -141,7 +141,7 @@ _CORE = re.compile(r"/(var/(crash|cores?|log|tmp)|srv|mnt|home|tmp)/(?!\.)([\w.%
 
 
 def sysctl_lets_in(content: bytes) -> bool:
-    """sysctl.d(5): values of the kernel that name a program which it starts."""
+    """Check sysctl.d(5): some values name a program that the kernel starts."""
     rows = (line.partition("=") for line in list_lines(content, ("#", ";")))
     return any(_names_program(key.strip().lstrip("-").replace("/", "."), value.strip()) for key, _, value in rows)
 
@@ -163,14 +163,14 @@ _SHELL_NAMES = (
     *("debug-shell.service", "console-shell.service", "container-shell@.service", "rescue.service", "rescue.target"),
     *("emergency.service", "emergency.target", "runlevel1.target", "breakpoint-pre-basic.service"),
 )
-"""Units that give root a shell."""
+"""Units that give a root shell."""
 _PATTERN = re.compile(r"[A-Za-z0-9_.@:*-]{1,250}")
-"""Of names with * in them: long ones take long to compare, and [^x] is read in two ways."""
+"""Names with * in them. Long ones are slow to compare, and programs read [^x] in two ways."""
 MOST_PATTERNS = 1000
 
 
 def preset_lets_in(content: bytes) -> bool:
-    """Say whether a preset (systemd.preset(5)) enables a unit that gives root a shell."""
+    """Check systemd.preset(5): a preset must not enable a unit that gives a root shell."""
     rows = [line.split() for line in list_lines(content, ("#", ";"))]
     patterns = {row[1] for row in rows if len(row) > 1 and row[0] == "enable"}
     if len(patterns) > MOST_PATTERNS or not all(map(_PATTERN.fullmatch, patterns)):

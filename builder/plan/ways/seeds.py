@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a seed of cloud-init may say that gives nobody access: its keys and the form of their values.
+"""Harmless keys of cloud-init's seeds, and the form of their values.
 
-The keys are those of https://docs.cloud-init.io/en/latest/reference/modules.html. One that is not here may let somebody
-in, run a command or write a file. Texts are held to a form: cloud-init puts them into files of other programs.
+The keys are those of https://docs.cloud-init.io/en/latest/reference/modules.html. Any other key may grant access, run a
+command or write a file. Texts must have a form, because cloud-init writes them into files of other programs.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ def _is_bool(value: Any) -> bool:
 
 
 def _fits(pattern: str) -> Check:
-    """Return what says whether a value, written as a text, has a form."""
+    """Return a check that a value, as text, matches a pattern."""
     form = re.compile(pattern)
     return lambda value: isinstance(value, str | int | float) and form.fullmatch(str(value)) is not None
 
 
 def _is_one_of(*allowed: Any) -> Check:
-    return lambda value: any(value is each or (isinstance(value, str) and value == each) for each in allowed)
+    return lambda value: any(value is option or (isinstance(value, str) and value == option) for option in allowed)
 
 
 def _each(check: Check) -> Check:
-    """Return what says whether a value is a list whose items pass a check."""
+    """Return a check that a value is a list whose items all pass `check`."""
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
 def _has_only(**checks: Check) -> Check:
-    """Return what says whether a value is a mapping that has these keys only, each with a value that passes."""
+    """Return a check that a value is a mapping with only these keys, whose values pass their checks."""
     return lambda value: isinstance(value, dict) and has_only(value, checks)
 
 
 def has_only(content: Mapping[Any, Any], allowed: Mapping[str, Check]) -> bool:
-    """Say whether all keys are allowed, with values that are. cloud-init takes "-" for "_" in some of them."""
+    """Return whether all keys and values are allowed. cloud-init takes "-" for "_" in some keys."""
     for key, value in content.items():
         check = allowed.get(str(key).replace("-", "_"))
         if check is None or not (value is None or value == "" or check(value)):
@@ -52,7 +52,7 @@ _WORDS = _fits("[A-Za-z0-9_.,:+ -]{0,250}")
 _ZONE = _fits("[A-Za-z0-9][A-Za-z0-9_+-]*(/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}")
 _SIZE = _fits("auto|[0-9]{1,15}[KMGTB]?")
 _PACKAGE = _fits("[a-z0-9][a-z0-9+.-]*[a-z0-9+](=[A-Za-z0-9.+~:-]+)?")
-"""A package by name. A path is a .deb of the image, and "NAME-" takes a package away."""
+"""Name of a package. Not allowed: a path, which is a .deb of the image, and "NAME-", which removes a package."""
 _PROXY = _fits("https?://[A-Za-z0-9_.-]+(:[0-9]{1,5})?/?")
 
 USER_DATA: Mapping[str, Check] = {

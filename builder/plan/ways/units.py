@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Units and configuration of systemd: what a board's own may say without giving anybody access.
+"""Check units and configuration of systemd: keys and values of a board's own that grant no access.
 
-Places are those of systemd.unit(5) and `systemd-analyze unit-paths`; the form of files is that of systemd.syntax(7).
-Keys that are not here may start a program of a package, read a terminal, or change what a service sees of the system.
+Paths are those of systemd.unit(5) and `systemd-analyze unit-paths`; the syntax is that of systemd.syntax(7). Any other
+key may start a program of a package, read a terminal, or change the files that a service sees.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _DIRECTORY = (
     r"|/(.+/)?\.(config|local/share)/systemd/user(\.control)?|/var/lib/.+/systemd/user)"
 )
 UNITS = re.compile(rf"{_DIRECTORY}/([^/]+\.({_KINDS})|.*\.d/[^/]+\.conf)")
-"""Files that systemd reads as units, or as parts of some (drop-ins)."""
+"""Files that systemd reads as units or drop-ins."""
 OF_DEPENDENCIES = rf"{_DIRECTORY}/.+\.(wants|requires|upholds)/.+"
-"""What a unit needs, as links; a pattern."""
+"""Pattern of links that are the dependencies of a unit."""
 _OF_UNITS = re.compile(rf"{_DIRECTORY}/.+")
 _UNIT_NAME = re.compile(rf"[^/]+\.({_KINDS}|conf)")
 _DROP_IN = re.compile(rf"/(?:[^/]*\.)?({_KINDS})\.d/[^/]+\.conf$")
@@ -30,7 +30,7 @@ _SHELL_UNIT = re.compile(
     r"(debug|console|container)-shell(@.*)?\.service|(rescue|emergency)\.(service|target)|runlevel1\.target"
     r"|(systemd-)?breakpoint-?.*\.service"
 )
-"""Units that give root a shell, without a directory before."""
+"""Names of units that give a root shell, without directory."""
 PRESETS = re.compile(rf"/{_BASES}/systemd/(system|user|initrd)-preset/[^/]+")
 CONFIGURATION = re.compile(rf"/{_BASES}/systemd/([^/]+)\.conf(\.d/[^/]+\.conf)?")
 _HARMLESS_DAEMONS = frozenset(
@@ -113,7 +113,7 @@ _RUNNING = (
             "|KeyringMode|SystemCallArchitectures",
             _is_any,
         ),
-        # With ":0" behind it, a call does nothing and says that it did.
+        # With ":0", a call does nothing and reports success.
         ("SystemCall(Filter|Log)", lambda value: ":" not in value),
         ("SystemCallErrorNumber", lambda value: re.fullmatch("E[A-Z0-9]+|kill", value) is not None),
         ("ReadOnlyPaths|CapabilityBoundingSet|DevicePolicy|DeviceAllow|IPAddress(Allow|Deny)|IPAccounting", _is_any),
@@ -167,7 +167,7 @@ _WHOLE: Mapping[str, Mapping[str, _Checks]] = {
     "device": {},
     "scope": {},
 }
-"""Sections of a board's own units. A socket is none: it opens a service to others."""
+"""Allowed sections of a board's own units. Sockets are missing: they open a service to others."""
 _PART: Mapping[str, Mapping[str, _Checks]] = {
     **_WHOLE,
     "service": {"Service": (*_RUNNING, *_checks(("Environment", has_harmless_variables)))},
@@ -176,7 +176,7 @@ _PART: Mapping[str, Mapping[str, _Checks]] = {
     "swap": {"Swap": _MOUNT_PART},
     "socket": {},
 }
-"""Sections of drop-ins, which may be of a unit of a package."""
+"""Allowed sections of drop-ins, which may change a unit of a package."""
 _MANAGER = {
     "Manager": _checks(
         (
@@ -194,39 +194,42 @@ _MANAGER = {
 
 
 def unit_lets_in(path: str, content: bytes) -> bool:
-    """Say whether a file at a place of units may let somebody in."""
+    """Return whether a unit or drop-in may grant access."""
     part, (stem, _, kind) = _DROP_IN.search(path), path.rpartition("/")[2].rpartition(".")
     sections = _PART.get(part[1]) if part else _WHOLE.get(kind)
     if sections is None or (kind in ("timer", "path") and _SHELL_UNIT.fullmatch(f"{stem}.service")):
         return True
-    needed = "Where" if not part and kind in ("mount", "automount") else ""  # Else it has its place by its name.
+    # Without Where=, the mount point comes from the name of the unit.
+    needed = "Where" if not part and kind in ("mount", "automount") else ""
     return not _says_only(content, {**_ALWAYS, **sections}, needed)
 
 
 def configuration_lets_in(path: str, content: bytes) -> bool:
-    """Say whether a file that configures one of systemd's own daemons may let somebody in."""
-    found = CONFIGURATION.fullmatch(path)
-    name = found[2] if found else ""
+    """Return whether the configuration of one of systemd's own daemons may grant access."""
+    match = CONFIGURATION.fullmatch(path)
+    name = match[2] if match else ""
     return name not in _HARMLESS_DAEMONS and not (name in ("system", "user") and _says_only(content, _MANAGER))
 
 
 def is_at_place(path: str) -> bool:
-    """Say whether systemd looks for units at a path."""
+    """Return whether systemd looks for units at a path."""
     return _OF_UNITS.fullmatch(path) is not None
 
 
 def unit_link_lets_in(path: str, target: str) -> bool:
-    """Say whether a link at a place of units may let somebody in by its name or its target. systemd goes by the name of
-    a link in .wants, and of what the others lead to."""
+    """Return whether a link in a directory of units may grant access by its name or its target.
+
+    In .wants, systemd uses the name of the link; elsewhere, the name of its target.
+    """
     if not _OF_UNITS.fullmatch(path) or target == "/dev/null":
         return False
     name = path.rpartition("/")[2]
     is_directory = not _UNIT_NAME.fullmatch(name)
-    return is_directory or any(_SHELL_UNIT.fullmatch(each) for each in (name, target.rpartition("/")[2]))
+    return is_directory or any(_SHELL_UNIT.fullmatch(unit) for unit in (name, target.rpartition("/")[2]))
 
 
 def find_role(path: str) -> str:
-    """Return as what systemd reads a file at a place of units; "" for no such place."""
+    """Return how systemd reads a file: "service", "part of service" for a drop-in, or "" if it does not."""
     if not UNITS.fullmatch(path):
         return ""
     part = _DROP_IN.search(path)
@@ -234,7 +237,7 @@ def find_role(path: str) -> str:
 
 
 def _says_only(content: bytes, sections: Mapping[str, _Checks], needed: str = "") -> bool:
-    """Say whether a file has nothing but sections and keys that are allowed, with values that are, and a key."""
+    """Return whether a file has only allowed sections, keys and values, and the key `needed`, if any."""
     try:
         rows = list(_read_rows(content.decode()))
     except ValueError:
@@ -245,12 +248,12 @@ def _says_only(content: bytes, sections: Mapping[str, _Checks], needed: str = ""
 def _is_allowed(sections: Mapping[str, _Checks], section: str, key: str, value: str) -> bool:
     if section.startswith("X-"):  # systemd.unit(5): ignored.
         return True
-    found = [check for pattern, check in sections.get(section, ()) if pattern.fullmatch(key)]
-    return bool(found) and all(check(value) for check in found)
+    checks = [check for pattern, check in sections.get(section, ()) if pattern.fullmatch(key)]
+    return bool(checks) and all(check(value) for check in checks)
 
 
 def _read_rows(text: str) -> Iterator[tuple[str, str, str]]:
-    """Yield (section, key, value). Raises ValueError for what is none: systemd ignores it, or reads it otherwise."""
+    """Yield (section, key, value). Raises ValueError for any other line, which systemd ignores or reads differently."""
     section = ""
     for line in _join_lines(text.removeprefix("\ufeff")):
         if line.startswith("["):
@@ -265,11 +268,13 @@ def _read_rows(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _join_lines(text: str) -> Iterator[str]:
-    """Yield lines without those that are empty or comments; one that ends in a backslash goes on in the next, as in
-    config_parse() of systemd's src/shared/conf-parser.c. Raises ValueError for other ends of lines that it knows."""
+    """Yield lines without empty ones and comments; a line that ends in a backslash is joined with the next.
+
+    This follows config_parse() in systemd's src/shared/conf-parser.c. Raises ValueError for its other line endings.
+    """
     text = text.replace("\r\n", "\n")
     if "\0" in text or "\r" in text:
-        raise ValueError("an end of a line that is none to others")
+        raise ValueError("a line ending that only systemd knows")
     waiting = ""
     for raw in text.split("\n"):
         line = raw.lstrip(" \t")

@@ -202,7 +202,7 @@ def test_cloud_init_files_are_judged_by_the_images_own_schema(tmp_path: Path) ->
     cloud = Cloud(make_tree(tmp_path, {place: schema, **files}))
     assert cloud.find_user_data_faults("/good") == []
     assert cloud.find_user_data_faults("/new") == []
-    assert cloud.find_user_data_faults("/bad") == ["hostname: found a list; allowed: text"]
+    assert cloud.find_user_data_faults("/bad") == ["hostname: found a list; expected text"]
     assert cloud.find_user_data_faults("/torn")
 
 
