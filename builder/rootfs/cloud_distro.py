@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Extend cloud-init's Debian: `passwd` in user-data also sets the password of users that the image already has.
+"""cloud-init's Debian, with a `passwd` in user-data that counts for users of the image too.
 
-Copied into the image (rootfs/configure.py) and run there by cloud-init. By itself cloud-init uses `passwd` for new
-users only and warns about others. So the password from Raspberry Pi Imager for an image's first user would not be set.
+Laid into the image (rootfs/identity.py) and run there by cloud-init, which takes `passwd` of new users only and warns
+about others, so that Raspberry Pi Imager's password for the first user of an image would not be set.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from cloudinit.distros import debian
 
 
 class Distro(debian.Distro):  # type: ignore[misc]  # cloudinit is in images only
-    """Debian, also by name: cloud-init's modules check whether they support a distribution."""
+    """Debian, by that name too: cloud-init's modules look whether they know it."""
 
     def __init__(self, name: str, cfg: dict[str, Any], paths: Any) -> None:
         super().__init__("debian", cfg, paths)
 
     def create_user(self, name: str, **kwargs: Any) -> Any:
-        """Create or change a user; for an existing user, use `passwd` as the hash of the password."""
+        """Create or change a user; what is a hash of a new user's password is one of an existing user's."""
         others = {"hashed_passwd", "plain_text_passwd"} & kwargs.keys()
         if "passwd" in kwargs and not others and util.is_user(name):
             kwargs["hashed_passwd"] = kwargs.pop("passwd")

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Written by Boardwright. cloud-init calls this with the name of the locale in user-data. Debian's own program, in
-# the same directory, creates the locales of /etc/locale.gen and ignores names.
+# Written by Boardwright. cloud-init calls this with the name of the locale that user-data asks for; Debian's own
+# program, which is beside it, makes those of /etc/locale.gen and does not look at names.
 set -e
 for name in "$@"; do
     line=$(awk -v name="$name" '$1 == name { print; exit }' /usr/share/i18n/SUPPORTED)
@@ -8,5 +8,5 @@ for name in "$@"; do
         printf '%s\n' "$line" >>/etc/locale.gen
     fi
 done
-# Keep existing locales: creating one takes a minute on a small board.
+# What is there already stays: to make a locale takes a minute on a small board.
 exec /usr/sbin/locale-gen.debian ${1:+--keep-existing}
