@@ -62,7 +62,7 @@ def download(url: str, file: File, directory: Path) -> Path:
             sha256 = _fill(url, file, stream)
         if sha256 != file.sha256:
             Path(stream.name).unlink()
-            raise _wrong_digest(url, file, found)
+            raise _wrong_digest(url, file, sha256)
         give_name(Path(stream.name), target)
     return target
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
+import requests
+
 from builder.errors import DownloadError
 from builder.net import http
 from builder.net.http import bare
@@ -60,7 +62,7 @@ def _find(url: str) -> bytes | None:
     with http.open_url(url, hints=HINTS, also=frozenset({MISSING})) as answer:
         if answer.status_code == MISSING:
             return None
-        return http.read_all(url, response, limit=LONGEST)
+        return http.read_all(url, answer, limit=LONGEST)
 
 
 @contextmanager
@@ -88,10 +90,14 @@ def open_at(url: str, start: int) -> Iterator[Opened]:
     with http.open_url(url, headers=headers, hints=HINTS, also=frozenset({PARTIAL, BEYOND})) as answer:
         if answer.status_code == BEYOND:
             yield Opened(start, iter(()))
-        elif response.status_code == PARTIAL and not sent.startswith(f"bytes {start}-"):
-            raise DownloadError(f"{bare(url)}: found the range {sent!r}; expected one from byte {start} on")
+        elif answer.status_code == PARTIAL and not _range(answer).startswith(f"bytes {start}-"):
+            raise DownloadError(f"{bare(url)}: found the range {_range(answer)!r}; expected one from byte {start} on")
         else:
-            yield Opened(start if response.status_code == PARTIAL else 0, http.pieces(response))
+            yield Opened(start if answer.status_code == PARTIAL else 0, http.pieces(answer))
+
+
+def _range(answer: requests.Response) -> str:
+    return answer.headers.get("Content-Range", "")
 
 
 def local_path(url: str) -> Path | None:

@@ -74,7 +74,7 @@ def check_table(disk: Disk, image: Path) -> None:
     # A damaged copy of a GPT is a mere warning of sfdisk, which would repair it; here it should be whole.
     if sound.code != 0 or "No errors detected" not in sound.stdout or sound.stderr:
         raise VerifyError(f"sfdisk finds the partition table damaged:\n{(sound.stdout + sound.stderr).strip()}")
-    found, planned = _read_facts(read_table(image)), _planned_facts(disk)
+    actual, planned = _read_facts(read_table(image)), _planned_facts(disk)
     wrong = [
         f"{name}: found {actual.get(name)}; expected {planned.get(name)}"
         for name in sorted(planned.keys() | actual.keys())

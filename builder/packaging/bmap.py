@@ -164,8 +164,8 @@ def read_bmap(text: str) -> Bmap:
         ) from None
     if sha256_bytes(text.replace(checksum, NO_CHECKSUM, 1).encode()) != checksum:
         raise ReleaseError("the block map is not what its own checksum says", hint="package the image again")
-    said_of_itself = (said.get("BlockSize"), said.get("BlocksCount"), said.get("MappedBlocksCount"))
-    if said_of_itself != (str(BLOCK), str(bmap.blocks), str(bmap.mapped_blocks)) or not _is_in_order(bmap):
+    counts = (fields.get("BlockSize"), fields.get("BlocksCount"), fields.get("MappedBlocksCount"))
+    if counts != (str(BLOCK), str(bmap.blocks), str(bmap.mapped_blocks)) or not _is_in_order(bmap):
         raise ReleaseError("the block map contradicts itself", hint="package the image again")
     return bmap
 

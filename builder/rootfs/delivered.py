@@ -46,12 +46,12 @@ def find_delivered(tree: Path) -> dict[str, Any]:
     for path, name in _walk(tree):
         state = os.lstat(path)
         owner = f"{users.get(state.st_uid, state.st_uid)}:{groups.get(state.st_gid, state.st_gid)}"
-        for kind, what in _measure(tree, path, place, state, owner):
-            found[kind][place] = what
-        if stat.S_ISREG(state.st_mode) and place not in summed and is_held(place):
-            found["access"][place] = hash_file(Path(path), "sha256")
-    found["shells"] = _read_shells(tree)
-    return {kind: dict(sorted(rows.items())) for kind, rows in found.items()}
+        for kind, what in _measure(tree, path, name, state, owner):
+            delivered[kind][name] = what
+        if stat.S_ISREG(state.st_mode) and name not in summed and is_held(name):
+            delivered["access"][name] = hash_file(Path(path), "sha256")
+    delivered["shells"] = _read_shells(tree)
+    return {kind: dict(sorted(rows.items())) for kind, rows in delivered.items()}
 
 
 def _walk(tree: Path) -> Iterator[tuple[str, str]]:

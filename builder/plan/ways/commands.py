@@ -57,7 +57,7 @@ def has_harmless_variables(words: str) -> bool:
         found = _ASSIGNMENT.match(words, at)
         if found is None or not _is_harmless_variable(*filter(None, found.groups())):
             return False
-        at = match.end()
+        at = found.end()
     return True
 
 

@@ -94,10 +94,10 @@ def _is_udev_rule(line: str) -> bool:
         token = _UDEV_TOKEN.match(line, at)
         if token is None or not _UDEV_KEYS.fullmatch(token[1]):
             return False
-        gives |= found[1] in ("MODE", "OWNER", "GROUP") and found[2] not in ("==", "!=")
-        if found[2] == "==":
-            wanted[found[1]] = found[3]
-        at = found.end()
+        gives |= token[1] in ("MODE", "OWNER", "GROUP") and token[2] not in ("==", "!=")
+        if token[2] == "==":
+            wanted[token[1]] = token[3]
+        at = token.end()
     return not gives or _are_of_no_disk(wanted)
 
 

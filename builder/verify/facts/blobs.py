@@ -25,5 +25,5 @@ def differing_bytes(image: Subject, blob: BlobPlan) -> list[int]:
     differing: list[int] = []
     for start, end in written_ranges(blob, len(content)):
         disk = image.read_disk(blob.offset_bytes + start, end - start)
-        found += find_wrong_bytes(blob, start, content[start:end], disk)
-    return found[:SHOWN]
+        differing += find_wrong_bytes(blob, start, content[start:end], disk)
+    return differing[:SHOWN]
