@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What is kept to save time."""
+"""Local and shared caches."""

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The other side of a store: a bucket that machines share, on any server that speaks S3.
+"""The shared cache: a bucket on any S3 server, used by several machines behind their local stores.
 
-    PREFIX/objects/<2 digits>/<sha256>   an object, sent once and never changed
-    PREFIX/refs/<name>.json              a name for one, as in the store; the last that is written counts
+    PREFIX/objects/<2 digits>/<sha256>   an object, uploaded once and never changed
+    PREFIX/refs/<name>.json              a name for an object, as in the store; the last write wins
 
-Nothing here is trusted: the store hashes what comes from here. Nothing is ever removed; that is for the bucket's own
-lifecycle rules, and an object that is gone is one that was never there. All is sent in the background, until the
-end of `open_remote`. Trouble with the server or the way to it is said once, ends the use of the bucket, and never
+The bucket is not trusted: the store hashes every object that it downloads. Nothing is removed here; use the bucket's
+lifecycle rules. A removed object is a cache miss. Uploads run in the background until the end of `open_remote`. After
+the first error of the server or the network, a warning is logged and the bucket is no longer used. Such an error never
 fails a build.
 """
 
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 WORKERS = 8
 PART_BYTES = 16 * 1024 * 1024
 REF_BYTES = 1024 * 1024
-"""No name's facts are longer."""
+"""Most bytes that are read of a ref."""
 
 
 @contextmanager
 def open_remote(location: Location) -> Iterator[Remote]:
-    """Yield the bucket; at the end wait until all is sent, or give up what is not if we are interrupted.
+    """Yield the bucket; at the end wait for the uploads, or cancel them if the program is interrupted.
 
     Raises RecipeError (no such profile, no credentials to write with).
     """
@@ -54,7 +54,7 @@ def open_remote(location: Location) -> Iterator[Remote]:
         yield remote
         is_wanted = True
     except BoardwrightError:
-        is_wanted = True  # The build has failed; what it made until then spares others the same work.
+        is_wanted = True  # The build has failed; its finished objects are still useful to other machines.
         raise
     finally:
         remote.close(cancel=not is_wanted)
@@ -79,7 +79,7 @@ class Remote:
         self._trouble: Exception | None = None
         self._is_over = False
         self._absent: set[str] = set()
-        """Objects that were looked for and not there, or wrong: these are sent without asking."""
+        """Objects known to be missing or damaged in the bucket: they are uploaded without a check."""
         self._pending: list[TransferFuture] = []
         self._taken: list[int] = []
         self._sent: list[int] = []
@@ -88,11 +88,11 @@ class Remote:
 
     @property
     def is_writable(self) -> bool:
-        """Whether anything is sent there."""
+        """True if objects are uploaded to the bucket."""
         return self._location.writable and self._is_usable()
 
     def fetch(self, sha256: str, stream: IO[bytes]) -> bool:
-        """Write what the bucket has for a digest into a new file; False where that is nothing."""
+        """Download the object with this digest into a new file; False on a cache miss."""
         if sha256 in self._absent or not self._is_usable():
             return False
         with self._forgiving():
@@ -104,22 +104,22 @@ class Remote:
                 self._absent.add(sha256)
                 return False
             stream.flush()
-            self._taken.append(os.fstat(stream.fileno()).st_size)  # Not tell(): its parts come in any order.
+            self._taken.append(os.fstat(stream.fileno()).st_size)  # Not tell(): the parts arrive in any order.
             return True
         return False
 
     def distrust(self, sha256: str) -> None:
-        """Say that the bucket's object is not what its name says: the right one is sent over it."""
+        """Mark the bucket's object as damaged: the next upload replaces it."""
         self._absent.add(sha256)
 
     def send(self, sha256: str, path: Path) -> None:
-        """Send an object, in the background, unless the bucket has it."""
+        """Upload an object in the background, unless the bucket has it."""
         if self._is_usable() and self._location.writable and not self._has(sha256, size_bytes := path.stat().st_size):
             self._absent.discard(sha256)
             self._upload(str(path), self._object(sha256), size_bytes)
 
     def read_ref(self, name: str) -> bytes | None:
-        """Return what is written under a name, or None."""
+        """Return the content of a ref, or None."""
         if not self._is_usable():
             return None
         with self._forgiving():
@@ -132,14 +132,14 @@ class Remote:
         return None
 
     def write_ref(self, name: str, content: bytes) -> None:
-        """Write something under a name, in the background. It may be there before the object is: a miss for a while."""
+        """Upload a ref in the background. If it arrives before its object, the object is a cache miss until then."""
         if self._is_usable() and self._location.writable:
             self._upload(io.BytesIO(content), self._ref(name))
 
     def close(self, *, cancel: bool) -> None:
-        """Wait until everything is sent; with `cancel`, or after trouble, drop what is not."""
+        """Wait for the uploads; with `cancel`, or after an error of the bucket, cancel them."""
         try:
-            if not cancel and any(not each.done() for each in self._pending):
+            if not cancel and any(not future.done() for future in self._pending):
                 with log.step(f"send to {self._location.name}"):
                     self._wait()
         except BaseException:
@@ -147,10 +147,10 @@ class Remote:
             raise
         finally:
             if cancel or not self._is_usable():
-                for future in self._pending:  # Not by the manager's own shutdown(cancel=True), which fails in 0.19.
+                for future in self._pending:  # Not shutdown(cancel=True) of the manager: it fails in s3transfer 0.19.
                     future.cancel()
             self._manager.shutdown()
-        self._is_usable()  # Says what the last one met.
+        self._is_usable()  # Logs an error of the last upload.
         for verb, sizes in (("took", self._taken), ("sent", self._sent)):
             if sizes:
                 noun = "object" if len(sizes) == 1 else "objects"
@@ -170,12 +170,12 @@ class Remote:
         self._pending.append(self._manager.upload(source, self._location.bucket, key, subscribers=[done]))
 
     def note_end(self, error: Exception | None, size_bytes: int | None) -> None:
-        """Take note of how sending ended; called by the thread that did it, which has no story to tell it to."""
+        """Record the result of an upload; called from the upload thread, which has no log sink."""
         if isinstance(error, TROUBLE):
             self._trouble = self._trouble or error
         elif error is None and size_bytes is not None:
             self._sent.append(size_bytes)
-        # Any other is of the file: the cache's size limit took it away before it was its turn.
+        # Any other error is of the file: the cache's size limit removed it before its upload.
 
     def _has(self, sha256: str, size_bytes: int) -> bool:
         if sha256 in self._absent:
@@ -188,10 +188,10 @@ class Remote:
                 if not is_missing(error):
                     raise
                 return False
-        return True  # Not to be asked any more.
+        return True  # The bucket is no longer used.
 
     def _is_usable(self) -> bool:
-        """Say whether the bucket may be asked; the first who learns that it may not tells why."""
+        """Return whether the bucket may still be used; the first call after an error logs it."""
         with self._lock:
             if self._trouble and not self._is_over:
                 self._is_over = True
@@ -217,7 +217,7 @@ class Remote:
 
 
 class _Done(BaseSubscriber):
-    """Tells a Remote how the sending of an object ended; of a name, which has no size."""
+    """Reports the result of an upload to its Remote; a ref has no size."""
 
     def __init__(self, remote: Remote, size_bytes: int | None) -> None:
         self._remote = remote

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Web servers and buckets."""
+"""HTTP downloads and S3 buckets."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Signatures by GnuPG, for those who have a key there already.
+"""Detached GnuPG signatures, for publishers that already have a GnuPG key.
 
-GnuPG keeps keys in a directory and an agent beside it. Ours is in memory where the machine has /dev/shm, lasts as
-long as the block, and its agent ends before it goes.
+GnuPG keeps keys in a home directory and runs an agent for it. Our home directory is in /dev/shm if that exists. It is
+removed at the end of the block, after its agent has ended.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of a name of its own is ma
 LONGEST = 64 * 1024
 """Bytes of a signature; an armoured one of a large key has about 1000."""
 VERIFY_S = 60.0
-"""The longest that is waited for one: a few bytes that are packed can be made to unpack for hours."""
-HINT = "BOARDWRIGHT_GPG_KEY holds what `gpg --export-secret-keys --armor` says, BOARDWRIGHT_GPG_PASSWORD its password"
+"""Timeout of a check: a small compressed signature can be made to unpack for hours."""
+HINT = (
+    "BOARDWRIGHT_GPG_KEY holds the output of `gpg --export-secret-keys --armor`, BOARDWRIGHT_GPG_PASSWORD its password"
+)
 
 
 def sign(files: Sequence[Path], key: SecretKey) -> None:
@@ -32,23 +34,23 @@ def sign(files: Sequence[Path], key: SecretKey) -> None:
     with _home() as home:
         _check(_gpg(home, "--import", stdin=key.content), "cannot take the key")
         for file in files:
-            words = ["--pinentry-mode", "loopback", "--passphrase-fd", "0", "--yes", "--armor", "--detach-sign"]
-            signed = _gpg(home, *words, "--output", f"{file}{SUFFIX}", str(file), stdin=key.password + b"\n")
+            options = ["--pinentry-mode", "loopback", "--passphrase-fd", "0", "--yes", "--armor", "--detach-sign"]
+            signed = _gpg(home, *options, "--output", f"{file}{SUFFIX}", str(file), stdin=key.password + b"\n")
             _check(signed, "cannot sign with the key")
 
 
 def verify(file: Path, signature: Path, public_key: str) -> str:
-    """Return what is wrong with the signature of a file, or nothing."""
+    """Return the fault of a file's signature, or ""."""
     with _home() as home:
         _check(_gpg(home, "--import", stdin=public_key.encode()), "cannot take the public key")
-        words = ("--verify", "-", str(file.absolute()))
+        command = ("--verify", "-", str(file.absolute()))
         try:
             content = read_bytes(signature, limit=LONGEST, within=signature.parent)
-            result = _gpg(home, *words, stdin=content, timeout_s=VERIFY_S)
+            result = _gpg(home, *command, stdin=content, timeout_s=VERIFY_S)
         except (InputError, ToolError) as error:
             return error.message
-    said = result.stderr.strip().splitlines()
-    return (said[-1] if said else "gpg refuses it") if result.code else ""
+    lines = result.stderr.strip().splitlines()
+    return (lines[-1] if lines else "gpg refuses it") if result.code else ""
 
 
 def _gpg(home: Path, *words: str, stdin: bytes | None = None, timeout_s: float | None = None) -> Result:
@@ -58,8 +60,8 @@ def _gpg(home: Path, *words: str, stdin: bytes | None = None, timeout_s: float |
 
 def _check(result: Result, what: str) -> None:
     if result.code:
-        said = result.stderr.strip().splitlines()
-        raise TrustError(f"gpg {what}: {said[-1] if said else 'it says nothing'}", hint=HINT)
+        lines = result.stderr.strip().splitlines()
+        raise TrustError(f"gpg {what}: {lines[-1] if lines else 'it printed no message'}", hint=HINT)
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Keys as they are handed to us: from the environment or an open file, never from a file's name or an argument."""
+"""Secret keys, read from the environment or an open file descriptor; never from a file name or an argument."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SecretKey:
 
 @dataclass(frozen=True)
 class Signers:
-    """Who signs; None for who does not."""
+    """The keys to sign with; None for a kind of signature that is not made."""
 
     minisign: SecretKey | None = None
     gpg: SecretKey | None = None
@@ -31,9 +31,9 @@ class Signers:
 
 
 def find_key(variable: str, descriptor: int | None, password_variable: str) -> SecretKey | None:
-    """Return the key from an open file descriptor, else from the environment; None where there is neither.
+    """Return the key from an open file descriptor, else from the environment; None if neither is given.
 
-    Raises TrustError when the descriptor cannot be read, or what is there is empty.
+    Raises TrustError if the descriptor cannot be read or the key is empty.
     """
     if descriptor is not None:
         content = _read(descriptor)
@@ -43,7 +43,7 @@ def find_key(variable: str, descriptor: int | None, password_variable: str) -> S
         return None
     if not content.strip():
         raise TrustError(
-            f"the key is empty: {variable}, or the file descriptor that was named", hint="leave it out to sign nothing"
+            f"the key is empty: {variable}, or the given file descriptor", hint="leave it out to sign nothing"
         )
     return SecretKey(content, os.environ.get(password_variable, "").encode())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signatures of minisign, checked without the program: whoever fetches an image needs nothing but Python.
+"""Check minisign signatures without the program: fetching an image needs only Python.
 
 The format, from minisign's own page (https://jedisct1.github.io/minisign, "Signature format"): base64 of
 
@@ -28,15 +28,15 @@ from builder.system.files import InputError, read_bytes, read_text
 
 SUFFIX = ".minisig"
 LONGEST = 8 * 1024
-"""Bytes of a signature or a key that are looked at; a real one has about 300."""
+"""Most bytes that are read of a signature or a key; a real one has about 300."""
 UNTRUSTED = "untrusted comment: "
 TRUSTED = "trusted comment: "
-MAKE_AGAIN = "fetch it again; if it stays so, whoever published it has to sign again"
+MAKE_AGAIN = "fetch it again; if the error stays, the publisher has to sign again"
 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A key that signatures are checked with."""
+    """A public key to check signatures with."""
 
     key_id: bytes
     """8 bytes."""
@@ -50,30 +50,30 @@ class PublicKey:
 
     @property
     def text(self) -> str:
-        """The key as minisign -P takes it."""
+        """The key in the form that minisign -P accepts."""
         return base64.b64encode(b"Ed" + self.key_id + self.key).decode()
 
 
 @dataclass(frozen=True)
 class Comment:
-    """What a good signature says about itself."""
+    """The two comments of a valid signature."""
 
     trusted: str
-    """Signed too."""
+    """Covered by the global signature."""
     untrusted: str
-    """Anybody may have written it."""
+    """Not signed: anyone can change it."""
 
     @property
     def file(self) -> str:
-        """Name of the file that was signed; empty: the trusted comment has no `file:`."""
-        found = re.search(r"(?:^|\t)file:([^\t]*)", self.trusted)
-        return found[1] if found else ""
+        """Name of the signed file; empty if the trusted comment has no `file:`."""
+        match = re.search(r"(?:^|\t)file:([^\t]*)", self.trusted)
+        return match[1] if match else ""
 
 
 def load_public_key(given: str) -> PublicKey:
     """Return a key from the name of its file, from its text, or from the one line that `minisign -P` takes.
 
-    Raises TrustError when it is none.
+    Raises TrustError if it is not a minisign public key.
     """
     try:
         text = read_text(Path(given), limit=LONGEST) if _is_file(given) else given
@@ -91,7 +91,7 @@ def load_public_key(given: str) -> PublicKey:
 def verify_signature(data: bytes | Path, signature_text: str, public_key: PublicKey) -> Comment:
     """Return the comments of a signature that this key made of these bytes, or of this file.
 
-    Raises TrustError: no signature of minisign, another key's, of something else, or with a changed comment.
+    Raises TrustError if it is not a minisign signature, is by another key or of another file, or a comment was changed.
     """
     untrusted, first, trusted, last = _split(signature_text)
     whole, over_all = _decode(first), _decode(last)
@@ -111,16 +111,16 @@ def verify_signature(data: bytes | Path, signature_text: str, public_key: Public
 
 
 def check_file_name(comment: Comment, name: str) -> None:
-    """Raise TrustError when a signature says that it was made of a file of another name: somebody has exchanged them.
+    """Raise TrustError if the signature names another file: the two may have been exchanged.
 
-    A trusted comment without `file:` says nothing about the name; then what was signed has to.
+    A trusted comment without `file:` is accepted; then the signed content has to identify the file.
     """
     if comment.file and comment.file != name:
         raise TrustError(f"the signature of {name} was made of {comment.file}", hint=MAKE_AGAIN)
 
 
 def find_fault(file: Path, signature: Path, public_key: PublicKey) -> str:
-    """Return what is wrong with the signature of a file, or nothing."""
+    """Return the fault of a file's signature, or ""."""
     try:
         verify_signature(file, read_bytes(signature, limit=LONGEST).decode("utf-8", "replace"), public_key)
     except TrustError as error:
@@ -129,7 +129,7 @@ def find_fault(file: Path, signature: Path, public_key: PublicKey) -> str:
 
 
 def find_signer(signature_text: str) -> str:
-    """Return the id of the key that a signature says it is by, as minisign writes it; empty for what is none."""
+    """Return the key id in a signature, as minisign writes it; "" if it is not a minisign signature."""
     try:
         _, first, _, _ = _split(signature_text)
     except TrustError:
