@@ -81,7 +81,7 @@ class Store:
         """Move a file in and return its digest; TrustError when it is not `sha256`, SpaceError on a full disk."""
         found = sha256_file(source)
         if sha256 not in (None, found):
-            raise TrustError(f"{source} has sha256 {found}, wanted is {sha256}")
+            raise TrustError(f"{source} has sha256 {found}; expected {sha256}")
         with self._locked(found):
             target = self._path(found)
             try:
@@ -131,7 +131,7 @@ class Store:
                     return False
                 stream.flush()
                 if (found := sha256_file(part)) != sha256:
-                    log.warn(f"the shared cache's object {sha256} has sha256 {found}; it is not taken")
+                    log.warn(f"the shared cache's object {sha256} has sha256 {found}; it is not used")
                     self._remote.distrust(sha256)
                     return False
                 with self._locked(sha256):
@@ -177,7 +177,7 @@ class Store:
         if ref := _load_ref(name, content):
             self._write_ref(name, content)
         else:
-            log.warn(f"what the shared cache has under the name {name} cannot be read; it is not taken")
+            log.warn(f"the ref {name} of the shared cache cannot be read; it is not used")
         return ref
 
     def entries(self) -> list[Entry]:

@@ -31,7 +31,7 @@ from builder.system.process import run
 from builder.units import GIB, MIB, render_size
 
 HINTS = http.HINTS | {
-    404: "the file was moved or withdrawn; look what its directory holds now and change the URL in the recipe",
+    404: "the file was moved or withdrawn; look into its directory on the server and change the URL in the recipe",
 }
 FILE_BYTES = 4 * GIB
 """No package and no blob is larger."""
@@ -48,7 +48,7 @@ def fetch(url: str, *, sha256: str | None, cache: Path) -> Path:
     SpaceError.
     """
     if sha256 is None:
-        raise TrustError(f"{bare(url)} has no sha256", hint="every download needs the digest it must have")
+        raise TrustError(f"{bare(url)} has no sha256", hint="add its sha256; every download needs one")
     target = cache / sha256
     if _is_intact(target, sha256):
         return target
@@ -58,7 +58,7 @@ def fetch(url: str, *, sha256: str | None, cache: Path) -> Path:
         digest = _download(url, stream, limit=FILE_BYTES)
         if digest != sha256:
             raise TrustError(
-                f"{bare(url)} has sha256 {digest}, wanted is {sha256}",
+                f"{bare(url)} has sha256 {digest}; expected {sha256}",
                 hint="find out why it changed before you change the digest in the recipe",
             )
         stream.flush()
@@ -82,7 +82,7 @@ def fetch_key(url: str, fingerprint: str, cache: Path) -> Path:
         keys = _primary_keys(Path(stream.name))
         if keys != [wanted]:
             raise TrustError(
-                f"{bare(url)} holds {' and '.join(keys) or 'no OpenPGP public key'}, wanted is the key {wanted} alone",
+                f"{bare(url)} holds {' and '.join(keys) or 'no OpenPGP public key'}; expected only the key {wanted}",
                 hint="compare the fingerprint with the one that the archive's owner publishes",
             )
         stream.flush()

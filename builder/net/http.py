@@ -27,7 +27,7 @@ LOOK = "look whether the address is right"
 TEMPORARY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 HINTS = {
     401: "the server wants credentials",
-    403: "the server wants credentials, or does not serve this place",
+    403: "the server wants credentials, or does not allow this path",
 }
 LATER = "try again later; behind a proxy, set http_proxy and https_proxy"
 HEADERS = {"User-Agent": "boardwright", "Accept-Encoding": "identity"}
@@ -105,9 +105,9 @@ def read_all(url: str, answer: requests.Response, *, limit: int, longest_s: floa
     for piece in pieces(answer):
         content += piece
         if len(content) > limit:
-            raise DownloadError(f"{bare(url)} is longer than what is read there ({limit} bytes)", hint=LOOK)
+            raise DownloadError(f"{bare(url)} is longer than the limit ({limit} bytes)", hint=LOOK)
         if time.monotonic() - begun > longest_s:
-            raise DownloadError(f"{bare(url)} is not there after {longest_s:.0f} s", hint=LATER)
+            raise DownloadError(f"{bare(url)} was not complete after {longest_s:.0f} s", hint=LATER)
     return bytes(content)
 
 

@@ -68,7 +68,7 @@ def _parse(text: str, mode: CacheMode, option: str) -> Location:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = ", ".join(sorted(set(options) - set(OPTIONS)))
     if parts.scheme != "s3" or not BUCKET.fullmatch(parts.netloc) or parts.fragment:
-        raise _wrong(f"{text!r} names no bucket", f"give {EXAMPLE}")
+        raise _wrong(f"{text!r} is not an s3://BUCKET URL", f"give {EXAMPLE}")
     if unknown:
         raise _wrong(f"{text!r} has the unknown option {unknown}", f"allowed are {' and '.join(OPTIONS)}")
     endpoint = options.get("endpoint", "")
@@ -90,7 +90,7 @@ def _check_endpoint(endpoint: str) -> None:
     if "@" in parts.netloc:
         raise _wrong("its endpoint has a user or a password in it", "give credentials as for the aws command")
     if endpoint and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
-        raise _wrong(f"its endpoint {endpoint!r} is no address of a server", "give one such as https://HOST:PORT")
+        raise _wrong(f"its endpoint {endpoint!r} is not the URL of a server", "give one such as https://HOST:PORT")
 
 
 def _wrong(what: str, hint: str) -> RecipeError:

@@ -136,7 +136,7 @@ def find_credentials(location: Location) -> ReadOnlyCredentials | None:
             return credentials.get_frozen_credentials()
     except BotoCoreError as error:
         hint = "look at AWS_PROFILE"
-        raise RecipeError(f"{location.option}: the credentials cannot be had: {error}", hint=hint) from error
+        raise RecipeError(f"{location.option}: the credentials cannot be read: {error}", hint=hint) from error
     if location.writable:
         or_read = ", or read only with --cache-mode ro" if location.option == "--cache" else ""
         raise RecipeError(
@@ -165,5 +165,5 @@ def say(error: BaseException) -> str:
         if isinstance(error, kinds):
             return message
     if isinstance(error, STRANGE):
-        return f"gives an answer that is none of S3's ({type(error).__name__})"
+        return f"sends an answer that S3 does not define ({type(error).__name__})"
     return f"cannot be used: {type(error).__name__}"

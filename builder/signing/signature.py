@@ -84,7 +84,7 @@ def load_public_key(given: str) -> PublicKey:
     if len(data) != 2 + 8 + 32 or not data.startswith(b"Ed"):
         what = given if len(given) < 80 and "\n" not in given else "what was given"
         hint = "give the file that minisign -G wrote, or its second line, which starts with RW"
-        raise TrustError(f"{what} is neither a file with a minisign public key nor one itself", hint=hint)
+        raise TrustError(f"{what} is not a minisign public key or a file with one", hint=hint)
     return PublicKey(data[2:10], data[10:])
 
 
@@ -97,14 +97,14 @@ def verify_signature(data: bytes | Path, signature_text: str, public_key: Public
     whole, over_all = _decode(first), _decode(last)
     algorithm, key_id, signature = whole[:2], whole[2:10], whole[10:]
     if len(signature) != 64 or len(over_all) != 64:
-        raise TrustError("the signature has not the length that minisign's have", hint=MAKE_AGAIN)
+        raise TrustError("the signature has the wrong length", hint=MAKE_AGAIN)
     if algorithm != b"ED":
         kind = algorithm.decode("ascii", "replace")
-        raise TrustError(f"the signature is of the kind {kind}, wanted is ED", hint="sign with minisign 0.10 or newer")
+        raise TrustError(f"the signature is of the kind {kind}; expected ED", hint="sign with minisign 0.10 or newer")
     if key_id != public_key.key_id:
         theirs = PublicKey(key_id, b"").name
         hint = "compare the key with the one that the publisher names in a second place"
-        raise TrustError(f"it is signed by the key {theirs}, wanted is {public_key.name}", hint=hint)
+        raise TrustError(f"it is signed by the key {theirs}; expected {public_key.name}", hint=hint)
     _check(public_key, signature, _hash(data), "the signature is not of this file, or not by this key")
     _check(public_key, over_all, signature + trusted.encode(), "the trusted comment was changed after signing")
     return Comment(trusted, untrusted)
@@ -145,7 +145,7 @@ def _split(text: str) -> tuple[str, str, str, str]:
     """Return untrusted comment, signature, trusted comment and global signature."""
     lines = text[:LONGEST].splitlines()
     if len(lines) != 4 or not lines[0].startswith(UNTRUSTED) or not lines[2].startswith(TRUSTED):
-        raise TrustError("this is no signature of minisign: it has four lines, two of them comments", hint=MAKE_AGAIN)
+        raise TrustError("not a minisign signature; expected four lines, two of them comments", hint=MAKE_AGAIN)
     return lines[0][len(UNTRUSTED) :], lines[1], lines[2][len(TRUSTED) :], lines[3]
 
 

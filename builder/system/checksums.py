@@ -65,6 +65,6 @@ def read_sums(text: str) -> dict[str, str]:
     for line in text.splitlines():
         match = SUM.fullmatch(line)
         if not match:
-            raise ValueError(f"{line[:80]!r} is no line of sha256sum")
+            raise ValueError(f"{line[:80]!r} is not a line of sha256sum")
         found[match[2]] = match[1]
     return found

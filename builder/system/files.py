@@ -28,10 +28,10 @@ DEEPEST = 64
 
 _KINDS = {
     stat.S_IFIFO: "a pipe, which can be read only once; save it to a file first",
-    stat.S_IFDIR: "a directory; allowed: a file",
-    stat.S_IFCHR: "a device; allowed: a file",
-    stat.S_IFBLK: "a device; allowed: a file",
-    stat.S_IFSOCK: "a socket; allowed: a file",
+    stat.S_IFDIR: "a directory; expected a file",
+    stat.S_IFCHR: "a device; expected a file",
+    stat.S_IFBLK: "a device; expected a file",
+    stat.S_IFSOCK: "a socket; expected a file",
 }
 
 
@@ -93,7 +93,7 @@ def _is_deep(value: Any) -> bool:
 
 def _load_number(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text[:20]} is no number of JSON")
+        raise ValueError(f"{text[:20]} is not a JSON number")
     return number
 
 
@@ -158,11 +158,11 @@ def _resolve(path: Path, within: Path | None) -> Path:
     try:
         real = path.resolve(strict=True)
         if within is not None and not real.is_relative_to(within.resolve(strict=True)):
-            raise InputError(path, f"found a link that leads out of {within}; allowed: one that stays inside")
+            raise InputError(path, f"found a link that leads out of {within}; expected one that stays inside")
     except OSError as error:
         raise InputError(path, _words(error)) from None
     except (RuntimeError, ValueError):  # A loop of links; a zero byte.
-        raise InputError(path, "cannot be followed; allowed: a file, or a link to one") from None
+        raise InputError(path, "cannot be followed; expected a file or a link to one") from None
     return real
 
 

@@ -61,7 +61,7 @@ def ask_git(directory: Path, *words: str) -> str | None:
     try:
         result = call_git(directory, *words)
     except ToolError as error:
-        log.warn(f"{error.message}; the commits of {directory} are not known")
+        log.warn(f"{error.message}; the commits of {directory} are unknown")
         return None
     except BoardwrightError:
         return None  # No git on this machine.
@@ -73,7 +73,7 @@ def ask_git(directory: Path, *words: str) -> str | None:
 @cache
 def _warn_of_refusal(directory: Path) -> None:
     log.warn(
-        f"git does not read {directory}, which belongs to another user: its commits are not known. "
+        f"git does not read {directory}, which belongs to another user; its commits are unknown. "
         f"Allow it with git config --global --add safe.directory {shlex.quote(str(directory))}, "
         "or give --version and --epoch"
     )

@@ -201,7 +201,7 @@ def wait_for(process: Process, timeout_s: float, name: str) -> int:
     try:
         return process.wait(timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        raise ToolError(f"{name} was still running after {timeout_s:g} s", hint="look at what it works on") from None
+        raise ToolError(f"{name} was still running after {timeout_s:g} s", hint="check its input") from None
 
 
 def _guard() -> list[str]:
@@ -250,7 +250,7 @@ def failure(result: Result, log_file: Path | None, *, name: str | None = None) -
     message = "\n".join([f"{name} ended with {end}; its last lines:", *(f"  | {text}" for text in said[-LAST_LINES:])])
     if any("No space left on device" in text for text in said):
         return SpaceError(message, hint=DISK_FULL_HINT)
-    return ToolError(message, hint=f"the whole story is in {log_file}" if log_file else _repeat(result.argv))
+    return ToolError(message, hint=f"the full log is in {log_file}" if log_file else _repeat(result.argv))
 
 
 def _repeat(command: Sequence[str]) -> str:

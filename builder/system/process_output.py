@@ -55,8 +55,8 @@ class Reader:
     def _refuse(self) -> None:
         if not isinstance(self._problem, ToolError):
             name = Path(self._name).name
-            hint = "look at what it works on: its input may cause that"
-            self._problem = ToolError(f"{name} printed more than {OUTPUT_BYTES >> 20} MiB, and was ended", hint=hint)
+            hint = "check its input"
+            self._problem = ToolError(f"{name} printed more than {OUTPUT_BYTES >> 20} MiB and was stopped", hint=hint)
             self._end()
 
     def _tell(self, text: str, story: TextIO) -> None:

@@ -46,7 +46,7 @@ def check_proxies(*, container: bool = False) -> None:
             host, is_address = "", False
         if not (host and is_address):
             raise MachineError(
-                f"{name}: found no address of a proxy; allowed: http://, https:// or socks5h:// and a host",
+                f"{name}: found an invalid proxy URL; expected http://, https:// or socks5h:// and a host",
                 hint=f"write it as http://HOST:PORT, or unset {name} and {name.upper()}",
             )
         if container and is_loopback(host):
@@ -76,12 +76,12 @@ def take_proxies() -> None:
         raise _no_proxies(file, str(error)) from None
     texts = proxies.values() if isinstance(proxies, dict) else [None]
     if not all(isinstance(each, str) and "\0" not in each for each in texts):
-        raise _no_proxies(file, "found something else than texts by name")
+        raise _no_proxies(file, "found something other than an object of strings")
     os.environ.update({name: proxies[name] for name in PASSED if name in proxies})
 
 
 def _no_proxies(file: str, problem: str) -> MachineError:
-    return MachineError(f"{FILE}: {file} has no proxies: {problem}", hint="this is a bug; please report it")
+    return MachineError(f"{FILE}: {file} cannot be read: {problem}", hint="this is a bug; please report it")
 
 
 def has_password() -> bool:

@@ -44,7 +44,7 @@ def _release(kind: ResourceKind, releaser: Releaser, name: str) -> None:
     names = {name} if kind == "container" else {name, os.path.normpath(name), os.path.realpath(name)}
     if not all(FORMS[kind].fullmatch(each) for each in names):
         raise MachineError(
-            f"a journal of this state directory names the {kind} {name}, which no build holds; it is left as it is",
+            f"a journal of this state directory names the {kind} {name}, which no build can hold; it is not released",
             hint="remove its journals/ if the directory came with a repository, or name another one with --state",
         )
     releaser(name)
@@ -72,7 +72,7 @@ def check_writable(state: Path) -> None:
 def check_no_link(path: Path) -> None:
     """Raise MachineError for a part of a state or output directory that is a link: a repository may have brought it."""
     if path.is_symlink():
-        raise MachineError(f"{path} is a link, which would be written through", hint=_REMOVE)
+        raise MachineError(f"{path} is a link; expected a real file or directory", hint=_REMOVE)
 
 
 def check_parts(directory: Path, depth: int) -> None:
@@ -87,7 +87,7 @@ def check_parts(directory: Path, depth: int) -> None:
             elif not entry.is_file(follow_symlinks=False):
                 check_no_link(path := Path(entry.path))
                 if path.exists():  # A build that runs may have removed it.
-                    raise MachineError(f"{path} is a special file; allowed: files and directories", hint=_REMOVE)
+                    raise MachineError(f"{path} is a special file; expected a file or a directory", hint=_REMOVE)
 
 
 def write_anew(path: Path, content: bytes) -> None:

@@ -84,7 +84,7 @@ class Journal:
             try:
                 self._give_back(held)
             except (BoardwrightError, OSError) as second:
-                error.add_note(f"besides, the {kind} {name} could not be given back: {second}")
+                error.add_note(f"the {kind} {name} could not be released: {second}")
             raise
         self._give_back(held)
 
@@ -167,7 +167,7 @@ def _give_back_leftovers(state: Path, known: Mapping[ResourceKind, Releaser]) ->
         if not all(held.kind in known for held in leftovers.held):
             continue  # Somebody else's, who knows how: an Engine's containers.
         if leftovers.held:
-            log.note(f"giving back what an interrupted build left ({len(leftovers.held)} things)")
+            log.note(f"releasing the resources of an interrupted build ({len(leftovers.held)})")
         release(leftovers, known)
 
 

@@ -76,7 +76,7 @@ def test_without_credentials_one_cannot_write(nobody: None, bucket: Bucket) -> N
 
 def test_half_of_the_credentials_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(RecipeError, match="cannot be had"):
+    with pytest.raises(RecipeError, match="cannot be read"):
         find_credentials(Location(BUCKET))
 
 

@@ -56,7 +56,7 @@ def test_what_is_not_there_is_not_placed(store: Store, tmp_path: Path) -> None:
 
 def test_another_digest_than_wanted(store: Store, tmp_path: Path) -> None:
     source = write(tmp_path / "source")
-    with pytest.raises(TrustError, match=f"has sha256 {DIGEST}, wanted is 00"):
+    with pytest.raises(TrustError, match=f"has sha256 {DIGEST}; expected 00"):
         store.take(source, "00")
     assert store.entries() == []
 

@@ -224,7 +224,7 @@ def test_a_wrong_object_is_refused_and_replaced(
     assert not (tmp_path / "out").exists()
     assert list((tmp_path / "two/parts").iterdir()) == []
     assert heard.texts("warn") == [
-        f"the shared cache's object {DIGEST} has sha256 {hashlib.sha256(wrong).hexdigest()}; it is not taken"
+        f"the shared cache's object {DIGEST} has sha256 {hashlib.sha256(wrong).hexdigest()}; it is not used"
     ]
     two.take(write(tmp_path / "source"))
     runs.close()
@@ -262,9 +262,7 @@ def test_a_name_that_cannot_be_read_is_refused(
     store = machine("one")
     assert store.find_ref("layer/base") is None
     assert store.refs() == []
-    assert heard.texts("warn") == [
-        "what the shared cache has under the name layer/base cannot be read; it is not taken"
-    ]
+    assert heard.texts("warn") == ["the ref layer/base of the shared cache cannot be read; it is not used"]
 
 
 # what a bad server may cost

@@ -279,9 +279,9 @@ def test_a_description_has_its_time(server: Server, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("builder.net.rate.PIECE_BYTES", 1)
     monkeypatch.setattr("builder.net.http.PIECE_BYTES", 1)
     url = server.url("drips")
-    with open_url(url) as answer, pytest.raises(DownloadError, match="is not there after 0 s"):
+    with open_url(url) as answer, pytest.raises(DownloadError, match="was not complete after 0 s"):
         read_all(url, answer, limit=1000, longest_s=0.2)
-    with open_url(url) as answer, pytest.raises(DownloadError, match=r"longer than what is read there \(3 bytes\)"):
+    with open_url(url) as answer, pytest.raises(DownloadError, match=r"longer than the limit \(3 bytes\)"):
         read_all(url, answer, limit=3)
 
 

@@ -43,15 +43,15 @@ def test_the_mode_says_what_may_be_done() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("cache", "names no bucket"),
-        ("https://cache/a", "names no bucket"),
-        ("s3:///a", "names no bucket"),
-        ("s3://a b/c", "names no bucket"),
-        ("s3://cache/a#b", "names no bucket"),
+        ("cache", "is not an s3://BUCKET URL"),
+        ("https://cache/a", "is not an s3://BUCKET URL"),
+        ("s3:///a", "is not an s3://BUCKET URL"),
+        ("s3://a b/c", "is not an s3://BUCKET URL"),
+        ("s3://cache/a#b", "is not an s3://BUCKET URL"),
         ("s3://cache?endpont=http://x", "unknown option endpont"),
-        ("s3://cache?endpoint=minio:9000", "is no address of a server"),
+        ("s3://cache?endpoint=minio:9000", "is not the URL of a server"),
         ("s3://cache?endpoint=", ""),
-        ("s3://cache?endpoint=https://x?y", "is no address of a server"),
+        ("s3://cache?endpoint=https://x?y", "is not the URL of a server"),
     ],
 )
 def test_what_is_no_place_is_said(text: str, words: str) -> None:
@@ -72,8 +72,8 @@ def test_credentials_in_it_are_refused_and_not_repeated(text: str) -> None:
 
 def test_the_command_line_says_it_before_anything_is_built(tmp_path: Path) -> None:
     here = ("--state", tmp_path / "state", "--output", tmp_path / "dist")
-    check_error(call("build", "rpi", "--cache", "s4://x", *here), 3, "--cache", "names no bucket")
-    check_error(call("build", "rpi", *here, BOARDWRIGHT_CACHE="s4://x"), 3, "--cache", "names no bucket")
+    check_error(call("build", "rpi", "--cache", "s4://x", *here), 3, "--cache", "is not an s3://BUCKET URL")
+    check_error(call("build", "rpi", *here, BOARDWRIGHT_CACHE="s4://x"), 3, "--cache", "is not an s3://BUCKET URL")
     done = call("build", "rpi", "--cache", "s3://x", *here, BOARDWRIGHT_CACHE_MODE="wo")
     assert (done.returncode, "'ro', 'rw'" in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "state").exists()

@@ -161,7 +161,7 @@ WAYS: dict[str, tuple[Way, str]] = {
         write(".SHA256SUMS", render_sum("00" * 32, f"{NAME}.bmap").encode(), sealed=False),
         r"its checksum of .*bmap differs",
     ),
-    "the sums are no sums": (write(".SHA256SUMS", b"x\n", sealed=False), "is no line of sha256sum"),
+    "the sums are no sums": (write(".SHA256SUMS", b"x\n", sealed=False), "is not a line of sha256sum"),
     "the sums are missing": (lambda place: file(place, ".SHA256SUMS").unlink(), r"SHA256SUMS: it is missing"),
     "the list of packages has one less": (
         replace(".packages", "mawk\t1.3.4.20250131-1+b1\tarm64\t282\n", ""), r"spdx\.json: it differs from .*: mawk"

@@ -231,7 +231,7 @@ def test_a_recipe_that_is_no_file_of_its_board(boards: Path, tmp_path: Path, kin
     file = directory / "board.yaml"
     file.unlink()
     said = {
-        "link": "a link that leads out of boards/low; allowed: one that stays inside",
+        "link": "a link that leads out of boards/low; expected one that stays inside",
         "device": "a link that leads",
     }
     if kind == "pipe":

@@ -560,7 +560,7 @@ def test_a_release_json_that_is_no_text_of_ours_is_not_read(site: Site, monkeypa
     with pytest.raises(ReleaseError, match=r"github:octo/images release\.json: tag: Field required"):
         site.release()
     monkeypatch.setattr("builder.release.github_assets.TEXT_BYTES", 1)
-    with pytest.raises(DownloadError, match=r"is longer than what is read there \(1 bytes\)"):
+    with pytest.raises(DownloadError, match=r"is longer than the limit \(1 bytes\)"):
         site.release()
 
 

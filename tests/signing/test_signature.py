@@ -82,7 +82,7 @@ def test_a_key_is_taken_as_file_as_text_and_as_one_line(signer: MinisignKey) -> 
     ],
 )
 def test_what_is_no_key_is_refused(given: str) -> None:
-    with pytest.raises(TrustError, match="neither a file with a minisign public key") as caught:
+    with pytest.raises(TrustError, match="not a minisign public key or a file with one") as caught:
         load_public_key(given)
     assert "minisign -G" in caught.value.hint
 
@@ -98,8 +98,8 @@ def test_a_secret_key_is_no_public_key(signer: MinisignKey, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("line", "place", "fault"),
     [
-        (1, 0, "of the kind DD, wanted is ED"),
-        (1, 1, "of the kind EE, wanted is ED"),
+        (1, 0, "of the kind DD; expected ED"),
+        (1, 1, "of the kind EE; expected ED"),
         (1, 2, "signed by the key"),
         (1, 9, "signed by the key"),
         (1, 10, "not of this file, or not by this key"),
@@ -137,7 +137,7 @@ def test_another_file_is_refused(signed: Path, signer: MinisignKey) -> None:
 
 def test_another_key_is_refused_by_its_name(signed: Path, signer: MinisignKey, other_signer: MinisignKey) -> None:
     ours, theirs = load_public_key(signer.public_text), load_public_key(other_signer.public_text)
-    with pytest.raises(TrustError, match=f"signed by the key {ours.name}, wanted is {theirs.name}"):
+    with pytest.raises(TrustError, match=f"signed by the key {ours.name}; expected {theirs.name}"):
         verify_signature(CONTENT, signature_of(signed), theirs)
 
 
@@ -149,7 +149,7 @@ def test_a_key_that_borrows_the_id_is_refused(signed: Path, signer: MinisignKey,
 
 def test_the_older_kind_of_signature_is_refused(signed: Path, signer: MinisignKey) -> None:
     signer.sign(signed, "-l")
-    with pytest.raises(TrustError, match="of the kind Ed, wanted is ED"):
+    with pytest.raises(TrustError, match="of the kind Ed; expected ED"):
         verify_signature(CONTENT, signature_of(signed), load_public_key(signer.public_text))
 
 

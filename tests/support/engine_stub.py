@@ -230,7 +230,7 @@ def logged() -> None:
     log = pathlib.Path("/var/lib/boardwright/rooms/x/build.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("$ tool\nits last words\n")
-    emit("error", "tool ended badly", kind="tool", hint=f"the whole story is in {log}", exit_code=7)
+    emit("error", "tool ended badly", kind="tool", hint=f"the full log is in {log}", exit_code=7)
     sys.exit(7)
 
 

@@ -44,10 +44,10 @@ def make_large(path: Path) -> None:
 
 MADE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pipe": (os.mkfifo, "found a pipe, which can be read only once; save it to a file first"),
-    "a device": (lambda path: path.symlink_to("/dev/zero"), "found a device; allowed: a file"),
-    "a directory": (Path.mkdir, "found a directory; allowed: a file"),
-    "a socket": (make_socket, "found a socket; allowed: a file"),
-    "a loop": (lambda path: path.symlink_to(path.name), "cannot be followed; allowed: a file, or a link to one"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "found a device; expected a file"),
+    "a directory": (Path.mkdir, "found a directory; expected a file"),
+    "a socket": (make_socket, "found a socket; expected a file"),
+    "a loop": (lambda path: path.symlink_to(path.name), "cannot be followed; expected a file or a link to one"),
     "nothing": (lambda _: None, "cannot be read: No such file or directory"),
     "too large": (make_large, "found more than 1 MiB, which is the most that is read"),
     "too large by a byte": (
@@ -235,9 +235,9 @@ def test_json_is_read_in_one_place() -> None:
         ("[" * 100_000, "nested deeper than 64 times"),
         ("[" * 65 + "]" * 65, "nested deeper than 64 times"),
         ('{"a":' * 65 + "1" + "}" * 65, "nested deeper than 64 times"),
-        ("NaN", "NaN is no number of JSON"),
-        ("[-Infinity]", "-Infinity is no number of JSON"),
-        ("1e999", "1e999 is no number of JSON"),
+        ("NaN", "NaN is not a JSON number"),
+        ("[-Infinity]", "-Infinity is not a JSON number"),
+        ("1e999", "1e999 is not a JSON number"),
         ("9" * 5000, "digits"),
         ("", "Expecting value"),
         (b"\xff", "decode"),

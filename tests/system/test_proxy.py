@@ -88,7 +88,7 @@ def test_what_the_engine_shows_of_a_container_has_no_proxy(monkeypatch: pytest.M
 )
 def test_what_is_no_address_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", value)
-    with pytest.raises(MachineError, match="http_proxy: found no address of a proxy; allowed: http://") as caught:
+    with pytest.raises(MachineError, match="http_proxy: found an invalid proxy URL; expected http://") as caught:
         check_proxies()
     assert "http://HOST:PORT" in caught.value.hint
     assert "secret" not in caught.value.message

@@ -64,7 +64,7 @@ def test_what_a_build_holds_is_given_back(kind: str, name: str) -> None:
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in HOSTILE.items() for name in names])
 def test_anything_else_is_not(kind: str, name: str) -> None:
     given: list[str] = []
-    with pytest.raises(MachineError, match="which no build holds; it is left as it is"):
+    with pytest.raises(MachineError, match="which no build can hold; it is not released"):
         of_ours(dict.fromkeys(FORMS, given.append))[kind](name)  # type: ignore[index]
     assert given == []
 
@@ -73,7 +73,7 @@ def test_a_link_that_is_called_as_ours(tmp_path: Path) -> None:
     (tmp_path / "scratch-0123abcd").mkdir()
     link = tmp_path / "scratch-0123abcd/merged"
     link.symlink_to("/home")
-    with pytest.raises(MachineError, match="which no build holds"):
+    with pytest.raises(MachineError, match="which no build can hold"):
         of_ours({"mount": lambda _: None})["mount"](str(link))
 
 
@@ -100,7 +100,7 @@ def test_a_state_directory_of_a_stranger(tmp_path: Path, use: Callable[[Path], N
     journals.mkdir(parents=True)
     held = {"event": "hold", "kind": "directory", "name": str(victim)}
     (journals / "x-1-00000000.jsonl").write_text(json.dumps(held) + "\n")
-    with pytest.raises(MachineError, match=f"names the directory {victim}, which no build holds") as caught:
+    with pytest.raises(MachineError, match=f"names the directory {victim}, which no build can hold") as caught:
         use(tmp_path / "work")
     assert "--state" in caught.value.hint
     assert victim.is_dir()

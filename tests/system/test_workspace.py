@@ -114,7 +114,7 @@ def test_what_cannot_be_given_back_stays_in_the_journal(tmp_path: Path, recorder
 def test_a_failing_release_does_not_hide_the_error_in_flight(journal: Journal) -> None:
     with pytest.raises(KeyError) as caught, journal.holding("mount", "broken"):
         raise KeyError("the reason")
-    assert "besides, the mount broken could not be given back: it will not go" in caught.value.__notes__
+    assert "the mount broken could not be released: it will not go" in caught.value.__notes__
     assert not journal.is_clear
 
 
@@ -202,7 +202,7 @@ def test_the_next_build_gives_back_what_the_last_one_left(
     write_journal(tmp_path, line("hold", "a"))
     with open_workspace(tmp_path, "x", releasers=recorder.releasers):
         assert recorder.given == ["a"]
-    assert "interrupted build left (1 things)" in capsys.readouterr().err
+    assert "resources of an interrupted build (1)" in capsys.readouterr().err
 
 
 def test_what_only_others_can_give_back_is_left_to_them(tmp_path: Path) -> None:

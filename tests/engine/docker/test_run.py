@@ -214,7 +214,7 @@ def test_the_log_of_a_failed_build_comes_here(request_of: RequestOf, heard: Hear
     with pytest.raises(ToolError) as raised:
         request.run()
     log = request.state / "logs/x.log"
-    assert raised.value.hint == f"the whole story is in {log}"
+    assert raised.value.hint == f"the full log is in {log}"
     assert log.read_text() == "$ tool\nits last words\n"
 
 
