@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Files that appear under their final name when they are complete: written aside, synced, renamed.
+"""Atomic writes: a file is written under a temporary name, synced and renamed.
 
-A process that is killed at any time leaves the old file or the new one under the name, never a part of either. What it
-leaves aside has a name that starts with a dot and ends with PARTIAL.
+After a kill at any time, the final name has the old file or the new one, never a part. The temporary name starts with
+a dot and ends with PARTIAL.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ PARTIAL = ".partial"
 
 @contextmanager
 def replaced(path: Path, *, is_locked: bool = True, durable: bool = True) -> Iterator[Path]:
-    """Yield the path of a file to write; it gets the name `path` at the end of the block, or is removed on an error.
+    """Yield a temporary path to write; rename it to `path` at the end of the block, or remove it on an error.
 
-    The directory is made where it is missing. A link at either name is removed, not written through.
+    A missing directory is created. A link at either name is removed, not followed.
 
-    is_locked  one process at a time writes this file, so what a killed one left aside is replaced; else each process
-               has a name of its own there
-    durable    have the content and the name on the disk before the block ends
+    is_locked  only one process at a time writes this file, so the temporary name is shared; otherwise it has the pid
+    durable    sync the content and the name before the block ends
 
-    Raises OSError, and SpaceError where the disk turns out to be full only when it is synced.
+    Raises OSError, and SpaceError if the disk is full at the sync.
     """
-    own = "" if is_locked else f".{os.getpid()}"
-    aside = path.with_name(f".{path.name}{own}{PARTIAL}")
+    suffix = "" if is_locked else f".{os.getpid()}"
+    aside = path.with_name(f".{path.name}{suffix}{PARTIAL}")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside.unlink(missing_ok=True)
     try:
@@ -50,7 +49,7 @@ def write_replaced(path: Path, content: bytes, *, is_locked: bool = True, durabl
 def give_name(aside: Path, path: Path, *, durable: bool = True) -> None:
     """Rename a complete file or directory to its final name; a file of that name is replaced.
 
-    durable  have the content on the disk before, and the name after; of a directory, only the names in it
+    durable  sync the content before and the name after; of a directory, only its entries are synced
     """
     if durable:
         sync(aside)
@@ -61,7 +60,7 @@ def give_name(aside: Path, path: Path, *, durable: bool = True) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file or the entries of a directory on the disk; SpaceError where the disk turns out to be full."""
+    """Sync a file or the entries of a directory to the disk; SpaceError if the disk is full."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with disk_full_as_space_error(path):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Digests of files, sparse ones too, and the format of sha256sum.
+"""Digests of files, including sparse files, and the format of sha256sum.
 
-A digest is that of all bytes, holes read as zeros, so that `sha256sum --check` agrees; holes are not read from
-the disk, which for a half-empty card image is most of the time.
+Holes count as zeros, as in `sha256sum --check`, but are not read from the disk. For a half-empty card image this saves
+most of the time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def hash_file(path: Path | str, name: str) -> str:
 
 
 def hash_stream(stream: IO[bytes], name: str) -> str:
-    """Return a digest of an open file, from its start to its end; OSError where it becomes shorter meanwhile."""
+    """Return a digest of a whole open file; OSError if the file becomes shorter meanwhile."""
     digest, file = hashlib.new(name, usedforsecurity=False), stream.fileno()
     end = os.fstat(file).st_size
     buffer = memoryview(bytearray(min(PIECE, end)))
@@ -55,16 +55,16 @@ def sha256_bytes(content: bytes) -> str:
 
 
 def render_sum(sha256: str, name: str) -> str:
-    """Return the line that `sha256sum --check` reads."""
+    """Return a line in the format of `sha256sum --check`."""
     return f"{sha256}  {name}\n"
 
 
 def read_sums(text: str) -> dict[str, str]:
-    """Return the digests by name in a file of `sha256sum`; ValueError for a line that is none."""
-    found = {}
+    """Return the digests by name in the output of `sha256sum`; ValueError for an invalid line."""
+    sums = {}
     for line in text.splitlines():
         match = SUM.fullmatch(line)
         if not match:
             raise ValueError(f"{line[:80]!r} is not a line of sha256sum")
-        found[match[2]] = match[1]
-    return found
+        sums[match[2]] = match[1]
+    return sums

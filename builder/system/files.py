@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Files that are not ours, opened one way: regular files only, read to a limit, and not led out of their directory.
+"""Read untrusted files: regular files only, up to a size limit, and without links out of their directory.
 
-A board, a packaged image or a directory of downloads may come from anywhere. A file in it may be a link to a file of
-this machine, a pipe that never ends, a device, or larger than the memory. What a person names on the command line may
-be a link; what a directory brings may only lead to a place inside it (`within`).
+A board, a packaged image or a download directory may come from anywhere. A file in it may be a link to a file of this
+machine, an endless pipe, a device, or larger than the memory. A path from the command line may be a link. A link inside
+a directory must stay in that directory (`within`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from builder.errors import RecipeError
 from builder.units import MIB, render_size
 
 TEXT_BYTES = 64 * MIB
-"""More than any description, list or key has."""
+"""Size limit: more than any description, list or key has."""
 
 DEEPEST = 64
-"""How deep JSON may be nested: more than any of its formats is."""
+"""Maximum nesting of JSON: more than any format read here has."""
 
 _KINDS = {
     stat.S_IFIFO: "a pipe, which can be read only once; save it to a file first",
@@ -36,7 +36,7 @@ _KINDS = {
 
 
 class InputError(RecipeError):
-    """A file that cannot be taken. `problem` says why, without its name."""
+    """An input file that cannot be used. `problem` is the reason, without the file name."""
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path}: {problem}", hint="look at the file, or name another one")
@@ -44,18 +44,18 @@ class InputError(RecipeError):
 
 
 def read_bytes(path: Path, *, limit: int = TEXT_BYTES, within: Path | None = None) -> bytes:
-    """Return what a file holds, at most `limit` bytes; InputError for anything else."""
+    """Return the content of a file of at most `limit` bytes; InputError for anything else."""
     with opened(path, within=within) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size <= limit:
-            content = stream.read(limit + 1)  # It may grow, and files of the kernel say that they have no size.
+            content = stream.read(limit + 1)  # It may grow, and kernel files report size 0.
             if len(content) <= limit:
                 return content
     raise InputError(path, f"found more than {render_size(limit)}, which is the most that is read")
 
 
 def read_text(path: Path, *, limit: int = TEXT_BYTES, within: Path | None = None) -> str:
-    """Return what a file says in UTF-8; InputError for anything else."""
+    """Return the content of a UTF-8 file; InputError for anything else."""
     content = read_bytes(path, limit=limit, within=within)
     try:
         return content.decode()
@@ -66,9 +66,9 @@ def read_text(path: Path, *, limit: int = TEXT_BYTES, within: Path | None = None
 
 
 def load_json(content: str | bytes) -> Any:
-    """Return what JSON says; ValueError for what is not JSON, is nested too deep, or holds a number without end.
+    """Parse JSON; ValueError if it is invalid, nested too deep, or has an infinite number or NaN.
 
-    Its texts may hold anything, also the half of a character, as names of files may.
+    Strings are not checked: they may have a lone surrogate, as file names may.
     """
     problem = ValueError(f"it is nested deeper than {DEEPEST} times")
     try:
@@ -81,11 +81,11 @@ def load_json(content: str | bytes) -> Any:
 
 
 def _is_deep(value: Any) -> bool:
-    """Say whether a value is nested so deep that who walks through it may not come back."""
+    """Return whether a value is nested so deep that a recursive function may fail on it."""
     parts = [value]
     for _ in range(DEEPEST):
-        inside = [each.values() if isinstance(each, dict) else each for each in parts if isinstance(each, dict | list)]
-        parts = [part for each in inside for part in each]
+        inside = [part.values() if isinstance(part, dict) else part for part in parts if isinstance(part, dict | list)]
+        parts = [part for values in inside for part in values]
         if not parts:
             return False
     return True
@@ -101,29 +101,28 @@ def _load_number(text: str) -> float:
 def opened(path: Path, *, within: Path | None = None) -> Iterator[IO[bytes]]:
     """Yield a regular file, open for reading; InputError for anything else.
 
-    within  a directory that the file, all links followed, must be in
+    within  a directory that must contain the file, with all links followed
     """
     real = _resolve(path, within)
     try:
-        _check_kind(path, real.stat())  # Before it is opened, which some devices take for a command.
+        _check_kind(path, real.stat())  # Before opening: for some devices, open() is a command.
         stream = open(real, "rb", opener=_open)  # noqa: SIM115 - Path.open takes no opener
     except OSError as error:
         raise InputError(path, _words(error)) from None
     with stream:
-        _check_kind(path, os.fstat(stream.fileno()))  # What was looked at may be another now.
+        _check_kind(path, os.fstat(stream.fileno()))  # The file may have been replaced after the check.
         yield stream
 
 
 def open_unfinished(path: Path) -> IO[bytes]:
     """Open a file that a download goes on with, or make it, to append and to read; InputError for anything else.
 
-    Its name can be foreseen, and its directory may be one that everybody writes to: a link there would be written
-    through.
+    Its name is predictable, and its directory may be world-writable: a link there must not be followed.
     """
     if path.is_symlink():
         raise InputError(path, "found a link; remove it")
     try:
-        with suppress(FileNotFoundError):  # Who held it until now may have renamed it.
+        with suppress(FileNotFoundError):  # The previous lock holder may have renamed it.
             _check_kind(path, path.stat())
         stream = open(path, "ab+", opener=_open)  # noqa: SIM115
     except OSError as error:
@@ -137,14 +136,14 @@ def open_unfinished(path: Path) -> IO[bytes]:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file of a name that can be foreseen, in the place of what stands there: no link is written through."""
+    """Write a file with a predictable name, replacing an existing one; a link is removed, not followed."""
     path.unlink(missing_ok=True)
     with path.open("xb") as stream:
         stream.write(content)
 
 
 def _open(path: str, flags: int) -> int:
-    """Open what is no link; not waiting for the other end of a pipe."""
+    """Open without following links and without waiting for the other end of a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
 
 

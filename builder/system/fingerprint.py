@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Cache inputs from this machine: versions of Debian packages, and a digest of the part of our own code that decides.
+"""Cache inputs from this machine: versions of Debian packages, and a digest of our code that affects a stage.
 
-That part is not listed, but found: a stage names the modules that it starts with, and all that these import belongs
-to it, but for PASSIVE. Of a directory that has such a module, data, scripts and programs in C belong to it too, and so
-does what a module names in a text: a file or a directory beside it.
+The code is found by imports. A stage names its first modules; everything that they import counts, except PASSIVE. Data,
+scripts and C programs in the directories of these modules count too. So do files and directories beside a module that
+it names in a string.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ PASSIVE: Mapping[str, str] = {
     "system.atomic": "how a finished file gets its name",
     "system.fingerprint": "the digest itself",
 }
-"""Modules and folders that decide nothing of what a stage makes, with the reason. What only they import does not count
-either."""
+"""Modules and folders without effect on the result of a stage, with the reason. Modules that only these import do not
+count either."""
 _IMPORT = re.compile(
     rb"^[ \t]*(?:from[ \t]+builder((?:\.\w+)*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+builder((?:\.\w+)+))",
     re.MULTILINE,
@@ -47,7 +47,7 @@ _TEXT = re.compile(rb"\"(\w+(?:\.\w+)*)\"")
 
 @cache
 def digest_code(*starts: str) -> str:
-    """Return one digest of all code and data that `find_code` has for the same names."""
+    """Return one digest of all files that `find_code` returns for the same names."""
     state = hashlib.sha256()
     for file in find_code(*starts):
         state.update(file.relative_to(HERE.parent).as_posix().encode() + b"\0" + file.read_bytes())
@@ -55,7 +55,7 @@ def digest_code(*starts: str) -> str:
 
 
 def find_code(*starts: str) -> list[Path]:
-    """Return the files that decide what comes of some modules, sorted.
+    """Return the files that affect the result of some modules, sorted.
 
     starts  modules by their names below `builder` ("rootfs.make"), and directories by their path from there
             ("../specs"), of which all modules count
@@ -69,12 +69,14 @@ def find_code(*starts: str) -> list[Path]:
             found.add(file)
             todo += [modules[name] for name in _find_imports(file.read_bytes(), modules) if not _is_passive(name)]
     directories = {file.parent for file in found}
-    beside = {file for each in directories for file in each.iterdir() if file.is_file() and file.suffix not in CODE}
+    beside = {
+        file for directory in directories for file in directory.iterdir() if file.is_file() and file.suffix not in CODE
+    }
     return sorted(found | beside | {named for file in found for named in _find_named(file)})
 
 
 def _find_named(file: Path) -> Iterator[Path]:
-    """Yield the files that a module names in a text, such as a program that it starts or writes into an image."""
+    """Yield the files that a module names in a string, such as a program that it starts or copies into an image."""
     for name in _TEXT.findall(file.read_bytes()):
         path = file.parent / name.decode()
         if path.is_dir() and path.name != "__pycache__":
@@ -95,7 +97,7 @@ def _list_python(directory: str) -> list[Path]:
 
 
 def _find_imports(source: bytes, modules: Mapping[str, Path]) -> Iterator[str]:
-    """Yield the modules that a source imports, anywhere in it."""
+    """Yield the modules that a source file imports, at any level."""
     for match in _IMPORT.finditer(source):
         base = (match[1] or match[3] or b"").decode()[1:]
         names = [name.decode() for name in _NAME.findall(match[2] or b"")]
@@ -110,7 +112,7 @@ def _is_passive(module: str) -> bool:
 
 
 def find_versions(packages: Sequence[str]) -> dict[str, str]:
-    """Return the versions of Debian packages by "tool NAME"; nothing for one that is not installed."""
+    """Return the versions of Debian packages by "tool NAME"; "" for one that is not installed."""
     row = "${Package} ${Version}\\n"
     installed = run(["dpkg-query", "--show", f"--showformat={row}", *packages], ok=(0, 1)).stdout
     versions = dict(line.split(" ", 1) for line in installed.splitlines())

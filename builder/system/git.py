@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where an image's version and time come from when the user names none: git."""
+"""Default version and time of an image, from git."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from builder.errors import BoardwrightError, ToolError
 from builder.system.process import Result, run
 
 _OWN = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "log.showSignature=false")
-"""What a directory's own .git/config does not decide: each would start a program of it."""
+"""Settings that a .git/config must not change: each can start a program."""
 _NO_TRANSPORT = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}
-"""An object that a partial clone lacks is not fetched: .git/config names the program that does it."""
+"""Do not fetch missing objects of a partial clone: .git/config names the program for that."""
 LONGEST_S = 120.0
-"""For a question. A pipe in the place of one of git's own files would be waited for without end."""
+"""Timeout of a git command. git would wait for ever if one of its files were a pipe."""
 DIRTY = "dirty"
 REFUSED = "dubious ownership"
-"""What git says of a checkout of another user (safe.directory in git-config(1))."""
+"""Part of git's message for a checkout of another user (safe.directory in git-config(1))."""
 
 
 def find_version(boards: Path) -> str:
-    """Return `git describe` of the checkout that holds the directory `boards`; "dirty" where there is none.
+    """Return `git describe` of the checkout that holds the directory `boards`; "dirty" if there is none.
 
-    It ends with -dirty where a tracked file of the checkout differs from its commit, or where `boards` has a file that
-    git neither tracks nor ignores: a build takes such a file too.
+    It ends with -dirty if a tracked file of the checkout differs from its commit, or if `boards` has a file that git
+    neither tracks nor ignores: a build uses such a file too.
     """
     version = ask_git(boards, "describe", "--tags", "--always", "--dirty")
     if not version or version.endswith(f"-{DIRTY}"):
@@ -36,18 +36,18 @@ def find_version(boards: Path) -> str:
 
 
 def find_epoch(directory: Path) -> int | None:
-    """Return the time of the checkout's last commit in seconds since 1970; None where there is none."""
+    """Return the time of the checkout's last commit in seconds since 1970; None if there is none."""
     text = ask_git(directory, "log", "-1", "--format=%ct")
     return int(text) if text else None
 
 
 def call_git(directory: Path, *words: str) -> Result:
-    """Return what git says about a directory, whatever its exit code; MachineError where there is no git.
+    """Run git in a directory and accept any exit code; MachineError if git is not installed.
 
-    It starts no program that .git/config or a hook there names: the directory may be a stranger's. Filters are left,
-    without which content cannot be compared.
+    No hook and no program of .git/config is started: the directory may be untrusted. The exception is filters, which
+    git needs to compare content.
     """
-    settings = [word for each in _OWN for word in ("-c", each)]
+    settings = [word for setting in _OWN for word in ("-c", setting)]
     return run(
         ["git", "--no-optional-locks", *settings, "-C", directory, *words],
         env=_NO_TRANSPORT,
@@ -57,7 +57,7 @@ def call_git(directory: Path, *words: str) -> Result:
 
 
 def ask_git(directory: Path, *words: str) -> str | None:
-    """Return what git answers, without white space at its ends; None where it does not."""
+    """Return the stripped output of git; None if it fails."""
     try:
         result = call_git(directory, *words)
     except ToolError as error:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The lines of a journal: what a build holds and what it has given back, one JSON object each.
+"""Journal lines: the resources that a build holds and has released, one JSON object a line.
 
-They are read again after a crash, and what they name is unmounted, detached and removed. So a line counts only when it
-is whole and its name is that of one thing.
+After a crash, the resources in these lines are unmounted, detached and removed. So a line counts only if it is complete
+and names exactly one resource.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def render_line(event: Event, held: Held) -> bytes:
 
 
 def read_held(lines: Iterable[str]) -> tuple[Held, ...]:
-    """Return what was not given back, newest first."""
+    """Return the resources that were not released, newest first."""
     held: list[Held] = []
     for text in lines:
         line = load_line(text)
         if line is None:
-            continue  # Killed while writing this line: what it announces was not taken yet.
+            continue  # Killed while writing this line: its resource was not taken yet.
         event, resource = line
         if event == "hold":
             held.append(resource)
@@ -61,7 +61,7 @@ def load_line(text: str) -> tuple[Event, Held] | None:
 
 
 def _is_one_thing(name: object) -> bool:
-    """Say whether a name can be of something that a build holds: not of all there is, nor of what lies above."""
+    """Return whether a name can be a resource of a build: not the root directory, and without ".."."""
     if not isinstance(name, str) or "\0" in name:
         return False
     parts = Path(name).parts

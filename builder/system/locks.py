@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Locks of files and directories between processes, by flock(2).
 
-A lock belongs to the open file. The kernel drops it when that is closed or its process ends, however it ends, and it
-counts across containers that share a directory. A file that is locked may have been renamed or removed by the process
-that held it until then: `lock_named` tells.
+A lock belongs to the open file. The kernel releases it when the file is closed or the process ends, also by a kill. It
+works across containers that share a directory. The previous holder may have renamed or removed the locked file:
+`lock_named` detects that.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Open = IO[Any] | int
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file, made where it is missing, until the block ends; SpaceError on a full disk.
+    """Hold the lock of a file until the block ends; a missing file is created. SpaceError on a full disk.
 
-    shared  let others hold it too, if they share it
-    wait    wait for the process that holds it; if False, yield False instead of True where one does
+    shared  take a shared lock
+    wait    wait for the lock; if False, yield False instead of True if another process holds it
     """
     with disk_full_as_space_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[b
 
 
 def lock(file: Open, *, shared: bool = False, wait: bool = True) -> bool:
-    """Lock an open file until it is closed; with wait=False, return False where another process holds it."""
+    """Lock an open file until it is closed; with wait=False, return False if another process holds it."""
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(file, how if wait else how | fcntl.LOCK_NB)
@@ -46,8 +46,8 @@ def lock(file: Open, *, shared: bool = False, wait: bool = True) -> bool:
 
 
 def lock_named(file: Open, path: Path, *, wait: bool = True) -> bool:
-    """Lock an open file or directory if it still has the name `path`; return False where it does not, and with
-    wait=False also where another process holds it."""
+    """Lock an open file or directory if it still has the name `path`; return False if it does not, and with
+    wait=False also if another process holds it."""
     return lock(file, wait=wait) and is_still_at(file, path)
 
 

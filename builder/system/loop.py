@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loop devices: a free one, and nodes where the kernel's do not appear, as in containers (linux/loop.h)."""
+"""Loop devices: find a free one, and create missing device nodes, as in containers (linux/loop.h)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOP_CTL_GET_FREE = 0x4C82
 
 
 def find_free() -> str:
-    """Return the name of a free loop device ("loop7"); OSError where loop devices cannot be used."""
+    """Return the name of a free loop device ("loop7"); OSError if loop devices cannot be used."""
     control = os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
     try:
         return f"loop{fcntl.ioctl(control, LOOP_CTL_GET_FREE)}"
@@ -23,7 +23,7 @@ def find_free() -> str:
 
 
 def loop_node(name: str) -> Path:
-    """Return the node of a loop device, made where it is missing: a new container has none of an older one's."""
+    """Return the node of a loop device; create it if missing, as in a container that is newer than the device."""
     node = Path("/dev", name)
     if not node.exists():
         major, minor = Path(f"/sys/block/{name}/dev").read_text(encoding="ascii").split(":")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Processes of our own modules: they import what this process does, and nothing of the directory that they start in.
+"""Start our own modules as processes that import nothing from their working directory.
 
-`python -m` looks for modules in the working directory first. That is where images are fetched to, and where
-repositories of strangers are checked out: a pytest.py there would run instead of pytest.
+`python -m` looks for modules in the working directory first. Images are fetched and untrusted repositories are checked
+out there: a pytest.py in it would run instead of pytest.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 import builder
 
 MODULE = ("-P", "-m")
-"""-P (Python 3.11): no working directory among the places of modules."""
+"""-P (Python 3.11): do not search the working directory for modules."""
 
 
 def own_module(name: str) -> list[str]:
-    """Return program and options that run a module; its arguments follow."""
+    """Return the command that runs a module; append its arguments."""
     return [sys.executable, *MODULE, name]
 
 
 def own_environment() -> dict[str, str]:
-    """Return what lets that process find this very package, however it was found here."""
+    """Return the environment with which that process imports this same package."""
     here = str(Path(builder.__file__).resolve().parents[1])
-    given = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if Path(place).is_absolute()]
+    given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if Path(path).is_absolute()]
     return {"PYTHONPATH": os.pathsep.join(dict.fromkeys([here, *given]))}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Paths inside a tree that is not ours.
+"""Paths inside an untrusted tree.
 
 A rootfs is full of absolute symbolic links. Following one from outside would read or write this machine's files,
 so every path below a rootfs goes through `resolve_inside`, which follows links as the booted system would.
@@ -21,7 +21,7 @@ _MERGED = re.compile(r"^/(bin|sbin|lib\w*)/")
 
 
 def resolve_inside(root: Path, path: str | PurePosixPath) -> Path:
-    """Return the file below `root` that `path` means in a system whose root is there, links followed.
+    """Return the file below `root` that `path` has in a system with that root, with links followed.
 
     The result may not exist, but never lies outside `root`. Raises RecipeError for a loop of links.
     """
@@ -48,18 +48,18 @@ def resolve_inside(root: Path, path: str | PurePosixPath) -> Path:
 
 
 def fold_name(name: str) -> str:
-    """Return a name of a FAT as it is compared. Of letters outside of ASCII each system has its own opinion, so they
-    stay as they are."""
+    """Return a FAT file name in the form for comparison. Letters outside of ASCII are unchanged: systems differ in
+    their case rules."""
     return name.translate(_LOWER)
 
 
 def merge_into_usr(path: str) -> str:
-    """Return where a path of a package is in a system whose /bin, /sbin and /lib are links into /usr."""
+    """Return the path that a package's file has in a system whose /bin, /sbin and /lib are links into /usr."""
     return _MERGED.sub(r"/usr/\1/", path)
 
 
 def write_text(root: Path, path: str, text: str, *, mode: int = 0o644) -> Path:
-    """Write a file below `root`, its directories included, and return where it is."""
+    """Write a file below `root`, create its directories, and return its path."""
     target = resolve_inside(root, path)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
@@ -68,8 +68,8 @@ def write_text(root: Path, path: str, text: str, *, mode: int = 0o644) -> Path:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory with all that is in it. Raises OSError, and ToolError where it is deep and cannot go."""
+    """Remove a directory tree. Raises OSError, or ToolError if a very deep tree cannot be removed."""
     try:
         shutil.rmtree(path)
-    except RecursionError:  # Before Python 3.13, a call for each level.
+    except RecursionError:  # Before Python 3.13, rmtree recurses once per level.
         run(["rm", "--recursive", "--force", "--", path])
