@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The only starter of processes.
+"""Start processes; no other module does.
 
-A process gets an argument list (never a shell), a small environment with LC_ALL=C.UTF-8 and TZ=UTC, and a
-session of its own, so that ^C in the terminal reaches us alone and we end our children in order. It dies with us
-even on SIGKILL (parent-death signal, set by setpriv of util-linux where that exists), and does not begin when we died
-before that was set. What runs beside us or on our terminal has a watchdog besides, for programs that lose the signal.
+A process gets an argument list (never a shell) and a small environment with LC_ALL=C.UTF-8 and TZ=UTC. It has its own
+session: ^C in the terminal reaches only us, and we end our children in order. It dies with us even on SIGKILL, by a
+parent-death signal (setpriv of util-linux, if installed). If we died before that was set, it does not begin. Background
+programs and programs on our terminal have a watchdog too, because some lose the signal.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ Process = subprocess.Popen[bytes]
 PASSED_ON = ("PATH", "HOME", "TERM", "TMPDIR", "SSL_CERT_FILE")
 LAST_LINES = 15
 END_TIMEOUT_S = 20.0
-"""How long a program may take to clean up after SIGTERM."""
+"""Time for a program to clean up after SIGTERM."""
 UNLESS_ORPHANED = '[ "$PPID" = "$0" ] || exit 1; unset PWD OLDPWD SHLVL; exec "$@"'
-"""The second half of the guard: no signal comes of a parent that had died before it was asked for.
+"""The second half of the guard: do not start if the parent died before its death signal was set.
 
-The shell gets the parent's pid as $0. What it adds to the environment is taken out again.
+The shell gets the pid of the parent as $0. The variables that the shell adds to the environment are removed again.
 """
 KILL_AT_END = 'read -r pid && { read -r _; kill -s KILL "$pid"; }'
-"""What a watchdog does: it is told a pid, and waits for the end of the pipe."""
+"""The watchdog's script: read a pid, wait for the end of the pipe, kill the pid."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a process left: its exit code and what it said (text, undecodable bytes replaced)."""
+    """Exit code and output of a process (text, undecodable bytes replaced)."""
 
     argv: tuple[str, ...]
     code: int
@@ -64,17 +64,17 @@ def run(
     timeout_s: float | None = None,
     name: str | None = None,
 ) -> Result:
-    """Run a program to its end and return what it said.
+    """Run a program to its end and return its output.
 
     argv      program and arguments
-    env       added to the scrubbed environment
-    stdin     bytes to feed, or an open file; nothing (/dev/null) without
-    stdout    an open file that the output goes to instead of the Result
-    ok        exit codes that are an answer; any other is a ToolError with the last lines it said
-    name      what messages call it, when argv[0] only leads to the program that matters
-    log_file  every line is appended there, and passed on to the running step
+    env       added to the reduced environment
+    stdin     bytes or an open file; default /dev/null
+    stdout    an open file for the output, instead of the Result
+    ok        accepted exit codes; any other is a ToolError with the last lines of output
+    name      name in messages, if argv[0] is only a wrapper
+    log_file  every line of output is appended there, and passed to the running step
 
-    Raises MachineError (no such program), SpaceError (the program met a full disk), ToolError (bad end or timeout).
+    Raises MachineError (no such program), SpaceError (disk full in the program), ToolError (failure or timeout).
     """
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
     with (
@@ -89,7 +89,7 @@ def run(
         except subprocess.TimeoutExpired:
             raise ToolError(f"{argv[0]} was still running after {timeout_s:g} s", hint=_repeat(command)) from None
         if not (out.has_ended() and err.has_ended()):
-            # A background process holds a pipe: without this it would be waited for, however long it runs.
+            # A background process holds a pipe open: without this we would wait until it ends.
             _signal_group(process, signal.SIGKILL)
         result = Result(tuple(command), code, out.text(), err.text())
     if code not in ok:
@@ -98,7 +98,7 @@ def run(
 
 
 def attach(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> int:
-    """Run a program on our own terminal and return its exit code; ^C is for the program, not for us."""
+    """Run a program on our own terminal and return its exit code; ^C reaches only the program."""
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
     with (
         handled(signal.SIG_IGN, [signal.SIGINT]),
@@ -115,7 +115,7 @@ def attach(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) 
 
 @contextmanager
 def running(argv: Sequence[str | Path], *, output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program that runs beside us, what it says going to the file `output`; it is ended with the block."""
+    """Start a background program with its output in the file `output`; stop it at the end of the block."""
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
     with (
         output.open("ab") as stream,
@@ -128,10 +128,10 @@ def running(argv: Sequence[str | Path], *, output: Path) -> Iterator[subprocess.
 
 @contextmanager
 def _watchdog() -> Iterator[Callable[[int], None]]:
-    """Start a process that kills another when we die, and yield how to name that one, by its pid.
+    """Start a process that kills another when we die; yield a function that takes the pid of that one.
 
-    A program that takes another user loses its parent-death signal (prctl(2)), as QEMU does once it has opened its
-    files. The watchdog has no such signal: it reads from a pipe, which ends with us, however we end.
+    A program that changes its user loses its parent-death signal (prctl(2)), as QEMU does once it has opened its files.
+    The watchdog needs no such signal: it reads from a pipe, which the kernel closes when we end in any way.
     """
     read, write = os.pipe()
     process = None
@@ -160,7 +160,7 @@ def _write_line(handle: int, text: str) -> None:
 
 @contextmanager
 def piped(argv: Sequence[str | Path], *, env: Mapping[str, str]) -> Iterator[Process]:
-    """Start a program whose stdout and stderr the caller reads; what still runs at the end of the block is ended."""
+    """Start a program whose stdout and stderr the caller reads; stop it at the end of the block."""
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
     with _started(command, env=env, cwd=None, stdin=None, stdout=None) as process:
         yield process
@@ -178,7 +178,7 @@ def _started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     process = None
     try:
-        with held_off():  # Else it could be running and nobody know of it.
+        with held_off():  # Otherwise a signal could leave it running without a reference to it.
             process = subprocess.Popen(
                 [*_guard(), *command],
                 env=_environment(env),
@@ -197,7 +197,7 @@ def _started(
 
 
 def wait_for(process: Process, timeout_s: float, name: str) -> int:
-    """Return the exit code of a program that runs beside us; ToolError when it does not end in time."""
+    """Return the exit code of a background program; ToolError if it does not end in time."""
     try:
         return process.wait(timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -205,14 +205,14 @@ def wait_for(process: Process, timeout_s: float, name: str) -> int:
 
 
 def _guard() -> list[str]:
-    """Words before a command that let it die with us."""
+    """Return the command prefix that makes a program die with us."""
     if not has_tool("setpriv"):
         return []
     return ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", UNLESS_ORPHANED, str(os.getpid())]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and its group if it still runs: ask, then insist, and leave nobody of the group."""
+    """Stop a running process and its group: SIGTERM, then SIGKILL to the whole group."""
     if process.poll() is not None:
         return
     _signal_group(process, signal.SIGTERM)
@@ -238,17 +238,20 @@ def _open_log(path: Path | None, command: list[str]) -> Iterator[TextIO | None]:
 
 
 def _feed(stream: IO[bytes], data: bytes) -> None:
-    with suppress(BrokenPipeError), stream:  # A program may end before it read everything; its exit code tells why.
+    with (
+        suppress(BrokenPipeError),
+        stream,
+    ):  # A program may end before it has read everything; its exit code is checked.
         stream.write(data)
 
 
 def failure(result: Result, log_file: Path | None, *, name: str | None = None) -> ToolError | SpaceError:
-    """Return the error for a process that ended badly: how it ended and the last lines it said."""
-    said = (result.stderr.strip() or result.stdout.strip()).splitlines()
+    """Return the error for a failed process, with its exit code or signal and its last lines of output."""
+    lines = (result.stderr.strip() or result.stdout.strip()).splitlines()
     name = name or Path(result.argv[0]).name
     end = f"signal {signal.Signals(-result.code).name}" if result.code < 0 else f"exit code {result.code}"
-    message = "\n".join([f"{name} ended with {end}; its last lines:", *(f"  | {text}" for text in said[-LAST_LINES:])])
-    if any("No space left on device" in text for text in said):
+    message = "\n".join([f"{name} ended with {end}; its last lines:", *(f"  | {text}" for text in lines[-LAST_LINES:])])
+    if any("No space left on device" in text for text in lines):
         return SpaceError(message, hint=DISK_FULL_HINT)
     return ToolError(message, hint=f"the full log is in {log_file}" if log_file else _repeat(result.argv))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a process prints, read beside it until its end."""
+"""Read the output of a process in threads, until its end."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from builder import log
 from builder.errors import ToolError
 
 OUTPUT_BYTES = 128 * 1024 * 1024
-"""Most that a program may print: it may read what a stranger made, or be a stranger's."""
+"""Limit of a program's output: its input, or the program itself, may be untrusted."""
 LINE_BYTES = 1024 * 1024
 LINGER_S = 5.0
-"""How long a program that has ended may leave somebody else writing into its output."""
+"""How long to wait for other writers of the output after the program has ended."""
 
 
 class Reader:
     """Collects a stream in a thread, line by line, so that neither pipe of a process can fill up and block it.
 
-    It goes on reading when telling fails (log on a full disk), and says so at the end. A program that prints more than
-    is kept is ended. The thread closes the stream: closing it from outside would wait for whoever still holds its
+    If logging fails (disk full), it goes on reading and raises the error at the end. A program that prints more than
+    OUTPUT_BYTES is stopped. The thread closes the stream: another thread would wait for all processes that hold the
     other end.
     """
 
@@ -67,7 +67,7 @@ class Reader:
             self._problem = error
 
     def has_ended(self) -> bool:
-        self._thread.join(LINGER_S)  # Who left the process group (a daemon) may hold the pipe for ever.
+        self._thread.join(LINGER_S)  # A process that left the group (a daemon) may hold the pipe for ever.
         return not self._thread.is_alive()
 
     def text(self) -> str:

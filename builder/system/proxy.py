@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The proxies of this machine's environment: for the programs that are started here, and for containers.
+"""Proxies from the environment, for programs that are started here and for containers.
 
-curl reads http_proxy in lower case only, others read HTTP_PROXY; people set the one or the other. Both count here, the
-lower case first, and programs are given the lower case, which APT needs.
+curl reads http_proxy in lower case only, others read HTTP_PROXY, and users set either. Both are accepted here, lower
+case first. Programs get the lower case, which APT needs.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from builder.errors import MachineError
 from builder.system.files import load_json, read_text
 
 NAMES = ("http_proxy", "https_proxy", "no_proxy")
-PASSED = tuple(each for name in NAMES for each in (name, name.upper()))
-"""Both names of each: all that a container is given."""
+PASSED = tuple(variable for name in NAMES for variable in (name, name.upper()))
+"""Both spellings of each name: the variables that a container gets."""
 SCHEMES = ("http", "https", "socks5h")
-"""What APT takes for a proxy (apt-transport-http(1))."""
+"""URL schemes of proxies that APT accepts (apt-transport-http(1))."""
 FILE = "BOARDWRIGHT_PROXIES"
 HERE = "host.docker.internal"
-"""The machine of the Engine, as a container calls it."""
+"""Host name of the Engine's machine inside a container."""
 
 
 def find_proxies() -> dict[str, str]:
-    """Return the proxies that are set, by their name in lower case; empty ones are none."""
-    found = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in NAMES}
-    return {name: value for name, value in found.items() if value}
+    """Return the proxies that are set, by their name in lower case; empty ones are left out."""
+    values = {name: os.environ.get(name) or os.environ.get(name.upper()) for name in NAMES}
+    return {name: value for name, value in values.items() if value}
 
 
 def check_proxies(*, container: bool = False) -> None:
     """Raise MachineError for a proxy that no download can use.
 
-    container  the downloads are a container's, for which localhost is another machine
+    container  the downloads run in a container, where localhost is the container itself
     """
     for name, value in find_proxies().items():
         if name == "no_proxy":
@@ -57,15 +57,15 @@ def check_proxies(*, container: bool = False) -> None:
 
 
 def pass_proxies() -> dict[str, str]:
-    """Return the proxies for a container, by both of their names; MachineError for one that it cannot use."""
+    """Return the proxies for a container, in both spellings; MachineError for one that it cannot use."""
     check_proxies(container=True)
-    return {each: value for name, value in find_proxies().items() for each in (name, name.upper())}
+    return {variable: value for name, value in find_proxies().items() for variable in (name, name.upper())}
 
 
 def take_proxies() -> None:
-    """Take over the proxies of the file that the environment names: how a container is given them.
+    """Set the proxies from the file that the environment names; a container gets its proxies this way.
 
-    What is in a container's own environment can be read by all who may ask the Engine, and proxies have passwords.
+    A container's environment can be read by every user of the Engine, and proxies may have passwords.
     """
     file = os.environ.pop(FILE, "")
     if not file:
@@ -85,12 +85,12 @@ def _no_proxies(file: str, problem: str) -> MachineError:
 
 
 def has_password() -> bool:
-    """Say whether a proxy is named with a password."""
+    """Return whether the URL of a proxy has a password."""
     return any(urlsplit(value).password for name, value in find_proxies().items() if name != "no_proxy")
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine alone."""
+    """Return whether a host name or address is loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -98,7 +98,7 @@ def is_loopback(host: str) -> bool:
 
 
 def find_hosts(*hosts: str | None) -> tuple[str, ...]:
-    """Return what a container must be told to reach its Engine's machine, where one of the hosts or a proxy is that:
-    Docker Desktop has this name by itself, other Engines give it to those who ask."""
+    """Return the extra hosts of a container, for access to its Engine's machine; empty if no host or proxy is that
+    machine. Docker Desktop always has this name, other Engines only on request."""
     proxies = (urlsplit(value).hostname for name, value in find_proxies().items() if name != "no_proxy")
     return (f"{HERE}:host-gateway",) if HERE in (*hosts, *proxies) else ()

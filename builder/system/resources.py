@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a build can hold, and how each kind is given back: loop devices, mounts, directories.
+"""Release the resources of a build: loop devices, mounts, directories.
 
-A resource is known by a name that outlives the process that took it: the file behind a loop device, the target of a
-mount, the path of a directory. Giving back what is already gone does nothing. Containers are the Engine's.
+The name of a resource outlives its process: the file behind a loop device, the target of a mount, the path of a
+directory. Releasing a missing resource does nothing. Containers are released by the Engine code.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ LOOP_GET_STATUS64 = 0x4C05
 """ioctl of a loop device (linux/loop.h): device and inode of its file come first in the answer."""
 LOOP_INFO_BYTES = 232
 DELETED = " (deleted)"
-"""What the kernel adds to the path of a file that has no name any more."""
+"""Suffix that the kernel adds to the path of a deleted file."""
 GONE_S = 10.0
-"""How long a device may take to go, or a killed program to end, before what it holds counts as stuck."""
+"""Timeout for a device to detach or a killed program to end."""
 GLANCE_S = 0.02
 
 
 def loop_devices(backing_file: str) -> list[str]:
     """Return the loop devices attached to a file, the deleted ones included (sysfs, loop/backing_file).
 
-    The path alone says nothing where there are containers. One that was killed takes its mounts along, and its
-    device then shows the path below the mount that is gone (/rooms/… for /var/lib/boardwright/rooms/…); one that
-    lives may have the same path for another file. So a device is known by the inode of its file.
+    With containers, the path is not enough. The mounts of a killed container are gone, and its device then shows the
+    path below the mount (/rooms/… for /var/lib/boardwright/rooms/…). A running container may have the same path for
+    another file. So the inode of the file is compared.
     """
     real = os.path.realpath(backing_file)
     return sorted(f"/dev/{name}" for name, backing in attached_files() if _is_attached_to(name, backing, real))
@@ -47,24 +47,24 @@ def loop_devices(backing_file: str) -> list[str]:
 
 def attached_files() -> list[tuple[str, str]]:
     """Return the name of each attached loop device, with the path of its file as the kernel shows it here."""
-    found = []
+    files = []
     for entry in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
         try:
-            found.append((entry.parent.parent.name, entry.read_text(encoding="utf-8").strip()))
+            files.append((entry.parent.parent.name, entry.read_text(encoding="utf-8").strip()))
         except OSError:
             continue  # Detached between listing and reading.
-    return found
+    return files
 
 
 def _is_attached_to(name: str, backing: str, path: str) -> bool:
-    """Say whether a device that shows `backing` is attached to the file at `path`."""
+    """Return whether a device that shows `backing` is attached to the file at `path`."""
     if backing.endswith(DELETED):
         return backing.removesuffix(DELETED) == path
     return path.endswith(backing) and is_backed_by(name, path)
 
 
 def is_backed_by(name: str, path: str) -> bool:
-    """Ask a loop device (LOOP_GET_STATUS64) for its file; False also when either cannot be asked."""
+    """Return whether a loop device is attached to a file (LOOP_GET_STATUS64); False if either cannot be read."""
     info = bytearray(LOOP_INFO_BYTES)
     try:
         file = Path(path).stat()
@@ -76,7 +76,7 @@ def is_backed_by(name: str, path: str) -> bool:
 
 
 def is_mounted(target: str) -> bool:
-    """Say whether something is mounted exactly there, in this mount namespace."""
+    """Return whether `target` is a mount point in this mount namespace."""
     return os.path.realpath(target) in _mount_targets()
 
 
@@ -89,7 +89,7 @@ def _release_loop(backing_file: str) -> None:
     for device in loop_devices(backing_file):
         run(["losetup", "--detach", loop_node(Path(device).name)])
     deadline = time.monotonic() + GONE_S
-    while still := loop_devices(backing_file):  # The kernel waits for the last one who has it open.
+    while still := loop_devices(backing_file):  # The kernel waits for the last process that has it open.
         if time.monotonic() > deadline:
             raise BusyError(f"{still[0]} stays attached to {backing_file}: a program has it open")
         time.sleep(GLANCE_S)
@@ -103,14 +103,14 @@ def _release_mount(target: str) -> None:
 def _remove_directory(path: str) -> None:
     inside = os.path.realpath(path) + "/"
     for target in _mount_targets():
-        if target.startswith(inside):  # What is mounted there would be emptied too.
+        if target.startswith(inside):  # The mounted files would be removed too.
             raise BusyError(f"{path} is not removed: {target} is still mounted", hint="boardwright doctor --fix")
     deadline = time.monotonic() + GONE_S
     while Path(path).exists():
         try:
             remove_tree(Path(path))
         except OSError as error:
-            # A program of a killed build may not have ended yet, and still write or remove files there.
+            # A program of a killed build may still write or remove files there.
             if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or time.monotonic() > deadline:
                 raise
             time.sleep(GLANCE_S)
@@ -121,4 +121,4 @@ RELEASERS: Mapping[ResourceKind, Releaser] = {
     "mount": _release_mount,
     "directory": _remove_directory,
 }
-"""How each kind of resource is given back; every function is at rest when the thing is already gone."""
+"""The release function of each kind of resource; it does nothing if the resource is already gone."""

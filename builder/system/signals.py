@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Moments that ^C and SIGTERM must not cut in two: starting a process, giving a resource back, ending others.
+"""Delay ^C and SIGTERM during critical sections: starting a process, releasing a resource, stopping others.
 
-Python raises KeyboardInterrupt between any two steps of the main thread. Where half of a thing would be left behind,
-the signal waits until the block has ended, and is then handled as it would have been. Signals after it change
-nothing. Where Python ignores the exception, the signal comes once more.
+Python raises KeyboardInterrupt between any two steps of the main thread. In a critical section the signal waits until
+the block has ended, and is then handled as usual. Further signals are ignored there. If Python ignores the exception,
+the signal is sent again.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a program to end: ^C, `kill`, a terminal that is closed."""
+"""Signals that ask a program to end: ^C, `kill`, a closed terminal."""
 AGAIN_S = 0.05
-"""How long after an interrupt that was lost it is sent again: Python is out of the destructor by then."""
+"""Delay before a lost interrupt is sent again: by then Python has left the destructor."""
 Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 
 def find_ending() -> list[signal.Signals]:
     """Return the signals that end this process: not SIGHUP where it is ignored, as under nohup."""
-    return [each for each in ENDING if each != signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN]
+    return [number for number in ENDING if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def leave_terminal(number: int) -> None:
-    """Let output go nowhere from now on if the signal means that the terminal is gone: writing to it would fail."""
+    """Redirect terminal output to /dev/null after SIGHUP: the terminal is gone, and writing would fail."""
     if number != signal.SIGHUP:
         return
     with Path(os.devnull).open("wb") as nowhere:
@@ -42,7 +42,7 @@ def leave_terminal(number: int) -> None:
 
 @contextmanager
 def handled(by: Handler, numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Let signals go to a handler until the block has ended."""
+    """Handle signals with `by` until the block has ended."""
     before = {number: signal.signal(number, by) for number in numbers}
     try:
         yield
@@ -53,7 +53,7 @@ def handled(by: Handler, numbers: Iterable[signal.Signals]) -> Iterator[None]:
 
 @contextmanager
 def held_off() -> Iterator[None]:
-    """Let the ENDING signals wait until the block has ended. Only the main thread is ever interrupted."""
+    """Delay the ENDING signals until the block has ended. Python interrupts only the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -68,8 +68,10 @@ def held_off() -> Iterator[None]:
 
 @contextmanager
 def queued(put: Callable[[signal.Signals], object]) -> Iterator[None]:
-    """Let the ENDING signals wait their turn in a queue (`put` of a SimpleQueue, which is made to be called from
-    handlers) until the block has ended: an exception could come at any line, also while stopping."""
+    """Put the ENDING signals into a queue until the block has ended, instead of an exception at any line.
+
+    put  method of a SimpleQueue, which is safe in signal handlers
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -84,12 +86,12 @@ def queued(put: Callable[[signal.Signals], object]) -> Iterator[None]:
 
 @contextmanager
 def never_lost(arm: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Send SIGINT once more when the KeyboardInterrupt of a signal was ignored, until the block has ended.
+    """Until the block has ended, send SIGINT again if Python ignored its KeyboardInterrupt.
 
-    Python ignores exceptions in destructors and in callbacks of its garbage collector, and tells sys.unraisablehook.
-    The timer of SIGALRM is used because nothing may be waited for there: the lock of a thread could be held.
+    Python ignores exceptions in destructors and in callbacks of its garbage collector, and calls sys.unraisablehook.
+    That hook must not wait, because a thread could hold a lock. So it uses the timer of SIGALRM.
 
-    arm  called before, to let the signal raise again
+    arm  called first, so that the signal raises again
     """
 
     def look(lost: Any) -> None:  # sys.UnraisableHookArgs, which is a name for type checkers only

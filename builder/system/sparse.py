@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sparse files: where their data is, and copies that keep holes."""
+"""Sparse files: find their data, and copy them with their holes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 from builder.units import KIB, MIB
 
 PIECE_BYTES = 64 * MIB
-"""What is copied by one call."""
+"""Bytes copied by one call."""
 GRAIN = 64 * KIB
 """Zeros of this length become a hole."""
 ZEROS = bytes(GRAIN)
@@ -40,10 +40,10 @@ def _next_data(descriptor: int, position: int, end: int) -> int:
 
 
 def copy_range(source: int, target: int, start: int, stop: int, check: Callable[[], None] = lambda: None) -> None:
-    """Copy a range of an open file to the start of an empty one, which gets the length of the range. Holes stay holes,
-    and what lies after the end of the source is one.
+    """Copy a range of an open file to the start of an empty one, which gets the length of the range. Holes stay holes;
+    the range after the end of the source becomes a hole.
 
-    check  called before each piece; what it raises ends the copy
+    check  called before each piece; an exception from it ends the copy
     """
     os.truncate(target, stop - start)
     for is_data, first, last in find_extents(source, stop, start):
@@ -58,9 +58,9 @@ def copy_range(source: int, target: int, start: int, stop: int, check: Callable[
 
 
 def write_sparse(content: bytes, target: IO[bytes]) -> int:
-    """Write to a new file, and skip zeros: they become holes. Return how many bytes were written.
+    """Write to a new file and return the number of bytes written; blocks of zeros become holes.
 
-    At the end the file must be truncated at its position.
+    Afterwards the caller must truncate the file at its position.
     """
     written = 0
     for start in range(0, len(content), GRAIN):

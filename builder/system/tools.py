@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The programs that are started: where each is on this machine, and the Debian package that has it."""
+"""External programs: their paths on this machine and their Debian packages."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ DEBIAN_PACKAGES = {
     "ssh-keygen": "openssh-client",
     **QEMU_PACKAGES,
 }
-"""Debian package of each tool that is started; also what `doctor` looks for."""
+"""Debian package of each external program; `doctor` checks these."""
 
 
 def find_tool(name: str) -> str:
-    """Return the path of a program; MachineError with its Debian package when there is none."""
+    """Return the path of a program; MachineError with its Debian package if it is missing."""
     path = shutil.which(name, path=search_path())
     if path is None:
         package = DEBIAN_PACKAGES.get(Path(name).name, Path(name).name)
@@ -50,10 +50,10 @@ def find_tool(name: str) -> str:
 
 
 def has_tool(name: str) -> bool:
-    """Say whether a program is on this machine."""
+    """Return whether a program is on this machine."""
     return shutil.which(name, path=search_path()) is not None
 
 
 def search_path() -> str:
-    """PATH with the directories that hold mke2fs and sfdisk, which Debian leaves out for ordinary users."""
+    """Return PATH with the directories of mke2fs and sfdisk, which Debian omits for ordinary users."""
     return f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
