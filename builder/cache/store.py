@@ -74,7 +74,7 @@ class Store:
 
     @property
     def is_sent_on(self) -> bool:
-        """Whether what is new here goes to others too."""
+        """True if new objects are uploaded to the shared cache."""
         return self._remote is not None and self._remote.is_writable
 
     def take(self, source: Path, sha256: str | None = None) -> str:
@@ -97,7 +97,7 @@ class Store:
         return found
 
     def has(self, sha256: str) -> bool:
-        """Say whether there is such an object in this directory, damaged or not."""
+        """Return whether the object is in this directory, damaged or not."""
         return self._path(sha256).is_file()
 
     def place(self, sha256: str, target: Path) -> bool:
@@ -113,7 +113,7 @@ class Store:
             return
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
-            # With a context each: the story is told where it would have been told here.
+            # Each with a copy of the context: its log lines go to the log sink of the caller.
             for each in [pool.submit(copy_context().run, self._bring, sha256) for sha256 in wanted]:
                 each.result()
         finally:
@@ -123,7 +123,7 @@ class Store:
         """Take an object from the store behind this one; False when it has no intact one."""
         if self._remote is None:
             return False
-        with locked(self._locks / f"bring-{sha256[:2]}"):  # Who wants the same one waits; who uses another does not.
+        with locked(self._locks / f"bring-{sha256[:2]}"):  # Only downloads of objects with this prefix wait.
             if self.has(sha256):
                 return True
             with self._part() as (part, stream):
@@ -152,7 +152,7 @@ class Store:
         return True
 
     def set_ref(self, name: str, sha256: str, facts: Mapping[str, str]) -> None:
-        """Let `name` stand for an object from now on."""
+        """Set a ref: `name` now refers to this object."""
         content = json.dumps({"sha256": sha256, "facts": facts}, sort_keys=True).encode()
         self._write_ref(name, content)
         if self._remote:
@@ -169,7 +169,7 @@ class Store:
         return [ref for path in sorted(self._refs.glob("*.json")) if (ref := _read_ref(path))]
 
     def find_ref(self, name: str) -> Ref | None:
-        """Return what a name stands for, here or in the store behind; or None."""
+        """Return a ref from here or from the shared cache, or None."""
         ref = _read_ref(self._ref_path(name))
         content = self._remote.read_ref(name) if self._remote and ref is None else None
         if content is None:
@@ -181,7 +181,7 @@ class Store:
         return ref
 
     def entries(self) -> list[Entry]:
-        """Return all objects, the one that was not used for longest first."""
+        """Return all objects, least recently used first."""
         found = []
         for path in self._objects.glob("*/*"):
             with suppress(FileNotFoundError):
@@ -190,12 +190,12 @@ class Store:
         return sorted(found, key=lambda entry: (entry.used, entry.sha256))
 
     def drop(self, sha256: str) -> None:
-        """Remove an object; at rest when it is gone already. Who has a link to it keeps the file."""
+        """Remove an object, if it exists. Other links to the file stay."""
         with self._locked(sha256):
             self._path(sha256).unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Remove what killed writers left, and names of objects that are gone."""
+        """Remove partial files of killed writers, and refs to missing objects."""
         for path in self._parts.glob("*"):
             _remove_ownerless(path)
         for ref in self.refs():
@@ -255,7 +255,7 @@ def _read_ref(path: Path) -> Ref | None:
 
 
 def _load_ref(name: str, content: bytes) -> Ref | None:
-    """Return what is written under a name; None where it cannot be read, or the digest is none but, say, a path."""
+    """Parse a ref; None if it is invalid, for example with a path instead of a digest."""
     try:
         digest, facts = (row := load_json(content))["sha256"], dict(row["facts"])
         is_sound = all(FACT.fullmatch(text) for pair in facts.items() for text in pair)

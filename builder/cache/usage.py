@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""All that a state directory keeps to save time: packages, downloads, indexes, twins, layers, the boards' rootfs.
+"""Caches of a state directory and their size limit: packages, downloads, indexes, twins, layers, the boards' rootfs.
 
     STATE/cache/store      .debs by digest
     STATE/cache/files      other downloads by digest
@@ -9,8 +9,8 @@
     STATE/rooms/*/rootfs   the finished system of each board's last build
     STATE/cache/in-use     locked, shared, by every build
 
-What was not used for longest goes first. A .deb may go at any time, a rootfs when nobody builds or enters its board,
-the rest when nobody builds at all.
+The least recently used item is removed first. A .deb may be removed at any time, a rootfs if its board is not in use,
+the rest only if no build runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from builder.system.trusted_state import check_parts
 from builder.units import GIB
 
 CACHE_BYTES = 10 * GIB
-"""What is kept where nobody says how much."""
+"""Default size limit."""
 DEEPEST = 16
 """Levels of directories that are looked at."""
 
@@ -46,7 +46,7 @@ class Item:
 
 
 def find_items(state: Path) -> list[Item]:
-    """Return all that is kept, what was not used for longest first; MachineError where a link leads elsewhere."""
+    """Return all cached items, least recently used first; MachineError for a link that leads elsewhere."""
     check_caches(state)
     store, cache = Store(state / "cache/store"), state / "cache"
     names = {ref.sha256: ref.name.removeprefix("deb/") for ref in store.refs()}
@@ -92,7 +92,7 @@ def shrink(state: Path, limit_bytes: int) -> list[Item]:
 
 @contextmanager
 def in_use(state: Path) -> Iterator[None]:
-    """Say that a build uses the caches: nothing but .debs is removed until the block ends. MachineError for a link."""
+    """Mark the caches as in use: only .debs are removed until the block ends. MachineError for a link."""
     check_caches(state)
     with locked(state / "cache/in-use", shared=True):
         yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Downloads, by digest, into a cache directory.
+"""Download files by digest into a cache directory.
 
 `fetch` returns CACHE/<sha256>, `fetch_key` CACHE/<fingerprint>.gpg. A file under such a name is complete and is
 what was asked for: it is written beside its name, compared while it streams, synced, renamed, and hashed again
@@ -176,7 +176,7 @@ def _primary_keys(path: Path) -> list[str]:
 
 
 def _gpg(path: Path) -> list[str | Path]:
-    """gpg with a home of its own in the cache: the user's keys and options have no say."""
+    """gpg with a home of its own in the cache: the user's keys and options are not used."""
     home = path.parent / ".gnupg"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ["gpg", "--homedir", home, "--batch", "--no-options", "--no-autostart"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Connections that end when an answer comes too slowly, or has no end.
+"""Connections that fail if a response is too slow or too long.
 
-The timeout of a socket begins anew with every byte that comes, so a server that sends one byte in a while is waited
-for without end. Here the time is counted that an answer is waited for, its headers included, until a piece of it is
-there. `Measured` does so for each connection of urllib3, and so for those of requests and botocore.
+The timeout of a socket restarts with every byte, so a server that sends single bytes could block us for ever. Here the
+total wait for a piece of a response is limited, headers included. `Measured` does this for each connection of urllib3,
+and so for those of requests and botocore.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ STRANGE = (KeyError, ValueError, RecursionError, ResponseParserError)
 """What the libraries raise for an answer that S3 does not give: without an ETag, with a size that is no number, with
 redirections that have no end."""
 BROKEN = (HTTPError, ConnectionError, TimeoutError)
-"""Of an object that cannot be had, botocore reads what the server has to say without a word of its own."""
+"""botocore does not wrap these errors while it reads the error response for an object."""
 TROUBLE = (BotoCoreError, ClientError, Boto3Error, RetriesExceededError, *BROKEN, *STRANGE)
 """What the libraries raise for servers and ways to them. A full disk here is not among it."""
 PERMISSIONS = "reading needs s3:GetObject and s3:ListBucket, writing s3:PutObject and s3:AbortMultipartUpload"
@@ -67,7 +67,7 @@ HINTS = {
 def make_client(location: Location) -> S3Client:
     """Return a client for the bucket, which has asked for nothing yet.
 
-    Raises RecipeError (no such profile, no credentials to write with, an endpoint that is none).
+    Raises RecipeError (no such profile, no credentials to write with, an invalid endpoint).
 
     The checksums that newer clients add are left out, because not every server knows them. Instead every request is
     signed with the SHA-256 of what it sends, which all servers compare.

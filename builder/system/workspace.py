@@ -131,7 +131,7 @@ class Workspace:
 
     @property
     def log_file(self) -> Path:
-        """What the tools of the last build said."""
+        """Output of the tools in the last build."""
         return self.room / "build.log"
 
 
@@ -165,7 +165,7 @@ def open_workspace(
 def _give_back_leftovers(state: Path, known: Mapping[ResourceKind, Releaser]) -> None:
     for leftovers in find_leftovers(state):
         if not all(held.kind in known for held in leftovers.held):
-            continue  # Somebody else's, who knows how: an Engine's containers.
+            continue  # Contains containers; only the Engine code can release those.
         if leftovers.held:
             log.note(f"releasing the resources of an interrupted build ({len(leftovers.held)})")
         release(leftovers, known)
@@ -218,10 +218,10 @@ def release(leftovers: Leftovers, releasers: Mapping[ResourceKind, Releaser]) ->
     try:
         stream = leftovers.journal.open(encoding="utf-8")
     except FileNotFoundError:
-        return  # Somebody else was quicker.
+        return  # Another process released it first.
     with stream:
         if not lock_named(stream, leftovers.journal, wait=False):
-            return  # Somebody else is at it or was done just now, or its owner was only about to lock it.
+            return  # Another process releases it or just did, or its owner has not locked it yet.
         for held in leftovers.held:
             releasers[held.kind](held.name)
         leftovers.journal.unlink()
