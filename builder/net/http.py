@@ -22,7 +22,7 @@ from builder.net.rate import PIECE_BYTES, measured
 from builder.net.retry import RetryPolicy, TemporaryError
 
 TIMEOUT_S = (10.0, 60.0)
-"""To connect, and between two pieces of an answer."""
+"""Timeouts to connect, and between two pieces of a response."""
 LOOK = "look whether the address is right"
 TEMPORARY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 HINTS = {
@@ -112,7 +112,7 @@ def read_all(url: str, answer: requests.Response, *, limit: int, longest_s: floa
 
 
 def length_of(answer: requests.Response) -> int:
-    """Return the length of the body by its header; 0 where there is none."""
+    """Return the length of the body by its header; 0 if that is missing."""
     length = answer.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() and len(length) < 16 else 0
 

@@ -33,7 +33,7 @@ class Location:
     """Empty for that of AWS_DEFAULT_REGION or the profile."""
     writable: bool = True
     option: str = "--cache"
-    """Who said it; messages begin with it."""
+    """The option that it came from; messages begin with it."""
 
     @property
     def url(self) -> str:
@@ -43,7 +43,7 @@ class Location:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The name in messages."""
         return "/".join(filter(None, (f"s3://{self.bucket}", self.prefix)))
 
 
@@ -78,7 +78,7 @@ def _parse(text: str, mode: CacheMode, option: str) -> Location:
 
 
 def check_endpoint(endpoint: str, option: str) -> None:
-    """Raise RecipeError for an endpoint that is no plain address of a server; an empty one is none."""
+    """Raise RecipeError for an endpoint that is not a plain server URL; an empty one is allowed."""
     try:
         _check_endpoint(endpoint)
     except RecipeError as error:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What of a state directory is taken for ours: parts that may be written to, and what its journals may name.
+"""Check an untrusted state directory: parts that may be written to, and names in its journals.
 
-The directory may come with a repository of a stranger, links and journals included. What a link leads to would be
+The directory may come with an untrusted repository, links and journals included. What a link leads to would be
 written to, and what a journal names would be removed, unmounted or detached; so nothing is written through a link, and
 each name is held against the forms of those that builds give.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The work directory: one locked room per board, and a journal of everything held.
+"""The work directory: one locked room per board, and a journal of all held resources.
 
 A journal has one JSON line per event: `hold` is on the disk before a thing is taken, `free` after it was given
 back. The same functions give back at the end of a block and after a crash, so the second path is as tested as the
-first. A journal's owner is whoever holds the lock on it: the kernel drops that lock when the owner dies, however
+first. The process that holds its lock owns a journal: the kernel drops that lock when the owner dies, however
 it dies, and across containers that share the directory. No two builds hold a thing of the same name, so giving back
 what a dead one left never touches what a living one has.
 
@@ -49,7 +49,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What a build that is gone did not give back, in the order to give it back."""
+    """Resources that a dead build did not release, in the order of release."""
 
     journal: Path
     held: tuple[Held, ...]
@@ -189,7 +189,7 @@ def open_journal(state: Path, name: str, releasers: Mapping[ResourceKind, Releas
 
 
 def _make_journal(directory: Path, name: str) -> tuple[Path, FileIO]:
-    """Return a new journal, locked. Until it is, it looks like a leftover, and whoever cleans up may remove it."""
+    """Return a new journal, locked. Until it is, it looks like a leftover, and another process may remove it."""
     while True:
         path = directory / f"{name}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
         with disk_full_as_space_error(path):
