@@ -89,7 +89,8 @@ def make_request(**fields: Any) -> BuildRequest:
     try:
         return BuildRequest(**fields)
     except ValidationError as error:
-        raise RecipeError(f"--{explain(error).replace('_', '-')}", hint="`boardwright build --help`") from None
+        field, _, problem = explain(error).partition(":")
+        raise RecipeError(f"--{field.replace('_', '-')}:{problem}", hint="boardwright build --help") from None
 
 
 def load_request(path: Path) -> BuildRequest:

@@ -60,9 +60,9 @@ PLACES = ("boards", "state", "output")
         ({"engine": "podman"}, "engine: Input should be 'auto', 'docker' or 'local'"),
         ({"epoch": -1}, "epoch: Input should be greater than or equal to 0"),
         ({"boards": "boards"}, "boards: boards is not absolute"),
-        ({"version": "a b"}, "version: found 'a b'; allowed: at most 100 letters"),
+        ({"version": "a b"}, "version: found 'a b'; expected at most 100 letters"),
         ({"color": "red"}, "color: Extra inputs are not permitted"),
-        ({"cache": "https://x"}, "cache: found 'https://x'; allowed: s3://BUCKET/PREFIX"),
+        ({"cache": "https://x"}, "cache: found 'https://x'; expected s3://BUCKET/PREFIX"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -82,7 +82,7 @@ def test_the_shared_cache_is_that_of_the_url() -> None:
 
 
 def test_an_option_with_a_wrong_value_is_named() -> None:
-    with pytest.raises(RecipeError, match=r"^--version: found 'a b'; allowed: at most 100 letters"):
+    with pytest.raises(RecipeError, match=r"^--version: found 'a b'; expected at most 100 letters"):
         make_request(**{**dict(WHOLE), "version": "a b"})
     with pytest.raises(RecipeError, match=r"^--max-size: Input should be greater"):
         make_request(**{**dict(WHOLE), "max_size": -1})

@@ -163,10 +163,10 @@ def read_bmap(text: str) -> Bmap:
             f"the block map cannot be read: {str(error)[:100]!r}", hint="package the image again"
         ) from None
     if sha256_bytes(text.replace(checksum, NO_CHECKSUM, 1).encode()) != checksum:
-        raise ReleaseError("the block map is not what its own checksum says", hint="package the image again")
+        raise ReleaseError("the block map has a wrong checksum", hint="package the image again")
     counts = (fields.get("BlockSize"), fields.get("BlocksCount"), fields.get("MappedBlocksCount"))
     if counts != (str(BLOCK), str(bmap.blocks), str(bmap.mapped_blocks)) or not _is_in_order(bmap):
-        raise ReleaseError("the block map contradicts itself", hint="package the image again")
+        raise ReleaseError("the block map is inconsistent", hint="package the image again")
     return bmap
 
 

@@ -205,7 +205,7 @@ class _Reader:
             KeyError,
             IndexError,
         ):  # `!!int many`, `!!int ''`: the tag promises what the text does not keep
-            self._refuse(node, f"found {shorten(node.value)!r} with the tag {node.tag}, which it does not fit")
+            self._refuse(node, f"found {shorten(node.value)!r}; expected a value that fits the tag {node.tag}")
             return str(node.value)
         return value
 

@@ -45,7 +45,7 @@ class Setting:
 def _github(text: str, setting: Setting) -> Publisher:
     repository = text.removeprefix("github:")
     if not REPOSITORY.fullmatch(repository):
-        raise RecipeError(f"--to: {text!r} names no repository", hint="give one such as github:OWNER/REPO")
+        raise RecipeError(f"--to: found {text!r}; expected github:OWNER/REPO", hint="name the repository")
     return GitHub(Api(load_server(), setting.policy), repository, setting.tag_object)
 
 

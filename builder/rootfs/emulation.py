@@ -158,7 +158,7 @@ def find_qemu(architecture: str) -> Path:
     """Only a static build runs inside a rootfs; Debian has called it qemu-CPU since version 9.1."""
     known = find_architecture(architecture)
     if known is None:
-        raise MachineError(f"architecture '{architecture}' is not one of {', '.join(Architecture)}")
+        raise MachineError(f"architecture: found '{architecture}'; expected one of {', '.join(Architecture)}")
     cpu = known.row.qemu
     for name in (f"qemu-{cpu}-static", f"qemu-{cpu}"):
         program = shutil.which(name)

@@ -92,7 +92,7 @@ def test_the_environment_may_name_the_server(bucket: Bucket, monkeypatch: pytest
     [
         ("minio:9000", "minio:9000"),
         ("https://joe:hunter2@x", "has a user or a password"),
-        ("https://x?y", "no address"),
+        ("https://x?y", "is not the URL of a server"),
     ],
 )
 def test_a_server_of_the_environment_that_is_none(monkeypatch: pytest.MonkeyPatch, endpoint: str, words: str) -> None:

@@ -89,9 +89,9 @@ ODD = {"name": "../x", "role": "image", "size_bytes": 1, "sha256": DIGEST}
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
         ({"name": "boardwright-rpi"}, "the file: found the name 'boardwright-rpi'; expected boardwright-rpi-1.0"),
         ({"name": "pytest", "files": []}, "the file: found the name 'pytest'; expected boardwright-rpi-1.0"),
-        ({"board": "../../x"}, "board: found '../../x'; allowed: the name of a board"),
+        ({"board": "../../x"}, "board: found '../../x'; expected the name of a board"),
         ({"board": "rpi5"}, "expected boardwright-rpi5-1.0"),
-        ({"title": "a\x1b]0;x"}, "title: found .*; allowed: text on one line"),
+        ({"title": "a\x1b]0;x"}, "title: found .*; expected text on one line"),
         ({"files": [ODD | {"name": "pytest.py"}]}, "found the file 'pytest.py'; expected a name that begins with"),
         (
             {"files": [ODD | {"name": "boardwright-rpi-1.00.img"}]},

@@ -69,7 +69,7 @@ def test_sums_are_read_as_they_are_written() -> None:
     text = render_sum("ab" * 32, "a b.img") + render_sum("cd" * 32, "c")
     assert read_sums(text) == {"a b.img": "ab" * 32, "c": "cd" * 32}
     for wrong in ("ab  a", f"{'ab' * 32}  ../a", f"{'AB' * 32}  a", f"{'ab' * 32}"):
-        with pytest.raises(ValueError, match="no line of sha256sum"):
+        with pytest.raises(ValueError, match="is not a line of sha256sum"):
             read_sums(f"{wrong}\n")
 
 

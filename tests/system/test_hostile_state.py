@@ -147,7 +147,7 @@ def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
     """It would be waited for without end."""
     (tmp_path / "journals").mkdir()
     os.mkfifo(tmp_path / "journals/x.jsonl")
-    with pytest.raises(MachineError, match=r"x\.jsonl is a special file; allowed"):
+    with pytest.raises(MachineError, match=r"x\.jsonl is a special file; expected"):
         find_leftovers(tmp_path)
 
 

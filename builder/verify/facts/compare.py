@@ -42,7 +42,7 @@ def find_file_difference(file: File, wanted: Path) -> str:
     with opened(wanted) as stream:
         digest = hash_stream(stream, "sha256")
     is_same = digest == file.entry.hash("sha256", size_bytes)
-    return "" if is_same else f"{size_bytes} bytes as wanted, and another content"
+    return "" if is_same else f"{size_bytes} bytes as wanted, but the content differs"
 
 
 def _find_line(found: bytes, wanted: bytes) -> str:
