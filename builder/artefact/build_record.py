@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What an image was made from, written down by its build: OUTPUT/<name>.build.json.
+"""Build record: all inputs of an image, written by its build to OUTPUT/<name>.build.json.
 
-Nobody can find this out later: the archives move on, and so do the recipe and the tools. Provenance is made from it.
+It cannot be reconstructed later, because archives, recipe and tools change. Provenance is made from it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SUFFIX = ".build.json"
 TOOLS = ("mmdebstrap", "apt", "dpkg", "e2fsprogs", "mtools", "dosfstools", "fdisk")
 """Debian packages of the programs that make an image."""
 BUILDER_IMAGE = "BOARDWRIGHT_BUILDER_IMAGE"
-"""Where a build in a container is told the id of the image that it runs in."""
+"""Environment variable of a build in a container: the id of the image that it runs in."""
 
 
 class Archive(Frozen):
-    """A package archive that was used."""
+    """A package archive that the build used."""
 
     name: ArchiveName
     url: Url
@@ -35,7 +35,7 @@ class Archive(Frozen):
 
 
 class Deb(Frozen):
-    """A package as its archive had it."""
+    """A package from an archive."""
 
     name: DebName
     version: DebVersion
@@ -43,14 +43,14 @@ class Deb(Frozen):
 
 
 class Download(Frozen):
-    """Something else that was fetched."""
+    """Another file that the build downloaded."""
 
     url: Url
     sha256: Sha256
 
 
 class Record(Frozen):
-    """The materials of a build."""
+    """All inputs of a build."""
 
     format: Literal[1] = 1
     board: BoardName
@@ -59,28 +59,28 @@ class Record(Frozen):
     suite: Suite
     image_sha256: Sha256
     steps: dict[Word, Sha256]
-    """Key of each step of the plan, which is a hash of all that decides its product."""
+    """Cache key of each step of the plan: a hash of all inputs that decide its product."""
     inputs: dict[Word, dict[InputName, InputValue]]
     """Digest of each input of each step."""
     archives: list[Archive]
     packages: list[Deb]
-    """Those that came from archives; none where that was not written down."""
+    """Packages from archives; empty if they were not recorded."""
     downloads: list[Download]
     program: Version
     """Version of Boardwright."""
     tools: dict[ToolName, ToolVersion]
     builder_image: ImageId
-    """Id of the container image it ran in; empty for a build on the machine itself."""
+    """Id of the container image that the build ran in; empty for a build on the machine itself."""
 
 
 def make_record(plan: Plan, image_sha256: str, packages: Mapping[str, str]) -> Record:
     """Return the record of a build that has just made an image.
 
-    packages  "VERSION SHA256" by name, as the archives had them
+    packages  "VERSION SHA256" by name, from the indexes of the archives
     """
     archives = [
-        Archive(name=name, url=each.url, suites=each.suites, components=each.components)
-        for name, each in sorted(plan.recipe.archives.items())
+        Archive(name=name, url=archive.url, suites=archive.suites, components=archive.components)
+        for name, archive in sorted(plan.recipe.archives.items())
     ]
     debs = [Deb(name=name, version=text.split()[0], sha256=text.split()[1]) for name, text in sorted(packages.items())]
     fetched = [(deb.location, deb.sha256) for deb in plan.packages.debs]
@@ -103,19 +103,19 @@ def make_record(plan: Plan, image_sha256: str, packages: Mapping[str, str]) -> R
 
 
 def render_record(record: Record) -> str:
-    """Return the text of the file."""
+    """Return the record as text of its file."""
     return record.model_dump_json(indent=1) + "\n"
 
 
 def read_record(text: str | bytes, name: str) -> Record:
-    """Return the record in a file called `name`; ReleaseError when it is none."""
+    """Return the record from the text of a file called `name`; ReleaseError if it is invalid."""
     return load_described(Record, text, name, error=ReleaseError, hint="build the image again")
 
 
 def is_of_plan(record: Record, plan: Plan) -> bool:
-    """Say whether a plan is what a build was made by, its user-data aside."""
+    """Return whether a build was made from this plan; user-data is ignored."""
     return _without_user_data(record.inputs) == _without_user_data({step.name: step.inputs for step in plan.steps})
 
 
 def _without_user_data(inputs: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    return {step: {key: each for key, each in rows.items() if key != "user_data"} for step, rows in inputs.items()}
+    return {step: {name: text for name, text in rows.items() if name != "user_data"} for step, rows in inputs.items()}

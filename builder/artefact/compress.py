@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""An image becomes one compressed file, by the tools everybody has, on all cores.
+"""Compress an image into one file with standard tools, on all cores.
 
-The same image gives the same bytes, whatever the number of cores, the day and the directory. The formats are the table
-of builder/compression.py.
+The same image gives the same bytes: number of cores, date and directory do not matter. The table of formats is in
+builder/compression.py.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ __all__ = ["Compression", "compress", "suffix_of"]
 
 
 def suffix_of(compression: Compression) -> str:
-    """Return what follows `.img` in the artefact's name."""
+    """Return the suffix after `.img` in the artefact's name."""
     return Compression(compression).row.suffix
 
 
 def compress(
     image: Path, target: Path, *, compression: Compression, name: str, epoch: int, log_file: Path | None = None
 ) -> None:
-    """Write `image` compressed to the file `target`. Uncompressed, it is a second name of the same file where that is
-    possible: whoever made the image may not write into it any more.
+    """Write `image` compressed to the file `target`.
+
+    Without compression, `target` is a hard link if possible. So the image must not be written to afterwards.
 
     name    file name of the image inside a zip
-    epoch   time of the image inside a zip, in seconds since 1970: the image file gets it too
+    epoch   time of the image inside a zip, in seconds since 1970; it is also set on the image file
 
-    Raises SpaceError (the target may be there, incomplete), ToolError and MachineError.
+    Raises SpaceError (an incomplete target may be left), ToolError and MachineError.
     """
     pack = Compression(compression).row.pack
     if pack is None:
@@ -60,7 +61,7 @@ def _link(image: Path, target: Path, log_file: Path | None) -> None:
 
 @contextmanager
 def _progress(source: IO[bytes], text: str) -> Iterator[None]:
-    """Show how far a program has read `source`: it shares the open file, and so the position, with this process."""
+    """Show how far a program has read `source`; it shares the open file, and so its position, with this process."""
     from builder.net import progress  # noqa: PLC0415 - a dry run needs no tqdm.
 
     over = threading.Event()

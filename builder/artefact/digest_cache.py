@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Digests of finished files, kept with the facts by which the kernel shows that a file was touched.
+"""Cache of the digests of finished files, with the file status that shows a change.
 
-A digest holds while device, inode, size, time of modification and time of change are those that it was found with:
-nothing writes to a file without changing the last one. Hashing an image again takes longer than the rest of a build
-that has nothing to do.
+A digest is valid while device, inode, size, modification time and change time are the same as when it was computed.
+Each write to a file changes the last one. Hashing an image again takes longer than the rest of a build in which nothing
+has changed.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from builder.system.checksums import SHA256, sha256_file
 from builder.system.files import InputError, load_json, read_text
 
 FILE = "digests.json"
-"""Name of the file in a state directory. Losing it, or an entry to another process, costs time only."""
+"""Name of the file in a state directory. If it, or an entry by another process, gets lost, only time is lost."""
 
 Facts = list[int]
 
 
 class Digests:
-    """The digests that a state directory knows."""
+    """The known digests of a state directory."""
 
     def __init__(self, state: Path) -> None:
         self._file = state / FILE
         self._entries = _load(self._file)
 
     def find(self, path: Path) -> str:
-        """Return the digest of a regular file, hashed now unless it is known; "" without such a file."""
+        """Return the digest of a regular file, computed now if it is not known; "" if there is no such file."""
         if not path.is_file():
             return ""
         before, key = _read_facts(path), str(path.resolve())
@@ -44,10 +44,10 @@ class Digests:
         return digest
 
     def note(self, path: Path, sha256: str) -> None:
-        """Keep the digest of a file that was hashed just now."""
+        """Store the digest of a file that was hashed just now."""
         self._entries[str(path.resolve())] = [sha256, *_read_facts(path)]
         self._entries = {name: entry for name, entry in self._entries.items() if _exists(name)}
-        with suppress(OSError):  # A full disk, a directory of root's: the digest is found again next time.
+        with suppress(OSError):  # The disk is full, or root owns the directory: the digest is computed again next time.
             write_replaced(self._file, json.dumps(self._entries).encode(), is_locked=False, durable=False)
 
 
@@ -64,11 +64,11 @@ def _exists(name: str) -> bool:
 
 
 def _is_entry(entry: object) -> bool:
-    """Say whether something is a digest and the facts of its file."""
+    """Return whether `entry` is a digest followed by the status of its file."""
     if not isinstance(entry, list) or len(entry) != 6:
         return False
     digest, *facts = entry
-    return isinstance(digest, str) and bool(SHA256.fullmatch(digest)) and all(type(each) is int for each in facts)
+    return isinstance(digest, str) and bool(SHA256.fullmatch(digest)) and all(type(fact) is int for fact in facts)
 
 
 def _read_facts(path: Path) -> Facts:
