@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Images of one name with different content: the newer replaces the earlier, with its reports, after a note.
+"""Remove the image and the reports of an earlier build with the same name and another disk; a note names the image.
 
-Reports are named after the image without its compression, and describe the disk in it. So images of one name in a
-directory, in whatever compression, are of the same disk, or a report would lie beside an image it does not describe.
+Reports are named after the image without its compression, and describe the disk in it. So all images of one name in a
+directory must contain the same disk, in any compression. Otherwise a report would describe another image.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ REPORTS = (".packages", ".specs.json", ".specs.xml", RECORD)
 
 
 def remove_earlier(output: Path, names: Iterable[str], arriving: Path) -> None:
-    """Remove from `output` what an earlier build of another disk left under the same name; say which image goes.
+    """Remove files of an earlier build of another disk with the same name from `output`; log which image is removed.
 
     names     the files of the new build
-    arriving  directory of those that are not in `output` yet
+    arriving  directory of the new files that are not in `output` yet
     """
     known = set(names)
-    found = next(((name, suffix) for name in known for suffix in IMAGE_SUFFIXES if name.endswith(suffix)), None)
-    if found is None:
+    named = next(((name, suffix) for name in known for suffix in IMAGE_SUFFIXES if name.endswith(suffix)), None)
+    if named is None:
         return
-    image, stem = found[0], found[0].removesuffix(found[1])
+    image, stem = named[0], named[0].removesuffix(named[1])
     record = f"{stem}{RECORD}"
     disk = _read_disk(arriving / record) or (_read_disk(output / record) if record in known else "")
     if disk and disk == _read_disk(output / record):
@@ -48,23 +48,23 @@ def _remove_image(path: Path, *, image: str, kept: set[str]) -> None:
         known_as = f" (sha256 {_read_sum(digest)}…)" if _read_sum(digest) else ""
         verb = "replacing" if path.name == image else "removing"
         log.note(f"{verb} {path}{known_as} and its reports: the image of an earlier build, with other content")
-        digest.unlink(missing_ok=True)  # First: where a digest is, the rest is complete.
+        digest.unlink(missing_ok=True)  # First, because a digest file means that the rest is complete.
         path.unlink()
     elif digest.name not in kept:
         digest.unlink(missing_ok=True)
 
 
 def _read_sum(path: Path) -> str:
-    """Return the first digits of the digest in a file of sha256sum, or ""."""
+    """Return the first digits of the digest in a sha256sum file, or ""."""
     try:
-        found = re.match(r"[0-9a-f]{8}", read_text(path))
+        digits = re.match(r"[0-9a-f]{8}", read_text(path))
     except InputError:
         return ""
-    return found[0] if found else ""
+    return digits[0] if digits else ""
 
 
 def _read_disk(record: Path) -> str:
-    """Return the digest of the disk that a record describes, or "" where there is none."""
+    """Return the digest of the disk that a record describes; "" without a valid record."""
     try:
         return str(load_json(read_text(record))["image_sha256"])
     except (InputError, ValueError, KeyError, TypeError):

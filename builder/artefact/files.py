@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The finished files of a build: compressed image, its digest, its list of packages, what the specs found.
+"""Make the finished files of a build: compressed image, digest, list of packages, reports of the specs.
 
-    OUTPUT/<name>.img.zst           the image (.xz, .gz, .zip or nothing by compression)
+    OUTPUT/<name>.img.zst           the image (.xz, .gz, .zip or no suffix, depending on the compression)
     OUTPUT/<name>.img.zst.sha256    for `sha256sum --check`
-    OUTPUT/<name>.packages          what is installed: name, version, architecture, size in KiB; tabs between
-    OUTPUT/<name>.specs.json, .xml  what the specs found
+    OUTPUT/<name>.packages          installed packages: name, version, architecture, size in KiB; separated by tabs
+    OUTPUT/<name>.specs.json, .xml  results of the specs
 
-Everything is made in OUTPUT/.<name>.partial/ and renamed when all of it is on the disk; the digest comes last, so
-where it is, the rest is complete. Files of an earlier build of that name are replaced (release/earlier.py says which),
-others are left alone.
+All files are made in OUTPUT/.<name>.partial/, and renamed when all of them are synced. The digest file is renamed last:
+if it exists, the rest is complete. Files of an earlier build with that name are replaced (artefact/earlier.py names
+them), other files stay.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Artefact:
     sha256: str
 
     def to_row(self) -> dict[str, Any]:
-        """Return it as events have it."""
+        """Return the artefact as a row for JSON events."""
         return {"path": str(self.path), "size": self.size_bytes, "sha256": self.sha256}
 
 
@@ -75,10 +75,11 @@ def make_artefact(
 ) -> tuple[Artefact, ...]:
     """Make the artefacts of an image in `output` and return them: image, digest, packages, reports.
 
-    reports  (digest of the image): return the reports; called last, so that it may wait for checks that run beside
+    reports  function from the digest of the image to the paths of the reports; called last, so it may wait for checks
+             that run in parallel
 
-    Raises SpaceError, BusyError (another build is making the same), ToolError, MachineError, and what `reports`
-    raises; then nothing of this build is in `output`.
+    Raises SpaceError, BusyError (another build makes the same artefacts), ToolError, MachineError, and any error of
+    `reports`. After an error no file of this build is in `output`.
     """
     with open_partial(output, name, journal) as partial:
         return finish_artefact(
@@ -95,7 +96,7 @@ def make_artefact(
 
 
 def open_partial(output: Path, name: str, journal: Journal | None) -> AbstractContextManager[Path]:
-    """Hold the directory of unfinished artefacts of a build; BusyError when another build has it."""
+    """Lock the directory of unfinished artefacts of a build; BusyError if another build holds it."""
     output.mkdir(parents=True, exist_ok=True)
     return partial_directory(output / f".{name}.partial", journal)
 
@@ -113,10 +114,10 @@ def finish_artefact(
     on_product: Callable[[Artefact], None] | None = None,
     log_file: Path | None = None,
 ) -> tuple[Artefact, ...]:
-    """Do what `make_artefact` does with a directory that is held; an uncompressed image may be in it already.
+    """Like `make_artefact`, in a locked directory; an uncompressed image may be in it already.
 
-    on_product  called with the finished image in `partial`, before `reports`. Who gives one takes the artefacts to
-                another disk: nothing is made to be on this one before it has its name.
+    on_product  called with the finished image in `partial`, before `reports`. If given, files are not synced, because
+                the caller copies the artefacts to another disk.
     """
     keep: Callable[[Path], None] = sync if on_product is None else lambda _: None
     product = partial / f"{name}.img{suffix_of(compression)}"
@@ -130,33 +131,33 @@ def finish_artefact(
     listing = write_text(partial / f"{name}.packages", render_packages(packages), keep)
     checksum = write_text(partial / f"{product.name}.sha256", render_sum(described.sha256, product.name), keep)
     copies = [write_text(partial / path.name, path.read_text(encoding="utf-8"), keep) for path in reports(digest)]
-    made = (described, *(_describe(each, sha256_file(each)) for each in (checksum, listing, *copies)))
-    remove_earlier(output, [each.path.name for each in made], partial)
+    made = (described, *(_describe(path, sha256_file(path)) for path in (checksum, listing, *copies)))
+    remove_earlier(output, [artefact.path.name for artefact in made], partial)
     (output / checksum.name).unlink(missing_ok=True)  # The old digest is wrong from the next line on.
     for path in (product, listing, *copies, checksum):
         give_name(path, output / path.name, durable=False)
     keep(output)
-    return tuple(Artefact(output / each.path.name, each.size_bytes, each.sha256) for each in made)
+    return tuple(Artefact(output / artefact.path.name, artefact.size_bytes, artefact.sha256) for artefact in made)
 
 
 def render_packages(packages: Sequence[PackageRow]) -> str:
     """Return the table of packages, sorted by name and architecture, with a header line."""
-    rows = [(each.name, each.version, each.architecture, str(each.size_kib)) for each in packages]
+    rows = [(package.name, package.version, package.architecture, str(package.size_kib)) for package in packages]
     return "".join("\t".join(row) + "\n" for row in [COLUMNS, *sorted(rows, key=lambda row: (row[0], row[2], row[1]))])
 
 
 @contextmanager
 def partial_directory(path: Path, journal: Journal | None) -> Iterator[Path]:
-    """Hold a directory; a lock on it keeps a second build of the same name (another state directory) out."""
+    """Create and lock a directory; BusyError if another build of that name holds it, from another state directory."""
     check_no_link(path)
-    path.mkdir(exist_ok=True)  # Not yet in the journal: until it is locked, it may be the other build's to remove.
+    path.mkdir(exist_ok=True)  # Not in the journal yet: until it is locked, it may belong to another build.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:
         raise _busy(path) from None
     try:
         if not lock_named(descriptor, path, wait=False):
-            raise _busy(path)  # Held, or it ended just now and the name may be a third one's already.
+            raise _busy(path)  # Locked. Or its build has just ended, and a third build may have the name.
         _empty(path)
         with journal.holding("directory", path) if journal else _removed_at_the_end(path):
             yield path
@@ -165,16 +166,16 @@ def partial_directory(path: Path, journal: Journal | None) -> Iterator[Path]:
 
 
 def _empty(path: Path) -> None:
-    """Remove what a directory of this name holds already: a link in it would be written through."""
-    for each in path.iterdir():
-        if each.is_dir() and not each.is_symlink():
-            shutil.rmtree(each)
+    """Remove all content of a directory: a write to a symbolic link in it would change the link's target."""
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
         else:
-            each.unlink()
+            entry.unlink()
 
 
 def _busy(path: Path) -> BusyError:
-    return BusyError(f"another build is making {path}", hint="wait for it, or name another --output")
+    return BusyError(f"another build is making {path}", hint="wait for it, or choose another --output")
 
 
 @contextmanager
@@ -186,7 +187,7 @@ def _removed_at_the_end(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str, keep: Callable[[Path], None] = sync) -> Path:
-    """Write a file and `keep` it: have it on the disk."""
+    """Write a file and call `keep`, which syncs it to the disk by default."""
     with disk_full_as_space_error(path):
         path.write_text(text, encoding="utf-8")
     keep(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The artefacts of a board's last build, and what they were made from: where that is the same, nothing is made."""
+"""Reuse the artefacts of a board's last build if their inputs are the same."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from builder.system.files import InputError, read_bytes
 from builder.system.fingerprint import digest_code, find_versions
 
 TOOLS = ("e2fsprogs", "mtools", "fdisk", *dict.fromkeys(PROGRAMS.values()))
-"""Debian packages of the programs whose output an artefact is."""
+"""Debian packages of the programs that make an artefact."""
 RECORD = "artefacts.json"
 CODE = ("pipeline", "verify.plugin", "../specs", "../specs/data")
-"""Where our own code starts that makes an artefact, or decides whether it is handed out: specs are run by pytest."""
+"""Entry points of our code that makes an artefact or decides whether it is published; pytest runs the specs."""
 
 
 class _File(Frozen):
-    """An artefact, in a directory that is known elsewhere."""
+    """An artefact; the caller knows its directory."""
 
     path: PlainName
     size_bytes: ByteCount
@@ -35,14 +35,14 @@ class _File(Frozen):
 
 
 class _Made(Frozen):
-    """The artefacts of a build."""
+    """The artefacts of a build and their inputs."""
 
     inputs: dict[InputName, InputValue]
     files: tuple[_File, ...]
 
 
 def find_artefact_inputs(plan: Plan, compression: Compression, *, verified: bool) -> dict[str, str]:
-    """Return all that decides the artefacts of a rootfs, by name."""
+    """Return the inputs of the artefacts by name, except the rootfs."""
     steps = {f"step {step.name}": step.key for step in plan.steps}
     return {
         **steps,
@@ -54,7 +54,7 @@ def find_artefact_inputs(plan: Plan, compression: Compression, *, verified: bool
 
 
 def write_made(record: Path, inputs: Mapping[str, str], artefacts: Sequence[Artefact]) -> None:
-    """Write down what the artefacts were made from; nothing when that is not known."""
+    """Record the inputs of the artefacts; empty inputs if they are not known."""
     files = [{**asdict(artefact), "path": artefact.path.name} for artefact in artefacts]
     record.write_text(json.dumps({"inputs": dict(inputs), "files": files}), encoding="utf-8")
 
@@ -62,7 +62,7 @@ def write_made(record: Path, inputs: Mapping[str, str], artefacts: Sequence[Arte
 def find_made(
     record: Path, inputs: Mapping[str, str], output: Path, have: Collection[str]
 ) -> tuple[Artefact, ...] | None:
-    """Return the artefacts that were made from the same, if all of them are in `output`, or their digests in `have`."""
+    """Return the artefacts if their inputs are the same and each is in `output` or its digest in `have`; else None."""
     made = _read(record)
     if made is None:
         return None
@@ -74,19 +74,19 @@ def find_made(
 
 
 def find_changed_step(record: Path, plan: Plan, step: str) -> str:
-    """Return what keeps the last build's product of a step from being that of the plan, as far as the plan can say."""
+    """Return the changed input that prevents reuse of a step's last product; "" if the plan shows none."""
     made = _read(record)
     if made is None:
         return "the record of the last build"
     inputs = made.inputs
     if inputs.get("program") != digest_code(*CODE):
         return "program"
-    key = next(each.key for each in plan.steps if each.name == step)
+    key = next(planned.key for planned in plan.steps if planned.name == step)
     return "" if inputs.get(f"step {step}") == key else f"the {step}"
 
 
 def _read(record: Path) -> _Made | None:
-    """Return what a record says; None where it is not there or does not, such as one that a crash has cut short."""
+    """Return the content of a record; None if it is missing or invalid, for example after a crash."""
     try:
         return _Made.model_validate_json(read_bytes(record))
     except (InputError, ValidationError):
@@ -94,6 +94,6 @@ def _read(record: Path) -> _Made | None:
 
 
 def is_present(artefact: Artefact) -> bool:
-    """Say whether an artefact is where it says, to the byte."""
+    """Return whether an artefact is at its path, with its size and digest."""
     path = artefact.path
     return path.is_file() and path.stat().st_size == artefact.size_bytes and sha256_file(path) == artefact.sha256
