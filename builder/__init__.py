@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: MIT
-"""Boardwright: recipes in, proven operating-system images out."""
+"""Boardwright: build tested operating-system images from recipes."""
 
 __version__ = "0.1.0"

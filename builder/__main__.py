@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python3 -m builder`: how the builder is called inside its container."""
+"""Entry point of `python3 -m builder`, which runs inside the builder's container."""
 
 from builder.cli import main
 

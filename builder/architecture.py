@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Architectures of boards: one row for each, which every part of the program reads."""
+"""Table of processor architectures: one row for each, used by all parts of the program."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ OVMF, AAVMF = "/usr/share/OVMF", "/usr/share/AAVMF"
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is to know of an architecture."""
+    """Properties of an architecture."""
 
     title: str
-    """For people, on the download page."""
+    """Display name on the download page."""
     multiarch: str
-    """Debian's directory of its libraries, below /usr/lib."""
+    """Debian's directory for its libraries, below /usr/lib."""
     qemu: str
-    """What QEMU calls it."""
+    """Name in QEMU."""
     elf_class: int
     elf_machine: int
     """e_machine (elf.h)."""
     package: str
-    """The Debian package of its QEMU for whole machines."""
+    """Debian package of its QEMU system emulator."""
     uname: str = ""
-    """What the kernel calls it; given where KVM is used on it."""
+    """Name in the kernel (uname -m); set if KVM is used on this architecture."""
     loader: str = ""
-    """Its dynamic loader; given where native twins of foreign programs are made on it."""
+    """Dynamic loader; set if native twins of foreign programs are made on this architecture."""
     uefi: tuple[tuple[str, str], ...] = ()
-    """Files of UEFI's code and variables, the first that are there; empty: none."""
+    """Pairs of UEFI code and variables; the first existing pair is used. Empty: no UEFI."""
     uefi_package: str = ""
     u_boot: str = "-bios"
-    """QEMU's option that takes a U-Boot."""
+    """QEMU option that loads a U-Boot."""
     imager: str = ""
-    """What Raspberry Pi Imager calls it; empty: nothing."""
+    """Name in Raspberry Pi Imager; empty if it has none."""
 
     @property
     def qemu_system(self) -> str:
-        """The program that runs whole machines."""
+        """Program name of the QEMU system emulator."""
         return f"qemu-system-{self.qemu}"
 
 
@@ -51,7 +51,7 @@ class Architecture(StrEnum):
     row: Machine
 
     def __new__(cls, name: str, row: Machine | None = None) -> Self:
-        assert row is not None  # Only so that Architecture("arm64"), which finds a member, has the right type.
+        assert row is not None  # The default is only for the type of Architecture("arm64"), which looks up a member.
         member = str.__new__(cls, name)
         member._value_ = name
         member.row = row
@@ -127,15 +127,15 @@ class Architecture(StrEnum):
             elf_class=BITS_64,
             elf_machine=243,
             package="qemu-system-misc",
-            u_boot="-kernel",  # Started from OpenSBI; on others U-Boot is the firmware.
+            u_boot="-kernel",  # OpenSBI starts U-Boot; on other architectures U-Boot is the firmware.
         ),
     )
 
 
-QEMU_PACKAGES = {each.row.qemu_system: each.row.package for each in Architecture}
-"""Debian package of each QEMU for whole machines."""
+QEMU_PACKAGES = {architecture.row.qemu_system: architecture.row.package for architecture in Architecture}
+"""Debian package of each QEMU system emulator."""
 
 
 def find_architecture(name: str) -> Architecture | None:
-    """Return the architecture of a Debian name; None for one that boards do not have."""
-    return next((each for each in Architecture if each == name), None)
+    """Return the architecture with a Debian name; None if boards do not support it."""
+    return next((architecture for architecture in Architecture if architecture == name), None)

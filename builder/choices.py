@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a user may choose by name: the values of options, and of the fields that carry them."""
+"""Named choices of a user: the values of options, and of the fields that hold them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Engine(StrEnum):
-    """Where a build runs."""
+    """Environment in which a build runs."""
 
     AUTO = "auto"
     DOCKER = "docker"
@@ -15,7 +15,7 @@ class Engine(StrEnum):
 
 
 class Assembler(StrEnum):
-    """How an image is assembled. `auto` is `offline`, which writes the image once."""
+    """Method to assemble an image. `auto` is `offline`, which writes the image once."""
 
     AUTO = "auto"
     LOOP = "loop"
@@ -23,7 +23,7 @@ class Assembler(StrEnum):
 
 
 class EmulationChoice(StrEnum):
-    """How programs of a foreign architecture run. `auto` takes the fastest way that works."""
+    """Method to run programs of a foreign architecture. `auto` takes the fastest one that works."""
 
     AUTO = "auto"
     REDIRECT = "redirect"
@@ -31,24 +31,24 @@ class EmulationChoice(StrEnum):
 
 
 class RootfsUse(StrEnum):
-    """When the rootfs of the last build is reused."""
+    """Condition for reusing the rootfs of the last build."""
 
     CURRENT = "current"
-    """When nothing has changed, here and in the package archives."""
+    """Reuse it if nothing has changed, neither here nor in the package archives."""
     AS_ASKED = "asked"
-    """When nothing has changed here; the archives are not asked."""
+    """Reuse it if nothing has changed here; the package archives are not checked."""
     NEVER = "never"
 
 
 class CacheMode(StrEnum):
-    """What may be done with the shared cache."""
+    """Access to the shared cache: read only, or read and write."""
 
     RO = "ro"
     RW = "rw"
 
 
 class Level(StrEnum):
-    """How far an image file is verified; each level includes those before."""
+    """Level of verification of an image file; each level includes those before."""
 
     OFFLINE = "offline"
     CHROOT = "chroot"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""How images are compressed: one row for each format, which every part of the program reads.
+"""Table of compression formats: one row for each, used by all parts of the program.
 
 Levels were chosen on 600 MiB of a real root filesystem, two cores (zstd 1.5.4, pigz 2.6):
 
     zstd -3   3.6 s  181 MB      zstd -9  12.1 s  164 MB      zstd -12  21.4 s  163 MB      pigz -6  11.6 s  186 MB
 
-so zstd -9: a tenth smaller than -3, and what follows costs twice the time for one per cent.
+The default is zstd -9: its file is a tenth smaller than with -3. Level -12 takes twice the time to save one per cent.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from enum import StrEnum
 from typing import Self
 
 MEMORY = "512MiB"
-"""For unpacking; xz -9, which is the most that packages are made with, takes 65 MiB for each of its threads."""
+"""Memory limit for unpacking. xz -9, the highest level that packages use, takes 65 MiB per thread."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """What there is to know of a format."""
+    """Properties of a format."""
 
     suffix: str
-    """After `.img`."""
+    """Suffix of a file name, after `.img`."""
     media_type: str
-    """Registered at IANA where there is one."""
+    """Media type, registered at IANA if there is one."""
     rank: int
-    """Which of several images is fetched, and shown first: the one that is usually smallest."""
+    """Order in which images are preferred for download and shown; 1 is usually the smallest file."""
     by_hand: str
-    """The command that unpacks a file to stdout on a user's machine."""
+    """Command that unpacks a file to stdout on a user's machine."""
     pack: Callable[[str, int], list[str]] | None = None
-    """The command that reads stdin and writes stdout, from the image's file name and its size in bytes; the same image
-    gives the same bytes. None: the image as it is."""
+    """Function that returns the command to compress stdin to stdout, for the image's file name and its size in bytes.
+    The same image gives the same bytes. None: no compression."""
     unpack: tuple[str, ...] = ()
-    """The command that writes a file to stdout, its path comes last; empty where disk/open_image.py reads it by
+    """Command that unpacks a file to stdout; the path is appended. Empty if disk/open_image.py reads the format
     itself."""
     package: str = ""
-    """The Debian package of the program that packs and unpacks."""
+    """Debian package of the program that packs and unpacks."""
     imager: int = 0
-    """Which of several images Raspberry Pi Imager is given: 1 for the one that every version of it unpacks; 0: none."""
+    """Order of preference for Raspberry Pi Imager; 1: all its versions unpack the format, 0: not used."""
 
 
 PLAIN = Format(suffix="", media_type="application/octet-stream", rank=5, by_hand="cat")
 
 
 def _zstd(name: str, size_bytes: int) -> list[str]:
-    # The size goes into the frame's header, so that a program that writes a card can show how far it is.
+    # The size goes into the frame's header, so that programs that write cards can show progress.
     return ["zstd", "--threads=0", "-9", f"--stream-size={size_bytes}", "--stdout", "--quiet"]
 
 
@@ -61,17 +61,20 @@ def _gzip(name: str, size_bytes: int) -> list[str]:
 
 
 def _zip(name: str, size_bytes: int) -> list[str]:
-    # The entry has the time of the file on stdin; pigz writes ZIP64 where it is needed.
+    # The entry gets the time of the file on stdin; pigz writes ZIP64 if needed.
     return ["pigz", *_pigz_processes(), "-6", "--zip", "--time", "--alias", name, "--stdout"]
 
 
 def _pigz_processes() -> list[str]:
-    """At least two: with one, pigz takes another path, whose bytes differed at level 1 (2.6; not at level 6)."""
+    """Return the option for at least two processes.
+
+    With one, pigz 2.6 takes another code path: its bytes differed at level 1, and not at level 6.
+    """
     return ["--processes", str(max(2, os.cpu_count() or 1))]
 
 
 class Compression(StrEnum):
-    """The name of a format, as options have it, and the format itself."""
+    """Name of a format, as in options; `row` has its properties."""
 
     row: Format
 
@@ -139,23 +142,23 @@ class Compression(StrEnum):
 
     @property
     def image_suffix(self) -> str:
-        """What the name of an image ends with, ".img" included."""
+        """The end of an image's file name, with ".img"."""
         return f".img{self.row.suffix}"
 
 
-IMAGE_SUFFIXES = tuple(each.image_suffix for each in Compression)
-PREFERRED = tuple(sorted(Compression, key=lambda each: each.row.rank))
-FOR_IMAGER = tuple(sorted((each for each in Compression if each.row.imager), key=lambda each: each.row.imager))
+IMAGE_SUFFIXES = tuple(item.image_suffix for item in Compression)
+PREFERRED = tuple(sorted(Compression, key=lambda item: item.row.rank))
+FOR_IMAGER = tuple(sorted((item for item in Compression if item.row.imager), key=lambda item: item.row.imager))
 PROGRAMS = {
-    command[0]: each.row.package
-    for each in Compression
-    for command in (each.row.unpack, each.row.pack("", 0) if each.row.pack else ())
+    command[0]: item.row.package
+    for item in Compression
+    for command in (item.row.unpack, item.row.pack("", 0) if item.row.pack else ())
     if command
 }
 """Debian package of each program that packs or unpacks."""
 
 
 def find_compression(name: str) -> Compression:
-    """Return how an image is compressed, by the suffix of its file's name."""
-    return next((each for each in Compression if each.row.suffix and name.endswith(each.row.suffix)),
+    """Return the compression of an image by the suffix of its file name."""
+    return next((item for item in Compression if item.row.suffix and name.endswith(item.row.suffix)),
                 Compression.NONE)  # fmt: skip

@@ -119,7 +119,7 @@ def make_page(listed: Listed, addresses: Addresses, site: Site) -> bytes:
         older=[_older(release, addresses) for release in listed.older],
         place=addresses.catalogue or addresses.releases,
         releases=_place_to_fetch(addresses),
-        unpack={each.image_suffix: each.row.by_hand for each in PREFERRED},
+        unpack={compression.image_suffix: compression.row.by_hand for compression in PREFERRED},
         public=addresses.public,
         imager=any(offer.manifest for card in cards for offer in card.offers),
         os_list=addresses.own(OS_LIST),
@@ -178,13 +178,13 @@ def _tests(package: Package) -> str:
 
 def _images(tag: str, board: str, package: Package, addresses: Addresses) -> Iterator[Link]:
     by_name = {file.name: file for file in package.files if file.role == "image"}
-    for each in PREFERRED:
-        if file := by_name.get(f"{package.name}{each.image_suffix}"):
-            yield _link(each.image_suffix, tag, board, file, addresses)
+    for compression in PREFERRED:
+        if file := by_name.get(f"{package.name}{compression.image_suffix}"):
+            yield _link(compression.image_suffix, tag, board, file, addresses)
 
 
 def _files(tag: str, board: str, released: Released, addresses: Addresses) -> Iterator[Link]:
-    """Yield all files but the images; a signature follows the file that it signs."""
+    """Yield all files except the images; a signature follows the file that it signs."""
     for file in sorted(released.files, key=lambda file: file.name):
         if file.role != "image":
             yield _link(_label(file), tag, board, file, addresses)

@@ -70,7 +70,7 @@ def make_manifests(listed: Listed, addresses: Addresses) -> dict[str, Item]:
 def image_for_imager(package: Package) -> File | None:
     """Return the best image for Imager; None if there is none, or if Imager does not know the board."""
     by_name = {file.name: file for file in package.files if file.role == "image"}
-    names = (f"{package.name}{each.image_suffix}" for each in FOR_IMAGER)
+    names = (f"{package.name}{compression.image_suffix}" for compression in FOR_IMAGER)
     return next((by_name[name] for name in names if name in by_name), None) if package.imager else None
 
 
