@@ -156,17 +156,17 @@ class _Crew:
         threading.Thread(target=_listen, args=(board, process, self._pieces), daemon=True).start()
 
     def _end(self, board: str, code: int) -> Ended:
-        story = self._stories[board]
+        events = self._stories[board]
         del self._running[board]
         with log.use(self._rows[board]):
-            story.end()
+            events.end()
             try:
-                artefacts = _find_artefacts(story, code)
+                artefacts = _find_artefacts(events, code)
             except BoardwrightError as error:
                 data = {"kind": error.kind, "hint": error.hint, "exit_code": error.exit_code}
                 log.emit(Event("error", error.message, data))
                 return Ended(board, error=error)
-            log.emit(Event("result", f"{board} {self._versions[board]}", dict(story.result or {})))
+            log.emit(Event("result", f"{board} {self._versions[board]}", dict(events.result or {})))
         return Ended(board, artefacts)
 
     def _stop(self) -> None:

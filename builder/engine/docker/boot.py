@@ -146,23 +146,23 @@ def _prepare(api: APIClient, job: Job, path: Path, wish: Wish) -> MachineRow:
     """Prepare the machine in the container and return how to start it."""
     argv = (*_argv("boot", path, wish), "--prepare", MACHINE, "--ssh-port", str(QEMU_PORT))
     with listen_to_program(api, job.name, argv) as (pieces, find_code):
-        story = follow(api, job.name, pieces, what="boot")
+        events = follow(api, job.name, pieces, what="boot")
     code = find_code()
-    if code or story.result is None:
-        raise story.failure(code, killed="")
-    return load_machine(story.result)
+    if code or events.result is None:
+        raise events.failure(code, killed="")
+    return load_machine(events.result)
 
 
 def _finish(api: APIClient, name: str, pieces: Pieces) -> Report:
     """Follow the specs to their end and return the report; the caller checks it for failures."""
-    story = follow(api, name, pieces, what="verification")
+    events = follow(api, name, pieces, what="verification")
     try:
-        check_end(api, name, story)
+        check_end(api, name, events)
     except VerifyError:
-        if story.result is None:
+        if events.result is None:
             raise
     try:
-        return TypeAdapter(Report).validate_python(story.result)
+        return TypeAdapter(Report).validate_python(events.result)
     except ValidationError as error:
         raise ToolError(
             f"invalid report from the container: {explain(error)}", hint="this is a bug; please report it"

@@ -69,18 +69,18 @@ def follow(
 
     on_product  called with the row of a finished image, before its specs end
     """
-    story, interrupts = Story(f"the {what}'s container", on_product=on_product), 0
+    events, interrupts = Story(f"the {what}'s container", on_product=on_product), 0
     with queued(pieces.put):
         while piece := pieces.get():
             if isinstance(piece, tuple):
-                story.hear(*piece)
+                events.hear(*piece)
             else:
                 interrupts += 1
                 _stop(api, name, what, kill=interrupts > 1)
-    story.end()
+    events.end()
     if interrupts:
         raise Interrupted("stopped; the container is removed")
-    return story
+    return events
 
 
 def _stop(api: APIClient, name: str, what: str, *, kill: bool) -> None:

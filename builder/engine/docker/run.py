@@ -153,13 +153,13 @@ def _run(api: APIClient, job: Job, request: BuildRequest, secrets: Mapping[str, 
             way = Way(job.name, find_layer(api, job.name, BOARDS))
             put_secrets(api, job.name, {str(HAND_OUT_REQUEST): b"" if way.layer else PACKS})
             with handing_out(way, request.output, journal, Digests(request.state)) as hand_out:
-                story = follow(api, job.name, start(api, job), on_product=hand_out.begin)
+                events = follow(api, job.name, start(api, job), on_product=hand_out.begin)
                 try:
-                    check_end(api, job.name, story)
+                    check_end(api, job.name, events)
                 except BoardwrightError as error:
                     _bring_log(api, job.name, request, error)
                     raise
-                outcome = _collect(story, hand_out)
+                outcome = _collect(events, hand_out)
             _bring_records(api, job.name, request)
             return outcome
     except ToolError as error:
