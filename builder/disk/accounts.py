@@ -53,7 +53,7 @@ def read_groups(text: str) -> Mapping[str, Group]:
 
 
 def read_shadow(text: str) -> Mapping[str, str]:
-    """Return what stands in the place of each user's password: ! and * let nobody in."""
+    """Return the password field of each user; ! and * prevent a login by password."""
     return {row[0]: row[1] for row in _split(text, "shadow", 9)}
 
 

@@ -42,9 +42,9 @@ def _shift(ranges: Iterable[Range], place: Region) -> Iterator[Range]:
 
 
 def _free_in_ext4(place: Region) -> Iterator[Range]:
-    said = run(["dumpe2fs", place.for_e2fsprogs], timeout_s=READ_S).stdout
-    size = re.search(r"^Block size: +(\d+)", said, re.MULTILINE)
+    report = run(["dumpe2fs", place.for_e2fsprogs], timeout_s=READ_S).stdout
+    size = re.search(r"^Block size: +(\d+)", report, re.MULTILINE)
     block = int(size[1]) if size else 0
-    for line in re.findall(r"^  Free blocks: (.+)$", said, re.MULTILINE):
+    for line in re.findall(r"^  Free blocks: (.+)$", report, re.MULTILINE):
         for first, last in re.findall(r"(\d+)(?:-(\d+))?", line):
             yield int(first) * block, (int(last or first) + 1) * block

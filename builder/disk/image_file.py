@@ -33,7 +33,7 @@ class Found:
     path: Path
     """What was asked for."""
     raw: Path
-    """The disk, which nobody may write to."""
+    """The raw disk; do not write to it."""
     sha256: str
     """Digest of the disk: the same however it is compressed."""
 

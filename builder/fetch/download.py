@@ -157,8 +157,8 @@ def _size(stream: IO[bytes]) -> int:
 
 def _fill(url: str, file: File, stream: IO[bytes]) -> str:
     """Have as many bytes in the stream as the file has, and return their sha256."""
-    said = log.step(f"fetch {file.name} ({render_size(file.size_bytes)})")
-    with said if file.size_bytes > MIB else nullcontext():
+    step = log.step(f"fetch {file.name} ({render_size(file.size_bytes)})")
+    with step if file.size_bytes > MIB else nullcontext():
         retry(http.RETRIES, bare(url), lambda: _attempt(url, file, stream), hint=AGAIN)
         return sha256_file(Path(stream.name))
 

@@ -166,13 +166,13 @@ def aborted_on_error(upload: Upload) -> Iterator[None]:
 
 
 def find_uploads(client: S3Client, bucket: str, prefix: str) -> list[Upload]:
-    """Return the unfinished uploads below a prefix, the newest first; none where they may not be listed."""
+    """Return the unfinished uploads below a prefix, newest first; [] if they cannot be listed."""
     try:
         rows = list(list_all(client, "list_multipart_uploads", "Uploads", Bucket=bucket, Prefix=prefix))
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in ("AccessDenied", "403", "NotImplemented"):
             raise
-        log.note(f"s3://{bucket}: unfinished uploads may not be listed; large files begin anew")
+        log.note(f"s3://{bucket}: unfinished uploads cannot be listed; uploads of large files start from the beginning")
         return []
     rows.sort(key=lambda row: row["Initiated"], reverse=True)
     return [Upload(client, bucket, row["Key"], row["UploadId"]) for row in rows]

@@ -334,7 +334,7 @@ def test_where_unfinished_uploads_may_not_be_listed_one_does_without(site: Site)
     story = io.StringIO()
     with log.use(log.Plain(story)):
         site.release(size_bytes=6 * MIB)
-    assert "unfinished uploads may not be listed" in story.getvalue()
+    assert "unfinished uploads cannot be listed" in story.getvalue()
     site.server.door.reset()
     site.check(size_bytes=6 * MIB)
 

@@ -76,7 +76,7 @@ _UDEV_NAMES = re.compile(
     r"(ttyUSB|ttyACM|ttyAMA|ttyS|i2c-|spidev|gpio|video|media|event|js|hidraw|rtc|pps|lirc|cec|watchdog|vchiq|vcio|fb)"
     r"[0-9a-z.*?\[\]-]*"
 )
-"""Devices that give nobody the system. Whom a disk, the memory or any USB device is given to may become root."""
+"""Devices that cannot make a user root. Access to a disk, to the memory or to any USB device can."""
 
 
 def udev_lets_in(content: bytes) -> bool:
@@ -102,7 +102,7 @@ def _is_udev_rule(line: str) -> bool:
 
 
 def _are_of_no_disk(wanted: Mapping[str, str]) -> bool:
-    """Say whether a rule is for devices that give nobody the system."""
+    """Return whether a rule is only for devices that cannot make a user root."""
     subsystems, names = wanted.get("SUBSYSTEM", "").split("|"), wanted.get("KERNEL", "").split("|")
     if subsystems == ["usb"]:  # Of one maker: not each disk.
         return any(re.fullmatch("[0-9a-f]{4}", wanted.get(f"{key}{{idVendor}}", "")) for key in ("ATTR", "ATTRS"))

@@ -66,8 +66,8 @@ _SAMBA_LOGS = re.compile(r"/var/log/samba/[\w.%-]+")
 
 
 def samba_lets_in(content: bytes) -> bool:
-    """smb.conf(5): all but settings of shares and of the server that run no command, load no code and let nobody in
-    without a password. Samba does not heed blanks in names."""
+    """Return whether smb.conf(5) has any other setting than those that run no command, load no code and allow no access
+    without a password. Samba ignores blanks in names."""
     rows = (line for line in list_lines(content, ("#", ";")) if not line.startswith("["))
     return not all(map(_is_harmless_share, rows))
 
@@ -113,9 +113,11 @@ _DOCKER_KEYS = frozenset(
 
 
 def docker_lets_in(content: bytes) -> bool:
-    """daemon.json of Docker: whom it listens to (`hosts`), and what it starts, is not a board's own to say."""
-    said = load_json(content)
-    return not (isinstance(said, dict) and said.keys() <= _DOCKER_KEYS and _are_local(said.get("hosts", [])))
+    """Return whether Docker's daemon.json has remote `hosts` or an unlisted key, such as a program to start."""
+    settings = load_json(content)
+    return not (
+        isinstance(settings, dict) and settings.keys() <= _DOCKER_KEYS and _are_local(settings.get("hosts", []))
+    )
 
 
 def _are_local(hosts: object) -> bool:

@@ -91,18 +91,20 @@ def find_covers(image: System) -> dict[str, str]:
 
 
 def find_containers(image: System) -> dict[str, str]:
-    """Return the directory that Docker is told to keep its data in (`data-root`), where something is in it: containers
-    that start with the system, with any rights. Its usual one has nothing either, which `traces` hold."""
+    """Return the data directory that daemon.json sets for Docker (`data-root`), if it contains something.
+
+    Containers in it start with the system, with any rights. `traces` checks that the default directory is empty.
+    """
     text = image.tree.file(DOCKER).content_string
     try:
-        said = load_json(text) if text else {}
-    except ValueError:  # It is a way in itself.
+        settings = load_json(text) if text else {}
+    except ValueError:  # An invalid file is reported as a way in by itself.
         return {}
-    place = said.get("data-root") if isinstance(said, dict) else None
-    found = image.tree.find(posixpath.normpath(place)) if isinstance(place, str) and place.startswith("/") else None
-    if found is None or next(image.tree.below(found.path), None) is None:
+    root = settings.get("data-root") if isinstance(settings, dict) else None
+    entry = image.tree.find(posixpath.normpath(root)) if isinstance(root, str) and root.startswith("/") else None
+    if entry is None or next(image.tree.below(entry.path), None) is None:
         return {}
-    return {str(place): "with data of Docker's in it"}
+    return {str(root): "with data of Docker's in it"}
 
 
 def _is_made_up(row: Mount) -> bool:
