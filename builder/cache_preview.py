@@ -19,12 +19,12 @@ from builder.plan.model import Plan
 from builder.rootfs.apt.supply import UNKNOWN, Supply
 from builder.rootfs.inputs import find_changed_input, find_plan_inputs
 from builder.rootfs.stored_tree import RECORD as ROOTFS
-from builder.rootfs.stored_tree import Kept, read_kept
+from builder.rootfs.stored_tree import StoredTree, read_kept
 
 HIT = "hit, unless an archive has changed"
 
 
-def foresee(state: Path, plan: Plan) -> Mapping[str, str]:
+def preview_cache(state: Path, plan: Plan) -> Mapping[str, str]:
     """Return for each step a cache hit, or a miss with the first changed input; {} if no earlier build is known."""
     newest = _find_newest(state, plan.board)
     if newest is None:
@@ -49,7 +49,7 @@ def find_supply(state: Path, board: str) -> Supply:
     return newest[0].supply if newest else UNKNOWN
 
 
-def _find_newest(state: Path, board: str) -> tuple[Kept, Path] | None:
+def _find_newest(state: Path, board: str) -> tuple[StoredTree, Path] | None:
     room, copies = state / "rooms" / board, state / "records" / board
     records = ((room / "rootfs" / ROOTFS, room / ARTEFACTS), (copies / ROOTFS, copies / ARTEFACTS))
     try:

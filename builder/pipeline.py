@@ -20,8 +20,8 @@ from builder.net.download import fetch
 from builder.net.location import Location
 from builder.plan.model import Plan
 from builder.request import BuildRequest
-from builder.rootfs.make import find_rootfs, make_rootfs
-from builder.rootfs.stored_tree import Kept, opened_rootfs
+from builder.rootfs.make import make_rootfs, resolve_rootfs
+from builder.rootfs.stored_tree import StoredTree, open_rootfs
 from builder.system.workspace import Workspace, open_workspace
 from builder.units import render_size
 from builder.verify.verify import verifying
@@ -57,7 +57,7 @@ def _build(plan: Plan, request: BuildRequest, on_product: Callable[[Artefact], N
     ):
         workspace.log_file.unlink(missing_ok=True)
         store = Store(cache / "store", remote)
-        wanted = find_rootfs(plan, workspace, store, emulation=request.emulation, cache=cache, use=request.rootfs)
+        wanted = resolve_rootfs(plan, workspace, store, emulation=request.emulation, cache=cache, use=request.rootfs)
         inputs = find_artefact_inputs(plan, request.compress, verified=request.verify)
         origin = {**inputs, "rootfs": wanted.key}
         made_by = workspace.room / RECORD
@@ -68,7 +68,7 @@ def _build(plan: Plan, request: BuildRequest, on_product: Callable[[Artefact], N
         kept = make_rootfs(wanted)
         name = plan.image_name.removesuffix(".img")
         with open_partial(request.output, name, workspace.journal) as partial:
-            with opened_rootfs(kept, cache / "layers", workspace) as rootfs:
+            with open_rootfs(kept, cache / "layers", workspace) as rootfs:
                 image = make_image(
                     plan,
                     rootfs,
@@ -90,7 +90,7 @@ def _build(plan: Plan, request: BuildRequest, on_product: Callable[[Artefact], N
 def _finish(
     plan: Plan,
     image: Path,
-    kept: Kept,
+    kept: StoredTree,
     workspace: Workspace,
     *,
     request: BuildRequest,
@@ -121,7 +121,7 @@ def _finish(
             )
 
 
-def _write_record(plan: Plan, image: Path, digest: str, kept: Kept, workspace: Workspace) -> Path:
+def _write_record(plan: Plan, image: Path, digest: str, kept: StoredTree, workspace: Workspace) -> Path:
     """Write the build record of an image."""
     packages = {name: text for origin in kept.origins.values() for name, text in origin.packages.items()}
     path = workspace.scratch / f"{image.stem}{SUFFIX}"

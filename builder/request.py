@@ -21,7 +21,7 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.described import explain, load_described
 from builder.recipe.load import load_board
-from builder.recipe.values import BoardName, Frozen, Sha256, Version, text
+from builder.recipe.values import BoardName, FrozenModel, Sha256, Version, text
 from builder.system.files import read_bytes
 from builder.units import MIB
 
@@ -37,7 +37,7 @@ AbsolutePath = Annotated[Path, AfterValidator(_check_absolute)]
 CacheUrl = Annotated[str, text(r"^(s3://[^\s\x00-\x1f\x7f]+)?$", "s3://BUCKET/PREFIX", max_length=4096)]
 
 
-class BuildRequest(Frozen):
+class BuildRequest(FrozenModel):
     """One build of one board."""
 
     board: BoardName

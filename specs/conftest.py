@@ -18,9 +18,9 @@ from testinfra.host import Host
 from builder.plan.model import Plan
 from builder.recipe.model import Recipe
 from builder.system.process import Result, run
-from builder.verify.facts.image import Subject
+from builder.verify.facts.image import ImageFacts
 from builder.verify.live.containers import Containers
-from builder.verify.live.ssh import Bench, Running, opened_bench
+from builder.verify.live.ssh import LiveSystem, Running, open_live_system
 from builder.verify.live.system import System
 from builder.verify.parametrize import find_traits
 from builder.verify.plugin import PLAN, TASK, load_rows
@@ -48,9 +48,9 @@ def board(plan: Plan) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def image(task: Task, plan: Plan) -> Subject:
+def image(task: Task, plan: Plan) -> ImageFacts:
     """The image: its disk, its tree, its packages."""
-    return Subject(Path(task.image), plan, Path(task.scratch))
+    return ImageFacts(Path(task.image), plan, Path(task.scratch))
 
 
 @pytest.fixture(scope="session")
@@ -85,15 +85,15 @@ def call(task: Task) -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="session")
-def bench(task: Task) -> Iterator[Bench]:
+def bench(task: Task) -> Iterator[LiveSystem]:
     """The running system: commands, restart, power cut."""
     assert task.running
-    with opened_bench(task.running, Path(task.scratch)) as bench:
+    with open_live_system(task.running, Path(task.scratch)) as bench:
         yield bench
 
 
 @pytest.fixture(scope="session")
-def host(bench: Bench) -> Host:
+def host(bench: LiveSystem) -> Host:
     """The running system, for testinfra."""
     return testinfra.get_host(bench.reach.url, ssh_extra_args=shlex.join(bench.reach.options(bench.control)))
 
@@ -106,13 +106,13 @@ def running(task: Task) -> Running:
 
 
 @pytest.fixture(scope="session")
-def system(bench: Bench) -> System:
+def system(bench: LiveSystem) -> System:
     """Facts of the running system after its first boot."""
     return System(bench)
 
 
 @pytest.fixture(scope="session")
-def containers(bench: Bench) -> Iterator[Containers]:
+def containers(bench: LiveSystem) -> Iterator[Containers]:
     """Containers on the running system; their image is made there."""
     containers = Containers(bench)
     containers.make_image(PROBE)

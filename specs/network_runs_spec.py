@@ -6,7 +6,7 @@ from testinfra.host import Host
 
 from builder.plan.model import Plan
 from builder.recipe.expect import Expected
-from builder.verify.facts.image import Subject
+from builder.verify.facts.image import ImageFacts
 from builder.verify.live.ssh import Running
 from builder.verify.live.system import System
 
@@ -36,7 +36,7 @@ def test_resolved_answers_this_system_only(system: System) -> None:
 
 
 def test_what_listens_to_the_network_is_a_unit_of_a_package_or_asked_for(
-    system: System, image: Subject, plan: Plan
+    system: System, image: ImageFacts, plan: Plan
 ) -> None:
     asked = {row.name for row in plan.expected if row.kind == "listening"}
     outside = [listener for listener in system.listeners if not listener.is_local]

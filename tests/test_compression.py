@@ -41,7 +41,7 @@ from builder.catalogue.addresses import Addresses
 from builder.catalogue.imager import image_for_imager
 from builder.catalogue.make import make_catalogue
 from builder.compression import Compression
-from builder.disk.image_file import find_artefact, opened
+from builder.disk.image_file import find_artefact, open_image
 from builder.engine.local import TOOLS
 from builder.fetch.fetch import choose_image
 from builder.packaging.make import ROLES
@@ -64,7 +64,7 @@ packed.parent.mkdir()
 compress(image, packed, compression=cat, name=image.name, epoch=0)
 (packed.parent / "boardwright-x-1.build.json").write_text('{"board": "x"}')
 assert find_artefact("x", packed.parent, scratch) == packed
-with opened(packed, scratch) as found:
+with open_image(packed, scratch) as found:
     assert found.name == "boardwright-x-1" and found.raw != packed and found.raw.read_bytes() == image.read_bytes()
 remove_earlier(packed.parent, ["boardwright-x-1.img.xz"], scratch)
 assert not packed.exists()

@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 import builder
-from builder.recipe.values import ALLOWED, Frozen, Word, text
+from builder.recipe.values import ALLOWED, FrozenModel, Word, text
 from builder.units import SIZE
 
 SCRIPTS = ("builder.__main__", "builder.rootfs.cloud_distro", "builder.verify.live.try_console")
@@ -89,17 +89,17 @@ def test_no_text_is_without_a_pattern(model: type[BaseModel]) -> None:
 
 def test_all_models_are_found() -> None:
     names = {model.__name__ for model in MODELS}
-    assert {"Recipe", "Package", "Release", "Channel", "Record", "Statement", "SpecReport", "_Meta"} <= names
+    assert {"Recipe", "PackagedImage", "Release", "Channel", "Record", "Statement", "SpecReport", "_Meta"} <= names
     assert len(MODELS) > 40
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.__module__}.{model.__qualname__}")
 def test_all_have_one_base(model: type[BaseModel]) -> None:
     """Frozen, and strict: a number in quotes is no number."""
-    assert issubclass(model, Frozen)
+    assert issubclass(model, FrozenModel)
 
 
-class Outer(Frozen):
+class Outer(FrozenModel):
     """Everything that must not be there."""
 
     plain: str

@@ -15,7 +15,7 @@ from builder.errors import ReleaseError
 from builder.plan.model import Plan
 from builder.recipe.described import load_described
 from builder.recipe.facts import DebName, DebVersion, ImageId, InputName, InputValue, Moment, ToolName, ToolVersion
-from builder.recipe.values import ArchiveName, BoardName, Component, Frozen, Sha256, Suite, Url, Version, Word
+from builder.recipe.values import ArchiveName, BoardName, Component, FrozenModel, Sha256, Suite, Url, Version, Word
 from builder.system.fingerprint import find_versions
 
 SUFFIX = ".build.json"
@@ -25,7 +25,7 @@ BUILDER_IMAGE = "BOARDWRIGHT_BUILDER_IMAGE"
 """Environment variable of a build in a container: the id of the image that it runs in."""
 
 
-class Archive(Frozen):
+class Archive(FrozenModel):
     """A package archive that the build used."""
 
     name: ArchiveName
@@ -34,7 +34,7 @@ class Archive(Frozen):
     components: list[Component]
 
 
-class Deb(Frozen):
+class Deb(FrozenModel):
     """A package from an archive."""
 
     name: DebName
@@ -42,14 +42,14 @@ class Deb(Frozen):
     sha256: Sha256
 
 
-class Download(Frozen):
+class Download(FrozenModel):
     """Another file that the build downloaded."""
 
     url: Url
     sha256: Sha256
 
 
-class Record(Frozen):
+class Record(FrozenModel):
     """All inputs of a build."""
 
     format: Literal[1] = 1

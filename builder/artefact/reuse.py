@@ -14,7 +14,7 @@ from builder.artefact.files import Artefact, Compression
 from builder.compression import PROGRAMS
 from builder.plan.model import Plan
 from builder.recipe.facts import ByteCount, InputName, InputValue
-from builder.recipe.values import Frozen, PlainName, Sha256
+from builder.recipe.values import FrozenModel, PlainName, Sha256
 from builder.system.checksums import sha256_file
 from builder.system.files import InputError, read_bytes
 from builder.system.fingerprint import digest_code, find_versions
@@ -26,7 +26,7 @@ CODE = ("pipeline", "verify.plugin", "../specs", "../specs/data")
 """Entry points of our code that makes an artefact or decides whether it is published; pytest runs the specs."""
 
 
-class _File(Frozen):
+class _File(FrozenModel):
     """An artefact; the caller knows its directory."""
 
     path: PlainName
@@ -34,7 +34,7 @@ class _File(Frozen):
     sha256: Sha256
 
 
-class _Made(Frozen):
+class _Made(FrozenModel):
     """The artefacts of a build and their inputs."""
 
     inputs: dict[InputName, InputValue]

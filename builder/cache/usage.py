@@ -34,7 +34,7 @@ DEEPEST = 16
 
 
 @dataclass(frozen=True)
-class Item:
+class CacheItem:
     """Something that is kept; `used` is when it was last used, in seconds since 1970."""
 
     kind: str
@@ -45,13 +45,13 @@ class Item:
     used: float
 
 
-def find_items(state: Path) -> list[Item]:
+def find_items(state: Path) -> list[CacheItem]:
     """Return all cached items, least recently used first; MachineError for a link that leads elsewhere."""
     check_caches(state)
     store, cache = Store(state / "cache/store"), state / "cache"
     names = {ref.sha256: ref.name.removeprefix("deb/") for ref in store.refs()}
     items = [
-        Item("package", names.get(entry.sha256, entry.sha256), entry.path, entry.size_bytes, entry.used)
+        CacheItem("package", names.get(entry.sha256, entry.sha256), entry.path, entry.size_bytes, entry.used)
         for entry in store.entries()
     ]
     for kind, paths in (
@@ -66,7 +66,7 @@ def find_items(state: Path) -> list[Item]:
     return sorted(items, key=lambda item: (item.used, item.name))
 
 
-def shrink(state: Path, limit_bytes: int) -> list[Item]:
+def shrink(state: Path, limit_bytes: int) -> list[CacheItem]:
     """Remove what was not used for longest until `limit_bytes` are left, and what killed builds left in the store.
 
     Returns what was removed. What is in use stays, even if that is more than the limit.
@@ -108,11 +108,11 @@ def check_caches(state: Path) -> None:
     check_parts(state / "locks", 1)
 
 
-def _describe(kind: str, path: Path) -> Item:
+def _describe(kind: str, path: Path) -> CacheItem:
     name = path.parent.name if kind == "rootfs" else path.name
     record = path / "made.json"
     used = (record if record.exists() else path).stat().st_mtime
-    return Item(kind, name, path, _measure(path), used)
+    return CacheItem(kind, name, path, _measure(path), used)
 
 
 def _measure(path: Path) -> int:
@@ -127,7 +127,7 @@ def _measure(path: Path) -> int:
     return total
 
 
-def _remove(item: Item, state: Path, store: Store, *, nobody_builds: bool) -> bool:
+def _remove(item: CacheItem, state: Path, store: Store, *, nobody_builds: bool) -> bool:
     if item.kind == "package":
         store.drop(item.path.name)
         return True

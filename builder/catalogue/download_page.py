@@ -20,9 +20,9 @@ from markupsafe import Markup
 from builder.architecture import find_architecture
 from builder.catalogue.addresses import Addresses
 from builder.catalogue.imager import MANIFEST, OS_LIST, image_for_imager
-from builder.catalogue.listing import Listed
+from builder.catalogue.listing import ReleaseList
 from builder.compression import PREFERRED
-from builder.packaging.model import File, Package, Release, Released
+from builder.packaging.model import File, PackagedImage, Release, Released
 from builder.units import render_size
 
 SITE = Path(__file__).with_name("site")
@@ -51,7 +51,7 @@ ROLES = {
 
 
 @dataclass(frozen=True)
-class Site:
+class PublisherSite:
     """Texts of the page besides the releases."""
 
     title: str = "Boardwright"
@@ -73,7 +73,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Offer:
+class BoardDownload:
     """A board in one release."""
 
     channel: str
@@ -98,11 +98,11 @@ class Card:
     title: str
     architecture: str
     features: tuple[str, ...]
-    offers: tuple[Offer, ...]
+    offers: tuple[BoardDownload, ...]
     """At least one."""
 
 
-def make_page(listed: Listed, addresses: Addresses, site: Site) -> bytes:
+def make_page(listed: ReleaseList, addresses: Addresses, site: PublisherSite) -> bytes:
     """Return the page as UTF-8."""
     environment = Environment(
         loader=FileSystemLoader(SITE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -133,7 +133,7 @@ def make_page(listed: Listed, addresses: Addresses, site: Site) -> bytes:
     return text.encode()
 
 
-def make_cards(listed: Listed, addresses: Addresses) -> list[Card]:
+def make_cards(listed: ReleaseList, addresses: Addresses) -> list[Card]:
     """Return the boards with current downloads: hardware first, then virtual machines."""
     named: list[tuple[str, Release]] = [("stable", listed.stable)] if listed.stable else []
     named += [(channel.channel, channel.release) for channel in listed.moving]
@@ -147,15 +147,15 @@ def make_cards(listed: Listed, addresses: Addresses) -> list[Card]:
     return cards
 
 
-def _older(release: Release, addresses: Addresses) -> tuple[Release, list[Offer]]:
+def _older(release: Release, addresses: Addresses) -> tuple[Release, list[BoardDownload]]:
     return release, [_offer("", release, board, addresses) for board in sorted(release.boards)]
 
 
-def _offer(channel: str, release: Release, board: str, addresses: Addresses) -> Offer:
+def _offer(channel: str, release: Release, board: str, addresses: Addresses) -> BoardDownload:
     released = release.boards[board]
     package = released.package
     image = image_for_imager(package)
-    return Offer(
+    return BoardDownload(
         channel=channel,
         tag=release.tag,
         version=package.version,
@@ -169,14 +169,14 @@ def _offer(channel: str, release: Release, board: str, addresses: Addresses) -> 
     )
 
 
-def _tests(package: Package) -> str:
+def _tests(package: PackagedImage) -> str:
     specs = package.specs
     if specs is None or specs.failed:
         return "Unverified: its tests were not run, or not all of them passed"
     return f"{specs.passed} tests passed on this very image ({', '.join(specs.levels)})"
 
 
-def _images(tag: str, board: str, package: Package, addresses: Addresses) -> Iterator[Link]:
+def _images(tag: str, board: str, package: PackagedImage, addresses: Addresses) -> Iterator[Link]:
     by_name = {file.name: file for file in package.files if file.role == "image"}
     for compression in PREFERRED:
         if file := by_name.get(f"{package.name}{compression.image_suffix}"):

@@ -23,10 +23,10 @@ import jsonschema
 
 from builder.architecture import find_architecture
 from builder.catalogue.addresses import Addresses
-from builder.catalogue.listing import Listed
+from builder.catalogue.listing import ReleaseList
 from builder.compression import FOR_IMAGER
 from builder.errors import ReleaseError
-from builder.packaging.model import File, Package, Release
+from builder.packaging.model import File, PackagedImage, Release
 
 OS_LIST = "os-list.json"
 MANIFEST = ".rpi-imager-manifest"
@@ -44,7 +44,7 @@ DEVICES = {
 Item = dict[str, Any]
 
 
-def make_os_list(listed: Listed, addresses: Addresses) -> Item:
+def make_os_list(listed: ReleaseList, addresses: Addresses) -> Item:
     """Return the list: boards of the stable release first, then other channels and older releases as groups.
 
     It contains only boards that Imager knows. Raises ReleaseError if the result is not valid for Imager.
@@ -57,7 +57,7 @@ def make_os_list(listed: Listed, addresses: Addresses) -> Item:
     return _checked({"imager": {"devices": _devices(_all_packages(listed), addresses)}, "os_list": items}, OS_LIST)
 
 
-def make_manifests(listed: Listed, addresses: Addresses) -> dict[str, Item]:
+def make_manifests(listed: ReleaseList, addresses: Addresses) -> dict[str, Item]:
     """Return a manifest for each image of a board that Imager knows, by file name; ReleaseError if it is not valid."""
     manifests = {}
     for release in listed.releases:
@@ -67,7 +67,7 @@ def make_manifests(listed: Listed, addresses: Addresses) -> dict[str, Item]:
     return manifests
 
 
-def image_for_imager(package: Package) -> File | None:
+def image_for_imager(package: PackagedImage) -> File | None:
     """Return the best image for Imager; None if there is none, or if Imager does not know the board."""
     by_name = {file.name: file for file in package.files if file.role == "image"}
     names = (f"{package.name}{compression.image_suffix}" for compression in FOR_IMAGER)
@@ -106,14 +106,14 @@ def _items(release: Release, addresses: Addresses) -> Iterator[Item]:
     return (item for item, _ in _systems(release, addresses))
 
 
-def _systems(release: Release, addresses: Addresses) -> Iterator[tuple[Item, Package]]:
+def _systems(release: Release, addresses: Addresses) -> Iterator[tuple[Item, PackagedImage]]:
     for board, released in release.boards.items():
         package = released.package
         if image := image_for_imager(package):
             yield _system(release, board, package, image, addresses), package
 
 
-def _system(release: Release, board: str, package: Package, image: File, addresses: Addresses) -> Item:
+def _system(release: Release, board: str, package: PackagedImage, image: File, addresses: Addresses) -> Item:
     item: Item = {
         "name": f"Boardwright {package.version} ({package.title})",
         "description": "Debian with Docker. Set a user here: without one, no login is possible.",
@@ -137,11 +137,11 @@ def _system(release: Release, board: str, package: Package, image: File, address
     return item
 
 
-def _all_packages(listed: Listed) -> list[Package]:
+def _all_packages(listed: ReleaseList) -> list[PackagedImage]:
     return [released.package for release in listed.releases for released in release.boards.values()]
 
 
-def _devices(packages: Sequence[Package], addresses: Addresses) -> list[Item]:
+def _devices(packages: Sequence[PackagedImage], addresses: Addresses) -> list[Item]:
     """Return the devices to choose from, newest Raspberry Pi first; other boards by their title."""
     tags_of: dict[tuple[str, str], list[str]] = {device: [] for device in DEVICES.values()}
     for package in packages:

@@ -14,7 +14,7 @@ MOST = 30
 
 
 @dataclass(frozen=True)
-class Listed:
+class ReleaseList:
     """Releases in the order of the page."""
 
     stable: Release | None
@@ -31,7 +31,7 @@ class Listed:
         return tuple({release.tag: release for release in every}.values())
 
 
-def sort_releases(releases: Sequence[Release], channels: Sequence[Channel]) -> Listed:
+def sort_releases(releases: Sequence[Release], channels: Sequence[Channel]) -> ReleaseList:
     """Return releases and channels in the order of the lists; the release of a channel may be missing in `releases`."""
     by_name = {channel.channel: channel for channel in channels}
     stable = by_name[STABLE].release if STABLE in by_name else None
@@ -40,4 +40,4 @@ def sort_releases(releases: Sequence[Release], channels: Sequence[Channel]) -> L
     )
     shown = {channel.release.tag for channel in channels}
     older = [release for release in releases if release.tag not in shown]
-    return Listed(stable, moving, tuple(sorted(older, key=lambda release: release.date, reverse=True)[:MOST]))
+    return ReleaseList(stable, moving, tuple(sorted(older, key=lambda release: release.date, reverse=True)[:MOST]))

@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 
 from builder.catalogue import imager
 from builder.catalogue.addresses import Addresses
-from builder.catalogue.download_page import SITE, Site, make_page
+from builder.catalogue.download_page import SITE, PublisherSite, make_page
 from builder.catalogue.listing import sort_releases
 from builder.packaging.model import Channel, Release
 
 INDEX = "index.html"
-PLAIN = Site()
+PLAIN = PublisherSite()
 
 
 def make_catalogue(
-    releases: Sequence[Release], channels: Sequence[Channel], addresses: Addresses, site: Site = PLAIN
+    releases: Sequence[Release], channels: Sequence[Channel], addresses: Addresses, site: PublisherSite = PLAIN
 ) -> Mapping[str, bytes]:
     """Return the files of the catalogue by name.
 

@@ -48,7 +48,7 @@ PROVIDERS = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CiFile:
     """Path and expected text of a file."""
 
     path: Path
@@ -59,7 +59,7 @@ class _Template(string.Template):
     delimiter = "%"  # "$" is used by shells and by expressions of the CI systems.
 
 
-def render(name: str, repository: Repository, boards: list[str], *, branch: str = BRANCH) -> Wanted:
+def render(name: str, repository: Repository, boards: list[str], *, branch: str = BRANCH) -> CiFile:
     """Return the file of the CI system `name` for a repository.
 
     boards  names of all boards, for systems that cannot list them at run time
@@ -90,10 +90,10 @@ def render(name: str, repository: Repository, boards: list[str], *, branch: str 
         each="\n".join(_Template(provider.each).substitute(board=board, prefix=prefix) for board in boards),
         branch=branch,
     )
-    return Wanted(repository.top / provider.path, text)
+    return CiFile(repository.top / provider.path, text)
 
 
-def compare(wanted: Wanted, repository: Repository) -> str:
+def compare(wanted: CiFile, repository: Repository) -> str:
     """Return a unified diff from the existing file to the expected one; "" if it is current.
 
     Commits of pinned actions are not compared: other programs keep them up to date. A missing file differs in every
@@ -109,7 +109,7 @@ def compare(wanted: Wanted, repository: Repository) -> str:
     return "\n".join(lines)
 
 
-def write(wanted: Wanted, repository: Repository) -> None:
+def write(wanted: CiFile, repository: Repository) -> None:
     """Write the file atomically. Raises RecipeError if its path is outside the repository, or not writable."""
     if not wanted.path.resolve().is_relative_to(repository.top):
         raise RecipeError(f"{wanted.path} leads out of the repository, to {wanted.path.resolve()}", hint=MOVE)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from builder.disk.ext4 import is_ext4, read_ext4
 from builder.disk.filesystems import read_facts
-from builder.disk.filetree import File, Tree
+from builder.disk.filetree import File, FileTree
 from builder.disk.free_space import Range, find_unused
 from builder.disk.partitions import read_whole_table
 from builder.disk.region import Region
@@ -79,6 +79,6 @@ def _read_copyrights(files: Mapping[str, File]) -> dict[str, str]:
     return found
 
 
-def _find_system(place: Region) -> Tree | None:
-    tree = Tree(read_ext4(place))
+def _find_system(place: Region) -> FileTree | None:
+    tree = FileTree(read_ext4(place))
     return tree if tree.file(STATUS).is_file else None

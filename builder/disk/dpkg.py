@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from builder.disk.entry import Entry
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.errors import VerifyError
 from builder.system.paths import merge_into_usr
 from builder.units import GIB
@@ -28,7 +28,7 @@ Fields = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Package:
+class DpkgPackage:
     """A package that dpkg knows of."""
 
     name: str
@@ -41,7 +41,7 @@ class Package:
     """MD5 of each configuration file as delivered; users and we may change these."""
 
 
-def read_packages(status: str) -> Mapping[str, Package]:
+def read_packages(status: str) -> Mapping[str, DpkgPackage]:
     """Return the packages of a status file by name, those removed but for their configuration included."""
     return {fields["package"]: _make_package(fields) for fields in read_paragraphs(status)}
 
@@ -58,8 +58,8 @@ def read_paragraphs(status: str) -> Iterator[Fields]:
             yield fields
 
 
-def _make_package(fields: Fields) -> Package:
-    return Package(
+def _make_package(fields: Fields) -> DpkgPackage:
+    return DpkgPackage(
         name=fields["package"],
         version=fields.get("version", ""),
         architecture=fields.get("architecture", ""),
@@ -69,7 +69,7 @@ def _make_package(fields: Fields) -> Package:
     )
 
 
-def find_changed_files(tree: Tree) -> dict[str, str]:
+def find_changed_files(tree: FileTree) -> dict[str, str]:
     """Return every file of a package that is missing or not as delivered: the reason by path.
 
     Configuration files are not in the lists. All content is read and hashed: a gigabyte in about two seconds.
@@ -83,7 +83,7 @@ def find_changed_files(tree: Tree) -> dict[str, str]:
     return {path: reason for (path, _, _), reason in zip(rows, reasons, strict=True) if reason}
 
 
-def read_sums(tree: Tree) -> list[tuple[str, str]]:
+def read_sums(tree: FileTree) -> list[tuple[str, str]]:
     """Return (path, MD5) of the files of packages, of diverted ones where they are now. No configuration is in it."""
     diversions = _read_diversions(tree)
     found = []
@@ -110,7 +110,7 @@ def _compare(digest: str, entry: Entry | None) -> str:
     return "is not as its package delivers it" if entry.hash("md5") != digest else ""
 
 
-def _read_diversions(tree: Tree) -> dict[str, tuple[str, str]]:
+def _read_diversions(tree: FileTree) -> dict[str, tuple[str, str]]:
     """Return (new place, package that keeps the old one) by path; dpkg writes three lines for each."""
     lines = tree.file("/var/lib/dpkg/diversions").content_string.split("\n")
     return {path: (to, by) for path, to, by in zip(lines[::3], lines[1::3], lines[2::3], strict=False)}
@@ -121,7 +121,7 @@ def read_lines(listing: Entry) -> list[str]:
     return [line for line in listing.read().decode(errors="surrogateescape").split("\n") if line]
 
 
-def read_owners(tree: Tree) -> dict[str, str]:
+def read_owners(tree: FileTree) -> dict[str, str]:
     """Return the package of every path, merged into /usr, that one says is its own."""
     return {
         merge_into_usr(path): listing.path.removeprefix(f"{INFO}/").removesuffix(".list").split(":")[0]
@@ -130,6 +130,6 @@ def read_owners(tree: Tree) -> dict[str, str]:
     }
 
 
-def read_diverted(tree: Tree) -> set[str]:
+def read_diverted(tree: FileTree) -> set[str]:
     """Return where files of packages were diverted to, merged into /usr."""
     return {merge_into_usr(to) for to, _ in _read_diversions(tree).values()}

@@ -19,7 +19,7 @@ from builder.units import SECTOR
 
 
 @dataclass(frozen=True)
-class Facts:
+class FilesystemFacts:
     """What a filesystem says of itself."""
 
     kind: str
@@ -31,14 +31,14 @@ class Facts:
     """Room for users' files."""
 
 
-def read_facts(place: Region) -> Facts:
+def read_facts(place: Region) -> FilesystemFacts:
     """Return the facts of the filesystem at a place."""
     if is_ext4(place):
         return _read_ext4(place)
-    return _read_fat32(place) if is_fat32(place) else Facts("unknown", "", "", 0, 0)
+    return _read_fat32(place) if is_fat32(place) else FilesystemFacts("unknown", "", "", 0, 0)
 
 
-def _read_ext4(place: Region) -> Facts:
+def _read_ext4(place: Region) -> FilesystemFacts:
     """The superblock (Documentation/filesystems/ext4/super.rst). It is described also where ext4_super refuses it."""
     raw = place.read(1024, 1024).ljust(1024, b"\0")
 
@@ -52,13 +52,13 @@ def _read_ext4(place: Region) -> Facts:
     free = max(0, number(12, 344) - number(8, 340)) * block
     kind = "ext4" if incompatible & 0x40 else "ext2 or ext3"
     label = raw[120:136].partition(b"\0")[0].decode(errors="replace")
-    return Facts(kind, str(uuid.UUID(bytes=raw[104:120])), make_line(label), number(4, 336) * block, free)
+    return FilesystemFacts(kind, str(uuid.UUID(bytes=raw[104:120])), make_line(label), number(4, 336) * block, free)
 
 
-def _read_fat32(region: Region) -> Facts:
+def _read_fat32(region: Region) -> FilesystemFacts:
     boot = read_boot_sector(region)
     free = read_free_bytes(region, boot)
-    return Facts("fat32", boot.volume_id, make_line(boot.label), boot.sectors * SECTOR, free)
+    return FilesystemFacts("fat32", boot.volume_id, make_line(boot.label), boot.sectors * SECTOR, free)
 
 
 def check_filesystem(place: Region, size_bytes: int, copy: Path) -> Result:

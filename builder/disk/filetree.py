@@ -28,7 +28,7 @@ MOST_STEPS = 20_000_000
 WILD = re.compile(r"[*?\[]")
 
 
-class Tree:
+class FileTree:
     """Every entry of a system, by path."""
 
     def __init__(self, entries: Iterable[Entry], mounts: Mounts | None = None) -> None:
@@ -141,7 +141,7 @@ def _names(table: str) -> dict[int, str]:
 class File:
     """A path of a tree, in the words of testinfra's `host.file`; a path without anything has no content."""
 
-    tree: Tree
+    tree: FileTree
     path: str
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ MOST_RATIO = 100
 
 
 @dataclass(frozen=True)
-class Found:
+class OpenImage:
     """An image file and the raw disk in it."""
 
     path: Path
@@ -84,7 +84,7 @@ def _find_board(path: Path, boards: Sequence[str]) -> str:
 
 
 @contextmanager
-def opened(path: Path, scratch: Path) -> Iterator[Found]:
+def open_image(path: Path, scratch: Path) -> Iterator[OpenImage]:
     """Yield the image with its raw disk: itself, or unpacked below `scratch`; VerifyError when it is damaged."""
     is_packed = path.name.endswith(PACKED)
     with log.step(f"open {path.name}"):
@@ -99,7 +99,7 @@ def opened(path: Path, scratch: Path) -> Iterator[Found]:
             )
         digest = sha256_file(raw)
     try:
-        yield Found(path, raw, digest)
+        yield OpenImage(path, raw, digest)
     finally:
         if is_packed:
             raw.unlink(missing_ok=True)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from builder.disk.entry import Entry
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.disk.mounts import Mounts
 
 
 @dataclass(frozen=True)
-class Part:
+class MountedPart:
     """A filesystem, and where it is mounted."""
 
     mount: str
@@ -21,10 +21,10 @@ class Part:
     """Returns what is in it, each by its path below a mount point."""
 
 
-def join(parts: Iterable[Part]) -> Tree:
+def join(parts: Iterable[MountedPart]) -> FileTree:
     """Return the tree of all filesystems. What an outer one has below the mount point of an inner one is not in it, but
     in `mounts.hidden` of the tree: the system does not see it."""
-    tree, hidden, missing = Tree([]), list[str](), list[str]()
+    tree, hidden, missing = FileTree([]), list[str](), list[str]()
     for part in sorted(parts, key=lambda part: part.mount):  # An outer one first.
         there = tree.find(part.mount)
         is_directory = there is not None and there.kind == "directory"
@@ -35,5 +35,5 @@ def join(parts: Iterable[Part]) -> Tree:
         hidden += sorted(covered - {top})
         kept = (entry for path, entry in tree.entries.items() if path not in covered)
         fats = {**tree.mounts.fats, top: part.is_fat}
-        tree = Tree([*kept, *part.read(top)], Mounts(fats, tuple(hidden), tuple(missing)))
+        tree = FileTree([*kept, *part.read(top)], Mounts(fats, tuple(hidden), tuple(missing)))
     return tree

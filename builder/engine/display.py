@@ -36,7 +36,7 @@ def open_rows(boards: Sequence[str], *, json: bool, verbose: bool) -> Iterator[R
         yield lambda board: Lines(board.ljust(width), sys.stderr, verbose=verbose)
         return
     console = SafeConsole(stderr=True, highlight=False)
-    rows = {board: Row(board, console, verbose=verbose) for board in boards}
+    rows = {board: BoardRow(board, console, verbose=verbose) for board in boards}
     with Live(console=console, get_renderable=lambda: render(rows.values()), refresh_per_second=8):
         yield rows.__getitem__
 
@@ -79,7 +79,7 @@ class _Prefixed(io.StringIO):
         return len(text)
 
 
-class Row:
+class BoardRow:
     """Sink that shows a board as one row: step, last message, time. Errors and warnings are printed above the rows."""
 
     def __init__(self, board: str, console: Console, *, verbose: bool) -> None:
@@ -125,7 +125,7 @@ class Row:
         self._console.print(f"[bold]{self._board}[/bold]  {text}", soft_wrap=True)
 
 
-def render(rows: Collection[Row]) -> TextTable:
+def render(rows: Collection[BoardRow]) -> TextTable:
     """Return the table of all rows in their current state."""
     table = TextTable()
     table.show_header, table.collapse_padding = False, True

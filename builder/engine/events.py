@@ -22,7 +22,7 @@ LARGEST = 1e9
 """Upper limit for numbers in events."""
 
 
-class Story:
+class EventStream:
     """Decoder for the output of one build, which arrives in pieces of any length."""
 
     def __init__(

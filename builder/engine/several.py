@@ -24,7 +24,7 @@ from builder.choices import Engine
 from builder.engine.docker.builder_image import make_builder_image
 from builder.engine.docker.connect import choose_engine, engine_errors, open_engine
 from builder.engine.docker.hand_out import read_announced
-from builder.engine.events import Story
+from builder.engine.events import EventStream
 from builder.engine.local import install_tools
 from builder.errors import BoardwrightError, Interrupted, RecipeError, ToolError
 from builder.log import Event, Sink
@@ -40,7 +40,7 @@ PIECE = 65536
 
 
 @dataclass(frozen=True)
-class Ended:
+class BoardResult:
     """Result of one board: artefacts or an error."""
 
     board: str
@@ -65,7 +65,7 @@ class _Said:
 Pieces = SimpleQueue[_Said | signal.Signals]
 
 
-def build_several(requests: Sequence[BuildRequest], *, jobs: int, row_of: Callable[[str], Sink]) -> list[Ended]:
+def build_several(requests: Sequence[BuildRequest], *, jobs: int, row_of: Callable[[str], Sink]) -> list[BoardResult]:
     """Build boards, `jobs` in parallel (0: as cores and memory allow), and return the results in the same order.
 
     row_of  returns the sink for the events of a board, its result and its error
@@ -84,7 +84,7 @@ def build_several(requests: Sequence[BuildRequest], *, jobs: int, row_of: Callab
     return sorted(ended, key=lambda result: names.index(result.board))
 
 
-def first_error(ended: Sequence[Ended]) -> BoardwrightError | None:
+def first_error(ended: Sequence[BoardResult]) -> BoardwrightError | None:
     """Return one error for all failures, of the first failed board's class; None if all boards succeeded."""
     failed = [(result.board, result.error) for result in ended if result.error]
     if not failed:
@@ -124,13 +124,13 @@ class _Crew:
         self._versions: dict[str, str] = {}
         self._rows: dict[str, Sink] = {}
         self._row_of = row_of
-        self._stories: dict[str, Story] = {}
+        self._stories: dict[str, EventStream] = {}
         self._running: dict[str, Process] = {}
 
-    def work(self, requests: Sequence[BuildRequest], jobs: int) -> list[Ended]:
+    def work(self, requests: Sequence[BuildRequest], jobs: int) -> list[BoardResult]:
         """Build all and return the results, in the order in which the builds end."""
         waiting = list(requests)
-        ended: list[Ended] = []
+        ended: list[BoardResult] = []
         while True:
             while waiting and len(self._running) < jobs and not self.is_stopped:
                 self._start(waiting.pop(0))
@@ -149,13 +149,13 @@ class _Crew:
         board, path = request.board, self._directory / f"{request.board}.json"
         self._versions[board] = request.version
         self._rows[board] = self._row_of(board)
-        self._stories[board] = Story("the build's process")
+        self._stories[board] = EventStream("the build's process")
         path.write_bytes(request.render())
         process = self._stack.enter_context(piped(_argv(path), env={**os.environ, **own_environment()}))
         self._running[board] = process
         threading.Thread(target=_listen, args=(board, process, self._pieces), daemon=True).start()
 
-    def _end(self, board: str, code: int) -> Ended:
+    def _end(self, board: str, code: int) -> BoardResult:
         events = self._stories[board]
         del self._running[board]
         with log.use(self._rows[board]):
@@ -165,9 +165,9 @@ class _Crew:
             except BoardwrightError as error:
                 data = {"kind": error.kind, "hint": error.hint, "exit_code": error.exit_code}
                 log.emit(Event("error", error.message, data))
-                return Ended(board, error=error)
+                return BoardResult(board, error=error)
             log.emit(Event("result", f"{board} {self._versions[board]}", dict(events.result or {})))
-        return Ended(board, artefacts)
+        return BoardResult(board, artefacts)
 
     def _stop(self) -> None:
         log.note("stopping all builds" if self.is_stopped else "stopping all builds; ^C again kills containers")
@@ -176,7 +176,7 @@ class _Crew:
             process.send_signal(signal.SIGTERM)
 
 
-def _find_artefacts(story: Story, code: int) -> tuple[Artefact, ...]:
+def _find_artefacts(story: EventStream, code: int) -> tuple[Artefact, ...]:
     """Return the artefacts of a process; raise its error if it failed."""
     if code:
         raise story.failure(code, killed=f"was killed by {signal.Signals(-code).name}" if code < 0 else "")

@@ -19,7 +19,7 @@ from typing import IO
 from builder import log
 from builder.errors import BusyError, RecipeError, TrustError, disk_full_as_space_error
 from builder.fetch.read import find, open_at
-from builder.fetch.sources import BOARD, TAG, GitHub, Source, Tree, open_source
+from builder.fetch.sources import BOARD, TAG, GitHubSource, HttpSource, Source, open_source
 from builder.net import http
 from builder.net.http import bare
 from builder.net.progress import Progress
@@ -123,10 +123,10 @@ def _split(place: str) -> tuple[str, str, str]:
     if match := re.fullmatch(r"(github:[^@]+)@([^/]+)(?:/(.+))?", place):
         return match[1], match[2], match[3] or ""
     whole = open_source(place)
-    if isinstance(whole, GitHub):
+    if isinstance(whole, GitHubSource):
         hint = f"add a tag: {place}@v1.0, or use boardwright fetch --from {place}"
         raise RecipeError(f"{place} has many releases; expected the address of one", hint=hint)
-    above, _, last = whole.base.rpartition("/") if isinstance(whole, Tree) else ("", "", "")
+    above, _, last = whole.base.rpartition("/") if isinstance(whole, HttpSource) else ("", "", "")
     if find(f"{above}/{last}/release.json") is not None or not re.fullmatch(BOARD, last):
         return above, last, ""
     return (*_cut(above), last)

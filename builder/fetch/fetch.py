@@ -22,7 +22,7 @@ from builder.fetch.download import download, unknown_board
 from builder.fetch.read import read
 from builder.fetch.sources import Source, find_version
 from builder.net.http import bare
-from builder.packaging.model import NEWER, SUFFIX, File, Package, Release, Released
+from builder.packaging.model import NEWER, SUFFIX, File, PackagedImage, Release, Released
 from builder.packaging.requested import find_mismatch, warn_of_age
 from builder.recipe.described import load_described
 from builder.signing.signature import SUFFIX as SIGNATURE
@@ -34,7 +34,7 @@ TELL = "do not use it, and tell its publisher"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FetchRequest:
     """A request for an image."""
 
     board: str
@@ -47,11 +47,11 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Taken:
+class FetchedImage:
     """A downloaded image."""
 
     image: Path
-    package: Package
+    package: PackagedImage
     tag: str
     sha256: str
     """Digest of the image file as downloaded, compressed."""
@@ -59,7 +59,7 @@ class Taken:
     """Name of the key that signed it; empty if no signature was checked."""
 
 
-def take(source: Source, wanted: Wanted, output: Path) -> Taken:
+def fetch(source: Source, wanted: FetchRequest, output: Path) -> FetchedImage:
     """Download an image, its description and its block map into `output`.
 
     The image gets its name last, when all checks have passed. Raises RecipeError (unknown board, channel, version or
@@ -79,7 +79,7 @@ def take(source: Source, wanted: Wanted, output: Path) -> Taken:
     for file in (*(file for file in package.files if file.role == "bmap"), *check.signed()):
         download(check.address(file.name), file, output)
     path = download(check.address(image.name), image, output)
-    return Taken(path, package, release.tag, image.sha256, wanted.key.name if wanted.key else "")
+    return FetchedImage(path, package, release.tag, image.sha256, wanted.key.name if wanted.key else "")
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ class _Check:
 
     source: Source
     release: Release
-    wanted: Wanted
+    wanted: FetchRequest
     released: Released
 
     def address(self, name: str) -> str:
         return self.source.address(self.release.tag, self.wanted.board, name)
 
-    def package(self) -> Package:
+    def package(self) -> PackagedImage:
         """Return the description after these checks: its signature (if there is a key), and the server's data."""
         file = self._file(f"{self.released.package.name}{SUFFIX}")
         content = self._read(file)
@@ -102,7 +102,7 @@ class _Check:
             self._check_signature(self.wanted.key, file.name, content)
         else:
             log.warn("without a key the signature is not checked: only the server vouches for this image; use --key")
-        package = load_described(Package, content, file.name, error=ReleaseError, hint=NEWER)
+        package = load_described(PackagedImage, content, file.name, error=ReleaseError, hint=NEWER)
         self._check_it_is_the_same(package)
         warn_of_age(package)
         return package
@@ -122,7 +122,7 @@ class _Check:
         check_file_name(comment, name)
         log.note(f"{name} is signed by the key {key.name}")
 
-    def _check_it_is_the_same(self, package: Package) -> None:
+    def _check_it_is_the_same(self, package: PackagedImage) -> None:
         if wrong := find_mismatch(package, self.wanted.board, self.release):
             raise TrustError(f"{self.source.name}, {self.release.tag}: {wrong}", hint=TELL)
 
@@ -145,7 +145,7 @@ class _Check:
         return content
 
 
-def choose_image(package: Package, compression: Compression | None) -> File:
+def choose_image(package: PackagedImage, compression: Compression | None) -> File:
     """Return the image to fetch: of this compression, or the one that is usually smallest.
 
     Raises RecipeError where the packaged image has none of this compression, ReleaseError where it has none at all.
@@ -160,12 +160,12 @@ def choose_image(package: Package, compression: Compression | None) -> File:
     return images[compression]
 
 
-def _image(package: Package, compression: Compression) -> File | None:
+def _image(package: PackagedImage, compression: Compression) -> File | None:
     wanted = f"{package.name}{compression.image_suffix}"
     return next((file for file in package.files if file.role == "image" and file.name == wanted), None)
 
 
-def check_not_older(package: Package, output: Path) -> None:
+def check_not_older(package: PackagedImage, output: Path) -> None:
     """Raise TrustError if `output` has a newer image of this board: a channel never moves back."""
     for local in _packages_in(output):
         if local.board == package.board and is_older(package, local):
@@ -175,7 +175,7 @@ def check_not_older(package: Package, output: Path) -> None:
             )
 
 
-def is_older(package: Package, other: Package) -> bool:
+def is_older(package: PackagedImage, other: PackagedImage) -> bool:
     """Compare versions (v1.0-rc1 is older than v1.0), or the build times if a version cannot be parsed."""
     try:
         return Version(package.version) < Version(other.version)
@@ -183,11 +183,11 @@ def is_older(package: Package, other: Package) -> bool:
         return package.epoch < other.epoch
 
 
-def _packages_in(directory: Path) -> Sequence[Package]:
+def _packages_in(directory: Path) -> Sequence[PackagedImage]:
     packages = []
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         try:
-            packages.append(Package.model_validate_json(read_bytes(path, within=directory)))
+            packages.append(PackagedImage.model_validate_json(read_bytes(path, within=directory)))
         except (ValidationError, InputError):
             log.warn(f"{path} is ignored: it is not the description of an image")
     return packages

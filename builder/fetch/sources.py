@@ -24,7 +24,7 @@ from builder.errors import DownloadError, RecipeError, ReleaseError, TrustError
 from builder.fetch.read import find, read
 from builder.packaging.model import CHANNEL_NAME, Release, load_channel, load_release
 from builder.recipe.described import explain
-from builder.release.github_model import Listed
+from builder.release.github_model import ListedRelease
 
 STABLE, LATEST = "stable", "latest"
 TAG = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
@@ -53,12 +53,12 @@ class Source(Protocol):
 def open_source(place: str) -> Source:
     """Return the source for the argument of --from, without a request; raise RecipeError for an invalid one."""
     if match := re.fullmatch(rf"(?:github:|https://github\.com/){OWNER}(?:/releases)?/?", place):
-        return GitHub(match[1], match[2])
+        return GitHubSource(match[1], match[2])
     parts = urlsplit(place)
     if (parts.scheme in ("http", "https") and parts.hostname) or parts.scheme == "file":
-        return Tree(place.rstrip("/"))
+        return HttpSource(place.rstrip("/"))
     if place and not parts.scheme and Path(place).is_dir():
-        return Tree(Path(place).resolve().as_uri())
+        return HttpSource(Path(place).resolve().as_uri())
     raise RecipeError(f"found the address {place}; expected an address of releases", hint=f"use {ALLOWED}")
 
 
@@ -74,7 +74,7 @@ def find_version(source: Source, version: str) -> Release:
 
 
 @dataclass(frozen=True)
-class Tree:
+class HttpSource:
     """A directory, on a web server or on this machine."""
 
     base: str
@@ -111,7 +111,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class GitHub:
+class GitHubSource:
     """The releases of a repository. Channel stable is the newest release; latest includes pre-releases."""
 
     owner: str
@@ -174,9 +174,9 @@ def _load(content: bytes, place: str, tag: str = "") -> Release:
     return release
 
 
-def _load_list(content: bytes, place: str) -> list[Listed]:
+def _load_list(content: bytes, place: str) -> list[ListedRelease]:
     try:
-        return TypeAdapter(list[Listed]).validate_json(content)
+        return TypeAdapter(list[ListedRelease]).validate_json(content)
     except ValidationError as error:
         problem = f"the response is not a list of releases: {explain(error)}"
         raise ReleaseError(f"{place}: {problem}", hint="try again later") from None

@@ -41,7 +41,7 @@ def find_answer_error(error: BaseException | None) -> AnswerError | None:
     return error
 
 
-class Answer(io.RawIOBase):
+class LimitedResponse(io.RawIOBase):
     """The bytes of one answer, of which the head comes first."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
@@ -90,14 +90,14 @@ class _Socket:
 
     def makefile(self, mode: str, buffering: int = -1) -> Any:
         """Return a file to read the next answer from; with 0, one without a buffer."""
-        answer = self._connection.answer = Answer(self._connected.makefile(mode, 0))
+        answer = self._connection.answer = LimitedResponse(self._connected.makefile(mode, 0))
         return io.BufferedReader(answer) if buffering else answer
 
 
 class Measured:
     """What is put before a class of connections (urllib3.connection.HTTPConnection) to have its answers measured."""
 
-    answer: Answer
+    answer: LimitedResponse
     """The one that is being read."""
     sock: Any
 

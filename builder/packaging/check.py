@@ -14,8 +14,8 @@ from pathlib import Path
 from builder import log
 from builder.errors import ReleaseError, TrustError
 from builder.packaging.check_files import PAPERS, REPORTS, Kind, check_image
-from builder.packaging.check_signatures import PublicKey, check_signatures, check_sums
-from builder.packaging.model import RELEASE_NAME, SUFFIX, Package, Release, load_package, load_release
+from builder.packaging.check_signatures import AnyPublicKey, check_signatures, check_sums
+from builder.packaging.model import RELEASE_NAME, SUFFIX, PackagedImage, Release, load_packaged_image, load_release
 from builder.packaging.requested import find_mismatch, warn_of_age
 from builder.system.checksums import sha256_file
 from builder.system.files import InputError, read_bytes
@@ -49,7 +49,7 @@ class Problem:
 class Findings:
     """The result of a check."""
 
-    packages: tuple[Package, ...]
+    packages: tuple[PackagedImage, ...]
     """Descriptions that could be read."""
     problems: tuple[Problem, ...]
     signers: tuple[str, ...] = ()
@@ -80,17 +80,17 @@ def check_release(directory: Path, key: str = "") -> Findings:
     Raises ReleaseError without a packaged image, TrustError for an invalid key, MachineError for a missing program.
     All other problems are in the result.
     """
-    public = PublicKey.load(key) if key else None
+    public = AnyPublicKey.load(key) if key else None
     directories = sorted({path.parent for path in directory.rglob(f"*{SUFFIX}") if ".partial" not in str(path)})
     if not directories:
         raise ReleaseError(f"{directory} has no packaged image", hint="make one with `boardwright package IMAGE`")
-    packages: list[Package] = []
+    packages: list[PackagedImage] = []
     problems: list[Problem] = list(_find_missing_boards(directory))
     signers: dict[str, None] = {}
     for path in directories:
         with log.step(f"check {path.name}"):
             try:
-                package = load_package(path)
+                package = load_packaged_image(path)
             except ReleaseError as error:
                 problems.append(Problem(path.name, error.message))
                 continue
@@ -111,7 +111,7 @@ def _find_missing_boards(directory: Path) -> Iterator[Problem]:
             yield Problem(directory.name, f"release.json names the board {board}, but its directory is missing")
 
 
-def _find_other(place: Path, package: Package) -> Iterator[Problem]:
+def _find_other(place: Path, package: PackagedImage) -> Iterator[Problem]:
     """Yield the difference between the description of a packaged image and the release.json above (<tag>/<board>)."""
     release = _load_release(place.parent)
     if release and (wrong := find_mismatch(package, place.name, release)):
@@ -123,7 +123,7 @@ def _load_release(directory: Path) -> Release | None:
     return load_release(read_bytes(path, within=directory), path) if path.exists() else None
 
 
-def check_directory(place: Path, package: Package) -> list[Problem]:
+def check_directory(place: Path, package: PackagedImage) -> list[Problem]:
     """Return the problems of one directory, without signatures."""
     problems = list(_check_files(place, package))
     present = {file.name for file in package.files if (place / file.name).is_file()}
@@ -139,7 +139,7 @@ def check_directory(place: Path, package: Package) -> list[Problem]:
     return problems
 
 
-def _check_files(place: Path, package: Package) -> Iterator[Problem]:
+def _check_files(place: Path, package: PackagedImage) -> Iterator[Problem]:
     """Compare the files in a directory with its description."""
     unlisted = {f"{package.name}{SUFFIX}", *(f"{package.name}{SUFFIX}{end}" for end in (".minisig", ".asc"))}
     listed = {file.name: file for file in package.files}
@@ -159,7 +159,7 @@ def _check_files(place: Path, package: Package) -> Iterator[Problem]:
 
 
 def _check_paper(
-    place: Path, package: Package, suffix: str, check: Callable[[Path, Package], list[str]]
+    place: Path, package: PackagedImage, suffix: str, check: Callable[[Path, PackagedImage], list[str]]
 ) -> list[Problem]:
     path = place / f"{package.name}{suffix}"
     if path.name not in {file.name for file in package.files} or not path.is_file():

@@ -15,7 +15,7 @@ from builder.disk.open_image import unpacked
 from builder.errors import ReleaseError, VerifyError
 from builder.packaging.bmap import BmapCheck, read_bmap
 from builder.packaging.cyclonedx import check_cyclonedx, list_cyclonedx
-from builder.packaging.model import Package
+from builder.packaging.model import PackagedImage
 from builder.packaging.provenance import Parameters, read_provenance
 from builder.packaging.spdx import check_spdx, list_spdx
 from builder.packaging.spec_report import find_fault, read_report
@@ -27,7 +27,7 @@ Rows = set[tuple[str, str, str]]
 SHOWN = 3
 
 
-def check_image(place: Path, package: Package, name: str) -> Iterator[tuple[Kind, str]]:
+def check_image(place: Path, package: PackagedImage, name: str) -> Iterator[tuple[Kind, str]]:
     """Unpack an image and compare it with the description, and the first of them with the block map."""
     is_first = name == next(file.name for file in package.files if file.role == "image")
     checker = _load_check(place / f"{package.name}.bmap") if is_first else None
@@ -55,7 +55,7 @@ def _load_check(path: Path) -> BmapCheck | None:
         return None
 
 
-def _check_bmap(path: Path, package: Package) -> list[str]:
+def _check_bmap(path: Path, package: PackagedImage) -> list[str]:
     try:
         bmap = read_bmap(read_text(path, within=path.parent))
     except ReleaseError as error:
@@ -65,7 +65,7 @@ def _check_bmap(path: Path, package: Package) -> list[str]:
     return [f"found an image size of {bmap.image_bytes} bytes; expected {package.image_size_bytes}"]
 
 
-def _check_packages(path: Path, _: Package) -> list[str]:
+def _check_packages(path: Path, _: PackagedImage) -> list[str]:
     lines = read_text(path, within=path.parent).splitlines()
     return [] if len(lines) > 1 and all(line.count("\t") == 3 for line in lines) else ["it is not a list of packages"]
 
@@ -77,7 +77,7 @@ def read_rows(path: Path) -> Rows:
 
 
 def _check_bill(
-    path: Path, package: Package, check: Callable[[str], list[str]], read: Callable[[str], tuple[str, Rows]]
+    path: Path, package: PackagedImage, check: Callable[[str], list[str]], read: Callable[[str], tuple[str, Rows]]
 ) -> list[str]:
     text = read_text(path, within=path.parent)
     try:
@@ -102,15 +102,15 @@ def _name(rows: Rows) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
-def _check_spdx(path: Path, package: Package) -> list[str]:
+def _check_spdx(path: Path, package: PackagedImage) -> list[str]:
     return _check_bill(path, package, check_spdx, list_spdx)
 
 
-def _check_cyclonedx(path: Path, package: Package) -> list[str]:
+def _check_cyclonedx(path: Path, package: PackagedImage) -> list[str]:
     return _check_bill(path, package, check_cyclonedx, list_cyclonedx)
 
 
-def _check_specs(path: Path, package: Package) -> list[str]:
+def _check_specs(path: Path, package: PackagedImage) -> list[str]:
     try:
         report = read_report(read_text(path, within=path.parent), path.name)
     except VerifyError as error:
@@ -124,7 +124,7 @@ def _check_specs(path: Path, package: Package) -> list[str]:
     return problems
 
 
-def _check_junit(path: Path, package: Package) -> list[str]:
+def _check_junit(path: Path, package: PackagedImage) -> list[str]:
     try:
         root = fromstring(read_text(path, within=path.parent))
     except (ParseError, DefusedXmlException) as error:
@@ -137,7 +137,7 @@ def _check_junit(path: Path, package: Package) -> list[str]:
     return [] if is_same else ["its results differ from the description"]
 
 
-def _check_provenance(path: Path, package: Package) -> list[str]:
+def _check_provenance(path: Path, package: PackagedImage) -> list[str]:
     try:
         statement = read_provenance(read_text(path, within=path.parent))
     except ReleaseError as error:
@@ -151,12 +151,12 @@ def _check_provenance(path: Path, package: Package) -> list[str]:
     return problems
 
 
-def _check_page(path: Path, package: Package) -> list[str]:
+def _check_page(path: Path, package: PackagedImage) -> list[str]:
     return [] if package.image_sha256 in read_text(path, within=path.parent) else ["it describes another image"]
 
 
 REPORTS = (".specs.json", ".specs.xml")
-PAPERS: Mapping[str, Callable[[Path, Package], list[str]]] = {
+PAPERS: Mapping[str, Callable[[Path, PackagedImage], list[str]]] = {
     ".bmap": _check_bmap,
     ".packages": _check_packages,
     ".spdx.json": _check_spdx,

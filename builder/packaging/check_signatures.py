@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.packaging.model import SUFFIX, Package
+from builder.packaging.model import SUFFIX, PackagedImage
 from builder.signing import gpg, signature
 from builder.system.checksums import read_sums
 from builder.system.files import read_bytes, read_text
@@ -21,14 +21,14 @@ Wrong = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class PublicKey:
+class AnyPublicKey:
     """A public key of minisign or GnuPG."""
 
     text: str
     is_gpg: bool
 
     @classmethod
-    def load(cls, text: str) -> PublicKey:
+    def load(cls, text: str) -> AnyPublicKey:
         """Return the key in a text; raise TrustError if there is none."""
         if text.strip().startswith(gpg.PUBLIC_KEY):
             return cls(text, True)
@@ -46,7 +46,7 @@ class PublicKey:
         return signature.find_fault(file, signed, signature.load_public_key(self.text))
 
 
-def check_sums(place: Path, package: Package) -> Iterator[Wrong]:
+def check_sums(place: Path, package: PackagedImage) -> Iterator[Wrong]:
     """Compare the checksums with the description (check.py compares the description with the files)."""
     path = place / f"{package.name}{SUMS}"
     if not path.is_file():
@@ -67,7 +67,7 @@ def check_sums(place: Path, package: Package) -> Iterator[Wrong]:
             yield path.name, f"its checksum of {name} differs from the description"
 
 
-def check_signatures(place: Path, package: Package, key: PublicKey | None) -> tuple[list[str], list[Wrong]]:
+def check_signatures(place: Path, package: PackagedImage, key: AnyPublicKey | None) -> tuple[list[str], list[Wrong]]:
     """Return the claimed signers, and the problems of signatures if there is a key."""
     signers: list[str] = []
     wrong: list[Wrong] = []

@@ -19,11 +19,11 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from builder import __version__
 from builder.packaging.installed import Installed, read_architecture
-from builder.packaging.sbom import Bill
+from builder.packaging.sbom import Sbom
 from builder.system.files import load_json
 
 
-def render_cyclonedx(bill: Bill) -> str:
+def render_cyclonedx(bill: Sbom) -> str:
     """Return the document."""
     image = Component(
         name=bill.name,

@@ -29,10 +29,10 @@ from builder.artefact.files import partial_directory, write_text
 from builder.errors import ReleaseError, VerifyError
 from builder.packaging.bmap import Range, make_bmap, render_bmap
 from builder.packaging.cyclonedx import render_cyclonedx
-from builder.packaging.model import SUFFIX, File, Package, Role, load_package, render_package
+from builder.packaging.model import SUFFIX, File, PackagedImage, Role, load_packaged_image, render_package
 from builder.packaging.provenance import Commit, render_provenance
 from builder.packaging.report_page import Area, render_page
-from builder.packaging.sbom import Bill
+from builder.packaging.sbom import Sbom
 from builder.packaging.spdx import render_spdx
 from builder.packaging.spec_report import SpecReport, find_fault
 from builder.recipe.described import explain
@@ -75,12 +75,12 @@ DAY_S = 86400
 
 
 @dataclass(frozen=True)
-class Goods:
+class PackageInput:
     """The input of packaging: an image and its data."""
 
     image: Path
     """The uncompressed image; it must not be written to."""
-    bill: Bill
+    bill: Sbom
     hardware: Hardware
     report: SpecReport | None
     """None: the image is published unverified."""
@@ -97,14 +97,14 @@ class Goods:
     """Days from the build until a newer image is expected; 0 for no limit."""
 
 
-def make_package(
-    goods: Goods,
+def make_packaged_image(
+    goods: PackageInput,
     output: Path,
     *,
     compressions: Sequence[Compression],
     signers: Signers,
     journal: Journal | None = None,
-) -> tuple[Path, Package]:
+) -> tuple[Path, PackagedImage]:
     """Make the directory of an image below `output` and return it; reuse an existing one with the same content.
 
     Raises VerifyError (specs failed, or were run on another image), ReleaseError (the name exists with other content),
@@ -131,7 +131,7 @@ def make_package(
     return final, package
 
 
-def _check_specs(goods: Goods) -> None:
+def _check_specs(goods: PackageInput) -> None:
     if goods.report is None:
         log.warn(f"{goods.bill.name} is packaged unverified: there is no report of its specs")
         return
@@ -147,7 +147,7 @@ def _write(directory: Path, name: str, suffix: str, text: str) -> Path:
     return write_text(directory / f"{name}{suffix}", text)
 
 
-def _write_papers(goods: Goods, work: Path) -> None:
+def _write_papers(goods: PackageInput, work: Path) -> None:
     """Write the files that do not depend on the compression."""
     bill, name = goods.bill, goods.bill.name
     with log.step("block map"):
@@ -162,7 +162,7 @@ def _write_papers(goods: Goods, work: Path) -> None:
         _write(work, name, ".report.html", render_page(bill, goods.hardware.board, goods.report, goods.areas, size))
 
 
-def _compress(goods: Goods, work: Path, compressions: Sequence[Compression]) -> dict[str, str]:
+def _compress(goods: PackageInput, work: Path, compressions: Sequence[Compression]) -> dict[str, str]:
     """Write the compressed images and return their digests by file name."""
     image_name, digests = f"{goods.bill.name}.img", {}
     for compression in compressions:
@@ -174,7 +174,7 @@ def _compress(goods: Goods, work: Path, compressions: Sequence[Compression]) -> 
     return digests
 
 
-def _make_provenance(goods: Goods, images: Mapping[str, str]) -> str:
+def _make_provenance(goods: PackageInput, images: Mapping[str, str]) -> str:
     subjects = {f"{goods.bill.name}.img": goods.bill.image_sha256, **images}
     return render_provenance(goods.bill, goods.hardware.board, subjects, goods.record, goods.commit)
 
@@ -189,7 +189,7 @@ def _sign(files: Sequence[Path], name: str, signers: Signers) -> None:
             gpg.sign(files, signers.gpg)
 
 
-def describe(goods: Goods, directory: Path) -> Package:
+def describe(goods: PackageInput, directory: Path) -> PackagedImage:
     """Return the description of a directory with all other files; raise ReleaseError for invalid data of the image."""
     try:
         return _describe(goods, directory)
@@ -197,9 +197,9 @@ def describe(goods: Goods, directory: Path) -> Package:
         raise ReleaseError(f"{goods.bill.name}: {explain(error)}", hint="build the image again") from None
 
 
-def _describe(goods: Goods, directory: Path) -> Package:
+def _describe(goods: PackageInput, directory: Path) -> PackagedImage:
     bill, hardware = goods.bill, goods.hardware
-    return Package(
+    return PackagedImage(
         name=bill.name,
         board=hardware.board,
         title=hardware.title,
@@ -222,9 +222,9 @@ def _describe_file(path: Path, name: str) -> File:
     return File(name=path.name, role=role, size_bytes=path.stat().st_size, sha256=sha256_file(path))
 
 
-def _take(final: Path, work: Path, compressions: Sequence[Compression], signers: Signers) -> Package:
+def _take(final: Path, work: Path, compressions: Sequence[Compression], signers: Signers) -> PackagedImage:
     """Return the existing package if it has the same content; raise ReleaseError if it differs."""
-    package = load_package(final)
+    package = load_packaged_image(final)
     described = {file.name: file.sha256 for file in package.files}
     new = {path.name: sha256_file(path) for path in work.iterdir()}
     images = {f"{package.name}.img{suffix_of(compression)}" for compression in compressions}

@@ -27,7 +27,7 @@ from builder.recipe.facts import ByteCount, Count, Moment, When
 from builder.recipe.values import (
     LINES,
     BoardName,
-    Frozen,
+    FrozenModel,
     ImagerName,
     PlainName,
     Prose,
@@ -54,7 +54,7 @@ Notes = Annotated[str, text(LINES, "lines of text", max_length=LONGEST_NOTES)]
 Role = Literal["image", "bmap", "packages", "sbom", "report", "provenance", "sums", "signature", "manifest", "other"]
 
 
-class File(Frozen):
+class File(FrozenModel):
     """A file of a packaged image."""
 
     name: PlainName
@@ -63,7 +63,7 @@ class File(Frozen):
     sha256: Sha256
 
 
-class Specs(Frozen):
+class Specs(FrozenModel):
     """Summary of the specs' results."""
 
     passed: Count
@@ -74,7 +74,7 @@ class Specs(Frozen):
     """Digest of the tested image file, from the report."""
 
 
-class Partition(Frozen):
+class Partition(FrozenModel):
     """A partition of the image, for release notes."""
 
     name: Prose
@@ -84,7 +84,7 @@ class Partition(Frozen):
     mount: MountPath = ""
 
 
-class Package(Frozen):
+class PackagedImage(FrozenModel):
     """A packaged image."""
 
     format: Literal[1] = 1
@@ -124,10 +124,10 @@ class Package(Frozen):
         return self
 
 
-class Released(Frozen):
+class Released(FrozenModel):
     """A packaged image of a release."""
 
-    package: Package
+    package: PackagedImage
     signed: list[File]
     """The description `<name>.package.json` and its signatures, which are not in `package.files`."""
 
@@ -137,7 +137,7 @@ class Released(Frozen):
         return [*self.package.files, *self.signed]
 
 
-class Release(Frozen):
+class Release(FrozenModel):
     """Content of `release.json`. If it exists, all its files are complete."""
 
     format: Literal[1] = 1
@@ -161,7 +161,7 @@ class Release(Frozen):
     """By name of the board."""
 
 
-class Entry(Frozen):
+class Entry(FrozenModel):
     """A release in the history of a channel."""
 
     tag: Version
@@ -170,7 +170,7 @@ class Entry(Frozen):
     boards: list[BoardName]
 
 
-class Channel(Frozen):
+class Channel(FrozenModel):
     """Content of `channels/<channel>.json`."""
 
     format: Literal[1] = 1
@@ -199,16 +199,16 @@ def render(described: Release | Channel) -> bytes:
     return (described.model_dump_json(indent=1) + "\n").encode()
 
 
-def load_package(directory: Path) -> Package:
+def load_packaged_image(directory: Path) -> PackagedImage:
     """Return the description in a directory, without hashing files; ReleaseError if it is not a packaged image."""
     paths = sorted(directory.glob(f"*{SUFFIX}"))
     if len(paths) != 1:
         hint = "make a packaged image with `boardwright package IMAGE`"
         raise ReleaseError(f"{directory}: found {len(paths)} files *{SUFFIX}; expected one", hint=hint)
     content = read_bytes(paths[0], within=directory)
-    return load_described(Package, content, paths[0], error=ReleaseError, hint="package the image again")
+    return load_described(PackagedImage, content, paths[0], error=ReleaseError, hint="package the image again")
 
 
-def render_package(package: Package) -> str:
+def render_package(package: PackagedImage) -> str:
     """Return the text of `<name>.package.json`."""
     return package.model_dump_json(indent=1) + "\n"

@@ -14,10 +14,21 @@ from pydantic import Field
 
 from builder.artefact.build_record import Record
 from builder.errors import ReleaseError
-from builder.packaging.sbom import Bill
+from builder.packaging.sbom import Sbom
 from builder.recipe.described import load_described
 from builder.recipe.facts import Algorithm, HexDigest, Moment, ToolName, ToolVersion, Uri
-from builder.recipe.values import ArchiveName, BoardName, Component, Frozen, Prose, Sha256, Suite, Url, Version, Word
+from builder.recipe.values import (
+    ArchiveName,
+    BoardName,
+    Component,
+    FrozenModel,
+    Prose,
+    Sha256,
+    Suite,
+    Url,
+    Version,
+    Word,
+)
 
 StatementType = Literal["https://in-toto.io/Statement/v1"]
 PredicateType = Literal["https://slsa.dev/provenance/v1"]
@@ -39,7 +50,7 @@ class Commit:
     id: str
 
 
-class Resource(Frozen):
+class Resource(FrozenModel):
     """A resource (in-toto's ResourceDescriptor): a digest, a name or a URI."""
 
     name: Prose = ""
@@ -47,7 +58,7 @@ class Resource(Frozen):
     digest: dict[Algorithm, HexDigest] = {}
 
 
-class ArchiveUse(Frozen):
+class ArchiveUse(FrozenModel):
     """A package archive that was used."""
 
     url: Url
@@ -55,7 +66,7 @@ class ArchiveUse(Frozen):
     components: list[Component]
 
 
-class Parameters(Frozen):
+class Parameters(FrozenModel):
     """External parameters: the request."""
 
     board: BoardName
@@ -63,7 +74,7 @@ class Parameters(Frozen):
     epoch: Moment
 
 
-class Decisions(Frozen):
+class Decisions(FrozenModel):
     """Internal parameters: decisions of the build."""
 
     suite: Suite
@@ -71,7 +82,7 @@ class Decisions(Frozen):
     steps: dict[Word, Sha256] = {}
 
 
-class BuildDefinition(Frozen):
+class BuildDefinition(FrozenModel):
     """The parameters of the build, and its inputs."""
 
     buildType: BuildType  # noqa: N815
@@ -80,7 +91,7 @@ class BuildDefinition(Frozen):
     resolvedDependencies: list[Resource] = []  # noqa: N815
 
 
-class Builder(Frozen):
+class Builder(FrozenModel):
     """The builder, with its tools."""
 
     id: Url
@@ -88,27 +99,27 @@ class Builder(Frozen):
     builderDependencies: list[Resource] = []  # noqa: N815
 
 
-class Metadata(Frozen):
+class Metadata(FrozenModel):
     """The id of the build."""
 
     invocationId: Uri  # noqa: N815
 
 
-class RunDetails(Frozen):
+class RunDetails(FrozenModel):
     """The run of the build."""
 
     builder: Builder
     metadata: Metadata | None = None
 
 
-class Predicate(Frozen):
+class Predicate(FrozenModel):
     """SLSA provenance."""
 
     buildDefinition: BuildDefinition  # noqa: N815
     runDetails: RunDetails  # noqa: N815
 
 
-class Statement(Frozen):
+class Statement(FrozenModel):
     """A statement about files."""
 
     type: StatementType = Field(alias="_type")
@@ -128,7 +139,7 @@ class Statement(Frozen):
 
 
 def render_provenance(
-    bill: Bill, board: str, subjects: Mapping[str, str], record: Record | None, commit: Commit | None
+    bill: Sbom, board: str, subjects: Mapping[str, str], record: Record | None, commit: Commit | None
 ) -> str:
     """Return the statement.
 
@@ -159,7 +170,7 @@ def _describe_build(record: Record) -> Decisions:
     return Decisions(suite=record.suite, archives=archives, steps=record.steps)
 
 
-def _describe_run(bill: Bill, record: Record | None) -> RunDetails:
+def _describe_run(bill: Sbom, record: Record | None) -> RunDetails:
     if record is None:
         return RunDetails(builder=Builder(id=HOME, version={}))
     image = record.builder_image.removeprefix("sha256:")
@@ -183,7 +194,7 @@ def _find_commit(commit: Commit | None) -> list[Resource]:
     return [Resource(name="recipe", digest={"gitCommit": commit.id}, **uri)]
 
 
-def _list_packages(bill: Bill) -> list[Resource]:
+def _list_packages(bill: Sbom) -> list[Resource]:
     return [
         Resource(
             name=f"{package.name} {package.version}",

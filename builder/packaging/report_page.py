@@ -12,8 +12,8 @@ from typing import Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from builder.packaging.installed import Installed
-from builder.packaging.sbom import Bill
-from builder.packaging.spec_report import SpecReport, Verdict
+from builder.packaging.sbom import Sbom
+from builder.packaging.spec_report import ReportedVerdict, SpecReport
 from builder.packaging.treemap import Cell, Group, make_treemap
 from builder.units import KIB, render_size
 
@@ -47,11 +47,11 @@ class SpecFile:
     passed: int
     failed: int
     skipped: int
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ReportedVerdict, ...]
     """Failed specs first."""
 
 
-def render_page(bill: Bill, board: str, report: SpecReport | None, areas: Sequence[Area], image_bytes: int) -> str:
+def render_page(bill: Sbom, board: str, report: SpecReport | None, areas: Sequence[Area], image_bytes: int) -> str:
     """Return the page; without a report it marks the image as unverified."""
     environment = Environment(
         loader=PackageLoader("builder.packaging", "pages"),

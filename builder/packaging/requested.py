@@ -12,11 +12,11 @@ import time
 from datetime import UTC, datetime
 
 from builder import log
-from builder.packaging.model import SUFFIX, Package, Release
+from builder.packaging.model import SUFFIX, PackagedImage, Release
 from builder.packaging.tag import bare_version
 
 
-def find_mismatch(package: Package, board: str, release: Release) -> str:
+def find_mismatch(package: PackagedImage, board: str, release: Release) -> str:
     """Return the first difference between a description and the request, or "".
 
     package  the description, whose signature the caller checks
@@ -43,7 +43,7 @@ def find_mismatch(package: Package, board: str, release: Release) -> str:
     return next((text for text, is_so in findings.items() if is_so), "")
 
 
-def warn_of_age(package: Package) -> None:
+def warn_of_age(package: PackagedImage) -> None:
     """Warn if the day has passed after which a newer image was expected.
 
     The server may hide a newer image, and the signature of the old one stays valid.

@@ -11,7 +11,7 @@ from builder.packaging.installed import Installed
 
 
 @dataclass(frozen=True)
-class Bill:
+class Sbom:
     """An image and its packages. The same image always gives the same SBOM."""
 
     name: str

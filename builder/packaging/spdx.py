@@ -30,7 +30,7 @@ from spdx_tools.spdx.writer.json.json_writer import write_document_to_stream
 
 from builder import __version__
 from builder.packaging.installed import Installed, read_architecture
-from builder.packaging.sbom import Bill
+from builder.packaging.sbom import Sbom
 from builder.system.files import load_json
 
 DOCUMENT = "SPDXRef-DOCUMENT"
@@ -42,7 +42,7 @@ LICENCE_COMMENT = "Licences of the source package, from Debian's copyright file 
 _TEAM = re.compile(r"team|maintainers|developers|group|packagers|lists\.|tracker\.|QA\b", re.IGNORECASE)
 
 
-def render_spdx(bill: Bill) -> str:
+def render_spdx(bill: Sbom) -> str:
     """Return the document; unknown values are NOASSERTION."""
     info = CreationInfo(
         spdx_version="SPDX-2.3",
@@ -72,7 +72,7 @@ def _make_id(package: Installed) -> str:
     return "SPDXRef-deb-" + re.sub(r"[^A-Za-z0-9.-]", lambda match: f"-{ord(match[0]):02x}-", package.key)
 
 
-def _make_image(bill: Bill) -> Package:
+def _make_image(bill: Sbom) -> Package:
     return Package(
         spdx_id=IMAGE,
         name=bill.name,

@@ -10,7 +10,7 @@ from builder.errors import VerifyError
 from builder.packaging.model import Specs
 from builder.recipe.described import load_described
 from builder.recipe.facts import Seconds
-from builder.recipe.values import AnyText, BoardName, Frozen, Prose, Sha256, Version, Word
+from builder.recipe.values import AnyText, BoardName, FrozenModel, Prose, Sha256, Version, Word
 from builder.text import make_line
 
 OFFLINE = "offline"
@@ -20,7 +20,7 @@ SHOWN = 200
 """Maximum number of characters of a text in an error message."""
 
 
-class Verdict(Frozen, extra="ignore"):
+class ReportedVerdict(FrozenModel, extra="ignore"):
     """The result of one spec."""
 
     file: Prose
@@ -36,7 +36,7 @@ class Verdict(Frozen, extra="ignore"):
         return name.removeprefix("test_").replace("_", " ") + (f" ({parameter.rstrip(']')})" if bracket else "")
 
 
-class SpecReport(Frozen, extra="ignore"):
+class SpecReport(FrozenModel, extra="ignore"):
     """The results of a run of the specs."""
 
     format: Literal[1]
@@ -48,10 +48,10 @@ class SpecReport(Frozen, extra="ignore"):
     only: AnyText = ""
     """Expression that selected specs; empty if all were run."""
     seconds: Seconds
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ReportedVerdict, ...]
 
     @property
-    def failures(self) -> tuple[Verdict, ...]:
+    def failures(self) -> tuple[ReportedVerdict, ...]:
         """The failed specs."""
         return tuple(verdict for verdict in self.verdicts if verdict.outcome == "failed")
 

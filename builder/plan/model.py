@@ -86,7 +86,7 @@ class DebPlan:
 
 
 @dataclass(frozen=True)
-class Step:
+class Stage:
     """A stage of the chain, with the cache key of its product."""
 
     name: str
@@ -116,7 +116,7 @@ class Plan:
     """The user's user-data, which replaces the documented example."""
     image_name: str
     """File name of the uncompressed image."""
-    steps: tuple[Step, ...]
+    steps: tuple[Stage, ...]
     expected: tuple[Expected, ...] = ()
     """Lines of `expect`, with their positions."""
     warnings: tuple[str, ...] = ()

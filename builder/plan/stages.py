@@ -19,7 +19,7 @@ from pathlib import Path
 
 from builder import __version__
 from builder.plan.ids import canonical, portable
-from builder.plan.model import BlobPlan, DebPlan, Plan, Step
+from builder.plan.model import BlobPlan, DebPlan, Plan, Stage
 from builder.plan.user_data import digest_user_data
 from builder.recipe.files import is_system_keyring
 from builder.recipe.model import Archive
@@ -32,7 +32,7 @@ _SYSTEM_FIELDS = {"title", "architecture", "suite", "hostname", "locale", "timez
 ROOTFS_STEPS = ("base", "packages", "system")
 
 
-def make_steps(plan: Plan, overlays: Iterable[Path]) -> tuple[Step, ...]:
+def make_steps(plan: Plan, overlays: Iterable[Path]) -> tuple[Stage, ...]:
     """Return the stages of a plan; its field `steps` is not used."""
     stages = (
         ("base", _base_slice(plan), _base_summary(plan)),
@@ -41,11 +41,11 @@ def make_steps(plan: Plan, overlays: Iterable[Path]) -> tuple[Step, ...]:
         ("image", _image_slice(plan), _image_summary(plan)),
         ("package", _package_slice(plan), f"{plan.image_name} compressed, with .sha256 and .packages"),
     )
-    steps: list[Step] = []
+    steps: list[Stage] = []
     before = __version__
     for name, part, summary in stages:
         before = hashlib.sha256(canonical([before, name, part]).encode()).hexdigest()
-        steps.append(Step(name, before, summary, _digest_inputs(part)))
+        steps.append(Stage(name, before, summary, _digest_inputs(part)))
     return tuple(steps)
 
 

@@ -7,10 +7,10 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from builder.recipe.values import Address, FileName, Frozen, KernelWords, Lines, TreePath, Word
+from builder.recipe.values import Address, FileName, FrozenModel, KernelWords, Lines, TreePath, Word
 
 
-class Script(Frozen):
+class Script(FrozenModel):
     """A script for U-Boot and the form of the kernel that this U-Boot needs. Both are on the boot partition."""
 
     file: FileName
@@ -21,7 +21,7 @@ class Script(Frozen):
     """Load address of a uImage: kernel and initrd then get U-Boot's header. Without it, they are plain files."""
 
 
-class Boot(Frozen):
+class Boot(FrozenModel):
     """How the board finds its kernel. A program of the image writes the files; it also runs when the kernel is
     upgraded on the board."""
 

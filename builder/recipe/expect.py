@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from builder.recipe.values import AccessName, Frozen, FstabSource, PackageName, Port, SystemPath, UserName, Why
+from builder.recipe.values import AccessName, FrozenModel, FstabSource, PackageName, Port, SystemPath, UserName, Why
 
 
-class Expect(Frozen):
+class Expect(FrozenModel):
     """Exceptions that the specs allow: a name and the reason. Files of packages need no line."""
 
     setid: dict[SystemPath, Why] = {}

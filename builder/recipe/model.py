@@ -24,7 +24,7 @@ from builder.recipe.values import (
     DebianVersion,
     DiskIdEnd,
     Fingerprint,
-    Frozen,
+    FrozenModel,
     Gecos,
     GroupName,
     Hostname,
@@ -54,7 +54,7 @@ from builder.units import load_size
 __all__ = ["Architecture", "Filesystem", "Recipe"]
 
 
-class Key(Frozen):
+class Key(FrozenModel):
     """The key that signs an archive: a file, or a URL with the key's fingerprint."""
 
     file: RelativePath | None = None
@@ -73,7 +73,7 @@ class Key(Frozen):
         return self
 
 
-class Archive(Frozen):
+class Archive(FrozenModel):
     """A Debian package archive."""
 
     url: Url
@@ -88,7 +88,7 @@ class Archive(Frozen):
     """APT priority of this archive's packages (apt_preferences(5)); 500 if not set."""
 
 
-class Deb(Frozen):
+class Deb(FrozenModel):
     """A .deb that is in no archive: a file of `debs/`, or a URL with its digest."""
 
     file: RelativePath | None = None
@@ -107,7 +107,7 @@ class Deb(Frozen):
         return self
 
 
-class Kernel(Frozen):
+class Kernel(FrozenModel):
     """The Linux kernel: packages of an archive, .deb files, or both."""
 
     packages: list[PackageName] = []
@@ -116,7 +116,7 @@ class Kernel(Frozen):
     """Packages as .deb files."""
 
 
-class Docker(Frozen):
+class Docker(FrozenModel):
     """Docker Engine, CLI and the compose plugin."""
 
     source: Literal["debian", "docker", "none"] = "debian"
@@ -140,14 +140,14 @@ class Docker(Frozen):
         return self
 
 
-class Customise(Frozen):
+class Customise(FrozenModel):
     """Settings of the script customise.sh in the board's directory."""
 
     network: bool = True
     """Give the script the network and the name resolution of the build machine."""
 
 
-class User(Frozen):
+class User(FrozenModel):
     """A user of the image, without password and key; user-data sets these."""
 
     groups: list[UserName] = []
@@ -167,7 +167,7 @@ class Filesystem(StrEnum):
     EXT4 = "ext4"
 
 
-class Partition(Frozen):
+class Partition(FrozenModel):
     """A partition. Partitions are on the disk in the order given."""
 
     name: PartitionName
@@ -198,7 +198,7 @@ class Partition(Frozen):
         return self
 
 
-class Table(Frozen):
+class Table(FrozenModel):
     """The partition table."""
 
     type: Literal["mbr", "gpt"]
@@ -209,7 +209,7 @@ class Table(Frozen):
     """Partitions in their order on the disk."""
 
 
-class Hole(Frozen):
+class Hole(FrozenModel):
     """A range inside a blob that is not written, because the disk has other data there."""
 
     offset: Size
@@ -218,7 +218,7 @@ class Hole(Frozen):
     """Length of the hole."""
 
 
-class Blob(Frozen):
+class Blob(FrozenModel):
     """Raw bytes at a fixed offset of the disk, outside any partition, such as a boot loader."""
 
     rootfs: TreePath | None = None
@@ -247,7 +247,7 @@ class Blob(Frozen):
         return self
 
 
-class Recipe(Frozen):
+class Recipe(FrozenModel):
     """The complete recipe of a board."""
 
     extends: BoardName | None = None

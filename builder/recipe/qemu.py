@@ -7,10 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from builder.recipe.values import Console, Cpu, Frozen, KernelWords, Machine, Size, TreePath
+from builder.recipe.values import Console, Cpu, FrozenModel, KernelWords, Machine, Size, TreePath
 
 
-class Qemu(Frozen):
+class Qemu(FrozenModel):
     """How QEMU starts the image."""
 
     machine: Machine

@@ -28,7 +28,7 @@ def text(pattern: str, words: str, *, max_length: int = 255) -> Any:
     return Field(pattern=pattern, max_length=max_length)
 
 
-class Frozen(BaseModel):
+class FrozenModel(BaseModel):
     """Base of models that files are read into: no unknown keys, no silent conversion, no change after loading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)

@@ -23,9 +23,9 @@ from builder.net.location import Location
 from builder.net.retry import RetryPolicy, TemporaryError, retry
 from builder.net.s3 import TROUBLE, is_missing, list_all, make_client, say
 from builder.packaging.model import LONGEST, File
-from builder.release.collect import Item
+from builder.release.collect import ReleaseFile
 from builder.release.content_types import LASTING, MOVING, type_of
-from builder.release.file_tree import ConflictError, Held
+from builder.release.file_tree import ConflictError, StoredObject
 from builder.release.multipart import PART_BYTES, Upload, aborted_on_error, digests_of, find_uploads, split
 from builder.system.checksums import sha256_bytes
 
@@ -65,13 +65,13 @@ class Bucket:
     def name(self) -> str:
         return self._location.name
 
-    def read(self, key: str) -> Held | None:
+    def read(self, key: str) -> StoredObject | None:
         with self._explaining(key):
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=self._full(key))
                 content = answer["Body"].read(LONGEST)
                 is_whole = not answer["Body"].read(1)  # Which looks whether as much came as was announced, too.
-                held = Held(content, answer["ETag"])
+                held = StoredObject(content, answer["ETag"])
             except ClientError as error:
                 if not is_missing(error):
                     raise
@@ -107,7 +107,7 @@ class Bucket:
             digest = head["Metadata"].get(DIGEST) or self._read_digest(key)
             return "same" if digest == file.sha256 else "other"
 
-    def send(self, key: str, item: Item) -> None:
+    def send(self, key: str, item: ReleaseFile) -> None:
         with self._explaining(key):
             retry(RETRIES, f"{self.name}/{key}", partial(self._attempt, key, item))
 
@@ -117,7 +117,7 @@ class Bucket:
                 log.note(f"{self.name}: an unfinished upload of {upload.key.rpartition('/')[2]} is removed")
                 upload.abort()
 
-    def _attempt(self, key: str, item: Item) -> None:
+    def _attempt(self, key: str, item: ReleaseFile) -> None:
         """Send a file; TemporaryError when it did not arrive."""
         try:
             is_there = self._send(key, item)
@@ -128,7 +128,7 @@ class Bucket:
         if not is_there:
             raise TemporaryError("it is not there as it was sent", kind=TrustError)
 
-    def _send(self, key: str, item: Item) -> bool:
+    def _send(self, key: str, item: ReleaseFile) -> bool:
         """Send a file; False when it did not arrive, and then nothing is there."""
         with log.step(f"send {item.file.name}"):
             if item.file.size_bytes > self._part_bytes:
@@ -142,7 +142,7 @@ class Bucket:
             self._client.delete_object(Bucket=self._bucket, Key=self._full(key))
             return False
 
-    def _send_whole(self, key: str, item: Item) -> tuple[str, str]:
+    def _send_whole(self, key: str, item: ReleaseFile) -> tuple[str, str]:
         """Return the ETag that it must have, and the server's."""
         content = item.path.read_bytes()
         _check_unchanged(item, sha256_bytes(content))
@@ -156,7 +156,7 @@ class Bucket:
         )
         return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"', answer["ETag"]
 
-    def _send_parts(self, key: str, item: Item) -> tuple[str, str]:
+    def _send_parts(self, key: str, item: ReleaseFile) -> tuple[str, str]:
         parts = split(item.file.size_bytes, self._part_bytes)
         upload = self._find_upload(key) or self._begin_upload(key, item)
         with aborted_on_error(upload):
@@ -169,7 +169,7 @@ class Bucket:
         uploads = find_uploads(self._client, self._bucket, self._full(key))
         return next((upload for upload in uploads if upload.key == self._full(key)), None)
 
-    def _begin_upload(self, key: str, item: Item) -> Upload:
+    def _begin_upload(self, key: str, item: ReleaseFile) -> Upload:
         answer = self._client.create_multipart_upload(
             Bucket=self._bucket,
             Key=self._full(key),
@@ -233,6 +233,6 @@ class _UnknownConditionError(Exception):
     """The server does not know what a conditional write is."""
 
 
-def _check_unchanged(item: Item, sha256: str) -> None:
+def _check_unchanged(item: ReleaseFile, sha256: str) -> None:
     if sha256 != item.file.sha256:
         raise TrustError(f"{item.path} changed while it was sent", hint="run the same again")

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from builder.errors import RecipeError
 from builder.packaging.model import CHANNEL_NAME, Channel, Entry, Release
 from builder.packaging.tag import Tag, load_tag
-from builder.release.target import Wish
+from builder.release.target import ChannelChoice
 
 STABLE, LATEST = "stable", "latest"
 
 
-def make_wish(tag: Tag, asked: Sequence[str], *, back: bool) -> Wish:
+def make_wish(tag: Tag, asked: Sequence[str], *, back: bool) -> ChannelChoice:
     """Return the channels of a release: the requested ones, else the defaults for the tag.
 
     Raises RecipeError for an invalid name, and for a pre-release in `stable`.
@@ -34,7 +34,7 @@ def make_wish(tag: Tag, asked: Sequence[str], *, back: bool) -> Wish:
             hint="use --channel latest, or a name such as beta",
         )
     default = [LATEST] if tag.prerelease else [STABLE, LATEST]
-    return Wish(tuple(dict.fromkeys(asked or default)), back)
+    return ChannelChoice(tuple(dict.fromkeys(asked or default)), back)
 
 
 def merge(name: str, before: Channel | None, release: Release, *, back: bool) -> Channel:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import ReleaseError
-from builder.packaging.model import SUFFIX, File, Package, Released, load_package
+from builder.packaging.model import SUFFIX, File, PackagedImage, Released, load_packaged_image
 from builder.packaging.tag import Tag, bare_version
 from builder.system.checksums import sha256_file
 
@@ -22,7 +22,7 @@ SIGNED_BY = (".minisig", ".asc")
 
 
 @dataclass(frozen=True)
-class Item:
+class ReleaseFile:
     """A file of a release."""
 
     board: str
@@ -31,7 +31,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class CheckedImage:
     """A checked packaged image: its files match its description."""
 
     directory: Path
@@ -43,13 +43,13 @@ class Parcel:
         return self.released.package.board
 
     @property
-    def items(self) -> list[Item]:
+    def items(self) -> list[ReleaseFile]:
         """All its files."""
-        return [Item(self.board, file, self.directory / file.name) for file in self.released.files]
+        return [ReleaseFile(self.board, file, self.directory / file.name) for file in self.released.files]
 
 
 @dataclass(frozen=True)
-class Demand:
+class Requirements:
     """The requirements of a release."""
 
     tag: Tag
@@ -63,7 +63,7 @@ class Demand:
     """True if packages are allowed whose specs were not run."""
 
 
-def gather(directory: Path, demand: Demand) -> list[Parcel]:
+def collect(directory: Path, demand: Requirements) -> list[CheckedImage]:
     """Return the packaged images below a directory, sorted by board; raise ReleaseError with all problems."""
     problems: list[str] = []
     loaded = list(_load_all(directory, problems))
@@ -86,7 +86,7 @@ def gather(directory: Path, demand: Demand) -> list[Parcel]:
                 wrong.append(f"{package.name}{SUFFIX} is not signed")
             problems.extend(f"{package.board}: {problem}" for problem in wrong)
             if not wrong:
-                parcels.append(Parcel(path, Released(package=package, signed=signed)))
+                parcels.append(CheckedImage(path, Released(package=package, signed=signed)))
     if problems:
         raise ReleaseError(
             "\n".join([f"{demand.tag.text} is not released:", *(f"  - {problem}" for problem in problems)]),
@@ -95,7 +95,7 @@ def gather(directory: Path, demand: Demand) -> list[Parcel]:
     return parcels
 
 
-def _load_all(directory: Path, problems: list[str]) -> Iterator[tuple[Path, Package]]:
+def _load_all(directory: Path, problems: list[str]) -> Iterator[tuple[Path, PackagedImage]]:
     """Yield the subdirectories with a packaged image, with its description; append errors to `problems`."""
     if not directory.is_dir():
         hint = "make it with `boardwright package`"
@@ -105,19 +105,19 @@ def _load_all(directory: Path, problems: list[str]) -> Iterator[tuple[Path, Pack
         problems.append(f"{directory} contains no packaged image")
     for path in paths:
         try:
-            yield path, load_package(path)
+            yield path, load_packaged_image(path)
         except ReleaseError as error:
             problems.append(error.message)
 
 
-def _find_claims(package: Package, tag: Tag) -> Iterator[str]:
+def _find_claims(package: PackagedImage, tag: Tag) -> Iterator[str]:
     if bare_version(package.version) != tag.version:
         yield f"version: found {package.version}; expected {tag.version}, as in the tag"
     if not any(file.role == "image" for file in package.files):
         yield "it has no image"
 
 
-def _find_unproven(package: Package, demand: Demand) -> Iterator[str]:
+def _find_unproven(package: PackagedImage, demand: Requirements) -> Iterator[str]:
     """Yield the reasons not to trust that the image passed its specs."""
     specs = package.specs
     if specs is None and demand.unverified:
@@ -133,7 +133,7 @@ def _find_unproven(package: Package, demand: Demand) -> Iterator[str]:
         yield f"its specs were run on another image: found sha256 {tested}…; expected {packaged}…"
 
 
-def _find_damage(place: Path, package: Package) -> Iterator[str]:
+def _find_damage(place: Path, package: PackagedImage) -> Iterator[str]:
     """Yield the differences between files and description; all files are read completely."""
     names = {file.name for file in package.files}
     for name in sorted(name for name, count in Counter(file.name for file in package.files).items() if count > 1):
@@ -152,12 +152,12 @@ def _find_damage(place: Path, package: Package) -> Iterator[str]:
             yield f"{file.name}: found sha256 {sha256[:12]}…; expected {file.sha256[:12]}…"
 
 
-def _signing_names(package: Package) -> set[str]:
+def _signing_names(package: PackagedImage) -> set[str]:
     description = package.name + SUFFIX
     return {description, *(description + suffix for suffix in SIGNED_BY)}
 
 
-def _find_signed(place: Path, package: Package) -> list[File]:
+def _find_signed(place: Path, package: PackagedImage) -> list[File]:
     """Return the description and its signatures."""
     paths = [path for name in sorted(_signing_names(package)) if (path := place / name).is_file()]
     return [

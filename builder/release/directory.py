@@ -15,8 +15,8 @@ from typing import Literal
 
 from builder.errors import ReleaseError, TrustError, disk_full_as_space_error
 from builder.packaging.model import File
-from builder.release.collect import Item
-from builder.release.file_tree import ConflictError, Held
+from builder.release.collect import ReleaseFile
+from builder.release.file_tree import ConflictError, StoredObject
 from builder.system.atomic import PARTIAL, replaced, write_replaced
 from builder.system.checksums import sha256_bytes, sha256_file
 from builder.system.locks import locked
@@ -34,12 +34,12 @@ class Directory:
     def name(self) -> str:
         return f"dir:{self._path}"
 
-    def read(self, key: str) -> Held | None:
+    def read(self, key: str) -> StoredObject | None:
         try:
             content = (self._path / key).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Held(content, sha256_bytes(content))
+        return StoredObject(content, sha256_bytes(content))
 
     def write(self, key: str, content: bytes, *, mark: str | None, lasting: bool) -> None:
         with self._alone():
@@ -59,7 +59,7 @@ class Directory:
         is_same = path.stat().st_size == file.size_bytes and sha256_file(path) == file.sha256
         return "same" if is_same else "other"
 
-    def send(self, key: str, item: Item) -> None:
+    def send(self, key: str, item: ReleaseFile) -> None:
         path = self._path / key
         with self._alone(), disk_full_as_space_error(path), replaced(path) as partial:
             shutil.copyfile(item.path, partial)

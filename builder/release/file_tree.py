@@ -21,8 +21,8 @@ from builder.errors import ReleaseError
 from builder.packaging.model import RELEASE_NAME, Channel, Entry, File, Release, load_channel, load_release, render
 from builder.packaging.tag import Tag, find_tag
 from builder.release.channels import LATEST, STABLE, merge
-from builder.release.collect import Item
-from builder.release.target import Previous, Shipment, Step, What, Wish
+from builder.release.collect import ReleaseFile
+from builder.release.target import ChannelChoice, Previous, ReleaseContent, UploadStep, What
 from builder.system.checksums import sha256_bytes
 from builder.units import render_size
 
@@ -35,21 +35,21 @@ class ConflictError(Exception):
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredObject:
     """A stored object, with a mark that differs after each change (as an ETag)."""
 
     content: bytes
     mark: str
 
 
-class Place(Protocol):
+class FileStore(Protocol):
     """A store of files. Keys are paths with slashes, relative to the store."""
 
     @property
     def name(self) -> str:
         """Name in messages: "s3://bucket/prefix"."""
 
-    def read(self, key: str) -> Held | None:
+    def read(self, key: str) -> StoredObject | None:
         """Return the object at a key, or None."""
 
     def write(self, key: str, content: bytes, *, mark: str | None, lasting: bool) -> None:
@@ -64,7 +64,7 @@ class Place(Protocol):
     def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
         """Compare the object at a key with a file."""
 
-    def send(self, key: str, item: Item) -> None:
+    def send(self, key: str, item: ReleaseFile) -> None:
         """Upload a file to a key, replace an existing object, and check that the upload is intact."""
 
     def tidy(self, folder: str) -> None:
@@ -76,10 +76,10 @@ Catalogue = Callable[[Sequence[Release], Sequence[Channel]], Mapping[str, bytes]
 
 
 @dataclass
-class Tree:
+class FileTreePublisher:
     """A publisher for any store of files."""
 
-    place: Place
+    place: FileStore
     url: str = ""
     """Public URL of the store; empty if not known."""
     catalogue: Catalogue | None = None
@@ -94,7 +94,7 @@ class Tree:
     def name(self) -> str:
         return self.place.name
 
-    def look(self, shipment: Shipment) -> list[Step]:
+    def look(self, shipment: ReleaseContent) -> list[UploadStep]:
         self._tag = shipment.tag
         self._public = self.find_release()
         steps = []
@@ -105,7 +105,7 @@ class Tree:
             if state == "same":
                 self._there.add(self._key(item))
             action: dict[str, What] = {"absent": "send", "same": "there", "other": "replace"}
-            steps.append(Step(f"{item.board}/{item.file.name}", item.file.size_bytes, action[state]))
+            steps.append(UploadStep(f"{item.board}/{item.file.name}", item.file.size_bytes, action[state]))
         return steps
 
     def find_release(self) -> Release | None:
@@ -114,7 +114,7 @@ class Tree:
         held = self.place.read(key)
         return load_release(held.content, f"{self.name}/{key}") if held else None
 
-    def find_previous(self, wish: Wish) -> Previous | None:
+    def find_previous(self, wish: ChannelChoice) -> Previous | None:
         assert self._tag
         entries = {entry.tag: entry for name in {STABLE, LATEST, *wish.channels} for entry in self._history(name)}
         tag = find_before(self._tag, list(entries))
@@ -124,7 +124,7 @@ class Tree:
         release = load_release(held.content, f"{self.name}/{tag}/{RELEASE_NAME}")
         return Previous(tag, release, {board: text for board, text in self._read_packages(release) if text})
 
-    def send(self, shipment: Shipment, release: Release) -> None:
+    def send(self, shipment: ReleaseContent, release: Release) -> None:
         missing = [item for item in shipment.items if self._key(item) not in self._there]
         if missing:
             size = render_size(sum(item.file.size_bytes for item in missing))
@@ -134,7 +134,7 @@ class Tree:
         if not self._public:
             self.place.tidy(f"{shipment.tag.text}/")
 
-    def publish(self, release: Release, wish: Wish) -> str:
+    def publish(self, release: Release, wish: ChannelChoice) -> str:
         key = f"{release.tag}/{RELEASE_NAME}"
         if not self._public:
             self._publish(release, key)
@@ -152,7 +152,7 @@ class Tree:
             if self._public is None or self._public.boards != release.boards:
                 raise _differs(self.name, release.tag, RELEASE_NAME, "other") from None
 
-    def point(self, release: Release, wish: Wish) -> None:
+    def point(self, release: Release, wish: ChannelChoice) -> None:
         for name in wish.channels:
             self._point(name, self._public or release, back=wish.back)
         if self.catalogue:
@@ -190,12 +190,12 @@ class Tree:
                     is_intact = held is not None and sha256_bytes(held.content) == file.sha256
                     yield board, held.content.decode(errors="replace") if held and is_intact else ""
 
-    def _key(self, item: Item) -> str:
+    def _key(self, item: ReleaseFile) -> str:
         assert self._tag
         return f"{self._tag.text}/{item.board}/{item.file.name}"
 
 
-def write_catalogue(place: Place, make: Catalogue) -> None:
+def write_catalogue(place: FileStore, make: Catalogue) -> None:
     """Write the files that list all releases of a store; repeat if a channel has changed meanwhile."""
     for _ in range(ATTEMPTS):
         before_write = _read_channels(place)
@@ -218,7 +218,7 @@ def write_catalogue(place: Place, make: Catalogue) -> None:
     )
 
 
-def _read_channels(place: Place) -> dict[str, Held]:
+def _read_channels(place: FileStore) -> dict[str, StoredObject]:
     keys = sorted(key for key in place.list("channels/") if key.endswith(".json"))
     return {key: held for key in keys if (held := place.read(key))}
 

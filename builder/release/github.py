@@ -22,8 +22,8 @@ from builder.release.channels import STABLE
 from builder.release.file_tree import find_before
 from builder.release.github_api import Api, TakenError
 from builder.release.github_assets import Assets
-from builder.release.github_model import Found, Ref, Repository
-from builder.release.target import Previous, Shipment, Step, What, Wish
+from builder.release.github_model import FoundRelease, Ref, Repository
+from builder.release.target import ChannelChoice, Previous, ReleaseContent, UploadStep, What
 from builder.system.checksums import sha256_bytes
 from builder.units import GIB, render_size
 
@@ -36,7 +36,7 @@ LISTING = ".packages"
 
 
 @dataclass
-class GitHub:
+class GitHubPublisher:
     """A publisher for one repository."""
 
     api: Api
@@ -44,11 +44,11 @@ class GitHub:
     """"owner/name"."""
     tag_object: str = ""
     """Id of the tag in the local checkout (of its commit, or of an annotated tag); empty if not known."""
-    _shipment: Shipment | None = field(default=None, init=False)
-    _releases: list[Found] = field(default_factory=list, init=False)
-    _found: Found | None = field(default=None, init=False)
+    _shipment: ReleaseContent | None = field(default=None, init=False)
+    _releases: list[FoundRelease] = field(default_factory=list, init=False)
+    _found: FoundRelease | None = field(default=None, init=False)
     """The release of the tag, draft or public, or None."""
-    _twins: list[Found] = field(default_factory=list, init=False)
+    _twins: list[FoundRelease] = field(default_factory=list, init=False)
     """More drafts of ours with the same tag, made by parallel runs."""
     _assets: Assets | None = field(default=None, init=False)
 
@@ -56,14 +56,14 @@ class GitHub:
     def name(self) -> str:
         return f"github:{self.repository}"
 
-    def look(self, shipment: Shipment) -> list[Step]:
+    def look(self, shipment: ReleaseContent) -> list[UploadStep]:
         self._shipment = shipment
         _check_sizes(shipment)
         self._check_repository(shipment.tag.text)
         self._find(shipment.tag.text)
         if self._is_public and (stale := self._find_stale()):
             raise self._differs(stale[0], "is not part of this release")
-        return [Step(item.file.name, item.file.size_bytes, self._decide(item.file)) for item in shipment.items]
+        return [UploadStep(item.file.name, item.file.size_bytes, self._decide(item.file)) for item in shipment.items]
 
     def find_release(self) -> Release | None:
         assert self._assets
@@ -71,7 +71,7 @@ class GitHub:
             return None
         return load_release(self._assets.read(RELEASE_NAME), f"{self.name} {RELEASE_NAME}")
 
-    def find_previous(self, wish: Wish) -> Previous | None:
+    def find_previous(self, wish: ChannelChoice) -> Previous | None:
         assert self._shipment
         public = {release.tag_name: release for release in self._releases if not release.draft}
         tag = find_before(self._shipment.tag, list(public))
@@ -85,7 +85,7 @@ class GitHub:
         packages = {board: assets.read(name).decode(errors="replace") for board, name in listings.items() if name}
         return Previous(tag, release, packages)
 
-    def send(self, shipment: Shipment, release: Release) -> None:
+    def send(self, shipment: ReleaseContent, release: Release) -> None:
         content = render(release)
         own = File(name=RELEASE_NAME, role="other", size_bytes=len(content), sha256=sha256_bytes(content))
         sources: dict[str, Path | bytes] = {item.file.name: item.path for item in shipment.items}
@@ -105,7 +105,7 @@ class GitHub:
                     self._assets.send(file, sources[file.name])
             self._assets.check(files)
 
-    def publish(self, release: Release, wish: Wish) -> str:
+    def publish(self, release: Release, wish: ChannelChoice) -> str:
         assert self._found
         body = self._found.body or ""
         if not self._is_public or MARK not in body or wish.back:
@@ -118,10 +118,10 @@ class GitHub:
                 "draft": False,
                 "make_latest": "true" if is_latest else "false",
             }
-            self._found = self.api.change(self._path(f"releases/{self._found.id}"), wanted, Found)
+            self._found = self.api.change(self._path(f"releases/{self._found.id}"), wanted, FoundRelease)
         return self._found.html_url
 
-    def point(self, release: Release, wish: Wish) -> None:
+    def point(self, release: Release, wish: ChannelChoice) -> None:
         """Do nothing: `publish` sets GitHub's only channel, its latest release."""
 
     @property
@@ -148,7 +148,7 @@ class GitHub:
 
     def _find(self, tag: str) -> None:
         """Find the release of a tag: the public one, else the oldest draft, so that parallel runs use the same."""
-        self._releases = list(self.api.pages(self._path("releases"), Found))
+        self._releases = list(self.api.pages(self._path("releases"), FoundRelease))
         ours = [release for release in self._releases if release.tag_name == tag]
         ours.sort(key=lambda release: (release.draft, release.id))
         self._found = ours[0] if ours else None
@@ -178,7 +178,7 @@ class GitHub:
             "prerelease": release.prerelease,
         }
         try:
-            made = self.api.load(self.api.once("POST", self._path("releases"), json=wanted), Found)
+            made = self.api.load(self.api.once("POST", self._path("releases"), json=wanted), FoundRelease)
         except TakenError as error:
             raise TemporaryError("another run has just made this release") from error
         self._find(release.tag)  # Another run may have done the same.
@@ -230,7 +230,7 @@ def _find_listing(board: str, release: Release | None, assets: Assets) -> str:
     return names[0] if len(names) == 1 and names[0] in assets.all else ""
 
 
-def _check_sizes(shipment: Shipment) -> None:
+def _check_sizes(shipment: ReleaseContent) -> None:
     large = [item.file for item in shipment.items if item.file.size_bytes > LARGEST_BYTES]
     if large:
         sizes = ", ".join(f"{file.name} has {render_size(file.size_bytes)}" for file in large)

@@ -109,7 +109,7 @@ def _is_here(host: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """What GitHub has answered, whole."""
 
     url: str
@@ -194,11 +194,11 @@ class Api:
         headers = {"Content-Type": BYTES}  # The only type that GitHub's description of its API knows here.
         return self.load(self.once("POST", url, params={"name": name}, data=body, headers=headers), Asset)
 
-    def load(self, answer: Answer, kind: type[Described]) -> Described:
+    def load(self, answer: ApiResponse, kind: type[Described]) -> Described:
         """Return what an answer says; DownloadError when it is no JSON, or of another kind."""
         return self._validate(answer, TypeAdapter(kind))
 
-    def _validate(self, answer: Answer, kind: TypeAdapter[Content]) -> Content:
+    def _validate(self, answer: ApiResponse, kind: TypeAdapter[Content]) -> Content:
         try:
             return kind.validate_python(load_json(answer.content))
         except ValidationError as error:
@@ -208,7 +208,9 @@ class Api:
         hint = f"is {self.server.api} the API of a GitHub? GITHUB_API_URL names it"
         raise DownloadError(f"{self._name(answer.url)}: {problem}", hint=hint)
 
-    def once(self, method: str, path: str, *, absent: bool = False, limit: int = ANSWER_BYTES, **more: Any) -> Answer:
+    def once(
+        self, method: str, path: str, *, absent: bool = False, limit: int = ANSWER_BYTES, **more: Any
+    ) -> ApiResponse:
         """Ask once. Raises TemporaryError, TakenError, and ReleaseError for what a repetition does not change.
 
         absent  whether 404 is an answer
@@ -235,13 +237,13 @@ class Api:
             ) as answer:
                 yield answer
 
-    def _read(self, response: requests.Response, limit: int) -> Answer:
+    def _read(self, response: requests.Response, limit: int) -> ApiResponse:
         content = http.read_all(response.url, response, limit=limit)
         # The rest of the next page's address could be of another server.
         more = urlsplit(response.links.get("next", {}).get("url", "")).query
-        return Answer(response.url, response.status_code, response.headers, content, more)
+        return ApiResponse(response.url, response.status_code, response.headers, content, more)
 
-    def _judge(self, answer: Answer, path: str) -> Exception:
+    def _judge(self, answer: ApiResponse, path: str) -> Exception:
         """Return the error for an answer that is no success."""
         status = answer.status
         reason = self._read_reason(answer)
@@ -258,7 +260,7 @@ class Api:
         }
         return ReleaseError(f"{self._name(path)}: GitHub answered {status}: {reason}", hint=hints.get(status, ""))
 
-    def _find_wait(self, answer: Answer, reason: str) -> float:
+    def _find_wait(self, answer: ApiResponse, reason: str) -> float:
         """Return how long to wait for a rate limit, in seconds; 0 for an answer without one."""
         if asked_s := answer.number("Retry-After"):
             return asked_s
@@ -266,7 +268,7 @@ class Api:
             return max(1.0, answer.number("X-RateLimit-Reset") - self.policy.now() + 1)
         return SECONDARY_S if "rate limit" in reason.lower() else 0.0
 
-    def _read_reason(self, answer: Answer) -> str:
+    def _read_reason(self, answer: ApiResponse) -> str:
         """Return GitHub's own reason for a refusal, on one line."""
         phrase = http.render_status(answer.status).partition(" ")[2]
         try:

@@ -17,7 +17,7 @@ from builder.errors import ReleaseError, TrustError
 from builder.net.retry import TemporaryError, retry
 from builder.packaging.model import File
 from builder.release.github_api import Api, TakenError
-from builder.release.github_model import Asset, Found
+from builder.release.github_model import Asset, FoundRelease
 from builder.release.upload_body import open_body
 from builder.system.checksums import sha256_bytes
 
@@ -28,7 +28,7 @@ TEXT_BYTES = 16 * 1024 * 1024
 class Assets:
     """The files of a release by GitHub's latest answer; none without a release."""
 
-    def __init__(self, api: Api, repository: str, release: Found | None) -> None:
+    def __init__(self, api: Api, repository: str, release: FoundRelease | None) -> None:
         self._api = api
         self._path = f"/repos/{repository}/releases"
         self._name = f"github:{repository}"

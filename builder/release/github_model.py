@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from builder.recipe.facts import ByteCount, Uri
-from builder.recipe.values import AnyText, Frozen, Prose, Url, Word, text
+from builder.recipe.values import AnyText, FrozenModel, Prose, Url, Word, text
 
 Id = Annotated[int, Field(ge=0, lt=1 << 63)]
 FullName = Annotated[
@@ -21,11 +21,11 @@ ObjectId = Annotated[str, text(r"^[0-9a-f]{40,64}$", "the id of an object of git
 Digest = Annotated[str, text(r"^[A-Za-z0-9]*(:[0-9A-Fa-f]*)?$", "the name of a digest, a colon and hex digits")]
 
 
-class Part(Frozen, extra="ignore"):
+class ApiObject(FrozenModel, extra="ignore"):
     """A part of a response."""
 
 
-class Asset(Part):
+class Asset(ApiObject):
     """A file of a release."""
 
     id: Id
@@ -36,13 +36,13 @@ class Asset(Part):
     """None from an old server."""
 
 
-class ListedAsset(Part):
+class ListedAsset(ApiObject):
     """A file of a release in the public list."""
 
     name: Prose
 
 
-class Listed(Part):
+class ListedRelease(ApiObject):
     """A release in the public list."""
 
     tag_name: AnyText
@@ -50,7 +50,7 @@ class Listed(Part):
     assets: list[ListedAsset] = []
 
 
-class Found(Part):
+class FoundRelease(ApiObject):
     """A release, draft or public."""
 
     id: Id
@@ -64,25 +64,25 @@ class Found(Part):
     """URI template (RFC 6570), with parameters in braces at its end."""
 
 
-class Repository(Part):
+class Repository(ApiObject):
     """A repository."""
 
     full_name: FullName
 
 
-class Target(Part):
+class Target(ApiObject):
     """The object that a ref points to."""
 
     sha: ObjectId
 
 
-class Ref(Part):
+class Ref(ApiObject):
     """A git ref."""
 
     object: Target
 
 
-class Fault(Part):
+class Fault(ApiObject):
     """An error in one part of a request."""
 
     field: AnyText | None = None
@@ -90,7 +90,7 @@ class Fault(Part):
     message: AnyText | None = None
 
 
-class Refusal(Part):
+class Refusal(ApiObject):
     """An error response."""
 
     message: AnyText = ""

@@ -39,7 +39,7 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Part:
+class UploadPart:
     """A piece of the file; parts are counted from 1."""
 
     number: int
@@ -74,7 +74,7 @@ class Upload:
     key: str
     upload_id: str
 
-    def send(self, path: Path, parts: list[Part]) -> str:
+    def send(self, path: Path, parts: list[UploadPart]) -> str:
         """Send what the server lacks of the parts and return the ETag of each; TrustError if they do not arrive."""
         sent: dict[int, str] = {}
         for _ in range(ROUNDS):
@@ -88,7 +88,7 @@ class Upload:
             hint="try again; if it stays so, the way to the server or its storage is damaged",
         )
 
-    def _send_all(self, path: Path, parts: list[Part], *, total_bytes: int) -> dict[int, str]:
+    def _send_all(self, path: Path, parts: list[UploadPart], *, total_bytes: int) -> dict[int, str]:
         sent = {}
         over = threading.Event()
         there_bytes = total_bytes - sum(part.size_bytes for part in parts)
@@ -104,7 +104,7 @@ class Upload:
                 raise
         return sent
 
-    def _send(self, path: Path, part: Part, over: threading.Event) -> str:
+    def _send(self, path: Path, part: UploadPart, over: threading.Event) -> str:
         answer = self.client.upload_part(
             Bucket=self.bucket,
             Key=self.key,
@@ -119,7 +119,7 @@ class Upload:
         rows = list_all(self.client, "list_parts", "Parts", Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
         return {row["PartNumber"]: (row["Size"], row["ETag"]) for row in rows}
 
-    def _complete(self, there: dict[int, tuple[int, str]], parts: list[Part]) -> str:
+    def _complete(self, there: dict[int, tuple[int, str]], parts: list[UploadPart]) -> str:
         answer = self.client.complete_multipart_upload(
             Bucket=self.bucket,
             Key=self.key,
@@ -136,14 +136,14 @@ class Upload:
             self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
 
 
-def split(size_bytes: int, part_bytes: int) -> list[Part]:
+def split(size_bytes: int, part_bytes: int) -> list[UploadPart]:
     """Return the parts of a file, larger ones where there would be too many."""
     step = max(part_bytes, -(-size_bytes // MOST_PARTS))
     starts = range(0, size_bytes, step)
-    return [Part(number, start, min(step, size_bytes - start)) for number, start in enumerate(starts, 1)]
+    return [UploadPart(number, start, min(step, size_bytes - start)) for number, start in enumerate(starts, 1)]
 
 
-def digests_of(path: Path, parts: list[Part]) -> tuple[str, str]:
+def digests_of(path: Path, parts: list[UploadPart]) -> tuple[str, str]:
     """Return the SHA-256 of a file, and the ETag that an object of these parts has: the MD5 of the MD5s of its parts,
     and their number. Servers that encrypt with keys of their own have other ETags.
     """
@@ -178,7 +178,7 @@ def find_uploads(client: S3Client, bucket: str, prefix: str) -> list[Upload]:
     return [Upload(client, bucket, row["Key"], row["UploadId"]) for row in rows]
 
 
-def _is_there(part: Part, path: Path, there: tuple[int, str] | None, sent: dict[int, str]) -> bool:
+def _is_there(part: UploadPart, path: Path, there: tuple[int, str] | None, sent: dict[int, str]) -> bool:
     """Return whether the server has a part as the file has it: by its MD5, or by the ETag of its upload."""
     if there is None or there[0] != part.size_bytes:
         return False

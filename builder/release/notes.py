@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from builder.packaging.model import LONGEST_NOTES, Partition
-from builder.release.collect import Parcel
+from builder.release.collect import CheckedImage
 from builder.release.git_history import Commit
-from builder.release.target import Previous, Shipment
+from builder.release.target import Previous, ReleaseContent
 from builder.system.files import read_bytes
 from builder.text import make_line
 from builder.units import render_size
@@ -35,7 +35,7 @@ class Change:
     after: str
 
 
-def render_notes(shipment: Shipment, previous: Previous | None, commits: Sequence[Commit] | None) -> str:
+def render_notes(shipment: ReleaseContent, previous: Previous | None, commits: Sequence[Commit] | None) -> str:
     """Return the notes.
 
     previous  the release to compare with; None for the first release
@@ -83,7 +83,7 @@ def _rank(name: str) -> int:
     return next((rank for rank, start in enumerate(FIRST) if name.startswith(start)), len(FIRST))
 
 
-def _render_images(parcels: Sequence[Parcel]) -> str:
+def _render_images(parcels: Sequence[CheckedImage]) -> str:
     rows = []
     for parcel in parcels:
         package = parcel.released.package
@@ -94,7 +94,7 @@ def _render_images(parcels: Sequence[Parcel]) -> str:
     return "\n".join(["| Board | Image | Size | SHA-256 |", "|---|---|---|---|", *rows, ""])
 
 
-def _render_board(parcel: Parcel, previous: Previous) -> str:
+def _render_board(parcel: CheckedImage, previous: Previous) -> str:
     head = f"## {_plain(parcel.released.package.title)} (`{parcel.board}`) since {previous.tag}"
     rows = [*_compare_partitions(parcel, previous), *_compare_packages(parcel, previous)]
     if previous.release and parcel.board not in previous.release.boards:
@@ -102,7 +102,7 @@ def _render_board(parcel: Parcel, previous: Previous) -> str:
     return "\n".join([head, "", *rows, ""]) if rows else ""
 
 
-def _compare_packages(parcel: Parcel, previous: Previous) -> Iterator[str]:
+def _compare_packages(parcel: CheckedImage, previous: Previous) -> Iterator[str]:
     before, after = previous.packages.get(parcel.board), _read_own(parcel)
     if before is None or after is None:
         return
@@ -141,7 +141,7 @@ def _folded(rows: Sequence[str], what: str, *, head: int = 0) -> list[str]:
     return [f"<details><summary>{len(rows) - head} {what}</summary>", "", *rows, "", "</details>", ""]
 
 
-def _compare_partitions(parcel: Parcel, previous: Previous) -> Iterator[str]:
+def _compare_partitions(parcel: CheckedImage, previous: Previous) -> Iterator[str]:
     released = previous.release.boards.get(parcel.board) if previous.release else None
     before = {partition.name: partition for partition in released.package.partitions} if released else {}
     after = {partition.name: partition for partition in parcel.released.package.partitions}
@@ -161,7 +161,7 @@ def _say(partition: Partition) -> str:
     return _plain(" ".join(filter(None, fields)))
 
 
-def _read_own(parcel: Parcel) -> str | None:
+def _read_own(parcel: CheckedImage) -> str | None:
     names = [file.name for file in parcel.released.package.files if file.role == "packages"]
     if not names:
         return None

@@ -18,15 +18,15 @@ from builder.errors import ReleaseError
 from builder.packaging.model import Release
 from builder.release.git_history import find_commit, list_commits
 from builder.release.notes import render_notes
-from builder.release.target import Publisher, Shipment, Step, Wish
+from builder.release.target import ChannelChoice, Publisher, ReleaseContent, UploadStep
 
 
 @dataclass(frozen=True)
-class Order:
+class PublishRequest:
     """A request to publish a release."""
 
-    shipment: Shipment
-    wish: Wish
+    shipment: ReleaseContent
+    wish: ChannelChoice
     url: str
     """Public URL of the directory of releases; empty if not known."""
     checkout: Path
@@ -35,25 +35,25 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Delivered:
+class TargetResult:
     """The result of publishing at one target."""
 
     target: str
-    steps: Sequence[Step]
+    steps: Sequence[UploadStep]
     """Actions by file, decided before the first upload."""
     address: str
     """URL of the release; empty after a dry run."""
 
 
-def foresee(publishers: Sequence[Publisher], order: Order) -> list[Delivered]:
+def dry_run(publishers: Sequence[Publisher], order: PublishRequest) -> list[TargetResult]:
     """Return what `deliver` would do at each target, without changes. Raises the errors of `deliver`."""
     with log.step("check the targets"):
         looked = [(publisher, publisher.look(order.shipment)) for publisher in publishers]
         _decide(publishers, order)
-    return [Delivered(publisher.name, steps, "") for publisher, steps in looked]
+    return [TargetResult(publisher.name, steps, "") for publisher, steps in looked]
 
 
-def deliver(publishers: Sequence[Publisher], order: Order) -> tuple[Release, list[Delivered]]:
+def publish(publishers: Sequence[Publisher], order: PublishRequest) -> tuple[Release, list[TargetResult]]:
     """Publish at all targets; return the content of `release.json`, and the result of each target.
 
     Raises ReleaseError, DownloadError, TrustError. Then no incomplete release is public, and the same call continues.
@@ -68,10 +68,10 @@ def deliver(publishers: Sequence[Publisher], order: Order) -> tuple[Release, lis
         for publisher in publishers:
             publisher.point(release, order.wish)
     rows = zip(looked, addresses, strict=True)
-    return release, [Delivered(publisher.name, steps, address) for (publisher, steps), address in rows]
+    return release, [TargetResult(publisher.name, steps, address) for (publisher, steps), address in rows]
 
 
-def _decide(publishers: Sequence[Publisher], order: Order) -> Release:
+def _decide(publishers: Sequence[Publisher], order: PublishRequest) -> Release:
     """Return the release that a target shows, or a new one; raise ReleaseError if a target shows other images."""
     boards = {parcel.board: parcel.released for parcel in order.shipment.parcels}
     public = [(publisher.name, release) for publisher in publishers if (release := publisher.find_release())]
@@ -85,7 +85,7 @@ def _decide(publishers: Sequence[Publisher], order: Order) -> Release:
     return public[0][1] if public else _describe(publishers, order)
 
 
-def _describe(publishers: Sequence[Publisher], order: Order) -> Release:
+def _describe(publishers: Sequence[Publisher], order: PublishRequest) -> Release:
     tag = order.shipment.tag
     found = (publisher.find_previous(order.wish) for publisher in publishers)
     previous = next((release for release in found if release), None)

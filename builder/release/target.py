@@ -13,26 +13,26 @@ from typing import Literal, Protocol
 
 from builder.packaging.model import Release
 from builder.packaging.tag import Tag
-from builder.release.collect import Item, Parcel
+from builder.release.collect import CheckedImage, ReleaseFile
 
 What = Literal["send", "there", "replace"]
 
 
 @dataclass(frozen=True)
-class Shipment:
+class ReleaseContent:
     """The content of a release."""
 
     tag: Tag
-    parcels: Sequence[Parcel]
+    parcels: Sequence[CheckedImage]
 
     @property
-    def items(self) -> list[Item]:
+    def items(self) -> list[ReleaseFile]:
         """All files of all boards."""
         return [item for parcel in self.parcels for item in parcel.items]
 
 
 @dataclass(frozen=True)
-class Wish:
+class ChannelChoice:
     """The channels that should name the release."""
 
     channels: Sequence[str]
@@ -41,7 +41,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Step:
+class UploadStep:
     """The action for a file at a target."""
 
     name: str
@@ -71,20 +71,20 @@ class Publisher(Protocol):
     def name(self) -> str:
         """Name in messages: "github:owner/repo"."""
 
-    def look(self, shipment: Shipment) -> list[Step]:
+    def look(self, shipment: ReleaseContent) -> list[UploadStep]:
         """Return the action for each file, without changes; ReleaseError if the tag is public with other files."""
 
     def find_release(self) -> Release | None:
         """Return the release if it is public already, else None. Call `look` first."""
 
-    def find_previous(self, wish: Wish) -> Previous | None:
+    def find_previous(self, wish: ChannelChoice) -> Previous | None:
         """Return the previous release at this target, or None. Call `look` first."""
 
-    def send(self, shipment: Shipment, release: Release) -> None:
+    def send(self, shipment: ReleaseContent, release: Release) -> None:
         """Upload all files and check that they arrived. The release is not visible yet."""
 
-    def publish(self, release: Release, wish: Wish) -> str:
+    def publish(self, release: Release, wish: ChannelChoice) -> str:
         """Make the complete release public and return its URL."""
 
-    def point(self, release: Release, wish: Wish) -> None:
+    def point(self, release: Release, wish: ChannelChoice) -> None:
         """Update the channels."""

@@ -17,8 +17,8 @@ from builder.net.location import parse_location
 from builder.net.retry import RetryPolicy
 from builder.release.bucket import Bucket
 from builder.release.directory import Directory
-from builder.release.file_tree import Catalogue, Tree
-from builder.release.github import GitHub
+from builder.release.file_tree import Catalogue, FileTreePublisher
+from builder.release.github import GitHubPublisher
 from builder.release.github_api import RETRIES, Api, load_server
 from builder.release.multipart import PART_BYTES
 from builder.release.target import Publisher
@@ -28,7 +28,7 @@ EXAMPLES = "github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH"
 
 
 @dataclass(frozen=True)
-class Setting:
+class PublisherConfig:
     """Settings of targets besides their address."""
 
     url: str = ""
@@ -42,26 +42,26 @@ class Setting:
     """Function that makes the files of the catalogue of a tree."""
 
 
-def _github(text: str, setting: Setting) -> Publisher:
+def _github(text: str, setting: PublisherConfig) -> Publisher:
     repository = text.removeprefix("github:")
     if not REPOSITORY.fullmatch(repository):
         raise RecipeError(f"--to: found {text!r}; expected github:OWNER/REPO", hint="name the repository")
-    return GitHub(Api(load_server(), setting.policy), repository, setting.tag_object)
+    return GitHubPublisher(Api(load_server(), setting.policy), repository, setting.tag_object)
 
 
-def _s3(text: str, setting: Setting) -> Publisher:
+def _s3(text: str, setting: PublisherConfig) -> Publisher:
     place = Bucket(parse_location(text, CacheMode.RW, "--to"), part_bytes=setting.part_bytes)
-    return Tree(place, setting.url, setting.catalogue)
+    return FileTreePublisher(place, setting.url, setting.catalogue)
 
 
-def _dir(text: str, setting: Setting) -> Publisher:
+def _dir(text: str, setting: PublisherConfig) -> Publisher:
     path = text.removeprefix("dir:")
     if not path:
         raise RecipeError("--to: found 'dir:'; expected dir:PATH", hint="add a directory, such as dir:public")
-    return Tree(Directory(Path(path).resolve()), setting.url, setting.catalogue)
+    return FileTreePublisher(Directory(Path(path).resolve()), setting.url, setting.catalogue)
 
 
-TARGETS: Mapping[str, Callable[[str, Setting], Publisher]] = {
+TARGETS: Mapping[str, Callable[[str, PublisherConfig], Publisher]] = {
     "github": _github,
     "s3": _s3,
     "dir": _dir,
@@ -69,7 +69,7 @@ TARGETS: Mapping[str, Callable[[str, Setting], Publisher]] = {
 """Kinds of targets by the text before the first colon."""
 
 
-def make_publishers(texts: Sequence[str], setting: Setting) -> list[Publisher]:
+def make_publishers(texts: Sequence[str], setting: PublisherConfig) -> list[Publisher]:
     """Return the targets of --to, in the order of publishing; raise RecipeError for an invalid one."""
     if not texts:
         raise RecipeError("--to: missing; expected a target", hint=f"use {EXAMPLES}; repeat --to for several targets")

@@ -25,7 +25,7 @@ CODE = "rootfs.make"
 
 
 @dataclass(frozen=True)
-class Origin:
+class Inputs:
     """The inputs of a layer: digest or version by input name; version and SHA-256 by package name."""
 
     inputs: Mapping[str, str]
@@ -37,7 +37,7 @@ class Origin:
         return hashlib.sha256(canonical(asdict(self)).encode()).hexdigest()[:24]
 
 
-Origins = Mapping[str, Origin]
+StageInputs = Mapping[str, Inputs]
 """Inputs by layer, lowest layer first."""
 
 
@@ -47,16 +47,16 @@ def find_plan_inputs(plan: Plan) -> dict[str, Mapping[str, str]]:
     return {step.name: {**step.inputs, "program": program} for step in plan.steps if step.name in ROOTFS_STEPS}
 
 
-def find_origins(plan: Plan, resolved: Resolved, *, emulation: EmulationChoice) -> Origins:
+def find_inputs(plan: Plan, resolved: Resolved, *, emulation: EmulationChoice) -> StageInputs:
     """Return the inputs that each layer of the rootfs has now."""
     shared = {**find_versions(TOOLS), "emulation": emulation}
     packages = {"base": resolved.base, "packages": resolved.packages, "system": ()}
-    origins: dict[str, Origin] = {}
+    origins: dict[str, Inputs] = {}
     below = ""
     for name, inputs in find_plan_inputs(plan).items():
         if name == "base" and not resolved.base:
             continue
-        origins[name] = Origin({**inputs, **shared, "layer below": below}, find_packages(packages[name]))
+        origins[name] = Inputs({**inputs, **shared, "layer below": below}, find_packages(packages[name]))
         below = origins[name].key
     return origins
 
@@ -66,10 +66,10 @@ def find_packages(packages: Sequence[Archived]) -> dict[str, str]:
     return {package.name: f"{package.version} {package.sha256}" for package in packages}
 
 
-def find_change(old: Origins, new: Origins) -> str:
+def find_change(old: StageInputs, new: StageInputs) -> str:
     """Return the first difference between two sets of inputs ("overlays has changed"), or ""."""
     for step, origin in new.items():
-        before = old.get(step, Origin({}, {}))
+        before = old.get(step, Inputs({}, {}))
         name = find_changed_input(before.inputs, origin.inputs)
         # The input "layer below" is last: a change of it was named at that layer, unless the layer is new.
         change = find_changed_packages(before.packages, origin.packages) or (f"{name} has changed" if name else "")

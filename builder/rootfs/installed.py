@@ -6,11 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.errors import RecipeError
-from builder.rootfs.model import Package
+from builder.rootfs.model import InstalledPackage
 from builder.system.process import run
 
 
-def read_packages(tree: Path) -> tuple[Package, ...]:
+def read_packages(tree: Path) -> tuple[InstalledPackage, ...]:
     """Return the installed packages of a tree, without running its programs; RecipeError if one is half installed."""
     rows = run(
         [
@@ -24,4 +24,4 @@ def read_packages(tree: Path) -> tuple[Package, ...]:
     broken = [row[1] for row in fields if row[0] not in ("installed", "config-files", "not-installed")]
     if broken:
         raise RecipeError(f"packages left half installed: {', '.join(broken)}", hint="see the log of the build")
-    return tuple(Package(row[1], row[2], row[3], int(row[4] or 0)) for row in fields if row[0] == "installed")
+    return tuple(InstalledPackage(row[1], row[2], row[3], int(row[4] or 0)) for row in fields if row[0] == "installed")

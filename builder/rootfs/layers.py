@@ -34,12 +34,12 @@ from builder.rootfs.delivered import (
 )
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
-from builder.rootfs.inputs import Origins
+from builder.rootfs.inputs import StageInputs
 from builder.rootfs.installed import read_packages
-from builder.rootfs.model import Package
+from builder.rootfs.model import InstalledPackage
 from builder.rootfs.overlayfs import changing
 from builder.rootfs.private_keys import write_key_units
-from builder.rootfs.stored_tree import TREE, Kept, find_kept, set_aside, tree_name, write_kept
+from builder.rootfs.stored_tree import TREE, StoredTree, find_stored_tree, set_aside, tree_name, write_stored_tree
 from builder.system.atomic import give_name
 from builder.system.paths import resolve_inside, write_text
 from builder.system.process import run
@@ -47,7 +47,7 @@ from builder.system.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Site:
+class RootfsBuild:
     """The values that all steps of building one rootfs need."""
 
     plan: Plan
@@ -98,8 +98,14 @@ class Site:
 
 
 def make_packages(
-    site: Site, step: str, packages: Sequence[Archived], origins: Origins, *, below: Sequence[Kept], directory: Path
-) -> Kept:
+    site: RootfsBuild,
+    step: str,
+    packages: Sequence[Archived],
+    origins: StageInputs,
+    *,
+    below: Sequence[StoredTree],
+    directory: Path,
+) -> StoredTree:
     """Install packages on the layers `below`, and store the new layer in `directory`."""
     plan, scratch = site.plan, site.workspace.scratch
     is_base = step == "base"
@@ -134,7 +140,7 @@ def make_packages(
     return _keep(aside, directory, is_whole=is_whole, below=below, packages=installed, origins=known)
 
 
-def make_system(site: Site, origins: Origins, below: Sequence[Kept], supply: Supply) -> Kept:
+def make_system(site: RootfsBuild, origins: StageInputs, below: Sequence[StoredTree], supply: Supply) -> StoredTree:
     """Build the board's system on the layers `below`, and move it into the board's room."""
     plan, workspace = site.plan, site.workspace
     aside = workspace.scratch / "system"
@@ -166,17 +172,19 @@ def _keep(
     directory: Path,
     *,
     is_whole: bool,
-    below: Sequence[Kept],
-    packages: Sequence[Package],
-    origins: Origins,
+    below: Sequence[StoredTree],
+    packages: Sequence[InstalledPackage],
+    origins: StageInputs,
     mounts: Sequence[str] = (),
     supply: Supply = UNKNOWN,
-) -> Kept:
+) -> StoredTree:
     """Record and rename a finished directory; it replaces an older one."""
-    write_kept(aside, is_whole=is_whole, below=below, packages=packages, origins=origins, mounts=mounts, supply=supply)
+    write_stored_tree(
+        aside, is_whole=is_whole, below=below, packages=packages, origins=origins, mounts=mounts, supply=supply
+    )
     set_aside(directory)
     give_name(aside, directory, durable=False)
-    kept = find_kept(directory)
+    kept = find_stored_tree(directory)
     assert kept is not None  # Its record was written above.
     return kept
 
@@ -196,7 +204,7 @@ def _read_time(deb: Path) -> int:
     return int(header[24:36])
 
 
-def _install_debs(site: Site, tree: Path, epoch: int) -> None:
+def _install_debs(site: RootfsBuild, tree: Path, epoch: int) -> None:
     debs = site.plan.packages.debs
     if not debs:
         return
@@ -215,7 +223,7 @@ def _place_deb(deb: DebPlan, inside: Path, prefix: str, cache: Path) -> str:
     return name
 
 
-def _make_system(site: Site, tree: Path) -> None:
+def _make_system(site: RootfsBuild, tree: Path) -> None:
     plan, delivered = site.plan, read_delivered(tree)
     _let_names_resolve(tree)
     write_text(tree, "/etc/fstab", render_fstab(plan))

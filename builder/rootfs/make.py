@@ -24,25 +24,25 @@ from builder.rootfs.apt.archives import Archives
 from builder.rootfs.apt.resolve import Resolved
 from builder.rootfs.apt.sources import collect_keys
 from builder.rootfs.apt.supply import Archived
-from builder.rootfs.inputs import Origins, find_change, find_changed_input, find_origins, find_plan_inputs
-from builder.rootfs.layers import Site, make_packages, make_system
+from builder.rootfs.inputs import StageInputs, find_change, find_changed_input, find_inputs, find_plan_inputs
+from builder.rootfs.layers import RootfsBuild, make_packages, make_system
 from builder.rootfs.shared_layers import Foreseen, send_layer, take_layer
-from builder.rootfs.stored_tree import Kept, find_intact, find_kept, find_stack
+from builder.rootfs.stored_tree import StoredTree, find_intact, find_stack, find_stored_tree
 from builder.system.locks import locked
 from builder.system.proxy import check_proxies
 from builder.system.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RootfsRequest:
     """A rootfs whose inputs are known before it is built."""
 
-    site: Site
+    site: RootfsBuild
     use: RootfsUse
     resolved: Resolved | None
     """Its packages in the archives; None if they were not resolved."""
-    origins: Origins
-    room: Kept | None
+    origins: StageInputs
+    room: StoredTree | None
     """The rootfs in the board's room; None if its inputs differ."""
 
     @property
@@ -51,7 +51,7 @@ class Wanted:
         return self.origins["system"].key if "system" in self.origins else ""
 
 
-def find_rootfs(
+def resolve_rootfs(
     plan: Plan,
     workspace: Workspace,
     store: Store,
@@ -59,7 +59,7 @@ def find_rootfs(
     emulation: EmulationChoice,
     cache: Path,
     use: RootfsUse = RootfsUse.CURRENT,
-) -> Wanted:
+) -> RootfsRequest:
     """Find the inputs that the rootfs of a plan has now.
 
     store      store of .debs, and of layers that machines share
@@ -72,11 +72,11 @@ def find_rootfs(
     check_proxies()
     keys = collect_keys(plan.recipe.archives, cache)
     archives = Archives(plan, keys, cache=cache, log_file=workspace.log_file)
-    site = Site(plan, workspace, cache, store, keys, archives, emulation)
-    room = None if use is RootfsUse.NEVER else find_kept(workspace.rootfs)
+    site = RootfsBuild(plan, workspace, cache, store, keys, archives, emulation)
+    room = None if use is RootfsUse.NEVER else find_stored_tree(workspace.rootfs)
     if use is RootfsUse.AS_ASKED and room and _is_as_asked(plan, room):
         log.note("reusing the rootfs of the last build: the recipe has not changed")
-        return Wanted(site, use, None, room.origins, room)
+        return RootfsRequest(site, use, None, room.origins, room)
     with log.step("packages of the archives"):
         try:
             resolved = archives.resolve()
@@ -86,14 +86,14 @@ def find_rootfs(
             raise
     for warning in resolved.supply.find_warnings():
         log.warn(warning)
-    origins = find_origins(plan, resolved, emulation=emulation)
+    origins = find_inputs(plan, resolved, emulation=emulation)
     change = _find_change(room, origins) if room else ""
     if change:
         log.note(f"making the rootfs again: {change}")
-    return Wanted(site, use, resolved, origins, None if change else room)
+    return RootfsRequest(site, use, resolved, origins, None if change else room)
 
 
-def make_rootfs(wanted: Wanted) -> Kept:
+def make_rootfs(wanted: RootfsRequest) -> StoredTree:
     """Return the rootfs: the one in the board's room if it is intact, else a new one.
 
     Open it with stored_tree.opened_rootfs. Raises the errors of find_rootfs.
@@ -105,14 +105,14 @@ def make_rootfs(wanted: Wanted) -> Kept:
     if wanted.resolved:
         return _make(site, wanted.resolved, wanted.origins, anew=wanted.use is RootfsUse.NEVER)
     resolved = site.archives.resolve()  # Needed now: RootfsUse.AS_ASKED skipped it, but the room's rootfs is damaged.
-    return _make(site, resolved, find_origins(site.plan, resolved, emulation=site.wanted), anew=False)
+    return _make(site, resolved, find_inputs(site.plan, resolved, emulation=site.wanted), anew=False)
 
 
-def _find_change(room: Kept, origins: Origins) -> str:
+def _find_change(room: StoredTree, origins: StageInputs) -> str:
     return find_change(room.origins, origins) if room.origins else "the inputs of the last one are unknown"
 
 
-def _is_as_asked(plan: Plan, room: Kept) -> bool:
+def _is_as_asked(plan: Plan, room: StoredTree) -> bool:
     """Return True if all inputs that are known without the archives are unchanged."""
     asked = find_plan_inputs(plan)
     return bool(room.origins) and not any(
@@ -120,13 +120,13 @@ def _is_as_asked(plan: Plan, room: Kept) -> bool:
     )
 
 
-def _is_usable(room: Kept, layers: Path) -> bool:
+def _is_usable(room: StoredTree, layers: Path) -> bool:
     """Return True if a room's rootfs and all layers below it are intact."""
     return find_intact(room.directory) is not None and find_stack(room, layers) is not None
 
 
-def _make(site: Site, resolved: Resolved, origins: Origins, *, anew: bool) -> Kept:
-    layers: list[Kept] = []
+def _make(site: RootfsBuild, resolved: Resolved, origins: StageInputs, *, anew: bool) -> StoredTree:
+    layers: list[StoredTree] = []
     with _fixed_umask():
         for step, packages in (("base", resolved.base), ("packages", resolved.packages)):
             if step in origins:
@@ -144,7 +144,9 @@ def _fixed_umask() -> Iterator[None]:
         os.umask(before)
 
 
-def _foresee(plan: Plan, step: str, packages: Sequence[Archived], origins: Origins, below: Sequence[Kept]) -> Foreseen:
+def _foresee(
+    plan: Plan, step: str, packages: Sequence[Archived], origins: StageInputs, below: Sequence[StoredTree]
+) -> Foreseen:
     """Return the content that a layer from another machine must have."""
     steps = list(origins)
     installed = {(package.name, package.version) for layer in below for package in layer.packages}
@@ -159,8 +161,14 @@ def _foresee(plan: Plan, step: str, packages: Sequence[Archived], origins: Origi
 
 
 def _take_or_make(
-    site: Site, step: str, packages: Sequence[Archived], origins: Origins, below: Sequence[Kept], *, anew: bool
-) -> Kept:
+    site: RootfsBuild,
+    step: str,
+    packages: Sequence[Archived],
+    origins: StageInputs,
+    below: Sequence[StoredTree],
+    *,
+    anew: bool,
+) -> StoredTree:
     """Return a cached layer or build it. A second build that needs the same layer waits for the first."""
     recipe = site.plan.recipe
     name = f"{step}-{recipe.suite}-{recipe.architecture.value}-{origins[step].key}"

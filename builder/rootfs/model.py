@@ -26,7 +26,7 @@ CAPABILITY = "security.capability"
 
 
 @dataclass(frozen=True)
-class Package:
+class InstalledPackage:
     """An installed package, with name, version, architecture and installed size from dpkg."""
 
     name: str
@@ -44,4 +44,4 @@ class Rootfs:
     """
 
     trees: Mapping[str, Path]
-    packages: tuple[Package, ...]
+    packages: tuple[InstalledPackage, ...]

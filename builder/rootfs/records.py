@@ -23,14 +23,14 @@ from builder.recipe.facts import (
     InputValue,
     LayerName,
 )
-from builder.recipe.values import AnyText, ArchiveName, Frozen, MountPoint, Sha256, Word
+from builder.recipe.values import AnyText, ArchiveName, FrozenModel, MountPoint, Sha256, Word
 from builder.rootfs.apt.resolve import Resolved
 from builder.rootfs.apt.supply import Archived, Supply
-from builder.rootfs.inputs import Origin, Origins
-from builder.rootfs.model import Package
+from builder.rootfs.inputs import Inputs, StageInputs
+from builder.rootfs.model import InstalledPackage
 
 
-class SupplyRecord(Frozen):
+class SupplyRecord(FrozenModel):
     """The archives of the packages of a build."""
 
     archives: dict[DebName, ArchiveName]
@@ -48,14 +48,14 @@ class SupplyRecord(Frozen):
         return Supply(self.archives, self.overriding)
 
 
-class OriginRecord(Frozen):
+class OriginRecord(FrozenModel):
     """The inputs of a layer."""
 
     inputs: dict[InputName, InputValue]
     packages: dict[DebName, DebDigest]
 
 
-class TreeRecord(Frozen):
+class TreeRecord(FrozenModel):
     """Description of the trees in a directory (made.json)."""
 
     is_whole: bool
@@ -67,17 +67,17 @@ class TreeRecord(Frozen):
     supply: SupplyRecord
 
     @property
-    def installed(self) -> tuple[Package, ...]:
+    def installed(self) -> tuple[InstalledPackage, ...]:
         """All installed packages."""
-        return tuple(Package(*row) for row in self.packages)
+        return tuple(InstalledPackage(*row) for row in self.packages)
 
     @property
-    def made_from(self) -> Origins:
+    def made_from(self) -> StageInputs:
         """The inputs of each layer."""
-        return {step: Origin(origin.inputs, origin.packages) for step, origin in self.origins.items()}
+        return {step: Inputs(origin.inputs, origin.packages) for step, origin in self.origins.items()}
 
 
-class ArchivedRecord(Frozen):
+class ArchivedRecord(FrozenModel):
     """A package in its archive."""
 
     name: DebName
@@ -93,7 +93,7 @@ class ArchivedRecord(Frozen):
         return Archived(self.name, self.version, self.architecture, self.file, self.size_bytes, self.sha256)
 
 
-class AnswerRecord(Frozen):
+class AnswerRecord(FrozenModel):
     """The packages that archives had for a request."""
 
     releases: list[Sha256]
@@ -109,7 +109,7 @@ class AnswerRecord(Frozen):
         return Resolved(base, packages, self.supply.supply)
 
 
-class TwinsRecord(Frozen):
+class TwinsRecord(FrozenModel):
     """The twin tree of an archive, and digests of the signed indexes that it was made from."""
 
     sources: Sha256

@@ -23,10 +23,10 @@ from builder import log
 from builder.cache.store import Ref, Store
 from builder.disk.open_image import unpacked
 from builder.errors import RecipeError, ToolError
-from builder.rootfs.inputs import Origins
+from builder.rootfs.inputs import StageInputs
 from builder.rootfs.installed import read_packages
 from builder.rootfs.overlayfs import find_obstacle
-from builder.rootfs.stored_tree import RECORD, TREE, XATTRS, Kept, find_intact, find_kept, set_aside
+from builder.rootfs.stored_tree import RECORD, TREE, XATTRS, StoredTree, find_intact, find_stored_tree, set_aside
 from builder.system.atomic import give_name
 from builder.system.checksums import hash_file
 from builder.system.files import InputError, read_bytes
@@ -51,7 +51,7 @@ INFO = "var/lib/dpkg/info"
 class Foreseen:
     """The expected content of a layer, as this build would create it."""
 
-    origins: Origins
+    origins: StageInputs
     """Inputs of this layer and of the layers below."""
     below: tuple[str, ...]
     """Names of the layers below."""
@@ -84,7 +84,7 @@ def find_key() -> bytes | None:
     return key
 
 
-def send_layer(store: Store, kept: Kept, workspace: Workspace) -> None:
+def send_layer(store: Store, kept: StoredTree, workspace: Workspace) -> None:
     """Upload a finished layer to the shared cache, if the store has one."""
     if not store.is_sent_on:
         return
@@ -102,7 +102,7 @@ def send_layer(store: Store, kept: Kept, workspace: Workspace) -> None:
         store.set_ref(f"layer/{name}", sha256, {"digest": kept.digest, **signed})
 
 
-def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Foreseen) -> Kept | None:
+def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Foreseen) -> StoredTree | None:
     """Return a layer from the shared cache, unpacked to `directory`; None if there is no usable one."""
     name, key = directory.name, find_key()
     ref = store.find_ref(f"layer/{name}")
@@ -128,7 +128,7 @@ def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Fo
         return None
     set_aside(directory)
     give_name(aside, directory, durable=False)
-    return find_kept(directory)
+    return find_stored_tree(directory)
 
 
 def _check_length(archive: Path, largest_bytes: int) -> None:
@@ -137,7 +137,7 @@ def _check_length(archive: Path, largest_bytes: int) -> None:
         pass
 
 
-def find_mismatches(kept: Kept, foreseen: Foreseen, *, is_signed: bool) -> Iterator[str]:
+def find_mismatches(kept: StoredTree, foreseen: Foreseen, *, is_signed: bool) -> Iterator[str]:
     """Yield each difference between a layer and the layer that this build would create."""
     if kept.origins != foreseen.origins:
         yield "it was made from other inputs"
@@ -153,7 +153,7 @@ def find_mismatches(kept: Kept, foreseen: Foreseen, *, is_signed: bool) -> Itera
         yield from _find_changed(kept, foreseen)
 
 
-def _find_changed(kept: Kept, foreseen: Foreseen) -> Iterator[str]:
+def _find_changed(kept: StoredTree, foreseen: Foreseen) -> Iterator[str]:
     """Yield each difference between dpkg's lists in a layer and the layer's record and files."""
     tree = kept.directory / TREE
     try:

@@ -25,8 +25,8 @@ from pathlib import Path
 from builder import log
 from builder.errors import MachineError
 from builder.rootfs.apt.supply import UNKNOWN, Supply
-from builder.rootfs.inputs import Origins
-from builder.rootfs.model import Package, Rootfs
+from builder.rootfs.inputs import StageInputs
+from builder.rootfs.model import InstalledPackage, Rootfs
 from builder.rootfs.overlayfs import Layer, opened
 from builder.rootfs.records import load_tree_record
 from builder.system.checksums import sha256_file
@@ -40,7 +40,7 @@ XATTRS = ("security.", "user.", "trusted.overlay.opaque")
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredTree:
     """A directory with finished trees."""
 
     directory: Path
@@ -49,9 +49,9 @@ class Kept:
     """Names of the layers below, lowest first."""
     mounts: tuple[str, ...]
     """Mount points that have a tree beside the tree of "/"."""
-    packages: tuple[Package, ...]
+    packages: tuple[InstalledPackage, ...]
     """All installed packages, also of the layers below."""
-    origins: Origins
+    origins: StageInputs
     """Inputs of this layer and of the layers below; empty if builds must not reuse it (a shell may)."""
     digest: str
     supply: Supply = UNKNOWN
@@ -68,13 +68,13 @@ def tree_name(mount: str) -> str:
     return mount.strip("/").replace("/", "-") if mount != "/" else TREE
 
 
-def write_kept(
+def write_stored_tree(
     directory: Path,
     *,
     is_whole: bool,
-    below: Sequence[Kept],
-    packages: Sequence[Package],
-    origins: Origins,
+    below: Sequence[StoredTree],
+    packages: Sequence[InstalledPackage],
+    origins: StageInputs,
     mounts: Sequence[str] = (),
     supply: Supply = UNKNOWN,
 ) -> None:
@@ -91,12 +91,12 @@ def write_kept(
     (directory / RECORD).write_text(json.dumps(record), encoding="utf-8")
 
 
-def find_kept(directory: Path) -> Kept | None:
+def find_stored_tree(directory: Path) -> StoredTree | None:
     """Return the record of `directory`, or None if no build has finished there. The trees are not checked."""
     return read_kept(directory / RECORD)
 
 
-def read_kept(file: Path) -> Kept | None:
+def read_kept(file: Path) -> StoredTree | None:
     """Return a record; None if it is missing or unreadable.
 
     A state directory may be part of an untrusted repository, where a record can be a pipe or a link to a device.
@@ -107,7 +107,7 @@ def read_kept(file: Path) -> Kept | None:
         return None
     if record is None:
         return None
-    return Kept(
+    return StoredTree(
         file.parent,
         record.is_whole,
         record.below,
@@ -119,9 +119,9 @@ def read_kept(file: Path) -> Kept | None:
     )
 
 
-def find_intact(directory: Path) -> Kept | None:
+def find_intact(directory: Path) -> StoredTree | None:
     """Return the record of `directory` if its trees are unchanged, and set the time of its last use; else None."""
-    kept = find_kept(directory)
+    kept = find_stored_tree(directory)
     if kept is None:
         return None
     if digest_trees(directory) != kept.digest:
@@ -144,20 +144,20 @@ def _mark_as_read(directory: Path) -> None:
             os.utime(path, ns=(now_ns, os.lstat(path).st_mtime_ns), follow_symlinks=False)
 
 
-def find_stack(kept: Kept, layers: Path) -> tuple[Kept, ...] | None:
+def find_stack(kept: StoredTree, layers: Path) -> tuple[StoredTree, ...] | None:
     """Return the layers below, lowest first; None if one is missing or changed."""
     candidates = [find_intact(layers / name) for name in kept.below]
     stack = tuple(layer for layer in candidates if layer)
     return stack if len(stack) == len(candidates) else None
 
 
-def list_layers(kept: Kept, layers: Path) -> list[Layer]:
+def list_layers(kept: StoredTree, layers: Path) -> list[Layer]:
     """Return all layers of the tree of "/", lowest first."""
-    return [*(below.layer for name in kept.below if (below := find_kept(layers / name))), kept.layer]
+    return [*(below.layer for name in kept.below if (below := find_stored_tree(layers / name))), kept.layer]
 
 
 @contextmanager
-def opened_rootfs(kept: Kept, layers: Path, workspace: Workspace) -> Iterator[Rootfs]:
+def open_rootfs(kept: StoredTree, layers: Path, workspace: Workspace) -> Iterator[Rootfs]:
     """Yield the rootfs of a room, with its layers mounted as one tree. All layers must exist."""
     with ExitStack() as stack:
         root = stack.enter_context(opened(list_layers(kept, layers), workspace, "rootfs"))
@@ -165,10 +165,10 @@ def opened_rootfs(kept: Kept, layers: Path, workspace: Workspace) -> Iterator[Ro
         yield Rootfs({"/": root, **trees}, kept.packages)
 
 
-def load_room(directory: Path, layers: Path, board: str) -> Kept:
+def load_room(directory: Path, layers: Path, board: str) -> StoredTree:
     """Return the rootfs of a board's last build; raise MachineError if it or one of its layers is missing."""
-    kept = find_kept(directory)
-    if kept is None or not all(find_kept(layers / name) for name in kept.below):
+    kept = find_stored_tree(directory)
+    if kept is None or not all(find_stored_tree(layers / name) for name in kept.below):
         raise MachineError(
             f"board {board} has no finished rootfs here", hint=f"build it first: boardwright build {board}"
         )

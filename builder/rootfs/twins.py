@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from builder.architecture import Architecture
-from builder.rootfs.apt.freshness import digest_releases, has_news
+from builder.rootfs.apt.freshness import digest_releases, has_changed
 from builder.rootfs.apt.pairs import Sources, find_paired, find_versions, make_apt
 from builder.rootfs.records import load_twins
 from builder.system.atomic import give_name
@@ -114,7 +114,7 @@ def _find_current(answer: Path, sources: Sources, root: Path, cache: Path) -> Pa
     if record is None or record.sources != _digest(sources):
         return None
     tree, lists = cache / record.tree, root / "var/lib/apt/lists"
-    if record.releases != digest_releases(lists) or not tree.is_dir() or has_news(sources.releases, record.releases):
+    if record.releases != digest_releases(lists) or not tree.is_dir() or has_changed(sources.releases, record.releases):
         return None
     os.utime(tree)
     return tree

@@ -20,7 +20,7 @@ Event = Literal["hold", "free"]
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldResource:
     """A resource: a loop device by its backing file, a mount by its target, a directory by its path, a container
     by its name."""
 
@@ -28,14 +28,14 @@ class Held:
     name: str
 
 
-def render_line(event: Event, held: Held) -> bytes:
+def render_line(event: Event, held: HeldResource) -> bytes:
     """Return the line of an event."""
     return json.dumps({"event": event, "kind": held.kind, "name": held.name}).encode() + b"\n"
 
 
-def read_held(lines: Iterable[str]) -> tuple[Held, ...]:
+def read_held(lines: Iterable[str]) -> tuple[HeldResource, ...]:
     """Return the resources that were not released, newest first."""
-    held: list[Held] = []
+    held: list[HeldResource] = []
     for text in lines:
         line = load_line(text)
         if line is None:
@@ -48,7 +48,7 @@ def read_held(lines: Iterable[str]) -> tuple[Held, ...]:
     return tuple(reversed(held))
 
 
-def load_line(text: str) -> tuple[Event, Held] | None:
+def load_line(text: str) -> tuple[Event, HeldResource] | None:
     """Return an event and its resource; None for a line that cannot be read."""
     try:
         entry = load_json(text)
@@ -57,7 +57,7 @@ def load_line(text: str) -> tuple[Event, Held] | None:
         return None
     if event not in get_args(Event) or kind not in get_args(ResourceKind) or not _is_one_thing(name):
         return None
-    return event, Held(kind, name)
+    return event, HeldResource(kind, name)
 
 
 def _is_one_thing(name: object) -> bool:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from builder.errors import DISK_FULL_HINT, SpaceError, ToolError, disk_full_as_space_error
-from builder.system.process_output import Reader
+from builder.system.process_output import OutputReader
 from builder.system.proxy import find_proxies
 from builder.system.signals import handled, held_off
 from builder.system.tools import find_tool, has_tool, search_path
@@ -83,7 +83,7 @@ def run(
         _started(command, env=env, cwd=cwd, stdin=stdin, stdout=stdout) as process,
     ):
         end = partial(_signal_group, process, signal.SIGKILL)
-        out, err = (Reader(stream, story, command[0], end) for stream in (process.stdout, process.stderr))
+        out, err = (OutputReader(stream, story, command[0], end) for stream in (process.stdout, process.stderr))
         try:
             code = process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:

@@ -20,7 +20,7 @@ LINGER_S = 5.0
 """How long to wait for other writers of the output after the program has ended."""
 
 
-class Reader:
+class OutputReader:
     """Collects a stream in a thread, line by line, so that neither pipe of a process can fill up and block it.
 
     If logging fails (disk full), it goes on reading and raises the error at the end. A program that prints more than

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import BoardwrightError, BusyError, SpaceError, disk_full_as_space_error
-from builder.system.journal import Event, Held, read_held, render_line
+from builder.system.journal import Event, HeldResource, read_held, render_line
 from builder.system.lock_holder import read_holder, write_holder
 from builder.system.locks import lock, lock_named
 from builder.system.resources import RELEASERS, Releaser, ResourceKind, is_mounted, loop_devices
@@ -32,7 +32,7 @@ from builder.system.trusted_state import check_no_link, check_parts, check_writa
 
 __all__ = [
     "RELEASERS",
-    "Held",
+    "HeldResource",
     "Journal",
     "Leftovers",
     "Releaser",
@@ -52,7 +52,7 @@ class Leftovers:
     """Resources that a dead build did not release, in the order of release."""
 
     journal: Path
-    held: tuple[Held, ...]
+    held: tuple[HeldResource, ...]
 
 
 class Journal:
@@ -62,7 +62,7 @@ class Journal:
         self.path = path
         self._stream = stream
         self._releasers = releasers
-        self._held: list[Held] = []
+        self._held: list[HeldResource] = []
 
     @property
     def is_clear(self) -> bool:
@@ -74,7 +74,7 @@ class Journal:
         """Declare a resource, then take it inside the block; it is given back when the block ends, also if taking
         it failed half way. What cannot be given back raises (or is a note on the error in flight), and stays in
         the journal."""
-        held = Held(kind, str(name))
+        held = HeldResource(kind, str(name))
         try:
             with held_off():
                 self._write("hold", held)
@@ -88,7 +88,7 @@ class Journal:
             raise
         self._give_back(held)
 
-    def _give_back(self, held: Held) -> None:
+    def _give_back(self, held: HeldResource) -> None:
         with held_off():
             if not any(each is held for each in self._held):
                 return  # It could not even be declared.
@@ -97,7 +97,7 @@ class Journal:
             with suppress(SpaceError):  # The disk is full: after a crash now it would be given back once more.
                 self._write("free", held)
 
-    def _write(self, event: Event, held: Held) -> None:
+    def _write(self, event: Event, held: HeldResource) -> None:
         """Append a line and have it on the disk; on a full disk, SpaceError and no part of the line."""
         rest = render_line(event, held)
         end = self._stream.tell()

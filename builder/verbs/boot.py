@@ -28,7 +28,7 @@ from builder.verbs.options import (
 )
 from builder.verbs.session import cli_session, print_line
 from builder.verbs.verify_options import make_wish
-from builder.verify.live.console import Seat, opened_seat, prepare_seat
+from builder.verify.live.console import InteractiveMachine, open_machine_console, prepare_machine
 from builder.verify.live.qemu.needs import find_missing_for_boot
 
 Prepare = Annotated[
@@ -55,17 +55,17 @@ def boot(
         wish = make_wish(boards, board, level=Level.OFFLINE, only="", report=None, user_data=user_data)
         path = find_artefact(image, dist, boards)
         if prepare:
-            _show_machine(prepare_seat(path, wish, state.resolve(), prepare, ssh_port=ssh_port))
+            _show_machine(prepare_machine(path, wish, state.resolve(), prepare, ssh_port=ssh_port))
             return
         recipe = guess_recipe(path, board, wish.boards)
         missing = find_missing_for_boot(path, recipe, login=user_data is None)
-        open_seat = opened_seat_in_docker if choose_tools(engine, missing) == Engine.DOCKER else opened_seat
+        open_seat = opened_seat_in_docker if choose_tools(engine, missing) == Engine.DOCKER else open_machine_console
         with open_seat(path, wish, state.resolve(), ssh_port=ssh_port) as seat:
             print_line(seat.ssh)
             seat.use()
 
 
-def _show_machine(seat: Seat) -> None:
+def _show_machine(seat: InteractiveMachine) -> None:
     """Report to the program outside the container how to start the machine, and its user."""
     data = {"argv": seat.machine.argv, "user": seat.login.user if seat.login else ""}
     log.emit(log.Event("result", "the machine is ready to start", data))

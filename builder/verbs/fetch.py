@@ -9,7 +9,8 @@ import typer
 
 from builder import log
 from builder.compression import Compression
-from builder.fetch.fetch import Taken, Wanted, take
+from builder.fetch import fetch as stage
+from builder.fetch.fetch import FetchedImage, FetchRequest
 from builder.fetch.sources import open_source
 from builder.signing.signature import load_public_key
 from builder.verbs.options import DIST, Json, Key, Output, load_key_text
@@ -48,11 +49,11 @@ def fetch(
     with cli_session(json=json):
         text = load_key_text(key)
         public_key = load_public_key(text) if text else None
-        wanted = Wanted(board, channel, version, compress, public_key)
-        _show(take(open_source(place), wanted, output.resolve()), json=json)
+        wanted = FetchRequest(board, channel, version, compress, public_key)
+        _show(stage.fetch(open_source(place), wanted, output.resolve()), json=json)
 
 
-def _show(taken: Taken, *, json: bool) -> None:
+def _show(taken: FetchedImage, *, json: bool) -> None:
     package = taken.package
     data = {
         "path": str(taken.image),

@@ -16,13 +16,13 @@ from builder import log
 from builder.artefact.build_record import SUFFIX, Record, is_of_plan, read_record
 from builder.compression import Compression
 from builder.disk.contents import read_contents
-from builder.disk.image_file import Found, find_artefact, opened
+from builder.disk.image_file import OpenImage, find_artefact, open_image
 from builder.errors import RecipeError, VerifyError
 from builder.packaging.installed import read_installed
-from builder.packaging.make import VALID_DAYS, Goods, Hardware, make_package
-from builder.packaging.model import Package
+from builder.packaging.make import VALID_DAYS, Hardware, PackageInput, make_packaged_image
+from builder.packaging.model import PackagedImage
 from builder.packaging.provenance import Commit
-from builder.packaging.sbom import Bill
+from builder.packaging.sbom import Sbom
 from builder.packaging.spec_report import SpecReport, find_fault, read_report
 from builder.plan.make import make_plan
 from builder.recipe.load import Board, load_board
@@ -112,9 +112,9 @@ def package(
             with ExitStack() as held:
                 scratch = held.enter_context(open_scratch(state.resolve(), "package"))
                 journal = held.enter_context(open_journal(state.resolve(), "package", RELEASERS))
-                disk = held.enter_context(opened(path, scratch))
+                disk = held.enter_context(open_image(path, scratch))
                 goods = replace(collect(disk, boards, supplier, unverified=unverified), valid_days=valid_days)
-                made = make_package(
+                made = make_packaged_image(
                     goods, output.resolve(), compressions=compressions, signers=signers, journal=journal
                 )
             _show(*made, signers, json=json)
@@ -131,7 +131,7 @@ def load_compressions(text: str) -> list[Compression]:
     return [Compression(name) for name in dict.fromkeys(names)]
 
 
-def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = False) -> Goods:
+def collect(found: OpenImage, boards: Path, supplier: str, *, unverified: bool = False) -> PackageInput:
     """Return all facts of an opened image: from itself, from files beside it, and from its recipe.
 
     unverified  leave out a report that is missing or has failures
@@ -150,9 +150,9 @@ def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = Fal
         digests = {deb.name: (deb.version, deb.sha256) for deb in record.packages} if record else {}
         installed = read_installed(contents.status, contents.copyrights, digests)
     epoch = record.epoch if record else claim.epoch
-    return Goods(
+    return PackageInput(
         image=found.raw,
-        bill=Bill(
+        bill=Sbom(
             found.name,
             recipe.title,
             version,
@@ -175,7 +175,7 @@ def collect(found: Found, boards: Path, supplier: str, *, unverified: bool = Fal
     )
 
 
-def _check_name(found: Found, allowed: str) -> None:
+def _check_name(found: OpenImage, allowed: str) -> None:
     """Raise RecipeError if the name of an image file differs from that of its package."""
     if found.name != allowed:
         raise RecipeError(
@@ -184,7 +184,7 @@ def _check_name(found: Found, allowed: str) -> None:
         )
 
 
-def _read_beside(found: Found, *, unverified: bool) -> dict[str, str]:
+def _read_beside(found: OpenImage, *, unverified: bool) -> dict[str, str]:
     """Return the texts of the files beside an image by suffix."""
     paths = {suffix: found.path.with_name(f"{found.name}{suffix}") for suffix in BESIDE}
     needed = [path for suffix, path in paths.items() if not (unverified and suffix in REPORTS)]
@@ -198,7 +198,7 @@ def _read_beside(found: Found, *, unverified: bool) -> dict[str, str]:
     return {suffix: read_text(path, within=path.parent) for suffix, path in paths.items() if path.is_file()}
 
 
-def _find_report(texts: Mapping[str, str], found: Found, *, unverified: bool) -> SpecReport | None:
+def _find_report(texts: Mapping[str, str], found: OpenImage, *, unverified: bool) -> SpecReport | None:
     """Return the report; None if the image is packaged without one."""
     if unverified and not all(suffix in texts for suffix in REPORTS):
         return None
@@ -206,7 +206,7 @@ def _find_report(texts: Mapping[str, str], found: Found, *, unverified: bool) ->
     return None if unverified and find_fault(report, found.sha256) else report
 
 
-def _find_record(found: Found) -> Record | None:
+def _find_record(found: OpenImage) -> Record | None:
     """Return the build record of this image; None, and a warning, if there is none."""
     path = found.path.with_name(f"{found.name}{SUFFIX}")
     without = "the SBOM and provenance will have no digests of packages, archives and tools"
@@ -242,7 +242,7 @@ def _git(directory: Path, *words: str) -> str:
     return answer.stdout.strip() if answer.code == 0 else ""
 
 
-def _show(directory: Path, made: Package, signers: Signers, *, json: bool) -> None:
+def _show(directory: Path, made: PackagedImage, signers: Signers, *, json: bool) -> None:
     rows = [file.model_dump() for file in made.files]
     data = {"directory": str(directory), "signed": list(signers.names), "files": rows}
     log.emit(log.Event("result", made.name, data))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from builder import log
-from builder.cache_preview import find_supply, foresee
+from builder.cache_preview import find_supply, preview_cache
 from builder.plan.make import make_plan
 from builder.plan.render import render_json, render_table
 from builder.recipe.load import load_board
@@ -45,4 +45,4 @@ def plan(
             supply = find_supply(state, decided.board)
             for warning in supply.find_warnings():
                 log.warn(warning)
-            print_table(render_table(decided, foresee(state, decided), supply.archives))
+            print_table(render_table(decided, preview_cache(state, decided), supply.archives))

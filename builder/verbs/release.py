@@ -14,18 +14,18 @@ import typer
 
 from builder import log
 from builder.catalogue.addresses import Addresses
-from builder.catalogue.download_page import Site
+from builder.catalogue.download_page import PublisherSite
 from builder.catalogue.make import make_catalogue
 from builder.errors import RecipeError
 from builder.packaging.tag import load_tag
 from builder.recipe.status import list_made
 from builder.release import publish
 from builder.release.channels import make_wish
-from builder.release.collect import Demand, gather
+from builder.release.collect import Requirements, collect
 from builder.release.git_history import find_tag_object
-from builder.release.publish import Delivered, Order
-from builder.release.target import Publisher, Shipment
-from builder.release.targets import Setting, make_publishers
+from builder.release.publish import PublishRequest, TargetResult
+from builder.release.target import Publisher, ReleaseContent
+from builder.release.targets import PublisherConfig, make_publishers
 from builder.signing.signature import load_public_key
 from builder.text import TextTable
 from builder.units import render_size
@@ -81,19 +81,19 @@ def release(
         wish = make_wish(load, channel or (), back=back)
         url = _check_url(public_url)
         publishers = _make_publishers(to or (), tag=tag, url=url, key=key)
-        demand = Demand(
+        demand = Requirements(
             load, board or list_made(boards), only=bool(board), signed=require_signature, unverified=unverified
         )
-        shipment = Shipment(load, gather(packaged, demand))
-        order = Order(shipment, wish, url, Path(), lambda: datetime.now(UTC))
+        shipment = ReleaseContent(load, collect(packaged, demand))
+        order = PublishRequest(shipment, wish, url, Path(), lambda: datetime.now(UTC))
         _run(publishers, order, dry=dry_run, json=json)
 
 
-def _run(publishers: Sequence[Publisher], order: Order, *, dry: bool, json: bool) -> None:
+def _run(publishers: Sequence[Publisher], order: PublishRequest, *, dry: bool, json: bool) -> None:
     if dry:
-        done = publish.foresee(publishers, order)
+        done = publish.dry_run(publishers, order)
     else:
-        _, done = publish.deliver(publishers, order)
+        _, done = publish.publish(publishers, order)
     rows = [
         {
             "target": result.target,
@@ -107,7 +107,7 @@ def _run(publishers: Sequence[Publisher], order: Order, *, dry: bool, json: bool
         _show(done, order, dry=dry)
 
 
-def _show(done: Sequence[Delivered], order: Order, *, dry: bool) -> None:
+def _show(done: Sequence[TargetResult], order: PublishRequest, *, dry: bool) -> None:
     if not dry:
         print_line("\n".join(result.address for result in done))
         return
@@ -122,9 +122,9 @@ def _show(done: Sequence[Delivered], order: Order, *, dry: bool) -> None:
 
 def _make_publishers(to: Sequence[str], *, tag: str, url: str, key: str) -> list[Publisher]:
     text = load_key_text(key)
-    site = Site(key=load_public_key(text).text if text else "")
+    site = PublisherSite(key=load_public_key(text).text if text else "")
     catalogue = partial(make_catalogue, addresses=Addresses(url), site=site)
-    return make_publishers(to, Setting(url=url, tag_object=find_tag_object(Path(), tag), catalogue=catalogue))
+    return make_publishers(to, PublisherConfig(url=url, tag_object=find_tag_object(Path(), tag), catalogue=catalogue))
 
 
 def _check_url(url: str) -> str:

@@ -42,7 +42,7 @@ from builder.verbs.session import cli_session, print_line, print_table
 from builder.verbs.verify_options import make_wish
 from builder.verify.live.qemu.needs import find_missing_for_specs
 from builder.verify.report import Report, as_data, check_report, render_report
-from builder.verify.verify import Wish, verify_artefact
+from builder.verify.verify import VerifyOptions, verify_artefact
 
 ReleasePlace = Annotated[
     str,
@@ -89,7 +89,7 @@ def verify(
         check_report(results)
 
 
-def _verify(path: Path, wish: Wish, state: Path, engine: Engine) -> Report:
+def _verify(path: Path, wish: VerifyOptions, state: Path, engine: Engine) -> Report:
     """Run the specs on the machine that has the tools; a real board is always verified from here, which has its key."""
     if wish.host:
         if engine == Engine.DOCKER:

@@ -6,15 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.choices import Level
-from builder.verify.verify import Wish
+from builder.verify.verify import VerifyOptions
 
 
 def make_wish(
     boards: Path, board: str, *, level: Level, only: str, report: Path | None, user_data: Path | None
-) -> Wish:
+) -> VerifyOptions:
     """Return the options of a verification, with absolute paths."""
     levels = [name.value for name in Level]
-    return Wish(
+    return VerifyOptions(
         boards=boards.resolve(),
         board=board,
         user_data=user_data.absolute() if user_data else None,

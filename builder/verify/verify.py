@@ -17,7 +17,7 @@ from pathlib import Path
 from builder import log
 from builder.disk.ext4 import is_ext4, read_ext4, read_ext4_file
 from builder.disk.fat import is_fat32, read_fat_file
-from builder.disk.image_file import Found, opened
+from builder.disk.image_file import OpenImage, open_image
 from builder.disk.partitions import read_whole_table
 from builder.disk.region import Region
 from builder.disk.unpack import unpack
@@ -28,7 +28,7 @@ from builder.recipe.load import list_boards, load_board
 from builder.system.atomic import write_replaced
 from builder.system.workspace import RELEASERS, Workspace, open_journal
 from builder.units import KIB
-from builder.verify.facts.image import Subject
+from builder.verify.facts.image import ImageFacts
 from builder.verify.live.ssh import check_reach
 from builder.verify.live.target import booted, find_board
 from builder.verify.report import Report, check_report, render_json
@@ -52,7 +52,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Wish:
+class VerifyOptions:
     """Options of a verification. Paths are absolute."""
 
     boards: Path
@@ -73,7 +73,7 @@ class Wish:
     """(tree, architecture) → argv prefix that starts a command in the tree, for the level chroot."""
 
 
-def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
+def verify_artefact(path: Path, wish: VerifyOptions, state: Path) -> Report:
     """Run the specs on an image file, compressed or not, and write the report.
 
     state  directory for journals and for the unpacked image
@@ -84,7 +84,7 @@ def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
     reports = wish.reports or path.resolve().parent
     if not os.access(reports, os.W_OK):
         raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
-    with open_scratch(state, "verify") as scratch, opened(path, scratch) as image:
+    with open_scratch(state, "verify") as scratch, open_image(path, scratch) as image:
         task = make_task(image, wish, scratch)
         if "chroot" in task.levels and wish.enter:
             task = replace(task, chroot=_prepare_chroot(task, wish.enter))
@@ -95,7 +95,7 @@ def verify_artefact(path: Path, wish: Wish, state: Path) -> Report:
 
 
 @contextmanager
-def _asked(task: Task, wish: Wish) -> Iterator[Task]:
+def _asked(task: Task, wish: VerifyOptions) -> Iterator[Task]:
     """Yield the task, with a running system if the options ask for one."""
     if wish.host:
         running = find_board(wish.host, wish.identity, task.plan)
@@ -162,11 +162,11 @@ def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> 
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
     tree.mkdir()
     with log.step("unpack the root filesystem"):
-        unpack(read_ext4(Subject(Path(task.image), plan, tree).place(root)), tree)
+        unpack(read_ext4(ImageFacts(Path(task.image), plan, tree).place(root)), tree)
     return tuple(enter(tree, plan.recipe.architecture.value))
 
 
-def make_task(found: Found, wish: Wish, scratch: Path) -> Task:
+def make_task(found: OpenImage, wish: VerifyOptions, scratch: Path) -> Task:
     """Return the task for an opened image. Board and version are those that the image claims or that options name."""
     claim = read_claim(found.raw)
     board = wish.board or claim.board

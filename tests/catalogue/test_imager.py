@@ -14,7 +14,7 @@ import pytest
 
 from builder.catalogue.addresses import Addresses
 from builder.catalogue.imager import SCHEMA, check_document, image_for_imager, make_manifests, make_os_list, render
-from builder.catalogue.listing import Listed, sort_releases
+from builder.catalogue.listing import ReleaseList, sort_releases
 from builder.errors import ReleaseError
 from builder.packaging.model import Release
 from builder.plan.first_boot import FIRMWARE
@@ -65,14 +65,14 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Release]:
 
 
 @pytest.fixture(scope="module")
-def listed(releases: dict[str, Release], tmp_path_factory: pytest.TempPathFactory) -> Listed:
+def listed(releases: dict[str, Release], tmp_path_factory: pytest.TempPathFactory) -> ReleaseList:
     published = Published(tmp_path_factory.mktemp("srv"), None)
     channels = [published.name("stable", releases["v1.0"]), published.name("latest", releases["v1.1-rc1"])]
     return sort_releases(list(releases.values()), channels)
 
 
 @pytest.fixture(scope="module")
-def os_list(listed: Listed) -> dict[str, Any]:
+def os_list(listed: ReleaseList) -> dict[str, Any]:
     return make_os_list(listed, ADDRESSES)
 
 
@@ -114,7 +114,7 @@ def test_boards_that_imager_does_not_know_are_not_in_it(os_list: dict[str, Any])
     assert "qemu" not in json.dumps(os_list)
 
 
-def test_there_is_a_manifest_for_each_image(listed: Listed) -> None:
+def test_there_is_a_manifest_for_each_image(listed: ReleaseList) -> None:
     made = make_manifests(listed, ADDRESSES)
     assert sorted(made) == [f"boardwright-rpi-{v}.rpi-imager-manifest" for v in ("0.8", "0.9", "1.0", "1.1-rc1")]
     for document in made.values():
@@ -135,7 +135,7 @@ def test_of_many_older_releases_the_newest_are_listed(releases: dict[str, Releas
     assert (len(found.older), found.older[0].tag) == (30, "v0.9")
 
 
-def test_on_github_files_lie_beside_each_other(listed: Listed) -> None:
+def test_on_github_files_lie_beside_each_other(listed: ReleaseList) -> None:
     base = "https://github.com/o/r/releases/download"
     item = make_os_list(listed, Addresses(base, flat=True, catalogue="https://o.github.io/r"))["os_list"][0]
     assert item["url"] == f"{base}/v1.0/boardwright-rpi-1.0.img.xz"

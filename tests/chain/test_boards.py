@@ -26,7 +26,7 @@ from builder.units import SECTOR
 from builder.verify.live.login import Login, make_login
 from builder.verify.live.qemu.machine import Machine, prepare, switched_on
 from builder.verify.live.qemu.watch import wait, wait_for_ssh
-from builder.verify.live.ssh import Reach, Running, opened_bench
+from builder.verify.live.ssh import Running, SshAddress, open_live_system
 from tests.chain.conftest import EPOCH, VERSION, boardwright
 from tests.conftest import ROOT
 from tests.support.mirror import find_lack, mirrored_boards
@@ -262,6 +262,6 @@ def test_a_board_with_u_boot_starts_by_what_a_kernel_upgrade_writes(
     off, login = made_ready(plan_of(boards, name), image_of(upgraded_images, name), qemu, tmp_path / name)
     with switched_on(off, tmp_path) as machine:
         check_start(watch(machine), load_board(boards, name).recipe.qemu, STATUS[UPGRADED])
-        reach = Reach(login.user, "127.0.0.1", machine.ssh_port, str(login.key), fleeting=True)
-        with opened_bench(Running(reach, login.hostname, machine), tmp_path) as bench:
+        reach = SshAddress(login.user, "127.0.0.1", machine.ssh_port, str(login.key), fleeting=True)
+        with open_live_system(Running(reach, login.hostname, machine), tmp_path) as bench:
             check_upgraded(bench, kernel)

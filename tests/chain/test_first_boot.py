@@ -23,7 +23,7 @@ from builder.system.process import run
 from builder.verify.live.qemu.card import put_user_data
 from builder.verify.live.qemu.machine import started
 from builder.verify.live.qemu.watch import wait_for_ssh
-from builder.verify.live.ssh import Reach, Running, opened_bench
+from builder.verify.live.ssh import Running, SshAddress, open_live_system
 from tests.chain.conftest import EPOCH, VERSION, Built
 from tests.conftest import ROOT
 from tests.support.selection import by_commit
@@ -67,8 +67,8 @@ def test_a_first_boot_obeys_its_user_data(name: str, qemu_amd64: Built, ssh_key:
     image, user_data = write_card(case, qemu_amd64.file(".img"), plan, ssh_key, tmp_path)
     with started(plan, image, work=tmp_path / "machine", user_data=user_data) as machine:
         wait_for_ssh(machine)
-        reach = Reach(case["login"], "127.0.0.1", machine.ssh_port, str(ssh_key), fleeting=True)
-        with opened_bench(Running(reach, "", machine, ""), tmp_path) as bench:
+        reach = SshAddress(case["login"], "127.0.0.1", machine.ssh_port, str(ssh_key), fleeting=True)
+        with open_live_system(Running(reach, "", machine, ""), tmp_path) as bench:
             status = json.loads(bench.call("cloud-init status --format=json").stdout)
             system = bench.call("systemctl is-system-running").stdout.strip()
             failed = bench.ask("systemctl --failed --plain --no-legend")

@@ -18,7 +18,7 @@ import pytest
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.verify.live.qemu.machine import Machine
-from builder.verify.live.ssh import Running, opened_bench
+from builder.verify.live.ssh import Running, open_live_system
 from builder.verify.live.target import booted
 from tests.chain.conftest import EPOCH, VERSION, Built, verify
 from tests.conftest import ROOT
@@ -75,5 +75,5 @@ def test_a_board_that_runs_is_asked_by_ssh(
 
 @pytest.mark.whole
 def test_a_kernel_upgrade_keeps_a_system_with_uefi_starting(board: Board, tmp_path: Path) -> None:
-    with opened_shelf(tmp_path / "shelf") as shelf, opened_bench(board.running, tmp_path) as bench:
+    with opened_shelf(tmp_path / "shelf") as shelf, open_live_system(board.running, tmp_path) as bench:
         upgrade_kernel(bench, shelf, "amd64", "/boot/efi/loader/entries/*.conf")

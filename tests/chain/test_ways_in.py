@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from builder.disk.entry import Entry, Piece
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.expect import Expected
 from builder.recipe.load import load_board
-from builder.verify.facts.image import Subject
+from builder.verify.facts.image import ImageFacts
 from tests.chain.conftest import EPOCH, VERSION
 from tests.conftest import ROOT
 from tests.support.ways_in import AUTOLOGIN, HONEST, OTHER_WORDS, UNIT, WAYS, WORDS
@@ -33,16 +33,16 @@ def plan(user_data: Path) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def good(rpi_disk: Path, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    return Subject(rpi_disk, plan, tmp_path_factory.mktemp("scratch")).tree
+def good(rpi_disk: Path, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> FileTree:
+    return ImageFacts(rpi_disk, plan, tmp_path_factory.mktemp("scratch")).tree
 
 
-def plant(good: Tree, things: Mapping[str, str], scratch: Path) -> Tree:
+def plant(good: FileTree, things: Mapping[str, str], scratch: Path) -> FileTree:
     """Return a tree with more files and links (`-> TARGET`), or others in their places: the content by path."""
     planted = [
         _make_entry(path, content, scratch / str(number)) for number, (path, content) in enumerate(things.items())
     ]
-    return Tree([*(entry for entry in good.entries.values() if entry.path not in things), *planted], good.mounts)
+    return FileTree([*(entry for entry in good.entries.values() if entry.path not in things), *planted], good.mounts)
 
 
 def _make_entry(path: str, content: str, file: Path) -> Entry:
@@ -70,8 +70,8 @@ def allow(plan: Plan, *names: str) -> Plan:
     )
 
 
-def find(plan: Plan, tree: Tree, disk: Path, scratch: Path) -> list[str]:
-    image = Subject(disk, plan, scratch)
+def find(plan: Plan, tree: FileTree, disk: Path, scratch: Path) -> list[str]:
+    image = ImageFacts(disk, plan, scratch)
     image.__dict__["_tree"] = tree
     return image.rights.find_unasked("access")
 
@@ -84,7 +84,7 @@ def _show(path: str) -> str:
 
 
 @pytest.mark.parametrize("number", range(len(ROUNDS)))
-def test_a_way_in_is_found(number: int, good: Tree, plan: Plan, rpi_disk: Path, tmp_path: Path) -> None:
+def test_a_way_in_is_found(number: int, good: FileTree, plan: Plan, rpi_disk: Path, tmp_path: Path) -> None:
     things = ROUNDS[number]
     planted = plant(good, things, tmp_path)
     rows = find(plan, planted, rpi_disk, tmp_path)
@@ -97,7 +97,7 @@ def test_a_way_in_is_found(number: int, good: Tree, plan: Plan, rpi_disk: Path, 
 
 
 def test_a_unit_that_is_a_link_out_of_the_places_of_units_is_found(
-    good: Tree, plan: Plan, rpi_disk: Path, tmp_path: Path
+    good: FileTree, plan: Plan, rpi_disk: Path, tmp_path: Path
 ) -> None:
     things = {"/srv/x.service": AUTOLOGIN, f"{UNIT}/x.service": "-> ../../../srv/x.service"}
     (row,) = find(plan, plant(good, things, tmp_path), rpi_disk, tmp_path)
@@ -106,7 +106,7 @@ def test_a_unit_that_is_a_link_out_of_the_places_of_units_is_found(
 
 @pytest.mark.parametrize("end", ["", " -- quiet"])
 def test_a_word_for_the_kernel_that_no_recipe_has_is_found(
-    end: str, good: Tree, plan: Plan, rpi_disk: Path, tmp_path: Path
+    end: str, good: FileTree, plan: Plan, rpi_disk: Path, tmp_path: Path
 ) -> None:
     words = [word for word in (*WORDS, *OTHER_WORDS) if word != "--"]
     cmdline = f"{good.file(CMDLINE).content_string.strip()} {' '.join(words)}{end}\n"
@@ -117,7 +117,7 @@ def test_a_word_for_the_kernel_that_no_recipe_has_is_found(
     assert find(allow(plan, *found), planted, rpi_disk, tmp_path) == []
 
 
-def test_a_good_image_has_none(good: Tree, plan: Plan, rpi_disk: Path, tmp_path: Path) -> None:
+def test_a_good_image_has_none(good: FileTree, plan: Plan, rpi_disk: Path, tmp_path: Path) -> None:
     assert find(plan, good, rpi_disk, tmp_path) == []
 
 
@@ -141,5 +141,7 @@ INNOCENT = make_rounds(
 
 
 @pytest.mark.parametrize("number", range(len(INNOCENT)))
-def test_what_lets_nobody_in_needs_no_line(number: int, good: Tree, plan: Plan, rpi_disk: Path, tmp_path: Path) -> None:
+def test_what_lets_nobody_in_needs_no_line(
+    number: int, good: FileTree, plan: Plan, rpi_disk: Path, tmp_path: Path
+) -> None:
     assert find(plan, plant(good, INNOCENT[number], tmp_path), rpi_disk, tmp_path) == []

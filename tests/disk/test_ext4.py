@@ -12,7 +12,7 @@ import pytest
 
 from builder.disk.ext4 import is_ext4, read_ext4
 from builder.disk.filesystems import read_facts
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.disk.region import Region
 from builder.errors import VerifyError
 from builder.units import MIB
@@ -22,8 +22,8 @@ OFFSET = MIB
 
 
 @pytest.fixture(scope="module", params=["ext4", "ext2"])
-def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    return Tree(read_ext4(make(tmp_path_factory.mktemp("ext"), request.param)))
+def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FileTree:
+    return FileTree(read_ext4(make(tmp_path_factory.mktemp("ext"), request.param)))
 
 
 def make(work: Path, kind: str) -> Region:
@@ -58,14 +58,14 @@ def make(work: Path, kind: str) -> Region:
     return Region(image, OFFSET)
 
 
-def test_content_is_read_where_it_lies(tree: Tree) -> None:
+def test_content_is_read_where_it_lies(tree: FileTree) -> None:
     assert tree.file("/etc/deep/er/large").content == bytes(range(256)) * 8192
     assert tree.file("/sparse").content == b"a" * 5000 + bytes(3 * MIB - 5000) + b"z"
     assert tree.file("/empty").content == b""
     assert tree.file("/etc/a name with spaces").content_string == "spaces\n"
 
 
-def test_links_are_followed_as_the_system_would(tree: Tree) -> None:
+def test_links_are_followed_as_the_system_would(tree: FileTree) -> None:
     assert tree.file("/absolute").content == tree.file("/etc/passwd").content
     assert tree.file("/long").content == tree.file("/etc/passwd").content
     assert tree.file("/etc/deep/../passwd").is_file
@@ -74,13 +74,13 @@ def test_links_are_followed_as_the_system_would(tree: Tree) -> None:
     assert not tree.file("/nowhere").exists
 
 
-def test_a_circle_of_links_leads_nowhere(tree: Tree) -> None:
+def test_a_circle_of_links_leads_nowhere(tree: FileTree) -> None:
     assert not tree.file("/one").exists
     assert tree.is_circle("/one")
     assert not tree.is_circle("/absolute")
 
 
-def test_kinds_owners_modes_and_times_are_kept(tree: Tree) -> None:
+def test_kinds_owners_modes_and_times_are_kept(tree: FileTree) -> None:
     assert tree.file("/etc/a name with spaces").user == "anne"
     assert tree.file("/etc/a name with spaces").group == "anne"
     assert tree.file("/empty").mode == 0o4711
@@ -92,20 +92,20 @@ def test_kinds_owners_modes_and_times_are_kept(tree: Tree) -> None:
     }
 
 
-def test_hard_links_are_one_inode(tree: Tree) -> None:
+def test_hard_links_are_one_inode(tree: FileTree) -> None:
     hard, passwd = tree.find("/hard"), tree.find("/etc/passwd")
     assert hard
     assert passwd
     assert hard.inode == passwd.inode
 
 
-def test_capabilities_are_found(tree: Tree) -> None:
+def test_capabilities_are_found(tree: FileTree) -> None:
     entry = tree.find("/sparse")
     assert entry
     assert entry.xattrs["security.capability"][:4] == b"\x01\x00\x00\x02"
 
 
-def test_nothing_is_overlooked(tree: Tree) -> None:
+def test_nothing_is_overlooked(tree: FileTree) -> None:
     names = [
         "etc",
         "sparse",
@@ -126,7 +126,7 @@ def test_nothing_is_overlooked(tree: Tree) -> None:
     ]
 
 
-def test_what_is_not_there_fails_by_its_name(tree: Tree) -> None:
+def test_what_is_not_there_fails_by_its_name(tree: FileTree) -> None:
     with pytest.raises(AssertionError, match="there is no /missing"):
         _ = tree.file("/missing").mode
 

@@ -9,7 +9,7 @@ import pytest
 
 from builder.disk.entry import Entry
 from builder.disk.fat_directory import Short, read_entries
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.disk.mounts import Mounts
 from builder.errors import VerifyError
 
@@ -102,7 +102,7 @@ def test_the_short_name_finds_a_file_too() -> None:
     folder = replace(entry, path="/boot/Folder name", kind="directory", alias="FOLDER~1")
     inner = replace(entry, path="/boot/Folder name/x", alias="")
     top = replace(folder, path="/boot", alias="")
-    tree = Tree([top, entry, folder, inner], Mounts({"/boot": True}))
+    tree = FileTree([top, entry, folder, inner], Mounts({"/boot": True}))
     assert tree.find("/boot/cmdline.txt") is entry
     assert tree.glob("/boot/cmd*") == [entry]
     assert tree.glob("/boot/*") == [entry, folder]

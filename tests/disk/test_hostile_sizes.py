@@ -26,7 +26,7 @@ from builder.disk.entry import Entry
 from builder.disk.ext4 import read_ext4
 from builder.disk.fat import find_free, read_fat
 from builder.disk.filesystems import read_facts
-from builder.disk.image_file import opened
+from builder.disk.image_file import open_image
 from builder.disk.initrd import read_initrd
 from builder.disk.region import Region
 from builder.errors import VerifyError
@@ -341,7 +341,7 @@ def test_a_crafted_zip_is_refused(craft: Callable[[Path, Path], str], tmp_path: 
     raw, path = tmp_path / "card.img", tmp_path / "packed.img.zip"
     raw.write_bytes(os.urandom(500).hex().encode() * 100)
     message = craft(path, raw)
-    with pytest.raises(VerifyError, match=message), opened(path, tmp_path):
+    with pytest.raises(VerifyError, match=message), open_image(path, tmp_path):
         pass
 
 
@@ -351,7 +351,7 @@ def test_a_disk_of_terabytes_is_not_read(tmp_path: Path) -> None:
     os.truncate(raw, 65 * GIB)
     with (
         pytest.raises(VerifyError, match=r"card\.img has 65 GiB; allowed: a disk of at most 64 GiB"),
-        opened(raw, tmp_path),
+        open_image(raw, tmp_path),
     ):
         pass
 

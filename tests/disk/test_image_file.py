@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from builder.disk import image_file
-from builder.disk.image_file import find_artefact, name_of, opened
+from builder.disk.image_file import find_artefact, name_of, open_image
 from builder.disk.open_image import find_end, unpacked
 from builder.errors import RecipeError, ReleaseError, VerifyError
 from builder.units import MIB
@@ -55,7 +55,7 @@ PACKED = (".img.zst", ".img.xz", ".img.gz", ".img.zip")
 def test_a_compressed_image_is_opened_as_the_same_disk(raw: Path, suffix: str, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with opened(pack(raw, suffix), scratch) as found:
+    with open_image(pack(raw, suffix), scratch) as found:
         assert found.raw.read_bytes() == raw.read_bytes()
         assert found.raw.stat().st_blocks * 512 < 5 * MIB
         assert found.sha256 == hashlib.sha256(raw.read_bytes()).hexdigest()
@@ -64,7 +64,7 @@ def test_a_compressed_image_is_opened_as_the_same_disk(raw: Path, suffix: str, t
 
 
 def test_a_raw_image_is_read_where_it_is(raw: Path, tmp_path: Path) -> None:
-    with opened(raw, tmp_path) as found:
+    with open_image(raw, tmp_path) as found:
         assert found.raw == raw
     assert raw.exists()
 
@@ -73,7 +73,7 @@ def test_a_raw_image_is_read_where_it_is(raw: Path, tmp_path: Path) -> None:
 def test_a_damaged_file_is_said_to_be_damaged(raw: Path, suffix: str, tmp_path: Path) -> None:
     packed = pack(raw, suffix)
     packed.write_bytes(packed.read_bytes()[: 2 * MIB])
-    with pytest.raises(VerifyError, match=f"packed{suffix} cannot be unpacked"), opened(packed, tmp_path):
+    with pytest.raises(VerifyError, match=f"packed{suffix} cannot be unpacked"), open_image(packed, tmp_path):
         pass
 
 
@@ -81,7 +81,7 @@ def test_an_archive_of_two_images_is_not_guessed_at(raw: Path, tmp_path: Path) -
     packed = pack(raw, ".img.zip")
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr("other.img", b"")
-    with pytest.raises(VerifyError, match="holds 2 files"), opened(packed, tmp_path):
+    with pytest.raises(VerifyError, match="holds 2 files"), open_image(packed, tmp_path):
         pass
 
 
@@ -167,11 +167,11 @@ def test_no_more_is_unpacked_than_the_table_says(raw: Path, suffix: str, label: 
     with_table(raw, f"label: {label}\nstart=2048, size=4096\n")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with opened(pack(raw, suffix), scratch) as found:
+    with open_image(pack(raw, suffix), scratch) as found:
         assert found.raw.stat().st_size == 9 * MIB
     os.truncate(raw, 200 * MIB)
     (raw.parent / f"packed{suffix}").unlink()
-    with pytest.raises(VerifyError, match="which is all that it can hold"), opened(pack(raw, suffix), scratch):
+    with pytest.raises(VerifyError, match="which is all that it can hold"), open_image(pack(raw, suffix), scratch):
         pass
     assert not scratch.exists() or sum(path.stat().st_size for path in scratch.iterdir()) < 80 * MIB
 
@@ -182,7 +182,10 @@ def test_what_is_no_disk_is_not_unpacked(raw: Path, suffix: str, start: bytes, t
     raw.write_bytes(start.ljust(512, b"x") + os.urandom(3 * MIB))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with pytest.raises(VerifyError, match="holds no disk: it does not begin with"), opened(pack(raw, suffix), scratch):
+    with (
+        pytest.raises(VerifyError, match="holds no disk: it does not begin with"),
+        open_image(pack(raw, suffix), scratch),
+    ):
         pass
     assert sum(path.stat().st_size for path in scratch.iterdir()) == 0
 
@@ -195,11 +198,14 @@ def test_a_small_file_does_not_fill_the_disk(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     raw.write_bytes(TABLE + b"x" * 20 * MIB)
-    with pytest.raises(VerifyError, match="that are not zero, 100 times its size"), opened(pack(raw, suffix), scratch):
+    with (
+        pytest.raises(VerifyError, match="that are not zero, 100 times its size"),
+        open_image(pack(raw, suffix), scratch),
+    ):
         pass
     raw.write_bytes(TABLE + bytes(20 * MIB) + b"x")
     (raw.parent / f"packed{suffix}").unlink()
-    with opened(pack(raw, suffix), scratch) as found:
+    with open_image(pack(raw, suffix), scratch) as found:
         assert found.raw.stat().st_size == 20 * MIB + 513
 
 

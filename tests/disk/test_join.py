@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from builder.disk.entry import Entry
-from builder.disk.filetree import Tree
-from builder.disk.join import Part, join
+from builder.disk.filetree import FileTree
+from builder.disk.join import MountedPart, join
 from builder.verify.facts.rights import Rights
 from tests.verify.facts.test_facts import make_tree
 from tests.verify.facts.test_rights import FILES, ROOT_SLOT, Image
@@ -19,7 +19,7 @@ from tests.verify.facts.test_rights import FILES, ROOT_SLOT, Image
 FIRMWARE = "/boot/firmware"
 
 
-def part(mount: str, work: Path, files: dict[str, str], *, is_fat: bool = False) -> Part:
+def part(mount: str, work: Path, files: dict[str, str], *, is_fat: bool = False) -> MountedPart:
     """Return a filesystem with these files, by their paths in it."""
     work.mkdir()
     inside = make_tree(work, files).entries
@@ -27,10 +27,10 @@ def part(mount: str, work: Path, files: dict[str, str], *, is_fat: bool = False)
     def read(top: str) -> Iterable[Entry]:
         return [replace(entry, path=(top.rstrip("/") + path).rstrip("/") or "/") for path, entry in inside.items()]
 
-    return Part(mount, is_fat, read)
+    return MountedPart(mount, is_fat, read)
 
 
-def mount_fat(work: Path, root: dict[str, str], fat: dict[str, str]) -> Tree:
+def mount_fat(work: Path, root: dict[str, str], fat: dict[str, str]) -> FileTree:
     return join([part("/", work / "root", root), part(FIRMWARE, work / "fat", fat, is_fat=True)])
 
 
@@ -73,7 +73,7 @@ def test_an_inner_filesystem_lies_in_the_one_that_is_mounted_before(tmp_path: Pa
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
+def tree(tmp_path: Path) -> FileTree:
     fat = {"/EFI/Boot/BOOTX64.EFI": "e", "/cmdline.TXT": "c"}
     return mount_fat(tmp_path, {FIRMWARE: "", "/etc/a": "a", "/link": f"->{FIRMWARE}/efi/BOOT"}, fat)
 
@@ -81,24 +81,24 @@ def tree(tmp_path: Path) -> Tree:
 @pytest.mark.parametrize(
     "path", [f"{FIRMWARE}/CMDLINE.txt", f"{FIRMWARE}/efi/../cmdline.txt", f"{FIRMWARE}/EFI/boot/../../Cmdline.txt"]
 )
-def test_a_name_in_a_fat_is_found_in_any_case(path: str, tree: Tree) -> None:
+def test_a_name_in_a_fat_is_found_in_any_case(path: str, tree: FileTree) -> None:
     found = tree.find(path)
     assert found
     assert found.path == f"{FIRMWARE}/cmdline.TXT"
 
 
 @pytest.mark.parametrize("path", ["/etc/A", "/BOOT/firmware/cmdline.TXT", "/boot/FIRMWARE/cmdline.TXT"])
-def test_elsewhere_case_counts(path: str, tree: Tree) -> None:
+def test_elsewhere_case_counts(path: str, tree: FileTree) -> None:
     assert tree.find(path) is None
 
 
-def test_letters_outside_of_ascii_are_not_folded(tree: Tree) -> None:
+def test_letters_outside_of_ascii_are_not_folded(tree: FileTree) -> None:
     assert tree.find(f"{FIRMWARE}/cmdline.TXT".replace("c", "\u212a")) is None
     assert tree.find("/lin\u212a/bootx64.efi") is None
     assert tree.find("/link/bootx64.efi")
 
 
-def test_patterns_and_directories_know_no_case_in_a_fat(tree: Tree) -> None:
+def test_patterns_and_directories_know_no_case_in_a_fat(tree: FileTree) -> None:
     for pattern in ("/boot/firmware/efi/BOOT/boot*.efi", "/boot/*/efi/*/*", "/boot/firmware/EFI/Boot/BOOT*.EFI"):
         assert [entry.path for entry in tree.glob(pattern)] == [f"{FIRMWARE}/EFI/Boot/BOOTX64.EFI"], pattern
     assert tree.glob("/ETC/*") == []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from builder import log
-from builder.engine.events import Story
+from builder.engine.events import EventStream
 from builder.errors import BoardwrightError, TrustError
 from builder.log import Kind
 from builder.text import find_hidden
@@ -24,7 +24,7 @@ def _event(kind: str, text: str, /, **data: object) -> bytes:
 
 
 def test_an_event_in_pieces_is_one_event(heard: Heard) -> None:
-    story = Story()
+    story = EventStream()
     for byte in _event("note", "grüße"):
         story.hear(bytes([byte]), None)
     story.end()
@@ -32,7 +32,7 @@ def test_an_event_in_pieces_is_one_event(heard: Heard) -> None:
 
 
 def test_anything_else_is_a_line(heard: Heard) -> None:
-    story = Story()
+    story = EventStream()
     story.hear(b'{"kind": "no json\n{"kind": "note"}\nplain', b"aside\n\n")
     story.end()
     assert heard.texts("line") == ['{"kind": "no json', '{"kind": "note"}', "aside", "plain"]
@@ -56,7 +56,7 @@ def test_anything_else_is_a_line(heard: Heard) -> None:
     ids=lambda line: repr(line[:60]),
 )
 def test_what_is_no_event_is_a_line(heard: Heard, line: bytes) -> None:
-    story = Story()
+    story = EventStream()
     story.hear(line + b"\n", None)
     assert heard.texts("line") == [line.decode()]
     assert [event.kind for event in heard.events] == ["line"]
@@ -68,7 +68,7 @@ def test_what_is_no_event_is_a_line(heard: Heard, line: bytes) -> None:
 def test_any_text_of_an_event_is_shown_or_kept(kind: str, text: str) -> None:
     told = io.StringIO()
     with log.use(log.Plain(told)):
-        story = Story()
+        story = EventStream()
         story.hear(_event(kind, text, hint=text, kind=text), text.encode("utf-8", "replace"))
         story.end()
     assert find_hidden(told.getvalue()) == ""
@@ -76,14 +76,14 @@ def test_any_text_of_an_event_is_shown_or_kept(kind: str, text: str) -> None:
 
 
 def test_steps_that_did_not_end_fail(heard: Heard) -> None:
-    story = Story()
+    story = EventStream()
     story.hear(_event("start", "a") + _event("start", "b") + _event("end", "b") + _event("start", "c"), None)
     story.end()
     assert heard.texts("fail") == ["c", "a"]
 
 
 def test_result_and_error_are_kept_not_shown(heard: Heard) -> None:
-    story = Story()
+    story = EventStream()
     story.hear(_event("result", "r", x=1) + _event("error", "bad", kind="trust", hint="h"), None)
     assert story.result == {"x": 1}
     failure = story.failure(6, killed="")
@@ -93,10 +93,10 @@ def test_result_and_error_are_kept_not_shown(heard: Heard) -> None:
 
 
 def test_an_unknown_kind_is_a_plain_error(heard: Heard) -> None:
-    story = Story()
+    story = EventStream()
     story.hear(_event("error", "bad", kind="new"), None)
     assert type(story.failure(1, killed="")) is BoardwrightError
 
 
 def test_silence_is_said() -> None:
-    assert "without any output" in Story().failure(1, killed="").message
+    assert "without any output" in EventStream().failure(1, killed="").message

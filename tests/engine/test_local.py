@@ -16,7 +16,7 @@ from builder.errors import MachineError, ToolError
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
-from builder.rootfs.stored_tree import write_kept
+from builder.rootfs.stored_tree import write_stored_tree
 from builder.system.tools import DEBIAN_PACKAGES
 from tests.conftest import ROOT
 from tests.support.log import Heard
@@ -95,7 +95,7 @@ def test_what_a_shell_changes_is_thrown_away(tmp_path: Path) -> None:
     copy_shell(root)
     boot.mkdir()
     (boot / "user-data").write_text("#cloud-config\n")
-    write_kept(kept, is_whole=True, below=(), packages=(), origins={}, mounts=["/boot/firmware"])
+    write_stored_tree(kept, is_whole=True, below=(), packages=(), origins={}, mounts=["/boot/firmware"])
     before = sorted(path.relative_to(kept) for path in kept.rglob("*"))
     program = (
         "from pathlib import Path; from builder.engine.local import enter_rootfs; import sys;"

@@ -10,7 +10,7 @@ from docker import APIClient
 
 from builder.choices import Engine
 from builder.engine import several
-from builder.engine.several import BUILD_BYTES, Ended, build_several, first_error
+from builder.engine.several import BUILD_BYTES, BoardResult, build_several, first_error
 from builder.errors import DownloadError, MachineError, RecipeError, ToolError
 from builder.log import Sink
 from builder.request import BuildRequest, make_request
@@ -61,7 +61,7 @@ def test_a_process_without_a_result_is_an_error_of_its_board(
 
 
 def test_the_first_in_order_gives_the_kind() -> None:
-    ended = [Ended("a"), Ended("b", error=DownloadError("x")), Ended("c", error=RecipeError("y"))]
+    ended = [BoardResult("a"), BoardResult("b", error=DownloadError("x")), BoardResult("c", error=RecipeError("y"))]
     error = first_error(ended)
     assert type(error) is DownloadError
     assert str(error) == "2 of 3 boards failed: b (download), c (recipe)"

@@ -14,11 +14,20 @@ from typing import Any
 import pytest
 
 from builder.errors import DownloadError, RecipeError, ReleaseError, TrustError
-from builder.fetch.fetch import Taken, Wanted, is_older, take
+from builder.fetch.fetch import FetchedImage, FetchRequest, fetch, is_older
 from builder.fetch.sources import open_source
 from builder.net import http
 from builder.packaging.check import check_release
-from builder.packaging.model import Channel, File, Package, Release, Released, load_channel, render, render_package
+from builder.packaging.model import (
+    Channel,
+    File,
+    PackagedImage,
+    Release,
+    Released,
+    load_channel,
+    render,
+    render_package,
+)
 from builder.signing.signature import PublicKey, load_public_key
 from tests.support.keys import MinisignKey
 from tests.support.published import Published, Server, digest
@@ -37,9 +46,9 @@ def key(signer: MinisignKey) -> PublicKey:
 
 
 @pytest.fixture
-def get(server: Server, key: PublicKey, tmp_path: Path) -> Callable[..., Taken]:
-    def get(board: str = "rpi", **asked: Any) -> Taken:
-        return take(open_source(server.url), Wanted(board, **{"key": key, **asked}), tmp_path / "out")
+def get(server: Server, key: PublicKey, tmp_path: Path) -> Callable[..., FetchedImage]:
+    def get(board: str = "rpi", **asked: Any) -> FetchedImage:
+        return fetch(open_source(server.url), FetchRequest(board, **{"key": key, **asked}), tmp_path / "out")
 
     return get
 
@@ -61,7 +70,7 @@ def change_released(published: Published, change: Callable[[Released], Released]
     path.write_bytes(render(channel.model_copy(update={"release": release})))
 
 
-def describe_again(published: Published, package: Package) -> None:
+def describe_again(published: Published, package: PackagedImage) -> None:
     """Write and name another description of the rpi; whoever does this has no key, so the signature is the old one."""
     text = render_package(package)
     path = published.tree / "v1.0/rpi" / f"{NAME}.package.json"
@@ -75,13 +84,13 @@ def describe_again(published: Published, package: Package) -> None:
     change_released(published, change)
 
 
-def package_of(published: Published) -> Package:
+def package_of(published: Published) -> PackagedImage:
     path = published.tree / "v1.0/rpi" / f"{NAME}.package.json"
-    return Package.model_validate_json(path.read_bytes())
+    return PackagedImage.model_validate_json(path.read_bytes())
 
 
 def test_the_newest_is_taken_and_checked(
-    get: Callable[..., Taken], published: Published, key: PublicKey, tmp_path: Path
+    get: Callable[..., FetchedImage], published: Published, key: PublicKey, tmp_path: Path
 ) -> None:
     taken = get()
     assert taken.image.read_bytes() == (published.tree / f"v1.0/rpi/{NAME}.img.xz").read_bytes()
@@ -89,7 +98,7 @@ def test_the_newest_is_taken_and_checked(
     assert names(tmp_path / "out") == sorted(FILES)
 
 
-def test_the_sums_that_were_taken_are_right(get: Callable[..., Taken], tmp_path: Path) -> None:
+def test_the_sums_that_were_taken_are_right(get: Callable[..., FetchedImage], tmp_path: Path) -> None:
     get()
     checked = subprocess.run(
         ["sha256sum", "--check", "--ignore-missing", f"{NAME}.SHA256SUMS"],
@@ -101,7 +110,7 @@ def test_the_sums_that_were_taken_are_right(get: Callable[..., Taken], tmp_path:
 
 
 def test_without_a_key_it_is_said_that_nobody_vouches(
-    get: Callable[..., Taken], capsys: pytest.CaptureFixture[str]
+    get: Callable[..., FetchedImage], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert get(key=None).key == ""
     assert "warning: without a key the signature is not checked" in capsys.readouterr().err
@@ -111,7 +120,7 @@ def test_without_a_key_it_is_said_that_nobody_vouches(
 def test_an_image_past_its_date_is_warned_of(
     days: int | None,
     is_warned: bool,
-    get: Callable[..., Taken],
+    get: Callable[..., FetchedImage],
     published: Published,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -123,46 +132,46 @@ def test_an_image_past_its_date_is_warned_of(
     assert ("a newer image was expected by" in capsys.readouterr().err) is is_warned
 
 
-def test_a_second_call_fetches_nothing_large(get: Callable[..., Taken], server: Server) -> None:
+def test_a_second_call_fetches_nothing_large(get: Callable[..., FetchedImage], server: Server) -> None:
     get()
     get()
     assert server.asked[f"/v1.0/rpi/{NAME}.img.xz"] == 1
 
 
-def test_a_channel_and_a_version_can_be_named(get: Callable[..., Taken], published: Published) -> None:
+def test_a_channel_and_a_version_can_be_named(get: Callable[..., FetchedImage], published: Published) -> None:
     published.name("latest", published.release("v1.1-rc1"))
     assert get(channel="latest").package.version == "1.1-rc1"
     assert get(version="1.0").package.version == "1.0"
 
 
-def test_a_compression_can_be_named(get: Callable[..., Taken]) -> None:
+def test_a_compression_can_be_named(get: Callable[..., FetchedImage]) -> None:
     assert get(compression="zst").image.name == f"{NAME}.img.zst"
     with pytest.raises(RecipeError, match="has no zip") as caught:
         get(compression="zip")
     assert caught.value.hint == "use one of: xz, zst"
 
 
-def test_a_package_without_image_is_an_error(published: Published, get: Callable[..., Taken]) -> None:
+def test_a_package_without_image_is_an_error(published: Published, get: Callable[..., FetchedImage]) -> None:
     published.name("stable", published.release("v1.1", boards=("rpi",), compressions=()))
     with pytest.raises(ReleaseError, match="has no image"):
         get()
 
 
-def test_an_unknown_board_is_told_which_there_are(get: Callable[..., Taken]) -> None:
+def test_an_unknown_board_is_told_which_there_are(get: Callable[..., FetchedImage]) -> None:
     with pytest.raises(RecipeError, match="has no board pi9") as caught:
         get("pi9")
     assert caught.value.hint == "use one of: qemu-arm64, rpi"
 
 
 @pytest.mark.parametrize("board", ["../rpi", "", "/etc/passwd"])
-def test_a_board_that_is_no_name_is_unknown(get: Callable[..., Taken], board: str) -> None:
+def test_a_board_that_is_no_name_is_unknown(get: Callable[..., FetchedImage], board: str) -> None:
     with pytest.raises(RecipeError, match="has no board"):
         get(board)
 
 
 @pytest.mark.parametrize("suffix", ["img.xz", "bmap", "SHA256SUMS", "package.json", "package.json.minisig"])
 def test_every_spoilt_file_is_refused(
-    get: Callable[..., Taken], published: Published, tmp_path: Path, suffix: str
+    get: Callable[..., FetchedImage], published: Published, tmp_path: Path, suffix: str
 ) -> None:
     path = published.tree / f"v1.0/rpi/{NAME}.{suffix}"
     path.write_bytes(path.read_bytes()[:-2] + b"!\n")
@@ -173,7 +182,7 @@ def test_every_spoilt_file_is_refused(
 
 
 def test_another_key_is_refused_before_anything_is_downloaded(
-    get: Callable[..., Taken], other_signer: MinisignKey, tmp_path: Path
+    get: Callable[..., FetchedImage], other_signer: MinisignKey, tmp_path: Path
 ) -> None:
     with pytest.raises(TrustError, match="it is signed by the key"):
         get(key=load_public_key(other_signer.public_text))
@@ -184,11 +193,11 @@ def test_with_a_key_an_unsigned_release_is_refused(tmp_path: Path, key: PublicKe
     made = Published(tmp_path / "bare", None)
     made.name("stable", made.release("v1.0"))
     with pytest.raises(TrustError, match="rpi is not signed"):
-        take(open_source(str(made.tree)), Wanted("rpi", key=key), tmp_path / "out")
-    assert take(open_source(str(made.tree)), Wanted("rpi"), tmp_path / "out").image.is_file()
+        fetch(open_source(str(made.tree)), FetchRequest("rpi", key=key), tmp_path / "out")
+    assert fetch(open_source(str(made.tree)), FetchRequest("rpi"), tmp_path / "out").image.is_file()
 
 
-def test_an_image_exchanged_with_all_digests_is_refused(get: Callable[..., Taken], published: Published) -> None:
+def test_an_image_exchanged_with_all_digests_is_refused(get: Callable[..., FetchedImage], published: Published) -> None:
     image = published.tree / f"v1.0/rpi/{NAME}.img.xz"
     image.write_bytes(b"evil")
     package = package_of(published)
@@ -202,7 +211,7 @@ def test_an_image_exchanged_with_all_digests_is_refused(get: Callable[..., Taken
         get()
 
 
-def test_a_changed_channel_file_is_refused(get: Callable[..., Taken], published: Published) -> None:
+def test_a_changed_channel_file_is_refused(get: Callable[..., FetchedImage], published: Published) -> None:
     change_package(published, title="Something nicer")
     with pytest.raises(TrustError, match="differs from the publisher's description"):
         get()
@@ -216,7 +225,7 @@ def sign_elsewhere(published: Published, signer: MinisignKey, name: str) -> byte
 
 
 def test_the_signature_of_another_file_is_refused(
-    get: Callable[..., Taken], published: Published, signer: MinisignKey
+    get: Callable[..., FetchedImage], published: Published, signer: MinisignKey
 ) -> None:
     """What is signed for one place is not good for another."""
     signature = sign_elsewhere(published, signer, f"{NAME}.package.json")
@@ -232,7 +241,7 @@ def test_the_signature_of_another_file_is_refused(
 
 
 def test_sums_with_the_signature_of_another_file_are_refused(
-    get: Callable[..., Taken], published: Published, signer: MinisignKey
+    get: Callable[..., FetchedImage], published: Published, signer: MinisignKey
 ) -> None:
     """Its publisher may have made a mistake: the description is signed, and names the wrong signature."""
     signature = sign_elsewhere(published, signer, f"{NAME}.SHA256SUMS")
@@ -247,7 +256,7 @@ def test_sums_with_the_signature_of_another_file_are_refused(
         get()
 
 
-def test_an_image_of_another_board_is_refused(get: Callable[..., Taken], published: Published) -> None:
+def test_an_image_of_another_board_is_refused(get: Callable[..., FetchedImage], published: Published) -> None:
     path = published.tree / "channels/stable.json"
     channel = load_channel(path.read_bytes(), path)
     boards = {"rpi": channel.release.boards["qemu-arm64"]}
@@ -260,7 +269,7 @@ def test_an_image_of_another_board_is_refused(get: Callable[..., Taken], publish
         get()
 
 
-def test_an_old_image_under_a_new_version_is_refused(get: Callable[..., Taken], published: Published) -> None:
+def test_an_old_image_under_a_new_version_is_refused(get: Callable[..., FetchedImage], published: Published) -> None:
     def rename(release: Release) -> Release:
         return release.model_copy(update={"version": "2.0", "tag": "v2.0"})
 
@@ -272,7 +281,7 @@ def test_an_old_image_under_a_new_version_is_refused(get: Callable[..., Taken], 
         get()
 
 
-def test_a_signature_of_another_name_is_refused(get: Callable[..., Taken], published: Published) -> None:
+def test_a_signature_of_another_name_is_refused(get: Callable[..., FetchedImage], published: Published) -> None:
     def plant(released: Released) -> Released:
         return released.model_copy(update={"signed": [*released.signed, released.signed[0].model_copy(update=PLANTED)]})
 
@@ -283,7 +292,7 @@ def test_a_signature_of_another_name_is_refused(get: Callable[..., Taken], publi
 
 @pytest.mark.parametrize("name", ["../../escaped", "/etc/cron.d/x", "..", ".bashrc", "a/b", "x\n", ""])
 def test_a_name_that_leads_elsewhere_is_refused(
-    get: Callable[..., Taken], published: Published, tmp_path: Path, name: str
+    get: Callable[..., FetchedImage], published: Published, tmp_path: Path, name: str
 ) -> None:
     package = package_of(published)
     bad = package.files[0].model_copy(update={"name": name})
@@ -294,7 +303,7 @@ def test_a_name_that_leads_elsewhere_is_refused(
     assert names(tmp_path) == ["srv"]
 
 
-def test_a_file_of_another_name_is_refused(get: Callable[..., Taken], published: Published) -> None:
+def test_a_file_of_another_name_is_refused(get: Callable[..., FetchedImage], published: Published) -> None:
     package = package_of(published)
     bad = package.files[0].model_copy(update={"name": "authorized_keys"})
     describe_again(published, package.model_copy(update={"files": [bad, *package.files[1:]]}))
@@ -302,7 +311,7 @@ def test_a_file_of_another_name_is_refused(get: Callable[..., Taken], published:
         get(key=None)
 
 
-def test_a_description_that_is_none_is_an_error(get: Callable[..., Taken], published: Published) -> None:
+def test_a_description_that_is_none_is_an_error(get: Callable[..., FetchedImage], published: Published) -> None:
     path = published.tree / f"v1.0/rpi/{NAME}.package.json"
     path.write_bytes(b"{}\n")
     described = File(name=path.name, role="manifest", size_bytes=3, sha256=digest(b"{}\n"))
@@ -314,7 +323,9 @@ def test_a_description_that_is_none_is_an_error(get: Callable[..., Taken], publi
         get(key=None)
 
 
-def test_a_channel_that_goes_back_is_refused(get: Callable[..., Taken], published: Published, tmp_path: Path) -> None:
+def test_a_channel_that_goes_back_is_refused(
+    get: Callable[..., FetchedImage], published: Published, tmp_path: Path
+) -> None:
     old = (published.tree / "channels/stable.json").read_bytes()
     published.name("stable", published.release("v1.1"))
     assert get().package.version == "1.1"
@@ -328,7 +339,7 @@ def test_a_channel_that_goes_back_is_refused(get: Callable[..., Taken], publishe
 
 
 def test_what_describes_no_image_is_passed_over(
-    get: Callable[..., Taken], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    get: Callable[..., FetchedImage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/other.package.json").write_text("{}", encoding="utf-8")
@@ -353,7 +364,7 @@ def test_versions_have_an_order(published: Published, one: str, other: str, olde
 
 
 def test_a_broken_download_can_be_called_again(
-    get: Callable[..., Taken], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    get: Callable[..., FetchedImage], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "RETRIES", replace(http.RETRIES, attempts=1))
     server.behaviour = "breaks"

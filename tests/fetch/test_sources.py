@@ -12,7 +12,7 @@ import pytest
 
 from builder.errors import DownloadError, RecipeError, ReleaseError, TrustError
 from builder.fetch.download import download_release
-from builder.fetch.sources import GitHub, Tree, find_version, open_source
+from builder.fetch.sources import GitHubSource, HttpSource, find_version, open_source
 from builder.packaging.model import load_channel, render
 from tests.support.published import Published, Server
 
@@ -125,8 +125,8 @@ def test_credentials_are_not_in_the_name() -> None:
     ],
 )
 def test_a_repository_can_be_named_by_its_page(place: str) -> None:
-    assert open_source(place) == GitHub("a-b", "c.d")
-    assert isinstance(open_source("https://github.example/a-b/c.d"), Tree)
+    assert open_source(place) == GitHubSource("a-b", "c.d")
+    assert isinstance(open_source("https://github.example/a-b/c.d"), HttpSource)
 
 
 @pytest.fixture

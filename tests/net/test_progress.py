@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from builder import log
-from builder.engine.events import Story
+from builder.engine.events import EventStream
 from builder.log import Event, Json, Plain
 from builder.net.progress import INTERVAL_S, Progress
 from builder.units import GIB, MIB
@@ -182,7 +182,7 @@ def test_a_build_in_a_container_passes_it_on(kept: Kept, wait: Callable[[float],
     with log.use(Json(stream)), Progress("x.img.zst", 100 * MIB) as progress:
         wait(1)
         progress.update(20 * MIB)
-    story = Story()
+    story = EventStream()
     story.hear(stream.getvalue().encode(), None)
     assert log.last_words(kept.events[1]) == " 20% 00:04 left at 20 MiB/s  x.img.zst"
 
@@ -190,5 +190,5 @@ def test_a_build_in_a_container_passes_it_on(kept: Kept, wait: Callable[[float],
 @pytest.mark.parametrize("speed", [5, {"a": []}, None, "\x1b[2J"])
 def test_a_speed_that_is_none_does_no_harm(kept: Kept, speed: object) -> None:
     row = {"kind": "progress", "text": "x", "data": {"fraction": 0.5, "speed": speed}}
-    Story().hear(json.dumps(row).encode() + b"\n", None)
+    EventStream().hear(json.dumps(row).encode() + b"\n", None)
     assert log.last_words(kept.events[0]).startswith(" 50% ")

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 
 from builder.artefact.build_record import make_record, read_record, render_record
 from builder.errors import BoardwrightError, ReleaseError
-from builder.packaging.model import Package, load_channel, load_release, render, render_package
+from builder.packaging.model import PackagedImage, load_channel, load_release, render, render_package
 from builder.packaging.provenance import Commit, read_provenance, render_provenance
-from builder.packaging.sbom import Bill
+from builder.packaging.sbom import Sbom
 from builder.packaging.spec_report import find_fault, read_report
 from builder.plan.make import make_plan
 from builder.recipe.described import load_described
@@ -29,14 +29,14 @@ from tests.support.hostile import TEXT, WRONG, Documents, Place, check_message, 
 
 PLAN = make_plan(load_board(ROOT / "boards", BOARD), version=VERSION, epoch=EPOCH, user_data=None)
 RECORD = make_record(PLAN, DIGEST, DEBS).model_copy(update={"builder_image": f"sha256:{DIGEST}"})
-BILL = Bill(f"boardwright-{BOARD}-{VERSION}", "A board", VERSION, "trixie", EPOCH, DIGEST, "", ())
+BILL = Sbom(f"boardwright-{BOARD}-{VERSION}", "A board", VERSION, "trixie", EPOCH, DIGEST, "", ())
 PROVENANCE = render_provenance(
     BILL, BOARD, {f"{BILL.name}.img": DIGEST}, RECORD, Commit("git@example.org:me/my boards", "ab" * 20)
 )
 
 
 def load_package_text(content: bytes) -> BaseModel:
-    return load_described(Package, content, "here", error=ReleaseError, hint="look")
+    return load_described(PackagedImage, content, "here", error=ReleaseError, hint="look")
 
 
 READERS: dict[str, tuple[Any, Callable[[bytes], BaseModel]]] = {

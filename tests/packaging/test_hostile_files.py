@@ -18,7 +18,7 @@ from builder.packaging.check import Problem
 from builder.packaging.check_files import PAPERS
 from builder.packaging.cyclonedx import render_cyclonedx
 from builder.packaging.installed import Installed
-from builder.packaging.sbom import Bill
+from builder.packaging.sbom import Sbom
 from builder.packaging.spdx import render_spdx
 from builder.system.files import InputError
 from tests.packaging.test_model import DIGEST, PACKAGE
@@ -30,7 +30,7 @@ TOOL = Installed(
     licence="MIT",
     sha256=DIGEST,
 )
-BILL = Bill(PACKAGE.name, "A board", "1.0", "trixie", PACKAGE.epoch, DIGEST, "Me", (TOOL,))
+BILL = Sbom(PACKAGE.name, "A board", "1.0", "trixie", PACKAGE.epoch, DIGEST, "Me", (TOOL,))
 LISTING = "name\tversion\tarchitecture\tinstalled size in KiB\ntool\t1.0\tarm64\t5\n"
 DOCUMENTS: dict[str, Any] = {
     ".spdx.json": json.loads(render_spdx(BILL)),

@@ -20,8 +20,8 @@ from in_toto_attestation.v1.statement import Statement
 from ntia_conformance_checker import NTIAChecker
 
 from builder.errors import RecipeError, ReleaseError, TrustError, VerifyError
-from builder.packaging.make import Goods, Hardware, describe
-from builder.packaging.model import load_package
+from builder.packaging.make import Hardware, PackageInput, describe
+from builder.packaging.model import load_packaged_image
 from builder.system.checksums import sha256_file
 from builder.verbs.package import load_compressions
 from tests.chain.conftest import boardwright
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.machine
 
 
 def test_everything_is_there_and_described(made: MadePackage) -> None:
-    package = load_package(made.directory)
+    package = load_packaged_image(made.directory)
     roles = {file.name.removeprefix(f"{NAME}."): file.role for file in package.files}
     assert roles == {
         "img.xz": "image",
@@ -145,7 +145,7 @@ def test_two_calls_make_the_same_bytes_and_without_a_key_it_is_said(made: MadePa
 def test_the_day_until_which_it_is_the_newest_is_described(days: int, small: MadePackage, tmp_path: Path) -> None:
     made = small.call("-o", tmp_path, "--compress", "gz", "--valid-days", str(days))
     assert made.returncode == 0, made.stderr
-    package = load_package(tmp_path / NAME)
+    package = load_packaged_image(tmp_path / NAME)
     assert package.valid_until == (package.epoch + days * 86400 if days else 0)
 
 
@@ -209,7 +209,7 @@ def test_what_cannot_be_in_a_description_is_said(tmp_path: Path) -> None:
     )
     (tmp_path / "empty").mkdir()
     with pytest.raises(ReleaseError, match=r"card: the file: found the name 'card'; expected boardwright-rpi-1\.0"):
-        describe(cast(Goods, goods), tmp_path / "empty")
+        describe(cast(PackageInput, goods), tmp_path / "empty")
 
 
 def test_a_wrong_key_leaves_nothing(dist: Path, monkeypatch: pytest.MonkeyPatch) -> None:

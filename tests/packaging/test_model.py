@@ -15,20 +15,20 @@ from builder.packaging.model import (
     Channel,
     Entry,
     File,
-    Package,
+    PackagedImage,
     Partition,
     Release,
     Released,
     Specs,
     load_channel,
-    load_package,
+    load_packaged_image,
     load_release,
     render,
     render_package,
 )
 
 DIGEST = "ab" * 32
-PACKAGE = Package(
+PACKAGE = PackagedImage(
     name="boardwright-rpi-1.0",
     board="rpi",
     title="Raspberry Pi",
@@ -66,12 +66,12 @@ def write(directory: Path, text: str) -> Path:
 
 
 def test_a_description_is_read_as_it_was_written(tmp_path: Path) -> None:
-    assert load_package(write(tmp_path, render_package(PACKAGE))) == PACKAGE
+    assert load_packaged_image(write(tmp_path, render_package(PACKAGE))) == PACKAGE
 
 
 def test_a_directory_without_a_description_is_no_package(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"found 0 files \*\.package\.json") as caught:
-        load_package(tmp_path)
+        load_packaged_image(tmp_path)
     assert "boardwright package" in caught.value.hint
 
 
@@ -106,7 +106,7 @@ ODD = {"name": "../x", "role": "image", "size_bytes": 1, "sha256": DIGEST}
 def test_a_wrong_description_is_refused_with_the_place(tmp_path: Path, change: dict[str, object], problem: str) -> None:
     text = json.dumps(json.loads(render_package(PACKAGE)) | change)
     with pytest.raises(ReleaseError, match=problem):
-        load_package(write(tmp_path, text))
+        load_packaged_image(write(tmp_path, text))
 
 
 def test_a_release_and_a_channel_are_read_as_they_were_written() -> None:
@@ -121,7 +121,7 @@ def test_a_release_and_a_channel_are_read_as_they_were_written() -> None:
 def test_a_description_of_before_partitions_were_said_is_still_read(tmp_path: Path) -> None:
     data = json.loads(render_package(PACKAGE))
     del data["partitions"]
-    assert load_package(write(tmp_path, json.dumps(data))).partitions == []
+    assert load_packaged_image(write(tmp_path, json.dumps(data))).partitions == []
 
 
 def test_a_wrong_release_is_refused_with_the_place() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from builder.errors import BoardwrightError, TrustError
 from builder.fetch.download import opened_release
-from builder.fetch.fetch import Wanted, take
+from builder.fetch.fetch import FetchRequest, fetch
 from builder.fetch.sources import open_source
 from builder.packaging.check import Findings, check_release
 from builder.packaging.model import load_release, render
@@ -88,9 +88,9 @@ def test_who_checks_a_release_is_told(
 @pytest.mark.parametrize("lie", LIES)
 def test_who_fetches_is_told(lie: Callable[[Path], str], server: Server, signer: MinisignKey, tmp_path: Path) -> None:
     said = lie(server.tree)
-    wanted = Wanted("rpi", version=find_tag(server.tree), key=load_public_key(signer.public_text))
+    wanted = FetchRequest("rpi", version=find_tag(server.tree), key=load_public_key(signer.public_text))
     with pytest.raises(TrustError) as caught:
-        take(open_source(server.url), wanted, tmp_path / "out")
+        fetch(open_source(server.url), wanted, tmp_path / "out")
     assert said in caught.value.message
     assert not (tmp_path / "out").exists()
 

@@ -14,7 +14,7 @@ from builder.errors import ReleaseError
 from builder.packaging.cyclonedx import check_cyclonedx, list_cyclonedx, render_cyclonedx
 from builder.packaging.installed import read_installed
 from builder.packaging.licences import find_licence
-from builder.packaging.sbom import Bill
+from builder.packaging.sbom import Sbom
 from builder.packaging.spdx import check_spdx, list_spdx, render_spdx
 from tests.support.card import EPOCH, MAWK, STATUS
 
@@ -23,7 +23,7 @@ PARTS = {("base-files", "13.8", "arm64"), ("libc6", "2.41-12", "arm64"), ("mawk"
 INSTALLED = read_installed(
     STATUS, {"mawk": MAWK, "libc6": "Free.\n"}, {"mawk": ("1.3.4.20250131-1+b1", "cd" * 32), "libc6": ("1", "ef" * 32)}
 )
-BILL = Bill("boardwright-rpi-1.0", "Raspberry Pi", "1.0", "trixie", EPOCH, DIGEST, "Lighthouse", INSTALLED)
+BILL = Sbom("boardwright-rpi-1.0", "Raspberry Pi", "1.0", "trixie", EPOCH, DIGEST, "Lighthouse", INSTALLED)
 
 
 def parts(text: str, key: str) -> dict[str, dict[str, Any]]:
@@ -114,7 +114,7 @@ def test_what_is_no_bill_is_said_not_to_be_one(text: str) -> None:
 
 def test_a_maintainer_that_is_nobody_is_not_invented() -> None:
     nobody = read_installed("Package: x\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n", {}, {})
-    bill = Bill("x", "X", "1", "trixie", EPOCH, DIGEST, "", nobody)
+    bill = Sbom("x", "X", "1", "trixie", EPOCH, DIGEST, "", nobody)
     assert parts(render_spdx(bill), "packages")["x"]["supplier"] == "NOASSERTION"
     assert "supplier" not in parts(render_cyclonedx(bill), "components")["x"]
     assert check_spdx(render_spdx(bill)) == check_cyclonedx(render_cyclonedx(bill)) == []

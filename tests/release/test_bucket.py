@@ -27,9 +27,9 @@ from builder.packaging.model import Channel, load_channel, load_release
 from builder.packaging.tag import load_tag
 from builder.release.bucket import Bucket
 from builder.release.channels import make_wish
-from builder.release.file_tree import Held, Tree
+from builder.release.file_tree import FileTreePublisher, StoredObject
 from builder.release.multipart import MOST_PARTS, split
-from builder.release.publish import Order, deliver, foresee
+from builder.release.publish import PublishRequest, dry_run, publish
 from tests.conftest import ROOT
 from tests.support.bucket import BUCKET, ENVIRONMENT, KEY, REFUSAL, SECRET, TOKEN, serve_bucket
 from tests.support.bucket import Bucket as Server
@@ -79,16 +79,16 @@ class Site:
             make_package(path, "rpi", load_tag(tag).version, size_bytes=size_bytes, seed=seed)
         return path
 
-    def order(self, tag: str = "v1.0", *, size_bytes: int = 3000, seed: str = "") -> Order:
+    def order(self, tag: str = "v1.0", *, size_bytes: int = 3000, seed: str = "") -> PublishRequest:
         packages = self.packages(tag, size_bytes=size_bytes, seed=seed)
         wish = make_wish(load_tag(tag), (), back=False)
-        return Order(ship(packages, tag), wish, "", self.root, lambda: datetime.now(UTC))
+        return PublishRequest(ship(packages, tag), wish, "", self.root, lambda: datetime.now(UTC))
 
-    def tree(self) -> Tree:
-        return Tree(Bucket(parse_location(self.text, CacheMode.RW, "--to"), part_bytes=PART))
+    def tree(self) -> FileTreePublisher:
+        return FileTreePublisher(Bucket(parse_location(self.text, CacheMode.RW, "--to"), part_bytes=PART))
 
     def release(self, tag: str = "v1.0", *, size_bytes: int = 3000, seed: str = "") -> None:
-        deliver([self.tree()], self.order(tag, size_bytes=size_bytes, seed=seed))
+        publish([self.tree()], self.order(tag, size_bytes=size_bytes, seed=seed))
 
     def channel(self, name: str) -> Channel:
         return load_channel(self.server.read(f"rel/channels/{name}.json"), name)
@@ -156,7 +156,7 @@ def test_the_same_again_writes_nothing(site: Site) -> None:
 
 
 def test_without_doing_it_nothing_is_written(site: Site) -> None:
-    foresee([site.tree()], site.order())
+    dry_run([site.tree()], site.order())
     assert site.server.list_keys() == []
     assert {asked.method for asked in site.server.door.asked} == {"GET", "HEAD"}
 
@@ -174,7 +174,7 @@ def test_what_others_put_there_is_looked_into(site: Site) -> None:
     site.server.write(IMAGE, image)
     site.server.write("rel/v1.0/rpi/boardwright-rpi-1.0.packages", b"x" * len(listing))
     site.server.write("rel/v1.0/rpi/boardwright-rpi-1.0.SHA256SUMS", b"short")
-    (done,) = foresee([site.tree()], order)
+    (done,) = dry_run([site.tree()], order)
     assert [step.what for step in done.steps[:3]] == ["there", "replace", "replace"]
     site.release()
     site.check()
@@ -418,7 +418,7 @@ class Together(Bucket):
         self._barrier = barrier
         self._count = 0
 
-    def read(self, key: str) -> Held | None:
+    def read(self, key: str) -> StoredObject | None:
         held = super().read(key)
         if key == "channels/stable.json":
             self._count += 1  # The first is for the notes.
@@ -430,9 +430,9 @@ class Together(Bucket):
 def test_releases_at_once_are_all_remembered(site: Site) -> None:
     barrier = threading.Barrier(3, timeout=30)
     orders = [site.order(f"v1.{number}") for number in range(3)]
-    trees = [Tree(Together(site, barrier)) for _ in orders]
+    trees = [FileTreePublisher(Together(site, barrier)) for _ in orders]
     threads = [
-        threading.Thread(target=deliver, args=([tree], order)) for tree, order in zip(trees, orders, strict=True)
+        threading.Thread(target=publish, args=([tree], order)) for tree, order in zip(trees, orders, strict=True)
     ]
     for thread in threads:
         thread.start()
@@ -540,9 +540,9 @@ def test_a_description_has_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_server_that_is_not_there(site: Site) -> None:
-    tree = Tree(Bucket(parse_location(f"s3://{BUCKET}?endpoint=http://127.0.0.1:9", CacheMode.RW, "--to")))
+    tree = FileTreePublisher(Bucket(parse_location(f"s3://{BUCKET}?endpoint=http://127.0.0.1:9", CacheMode.RW, "--to")))
     with pytest.raises(DownloadError, match="cannot be reached") as caught:
-        deliver([tree], site.order())
+        publish([tree], site.order())
     assert "goes on where this ended" in caught.value.hint
 
 
@@ -561,5 +561,5 @@ def test_a_file_that_changes_while_it_is_sent_is_refused(site: Site) -> None:
         image = order.shipment.items[0].path
         image.write_bytes(bytes(size_bytes))
         with pytest.raises(TrustError, match="changed while it was sent"):
-            deliver([site.tree()], order)
+            publish([site.tree()], order)
     assert "rel/v1.0/release.json" not in site.server.list_keys()

@@ -9,23 +9,23 @@ from pathlib import Path
 import pytest
 
 from builder.errors import RecipeError, ReleaseError
-from builder.packaging.model import Package, Specs
+from builder.packaging.model import PackagedImage, Specs
 from builder.packaging.tag import find_tag, load_tag
-from builder.release.collect import Demand, gather
+from builder.release.collect import Requirements, collect
 from tests.support.packaged import DIGEST, make_package, ship, write_description
 
 
-def demand(*boards: str, only: bool = False, signed: bool = False) -> Demand:
-    return Demand(load_tag("v1.0"), boards, only=only, signed=signed)
+def demand(*boards: str, only: bool = False, signed: bool = False) -> Requirements:
+    return Requirements(load_tag("v1.0"), boards, only=only, signed=signed)
 
 
-def say(root: Path, wanted: Demand) -> str:
+def say(root: Path, wanted: Requirements) -> str:
     with pytest.raises(ReleaseError) as caught:
-        gather(root, wanted)
+        collect(root, wanted)
     return caught.value.message
 
 
-def change(root: Path, package: Package, **values: object) -> None:
+def change(root: Path, package: PackagedImage, **values: object) -> None:
     write_description(root, package.model_copy(update=values))
 
 
@@ -33,7 +33,7 @@ def test_what_is_whole_and_proven_is_taken(tmp_path: Path) -> None:
     make_package(tmp_path, "rpi", "v1.0")
     make_package(tmp_path, "qemu-arm64")
     (tmp_path / ".boardwright-x.partial").mkdir()
-    parcels = gather(tmp_path, demand("rpi", "qemu-arm64", signed=True))
+    parcels = collect(tmp_path, demand("rpi", "qemu-arm64", signed=True))
     assert [parcel.board for parcel in parcels] == ["qemu-arm64", "rpi"]
     assert [item.path.name.removeprefix("boardwright-rpi-v1.0") for item in parcels[1].items] == [
         ".img.xz",
@@ -48,14 +48,14 @@ def test_the_specs_may_name_the_image_as_it_is_compressed(tmp_path: Path) -> Non
     package = make_package(tmp_path, "rpi")
     specs = Specs(passed=1, failed=0, skipped=0, levels=[], image_sha256=package.files[0].sha256)
     change(tmp_path, package, specs=specs)
-    assert gather(tmp_path, demand("rpi"))
+    assert collect(tmp_path, demand("rpi"))
 
 
 def test_boards_that_are_not_asked_for_stay_behind(tmp_path: Path) -> None:
     make_package(tmp_path, "rpi")
     package = make_package(tmp_path, "rpi5")
     change(tmp_path, package, specs=None)
-    assert [parcel.board for parcel in gather(tmp_path, demand("rpi", only=True))] == ["rpi"]
+    assert [parcel.board for parcel in collect(tmp_path, demand("rpi", only=True))] == ["rpi"]
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 def test_an_unverified_image_is_taken_where_that_is_asked_for(tmp_path: Path) -> None:
     change(tmp_path, make_package(tmp_path, "rpi"), specs=None)
-    (parcel,) = gather(tmp_path, replace(demand("rpi"), unverified=True))
+    (parcel,) = collect(tmp_path, replace(demand("rpi"), unverified=True))
     assert parcel.released.package.specs is None
     red = Specs(passed=599, failed=1, skipped=0, levels=["offline"], image_sha256=DIGEST)
     change(tmp_path, parcel.released.package, specs=red)
@@ -134,7 +134,7 @@ def test_a_board_has_one_package(tmp_path: Path) -> None:
 def test_without_packages_there_is_nothing_to_release(tmp_path: Path) -> None:
     assert f"{tmp_path} contains no packaged image" in say(tmp_path, demand())
     with pytest.raises(ReleaseError, match="does not exist or is not a directory") as caught:
-        gather(tmp_path / "nowhere", demand())
+        collect(tmp_path / "nowhere", demand())
     assert "boardwright package" in caught.value.hint
 
 

@@ -18,8 +18,8 @@ from builder.packaging.tag import load_tag
 from builder.release import directory as directories
 from builder.release.channels import make_wish
 from builder.release.directory import Directory
-from builder.release.file_tree import ATTEMPTS, Tree, find_before
-from builder.release.publish import Delivered, Order, deliver, foresee
+from builder.release.file_tree import ATTEMPTS, FileTreePublisher, find_before
+from builder.release.publish import PublishRequest, TargetResult, dry_run, publish
 from builder.system.atomic import PARTIAL
 from tests.support.packaged import make_package, ship
 
@@ -36,20 +36,22 @@ class Site:
     def public(self) -> Path:
         return self.root / "public"
 
-    def order(self, tag: str = "v1.0", *, seed: str = "", channels: tuple[str, ...] = (), back: bool = False) -> Order:
+    def order(
+        self, tag: str = "v1.0", *, seed: str = "", channels: tuple[str, ...] = (), back: bool = False
+    ) -> PublishRequest:
         packages = self.root / f"packages-{tag}{seed}"
         if not packages.exists():
             load = load_tag(tag)
             for board in ("rpi", "qemu-arm64"):
                 make_package(packages, board, load.version, seed=seed)
         wish = make_wish(load_tag(tag), channels, back=back)
-        return Order(ship(packages, tag), wish, "https://x.example", self.root, lambda: NOW)
+        return PublishRequest(ship(packages, tag), wish, "https://x.example", self.root, lambda: NOW)
 
-    def tree(self) -> Tree:
-        return Tree(Directory(self.public), "https://x.example")
+    def tree(self) -> FileTreePublisher:
+        return FileTreePublisher(Directory(self.public), "https://x.example")
 
-    def release(self, tag: str = "v1.0", *, seed: str = "") -> tuple[Release, list[Delivered]]:
-        return deliver([self.tree()], self.order(tag, seed=seed))
+    def release(self, tag: str = "v1.0", *, seed: str = "") -> tuple[Release, list[TargetResult]]:
+        return publish([self.tree()], self.order(tag, seed=seed))
 
     def channel(self, name: str) -> Channel:
         return load_channel((self.public / f"channels/{name}.json").read_bytes(), name)
@@ -109,7 +111,7 @@ def test_a_board_is_not_added_to_a_released_tag(site: Site) -> None:
     order = site.order()
     fewer = replace(order, shipment=replace(order.shipment, parcels=order.shipment.parcels[:1]))
     with pytest.raises(ReleaseError, match="already, with other images: rpi"):
-        deliver([site.tree()], fewer)
+        publish([site.tree()], fewer)
 
 
 def test_a_file_that_was_lost_is_missed(site: Site) -> None:
@@ -139,7 +141,7 @@ def test_a_link_for_an_unfinished_file_is_not_written_through(tmp_path: Path) ->
 
 
 def test_without_doing_it_one_is_told_what_would_be_done(site: Site) -> None:
-    (done,) = foresee([site.tree()], site.order())
+    (done,) = dry_run([site.tree()], site.order())
     assert (done.address, {step.what for step in done.steps}) == ("", {"send"})
     assert not site.public.exists()
 
@@ -178,19 +180,19 @@ def test_the_release_before_is_the_newest_older_one(tag: str, tags: list[str], b
 
 def test_several_targets_show_the_same_release(site: Site, tmp_path: Path) -> None:
     first, _ = site.release()
-    mirror = Tree(Directory(tmp_path / "mirror"))
+    mirror = FileTreePublisher(Directory(tmp_path / "mirror"))
     later = replace(site.order(), now=lambda: datetime(2030, 1, 1, tzinfo=UTC))
-    again, (_, second) = deliver([site.tree(), mirror], later)
+    again, (_, second) = publish([site.tree(), mirror], later)
     assert again == first
     assert second.address == f"dir:{tmp_path}/mirror/v1.0/release.json"
     assert (tmp_path / "mirror/v1.0/release.json").read_bytes() == site.files()["v1.0/release.json"]
 
 
 def test_a_target_that_differs_stops_all(site: Site, tmp_path: Path) -> None:
-    mirror = Tree(Directory(tmp_path / "mirror"))
-    deliver([mirror], site.order(seed="other"))
+    mirror = FileTreePublisher(Directory(tmp_path / "mirror"))
+    publish([mirror], site.order(seed="other"))
     with pytest.raises(ReleaseError, match=r"at dir:.*/mirror already"):
-        deliver([site.tree(), Tree(Directory(tmp_path / "mirror"))], site.order())
+        publish([site.tree(), FileTreePublisher(Directory(tmp_path / "mirror"))], site.order())
     assert not site.public.exists()
 
 
@@ -211,7 +213,7 @@ class Meddled(Directory):
 
 def test_two_releases_at_once_are_both_remembered(site: Site) -> None:
     orders = [site.order(f"v1.{number}") for number in range(4)]
-    threads = [threading.Thread(target=deliver, args=([site.tree()], order)) for order in orders]
+    threads = [threading.Thread(target=publish, args=([site.tree()], order)) for order in orders]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -234,7 +236,7 @@ def test_a_channel_that_never_stands_still_is_given_up(site: Site) -> None:
     site.release("v0.9")
     before = (site.public / "channels/stable.json").read_bytes()
     with pytest.raises(ReleaseError, match=r"stable\.json was changed by other programs 20 times") as caught:
-        deliver([Tree(Meddled(site.public, meddle))], site.order())
+        publish([FileTreePublisher(Meddled(site.public, meddle))], site.order())
     assert (count[0], "run the same command again" in caught.value.hint) == (ATTEMPTS, True)
     site.release()
     assert site.channel("stable").release.tag == "v1.0"
@@ -245,7 +247,7 @@ def test_two_runs_of_one_tag_end_in_one_release(site: Site) -> None:
         if key == "v1.0/release.json" and not (site.public / key).exists():
             site.release()
 
-    deliver([Tree(Meddled(site.public, meddle))], site.order())
+    publish([FileTreePublisher(Meddled(site.public, meddle))], site.order())
     assert [entry.tag for entry in site.channel("stable").history] == ["v1.0"]
 
 
@@ -255,15 +257,15 @@ def test_of_two_builds_of_one_tag_the_first_stays(site: Site) -> None:
             site.release(seed="other")
 
     with pytest.raises(ReleaseError, match=r"release\.json differs there"):
-        deliver([Tree(Meddled(site.public, meddle))], site.order())
+        publish([FileTreePublisher(Meddled(site.public, meddle))], site.order())
 
 
 def test_of_two_runs_of_one_tag_channels_name_what_is_public(site: Site) -> None:
     def meddle(key: str) -> None:
         if key == "v1.0/release.json" and not (site.public / key).exists():
-            deliver([site.tree()], replace(site.order(), now=lambda: datetime(2030, 1, 1, tzinfo=UTC)))
+            publish([site.tree()], replace(site.order(), now=lambda: datetime(2030, 1, 1, tzinfo=UTC)))
 
-    deliver([Tree(Meddled(site.public, meddle))], site.order())
+    publish([FileTreePublisher(Meddled(site.public, meddle))], site.order())
     assert site.channel("stable").release == load_release(site.files()["v1.0/release.json"], "")
 
 
@@ -273,7 +275,7 @@ def test_a_file_that_another_run_replaces_before_the_release_is_shown_stops_it(s
             (site.public / "v1.0/rpi/boardwright-rpi-1.0.img.xz").write_bytes(b"of another build")
 
     with pytest.raises(ReleaseError, match=r"rpi/boardwright-rpi-1\.0\.img\.xz differs there"):
-        deliver([Tree(Replaced(site.public))], site.order())
+        publish([FileTreePublisher(Replaced(site.public))], site.order())
     assert "v1.0/release.json" not in site.files()
 
 
@@ -288,24 +290,24 @@ def list_all(releases: Sequence[Release], channels: Sequence[Channel]) -> dict[s
 
 def test_a_catalogue_lists_all_releases_and_channels(site: Site) -> None:
     site.release("v0.9")
-    deliver([Tree(Directory(site.public), catalogue=list_all)], site.order("v1.0", channels=("beta",)))
+    publish([FileTreePublisher(Directory(site.public), catalogue=list_all)], site.order("v1.0", channels=("beta",)))
     named = {"beta": "v1.0", "latest": "v0.9", "stable": "v0.9"}
     assert json.loads(site.files()["list.json"]) == [["v0.9", "v1.0"], named]
 
 
 def test_a_catalogue_that_is_right_is_left_alone(site: Site) -> None:
-    deliver([Tree(Directory(site.public), catalogue=list_all)], site.order())
+    publish([FileTreePublisher(Directory(site.public), catalogue=list_all)], site.order())
     times = {path: path.stat().st_mtime_ns for path in site.public.rglob("*.*")}
-    deliver([Tree(Directory(site.public), catalogue=list_all)], site.order())
+    publish([FileTreePublisher(Directory(site.public), catalogue=list_all)], site.order())
     assert {path: path.stat().st_mtime_ns for path in site.public.rglob("*.*")} == times
 
 
 def test_of_two_releases_at_once_the_catalogue_has_both(site: Site) -> None:
     def meddle(key: str) -> None:
         if key == "list.json" and not (site.public / "v1.1").exists():
-            deliver([Tree(Directory(site.public), catalogue=list_all)], site.order("v1.1"))
+            publish([FileTreePublisher(Directory(site.public), catalogue=list_all)], site.order("v1.1"))
 
-    deliver([Tree(Meddled(site.public, meddle), catalogue=list_all)], site.order("v1.0"))
+    publish([FileTreePublisher(Meddled(site.public, meddle), catalogue=list_all)], site.order("v1.0"))
     assert json.loads(site.files()["list.json"])[0] == ["v1.0", "v1.1"]
 
 
@@ -314,7 +316,7 @@ def test_a_catalogue_follows_channels_that_moved_while_it_was_written(site: Site
         if key == "index.html" and not (site.public / "v1.1").exists():
             site.release("v1.1")
 
-    deliver([Tree(Meddled(site.public, meddle), catalogue=list_all)], site.order("v1.0"))
+    publish([FileTreePublisher(Meddled(site.public, meddle), catalogue=list_all)], site.order("v1.0"))
     assert json.loads(site.files()["list.json"])[0] == ["v1.0", "v1.1"]
 
 
@@ -325,7 +327,7 @@ def test_a_catalogue_that_others_always_change_is_given_up(site: Site) -> None:
             path.write_bytes(path.read_bytes() + b" " if path.exists() else b" ")
 
     with pytest.raises(ReleaseError, match="changed by other programs 20 times while the list of releases"):
-        deliver([Tree(Meddled(site.public, meddle), catalogue=list_all)], site.order())
+        publish([FileTreePublisher(Meddled(site.public, meddle), catalogue=list_all)], site.order())
     assert site.channel("stable").release.tag == "v1.0"
 
 
@@ -336,7 +338,7 @@ def test_a_file_that_changes_while_it_is_copied_is_refused(site: Site) -> None:
     order = site.order()
     order.shipment.items[0].path.write_bytes(b"changed")
     with pytest.raises(TrustError, match="changed while it was copied"):
-        deliver([site.tree()], order)
+        publish([site.tree()], order)
     assert site.files() == {}
 
 

@@ -25,9 +25,9 @@ from builder.packaging.model import Release, load_release
 from builder.packaging.tag import load_tag
 from builder.release import github
 from builder.release.channels import make_wish
-from builder.release.github import MARK, GitHub
+from builder.release.github import MARK, GitHubPublisher
 from builder.release.github_api import RETRIES, Api, load_server
-from builder.release.publish import Delivered, Order, deliver, foresee
+from builder.release.publish import PublishRequest, TargetResult, dry_run, publish
 from tests.conftest import ROOT
 from tests.support.github.double import COMMIT, REPOSITORY, TOKEN, Front, FrontHandler, serve_github
 from tests.support.packaged import make_package, ship
@@ -83,20 +83,20 @@ class Site:
     repository: str = REPOSITORY
     tag_object: str = COMMIT
 
-    def publisher(self) -> GitHub:
+    def publisher(self) -> GitHubPublisher:
         policy = replace(RETRIES, sleep=self.slept.append, now=lambda: 1_800_000_000.0 + sum(self.slept))
-        return GitHub(Api(load_server(), policy), self.repository, self.tag_object)
+        return GitHubPublisher(Api(load_server(), policy), self.repository, self.tag_object)
 
-    def order(self, tag: str = "v1.0", *, seed: str = "", back: bool = False, size_bytes: int = 3000) -> Order:
+    def order(self, tag: str = "v1.0", *, seed: str = "", back: bool = False, size_bytes: int = 3000) -> PublishRequest:
         packages = self.root / f"packages-{tag}{seed}"
         if not packages.exists():
             rows = {"bash": tag}
             make_package(packages, "rpi", load_tag(tag).version, seed=seed, rows=rows, size_bytes=size_bytes)
         wish = make_wish(load_tag(tag), (), back=back)
-        return Order(ship(packages, tag), wish, "", self.root, lambda: datetime.now(UTC))
+        return PublishRequest(ship(packages, tag), wish, "", self.root, lambda: datetime.now(UTC))
 
-    def release(self, tag: str = "v1.0", *, seed: str = "", back: bool = False) -> tuple[Release, Delivered]:
-        release, (done,) = deliver([self.publisher()], self.order(tag, seed=seed, back=back))
+    def release(self, tag: str = "v1.0", *, seed: str = "", back: bool = False) -> tuple[Release, TargetResult]:
+        release, (done,) = publish([self.publisher()], self.order(tag, seed=seed, back=back))
         return release, done
 
     def check(self, tag: str = "v1.0") -> None:
@@ -148,7 +148,7 @@ def test_the_same_again_changes_nothing(site: Site) -> None:
 
 
 def test_without_doing_it_nothing_is_changed(site: Site) -> None:
-    (done,) = foresee([site.publisher()], site.order())
+    (done,) = dry_run([site.publisher()], site.order())
     assert {step.what for step in done.steps} == {"send"}
     assert all(asked.startswith("GET") for asked in site.front.asked)
 
@@ -522,7 +522,7 @@ def test_a_name_that_github_changes_is_refused(site: Site) -> None:
     (parcel.directory / odd.name).write_bytes((parcel.directory / released.signed[0].name).read_bytes())
     parcel = replace(parcel, released=released.model_copy(update={"signed": [odd]}))
     with pytest.raises(ReleaseError, match=r"renamed boardwright-rpi-1\.0~x\.json to boardwright-rpi-1\.0\.x\.json"):
-        deliver([site.publisher()], replace(order, shipment=replace(order.shipment, parcels=[parcel])))
+        publish([site.publisher()], replace(order, shipment=replace(order.shipment, parcels=[parcel])))
 
 
 def test_nobody_answers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from builder.errors import BoardwrightError, DownloadError, ReleaseError
 from builder.fetch import sources
-from builder.fetch.sources import GitHub
+from builder.fetch.sources import GitHubSource
 from builder.net.retry import TemporaryError, retry
-from builder.release.github_api import RETRIES, Answer, Api, Server
-from builder.release.github_model import Asset, Found, Listed, Ref, Refusal, Repository
+from builder.release.github_api import RETRIES, Api, ApiResponse, Server
+from builder.release.github_model import Asset, FoundRelease, ListedRelease, Ref, Refusal, Repository
 from tests.support.hostile import TEXT, WRONG, Documents, Place, check_message, read
 
 DIGEST = f"sha256:{'ab' * 32}"
@@ -26,8 +26,8 @@ ASSET = {"id": 5, "name": "x.img.xz", "state": "uploaded", "size": 3, "digest": 
 FOUND = {"id": 1, "tag_name": "v1.0", "draft": True, "name": None, "body": "Notes\n", "html_url": URL}
 DOCUMENTS: dict[str, tuple[type[Any], Any]] = {
     "asset": (Asset, ASSET),
-    "found": (Found, FOUND | {"immutable": False, "upload_url": URL + "/assets{?name,label}"}),
-    "listed": (Listed, {"tag_name": "v1.0", "draft": False, "assets": [{"name": "release.json"}]}),
+    "found": (FoundRelease, FOUND | {"immutable": False, "upload_url": URL + "/assets{?name,label}"}),
+    "listed": (ListedRelease, {"tag_name": "v1.0", "draft": False, "assets": [{"name": "release.json"}]}),
     "repository": (Repository, {"full_name": "octo/images.of-boards"}),
     "ref": (Ref, {"object": {"sha": "ab" * 20}}),
     "refusal": (Refusal, {"message": "Bad", "errors": [{"field": "name", "code": "no", "message": "none"}]}),
@@ -35,9 +35,9 @@ DOCUMENTS: dict[str, tuple[type[Any], Any]] = {
 API = Api(Server(token="secret"), replace(RETRIES, attempts=2, sleep=lambda _: None))
 
 
-def answer(content: bytes, status: int = 200, **headers: str) -> Answer:
+def answer(content: bytes, status: int = 200, **headers: str) -> ApiResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer("https://api.github.com/repos/o/r", status, named, content)
+    return ApiResponse("https://api.github.com/repos/o/r", status, named, content)
 
 
 def load(name: str, content: bytes) -> Any:
@@ -122,5 +122,5 @@ def test_a_list_of_releases_that_is_none_is_refused(monkeypatch: pytest.MonkeyPa
     for content in (form % wrong for form, wrong in product(forms, WRONG)):
         monkeypatch.setattr(sources, "read", lambda _, content=content: content)
         with pytest.raises(BoardwrightError, match=r"not a list of releases|has no release with") as caught:
-            GitHub("o", "r").newest("latest")
+            GitHubSource("o", "r").newest("latest")
         check_message(caught.value.message)

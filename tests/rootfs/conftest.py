@@ -18,7 +18,7 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
 from builder.rootfs.model import Rootfs
-from builder.rootfs.stored_tree import find_intact, opened_rootfs
+from builder.rootfs.stored_tree import find_intact, open_rootfs
 from builder.system.process import run
 from builder.system.workspace import open_workspace
 from tests.conftest import ROOT
@@ -102,7 +102,7 @@ def made(
     started = time.time()
     with surroundings(tmp_path_factory.mktemp("home")), open_workspace(state, "board") as workspace:
         kept = take_rootfs(plan, workspace, cache=state / "cache")
-        with opened_rootfs(kept, state / "cache/layers", workspace) as rootfs:
+        with open_rootfs(kept, state / "cache/layers", workspace) as rootfs:
             seen = copy_trees(rootfs, tmp_path_factory.mktemp("seen"))
     yield MadeRootfs(plan, seen, kept, state, boards, vendor, started)
     # Tests work on links to these.

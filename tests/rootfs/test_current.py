@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from builder import log
-from builder.cache_preview import HIT, foresee
+from builder.cache_preview import HIT, preview_cache
 from builder.choices import EmulationChoice, RootfsUse
 from builder.errors import DownloadError
 from builder.rootfs import make
-from builder.rootfs.stored_tree import Kept
+from builder.rootfs.stored_tree import StoredTree
 from builder.system.workspace import open_workspace
 from tests.support.log import Heard
 from tests.support.rootfs_boards import plan_board
@@ -35,19 +35,19 @@ def notes() -> Iterator[list[str]]:
         yield sink.kept
 
 
-Again = Callable[..., Kept]
+Again = Callable[..., StoredTree]
 
 
 @pytest.fixture
 def again(made: MadeRootfs, monkeypatch: pytest.MonkeyPatch, notes: list[str]) -> Again:
     """Build the board once more, up to the point where the rootfs would be made."""
 
-    def refuse(*_: object, **__: object) -> Kept:
+    def refuse(*_: object, **__: object) -> StoredTree:
         raise MadeAnewError
 
     monkeypatch.setattr(make, "_make", refuse)
 
-    def call(use: RootfsUse = RootfsUse.CURRENT, emulation: EmulationChoice = EmulationChoice.AUTO) -> Kept:
+    def call(use: RootfsUse = RootfsUse.CURRENT, emulation: EmulationChoice = EmulationChoice.AUTO) -> StoredTree:
         plan = plan_board(made.boards, "board")
         with open_workspace(made.state, "board") as workspace:
             return take_rootfs(plan, workspace, emulation=emulation, cache=made.state / "cache", use=use)
@@ -66,7 +66,7 @@ def replaced(path: Path, text: str) -> Iterator[None]:
 def test_it_is_taken_when_nothing_has_changed(made: MadeRootfs, again: Again, notes: list[str]) -> None:
     assert again() == made.kept
     assert notes == ["reusing the rootfs of the last build"]
-    foreseen = foresee(made.state, plan_board(made.boards, "board"))
+    foreseen = preview_cache(made.state, plan_board(made.boards, "board"))
     assert [foreseen[step] for step in ("base", "packages", "system")] == [HIT] * 3
 
 
@@ -97,7 +97,7 @@ def test_a_file_of_the_board(made: MadeRootfs, again: Again, notes: list[str]) -
             with pytest.raises(MadeAnewError):
                 again(use)
         assert notes == ["making the rootfs again: overlays has changed"] * 2
-        words = foresee(made.state, plan_board(made.boards, "board"))
+        words = preview_cache(made.state, plan_board(made.boards, "board"))
     assert [words[step] for step in ("base", "packages", "system")] == [HIT, HIT, "miss: overlays has changed"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.artefact.reuse import find_artefact_inputs, write_made
-from builder.cache_preview import HIT, foresee
+from builder.cache_preview import HIT, preview_cache
 from builder.choices import EmulationChoice
 from builder.compression import Compression
 from builder.plan.make import make_plan
@@ -19,14 +19,14 @@ from builder.recipe.load import load_board
 from builder.rootfs.apt.resolve import Resolved
 from builder.rootfs.apt.supply import Archived
 from builder.rootfs.inputs import (
-    Origins,
+    StageInputs,
     find_change,
     find_changed_input,
     find_changed_packages,
-    find_origins,
+    find_inputs,
     find_plan_inputs,
 )
-from builder.rootfs.stored_tree import write_kept
+from builder.rootfs.stored_tree import write_stored_tree
 from tests.conftest import ROOT
 
 
@@ -65,9 +65,9 @@ def test_inputs_have_names_and_digests(plan: Plan) -> None:
     assert all(len(value) == 16 for inputs in steps.values() for value in inputs.values())
 
 
-def _origins(version: str = "1.0", *, deb: str = "1", board: str = "rpi") -> Origins:
+def _origins(version: str = "1.0", *, deb: str = "1", board: str = "rpi") -> StageInputs:
     archived = Archived("tool", deb, "arm64", "tool.deb", 1, sha256(deb.encode()).hexdigest())
-    return find_origins(_plan(version, board), Resolved((archived,), (archived,)), emulation=EmulationChoice.AUTO)
+    return find_inputs(_plan(version, board), Resolved((archived,), (archived,)), emulation=EmulationChoice.AUTO)
 
 
 def test_a_version_changes_the_system_alone() -> None:
@@ -89,7 +89,7 @@ def test_boards_of_a_family_share_the_base() -> None:
 
 
 def test_without_a_base_the_packages_lie_on_nothing() -> None:
-    origins = find_origins(_plan(), Resolved((), ()), emulation=EmulationChoice.AUTO)
+    origins = find_inputs(_plan(), Resolved((), ()), emulation=EmulationChoice.AUTO)
     assert list(origins) == ["packages", "system"]
     assert origins["packages"].inputs["layer below"] == ""
 
@@ -101,23 +101,23 @@ def test_nothing_changes_by_itself() -> None:
 STEPS = ("base", "packages", "system", "image", "package")
 
 
-def _record(directory: Path, *, origins: Origins) -> None:
+def _record(directory: Path, *, origins: StageInputs) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    write_kept(directory, is_whole=True, below=(), packages=(), origins=origins)
+    write_stored_tree(directory, is_whole=True, below=(), packages=(), origins=origins)
 
 
 def test_what_a_plan_can_foresee(tmp_path: Path) -> None:
     room = tmp_path / "rooms/rpi"
-    assert foresee(tmp_path, _plan()) == {}
+    assert preview_cache(tmp_path, _plan()) == {}
     _record(room / "rootfs", origins={})
-    assert set(foresee(tmp_path, _plan()).values()) == {"miss: the inputs of the last build are not known"}
+    assert set(preview_cache(tmp_path, _plan()).values()) == {"miss: the inputs of the last build are not known"}
     _record(room / "rootfs", origins=_origins())
     gone = "miss: the record of the last build has changed"
-    assert foresee(tmp_path, _plan()) == dict(zip(STEPS, [HIT, HIT, HIT, gone, gone], strict=True))
+    assert preview_cache(tmp_path, _plan()) == dict(zip(STEPS, [HIT, HIT, HIT, gone, gone], strict=True))
     write_made(room / "artefacts.json", find_artefact_inputs(_plan(), Compression.ZST, verified=True), ())
-    assert foresee(tmp_path, _plan()) == dict.fromkeys(STEPS, HIT)
+    assert preview_cache(tmp_path, _plan()) == dict.fromkeys(STEPS, HIT)
     miss = "miss: version has changed"
-    assert foresee(tmp_path, _plan("2.0")) == dict(zip(STEPS, [HIT, HIT, miss, miss, miss], strict=True))
+    assert preview_cache(tmp_path, _plan("2.0")) == dict(zip(STEPS, [HIT, HIT, miss, miss, miss], strict=True))
 
 
 def test_another_program_or_blob_changes_the_image_alone(tmp_path: Path) -> None:
@@ -127,13 +127,13 @@ def test_another_program_or_blob_changes_the_image_alone(tmp_path: Path) -> None
     for change, words in (({"program": "x"}, "program"), ({"step image": "x"}, "the image")):
         write_made(room / "artefacts.json", {**inputs, **change}, ())
         miss = f"miss: {words} has changed"
-        assert foresee(tmp_path, _plan()) == dict(zip(STEPS, [HIT, HIT, HIT, miss, miss], strict=True))
+        assert preview_cache(tmp_path, _plan()) == dict(zip(STEPS, [HIT, HIT, HIT, miss, miss], strict=True))
 
 
 def test_the_newest_record_counts_wherever_the_build_ran(tmp_path: Path) -> None:
     _record(tmp_path / "rooms/rpi/rootfs", origins=_origins("1.0"))
     _record(tmp_path / "records/rpi", origins=_origins("2.0"))
     os.utime(tmp_path / "rooms/rpi/rootfs/made.json", (1, 1))
-    assert foresee(tmp_path, _plan("2.0"))["system"] == HIT
+    assert preview_cache(tmp_path, _plan("2.0"))["system"] == HIT
     os.utime(tmp_path / "records/rpi/made.json", (0, 0))
-    assert foresee(tmp_path, _plan("2.0"))["system"] == "miss: version has changed"
+    assert preview_cache(tmp_path, _plan("2.0"))["system"] == "miss: version has changed"

@@ -16,7 +16,7 @@ from builder.errors import ToolError
 from builder.rootfs import bootstrap, layers, overlayfs
 from builder.rootfs.layers import find_build_time
 from builder.rootfs.overlayfs import Layer, changing, opened
-from builder.rootfs.stored_tree import Kept, find_kept, opened_rootfs
+from builder.rootfs.stored_tree import StoredTree, find_stored_tree, open_rootfs
 from builder.system.process import run
 from builder.system.workspace import Workspace, open_workspace
 from tests.rootfs.test_remake import Trees, list_trees
@@ -56,12 +56,12 @@ def spoil(path: Path, content: bytes) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def build(made: MadeRootfs, state: Path, board: str = "board") -> tuple[Kept, Trees, list[str]]:
+def build(made: MadeRootfs, state: Path, board: str = "board") -> tuple[StoredTree, Trees, list[str]]:
     """Make a rootfs; return it, all that is seen of it, and what was said."""
     sink = Heard("note", "warn", "start")
     with log.use(sink), open_workspace(state, board) as workspace:
         kept = take_rootfs(plan_board(made.boards, board), workspace, cache=state / "cache")
-        with opened_rootfs(kept, state / "cache/layers", workspace) as rootfs:
+        with open_rootfs(kept, state / "cache/layers", workspace) as rootfs:
             trees = list_trees(rootfs)
     return kept, trees, sink.kept
 
@@ -111,11 +111,11 @@ class TestReal:
         assert f"{index} is damaged; it is fetched again" in said
         assert index.read_bytes() == whole
 
-    def check_is_whole_again(self, made: MadeRootfs, own: Path, kept: Kept, said: list[str], step: int) -> None:
+    def check_is_whole_again(self, made: MadeRootfs, own: Path, kept: StoredTree, said: list[str], step: int) -> None:
         layer = own / "cache/layers" / made.kept.below[step]
         assert any(f"{layer} is damaged" in text for text in said)
         assert kept.digest == made.kept.digest
-        again, before = (find_kept(state / "cache/layers" / layer.name) for state in (own, made.state))
+        again, before = (find_stored_tree(state / "cache/layers" / layer.name) for state in (own, made.state))
         assert again
         assert before
         assert again.digest == before.digest
@@ -128,7 +128,7 @@ class TestReal:
         shutil.rmtree(own / "cache/layers" / made.kept.below[1])
         kept, trees, said = build(made, own)
         assert "storing layers as whole trees: not today" in said
-        packages = find_kept(own / "cache/layers" / made.kept.below[1])
+        packages = find_stored_tree(own / "cache/layers" / made.kept.below[1])
         assert packages
         assert (packages.is_whole, kept.is_whole) == (True, True)
         differences = [pair for pair in zip(list_trees(made.rootfs), trees, strict=True) if pair[0] != pair[1]]

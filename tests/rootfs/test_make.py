@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.cache.store import Store
-from builder.rootfs.stored_tree import find_kept
+from builder.rootfs.stored_tree import find_stored_tree
 from builder.system.paths import resolve_inside
 from builder.system.process import run
 from tests.support.rootfs_boards import EPOCH
@@ -114,7 +114,7 @@ def test_one_tree_per_filesystem(made: MadeRootfs) -> None:
     boot = made.rootfs.trees["/boot/firmware"]
     assert (boot / "os-release").read_text() == made.text("/etc/os-release")
     assert list((made.root / "boot/firmware").iterdir()) == []
-    assert find_kept(made.state / "rooms/board/rootfs") == made.kept
+    assert find_stored_tree(made.state / "rooms/board/rootfs") == made.kept
 
 
 def test_what_is_the_boards_own_is_not_younger_than_the_plan(made: MadeRootfs) -> None:

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.recipe.values import Frozen
+from builder.recipe.values import FrozenModel
 from builder.rootfs.apt.resolve import Resolved
 from builder.rootfs.apt.supply import Archived, Supply
-from builder.rootfs.inputs import Origin
-from builder.rootfs.model import Package
+from builder.rootfs.inputs import Inputs
+from builder.rootfs.model import InstalledPackage
 from builder.rootfs.records import load_answer, load_tree_record, load_twins
-from builder.rootfs.stored_tree import RECORD, find_kept, write_kept
+from builder.rootfs.stored_tree import RECORD, find_stored_tree, write_stored_tree
 from tests.support.hostile import TEXT, WRONG, Documents, Place, read
 
 DIGEST = "ab" * 32
@@ -36,14 +36,14 @@ TREE = {
 }
 ANSWER = {"releases": [DIGEST], "pins": "Package: *\nPin: x\n", **asdict(Resolved((ARCHIVED,), (ARCHIVED,), SUPPLY))}
 TWINS = {"sources": DIGEST, "releases": [DIGEST], "tree": "trixie-amd64-for-arm64-0a1b"}
-READERS: dict[str, tuple[Any, Callable[[bytes], Frozen | None]]] = {
+READERS: dict[str, tuple[Any, Callable[[bytes], FrozenModel | None]]] = {
     "tree": (TREE, load_tree_record),
     "answer": (json.loads(json.dumps(ANSWER)), load_answer),
     "twins": (TWINS, load_twins),
 }
 
 
-def load(name: str, content: bytes) -> Frozen | None:
+def load(name: str, content: bytes) -> FrozenModel | None:
     return READERS[name][1](content)
 
 
@@ -68,10 +68,10 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     record = load_answer(json.dumps(ANSWER).encode())
     assert record
     assert record.resolved == Resolved((ARCHIVED,), (ARCHIVED,), SUPPLY)
-    origins = {"base": Origin({"suite": "0a"}, {"tool": f"1.0 {DIGEST}"})}
-    packages = (Package("tool", "1.0", "all", 1),)
-    write_kept(tmp_path, is_whole=True, below=(), packages=packages, origins=origins, supply=SUPPLY)
-    kept = find_kept(tmp_path)
+    origins = {"base": Inputs({"suite": "0a"}, {"tool": f"1.0 {DIGEST}"})}
+    packages = (InstalledPackage("tool", "1.0", "all", 1),)
+    write_stored_tree(tmp_path, is_whole=True, below=(), packages=packages, origins=origins, supply=SUPPLY)
+    kept = find_stored_tree(tmp_path)
     assert kept
     assert (kept.packages, kept.origins, kept.supply) == (packages, origins, SUPPLY)
 
@@ -97,4 +97,4 @@ def test_what_is_of_a_wrong_kind_is_none(name: str) -> None:
 @pytest.mark.parametrize("below", ["../x", "/etc", ".", ".hidden", "a/b", ""])
 def test_a_layer_that_is_elsewhere_is_none(tmp_path: Path, below: str) -> None:
     (tmp_path / RECORD).write_text(json.dumps(TREE | {"below": [below]}))
-    assert find_kept(tmp_path) is None
+    assert find_stored_tree(tmp_path) is None

@@ -16,7 +16,7 @@ from builder.rootfs import emulation as emulate
 from builder.rootfs.apt.errors import explain
 from builder.rootfs.installed import read_packages
 from builder.rootfs.model import Rootfs
-from builder.rootfs.stored_tree import Kept, opened_rootfs
+from builder.rootfs.stored_tree import StoredTree, open_rootfs
 from builder.system.process import run
 from builder.system.workspace import open_workspace
 from tests.support.archive import Archive, build_deb
@@ -28,7 +28,7 @@ from tests.support.rootfs_system import MadeRootfs, take_rootfs
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 
 Trees = list[tuple[object, ...]]
-Remake = Callable[..., tuple[Kept, Trees]]
+Remake = Callable[..., tuple[StoredTree, Trees]]
 
 FAKE = """\
 #!/bin/sh
@@ -59,7 +59,7 @@ def remake(made: MadeRootfs, template: Path, tmp_path: Path, monkeypatch: pytest
     child = made.boards / "child"
     shutil.rmtree(child, ignore_errors=True)
 
-    def call(extra: str = "", *, script: str = "", deb: Path | None = None) -> tuple[Kept, Trees]:
+    def call(extra: str = "", *, script: str = "", deb: Path | None = None) -> tuple[StoredTree, Trees]:
         kernel = f"debs: [{{file: {deb.name}}}]" if deb else "packages: [linux-tiny], debs: []"
         # The user is in the tree already.
         write_board(made.boards, "child", f"extends: board\nusers: {{pirate: null}}\nkernel: {{{kernel}}}\n{extra}")
@@ -70,7 +70,7 @@ def remake(made: MadeRootfs, template: Path, tmp_path: Path, monkeypatch: pytest
         with open_workspace(tmp_path / "state", "child") as workspace:
             plan = plan_board(made.boards, "child")
             kept = take_rootfs(plan, workspace, cache=made.state / "cache", use=RootfsUse.NEVER)
-            with opened_rootfs(kept, made.state / "cache/layers", workspace) as rootfs:
+            with open_rootfs(kept, made.state / "cache/layers", workspace) as rootfs:
                 return kept, list_trees(rootfs)
 
     return call

@@ -21,10 +21,10 @@ from builder.choices import CacheMode
 from builder.errors import RecipeError
 from builder.net.location import load_location
 from builder.rootfs import overlayfs, shared_layers
-from builder.rootfs.inputs import Origin
-from builder.rootfs.model import Package
+from builder.rootfs.inputs import Inputs
+from builder.rootfs.model import InstalledPackage
 from builder.rootfs.shared_layers import KEY_VARIABLE, Foreseen, find_key, send_layer, take_layer
-from builder.rootfs.stored_tree import Kept, digest_trees, find_kept, write_kept
+from builder.rootfs.stored_tree import StoredTree, digest_trees, find_stored_tree, write_stored_tree
 from builder.system.process import run
 from builder.system.workspace import Workspace, open_workspace
 from builder.units import MIB
@@ -49,7 +49,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def layer(tmp_path: Path, workspace: Workspace) -> Kept:
+def layer(tmp_path: Path, workspace: Workspace) -> StoredTree:
     """A layer with all that is hard to carry: a removed file, a replaced directory, a capability, an owner, a link."""
     low = tmp_path / "low"
     (low / "dir").mkdir(parents=True)
@@ -68,16 +68,18 @@ def layer(tmp_path: Path, workspace: Workspace) -> Kept:
         run(["setcap", "cap_net_raw+ep", tree / "program"])
         (tree / "also").hardlink_to(tree / "program")
         (tree / "link").symlink_to("program")
-    write_kept(aside, is_whole=False, below=(), packages=(), origins={})
+    write_stored_tree(aside, is_whole=False, below=(), packages=(), origins={})
     directory = tmp_path / "one/layers/packages-trixie-arm64-0a"
     directory.parent.mkdir(parents=True)
     aside.rename(directory)
-    kept = find_kept(directory)
+    kept = find_stored_tree(directory)
     assert kept
     return kept
 
 
-def send(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, mode: CacheMode = CacheMode.RW) -> None:
+def send(
+    bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, mode: CacheMode = CacheMode.RW
+) -> None:
     with opened(bucket, mode) as remote:
         send_layer(Store(tmp_path / "one/store", remote), layer, workspace)
 
@@ -86,8 +88,8 @@ PLAIN = Foreseen(origins={}, below=(), packages=frozenset(), own=frozenset())
 
 
 def take(
-    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, foreseen: Foreseen = PLAIN
-) -> tuple[Kept | None, list[str]]:
+    bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, foreseen: Foreseen = PLAIN
+) -> tuple[StoredTree | None, list[str]]:
     """Take the layer on another machine; return it and what was said."""
     story = Heard()
     with log.use(story), opened(bucket, CacheMode.RO) as remote:
@@ -95,7 +97,7 @@ def take(
         return take_layer(Store(tmp_path / "two/store", remote), directory, workspace, foreseen), story.kept
 
 
-def test_it_comes_out_as_it_went_in(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> None:
+def test_it_comes_out_as_it_went_in(bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace) -> None:
     send(bucket, layer, tmp_path, workspace)
     taken, _ = take(bucket, layer, tmp_path, workspace)
     assert taken
@@ -112,7 +114,9 @@ def test_it_comes_out_as_it_went_in(bucket: Bucket, layer: Kept, tmp_path: Path,
         assert (seen / "also").stat().st_ino == (seen / "program").stat().st_ino
 
 
-def test_the_same_layer_is_the_same_archive(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> None:
+def test_the_same_layer_is_the_same_archive(
+    bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace
+) -> None:
     send(bucket, layer, tmp_path, workspace)
     before = set(bucket.list_keys())
     (layer.directory / "tree/program").read_text()
@@ -121,7 +125,7 @@ def test_the_same_layer_is_the_same_archive(bucket: Bucket, layer: Kept, tmp_pat
 
 
 def test_who_only_reads_packs_nothing(
-    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_layers, "run", None)
     send(bucket, layer, tmp_path, workspace, mode=CacheMode.RO)
@@ -131,13 +135,13 @@ def test_who_only_reads_packs_nothing(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"origins": {"base": Origin({"suite": "trixie"}, {})}}, "it was made from other inputs"),
+        ({"origins": {"base": Inputs({"suite": "trixie"}, {})}}, "it was made from other inputs"),
         ({"below": ("base-trixie-arm64-0a",)}, "layers below: found none; expected base-trixie-arm64-0a"),
         ({"packages": frozenset({("sudo", "1.0")})}, "package sudo 1.0 is missing"),
     ],
 )
 def test_what_is_another_layer_is_not_taken(
-    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, change: dict[str, Any], said: str
+    bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, change: dict[str, Any], said: str
 ) -> None:
     send(bucket, layer, tmp_path, workspace)
     taken, story = take(bucket, layer, tmp_path, workspace, replace(PLAIN, **change))
@@ -146,13 +150,15 @@ def test_what_is_another_layer_is_not_taken(
     assert not (tmp_path / "two/layers" / layer.directory.name).exists()
 
 
-SUDO = Package("sudo", "1.0", "arm64", 7)
-NANO = Package("nano", "2.0", "arm64", 7)
+SUDO = InstalledPackage("sudo", "1.0", "arm64", 7)
+NANO = InstalledPackage("nano", "2.0", "arm64", 7)
 WANTED = replace(PLAIN, packages=frozenset({("sudo", "1.0")}), own=frozenset({"sudo", "none"}))
 STATUS = "Package: {0.name}\nStatus: {1}\nVersion: {0.version}\nArchitecture: arm64\nInstalled-Size: 7\n\n"
 
 
-def make_layer(work: Path, *, recorded: Sequence[Package] = (SUDO,), status: str = "install ok installed") -> Kept:
+def make_layer(
+    work: Path, *, recorded: Sequence[InstalledPackage] = (SUDO,), status: str = "install ok installed"
+) -> StoredTree:
     """Make a layer with a program of a package, as dpkg knows it."""
     aside = work / "one/layers/base-trixie-arm64-0b"
     info, program = aside / "tree/var/lib/dpkg/info", aside / "tree/usr/bin/sudo"
@@ -164,9 +170,9 @@ def make_layer(work: Path, *, recorded: Sequence[Package] = (SUDO,), status: str
     return record(aside, recorded)
 
 
-def record(aside: Path, packages: Sequence[Package]) -> Kept:
-    write_kept(aside, is_whole=True, below=(), packages=packages, origins={})
-    kept = find_kept(aside)
+def record(aside: Path, packages: Sequence[InstalledPackage]) -> StoredTree:
+    write_stored_tree(aside, is_whole=True, below=(), packages=packages, origins={})
+    kept = find_stored_tree(aside)
     assert kept
     return kept
 
@@ -201,7 +207,7 @@ def test_a_layer_has_the_packages_that_are_foreseen_and_no_other(
     bucket: Bucket,
     tmp_path: Path,
     workspace: Workspace,
-    recorded: Sequence[Package],
+    recorded: Sequence[InstalledPackage],
     status: str,
     others: int,
     said: str,
@@ -222,7 +228,7 @@ KEY = "a key of thirty-two bytes or more"
 )
 def test_with_a_key_only_what_is_signed_is_taken(
     bucket: Bucket,
-    layer: Kept,
+    layer: StoredTree,
     tmp_path: Path,
     workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
@@ -250,7 +256,7 @@ def test_a_short_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "openssl rand" in caught.value.hint
 
 
-def test_what_is_not_there_is_a_miss(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace) -> None:
+def test_what_is_not_there_is_a_miss(bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace) -> None:
     assert take(bucket, layer, tmp_path, workspace)[0] is None
 
 
@@ -270,7 +276,7 @@ def _other_content(archive: Path) -> None:
     run(["tar", "--create", "--zstd", f"--file={archive}", f"--directory={inside}", "."])
 
 
-def _send_spoilt(bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, spoil: Spoil) -> None:
+def _send_spoilt(bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, spoil: Spoil) -> None:
     """Put something else where a layer is to be."""
     name = f"layer/{layer.directory.name}"
     send(bucket, layer, tmp_path, workspace)
@@ -297,7 +303,7 @@ def _much_of_little(archive: Path) -> None:
 @pytest.mark.parametrize(("packed_bytes", "is_refused"), [(MIB // 2, True), (MIB, False)])
 def test_what_unpacks_to_more_than_its_packages_is_not_taken(
     bucket: Bucket,
-    layer: Kept,
+    layer: StoredTree,
     tmp_path: Path,
     workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
@@ -314,7 +320,7 @@ def test_what_unpacks_to_more_than_its_packages_is_not_taken(
 
 @pytest.mark.parametrize("spoil", [_no_archive, _other_content])
 def test_what_is_not_the_layer_is_not_taken(
-    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, spoil: Spoil
+    bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, spoil: Spoil
 ) -> None:
     _send_spoilt(bucket, layer, tmp_path, workspace, spoil)
     taken, said = take(bucket, layer, tmp_path, workspace)
@@ -324,7 +330,7 @@ def test_what_is_not_the_layer_is_not_taken(
 
 
 def test_where_overlayfs_is_missing_a_layer_on_another_is_of_no_use(
-    bucket: Bucket, layer: Kept, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(bucket, layer, tmp_path, workspace)
     monkeypatch.setattr(shared_layers, "find_obstacle", lambda _: "not today")
@@ -339,7 +345,7 @@ def test_a_machine_with_nothing_builds_from_anothers_layers(made: MadeRootfs, bu
     the layers that come out are those of the first build of all, to the last byte and second.
     """
 
-    def build(name: str, remote: Remote) -> tuple[Kept, list[str]]:
+    def build(name: str, remote: Remote) -> tuple[StoredTree, list[str]]:
         story = Heard()
         with log.use(story), open_workspace(tmp_path / name, "board") as workspace:
             plan = plan_board(made.boards, "board")
@@ -357,7 +363,7 @@ def test_a_machine_with_nothing_builds_from_anothers_layers(made: MadeRootfs, bu
     assert damaged.read_bytes() == content
     assert (first.digest, first.origins, first.below) == (made.kept.digest, made.kept.origins, made.kept.below)
     for name in first.below:
-        ours, theirs = (find_kept(state / "cache/layers" / name) for state in (tmp_path / "first", made.state))
+        ours, theirs = (find_stored_tree(state / "cache/layers" / name) for state in (tmp_path / "first", made.state))
         assert ours
         assert theirs
         assert ours.digest == theirs.digest

@@ -11,30 +11,32 @@ from pathlib import Path
 import pytest
 
 from builder.errors import MachineError
-from builder.rootfs.inputs import Origin
-from builder.rootfs.model import Package
+from builder.rootfs.inputs import Inputs
+from builder.rootfs.model import InstalledPackage
 from builder.rootfs.stored_tree import (
     RECORD,
-    Kept,
+    StoredTree,
     digest_trees,
     find_intact,
-    find_kept,
+    find_stored_tree,
     load_room,
     tree_name,
-    write_kept,
+    write_stored_tree,
 )
 from builder.system.paths import remove_tree
 
-PACKAGES = (Package("bash", "5.2-1+b1", "amd64", 7000), Package("tiny", "1:0~rc1", "all", 0))
+PACKAGES = (InstalledPackage("bash", "5.2-1+b1", "amd64", 7000), InstalledPackage("tiny", "1:0~rc1", "all", 0))
 
 
-def write(directory: Path, *, below: Sequence[Kept] = (), origins: Mapping[str, Origin] | None = None) -> Kept:
+def write(
+    directory: Path, *, below: Sequence[StoredTree] = (), origins: Mapping[str, Inputs] | None = None
+) -> StoredTree:
     """Write a record and return what it says."""
     directory.mkdir(exist_ok=True)
-    write_kept(
+    write_stored_tree(
         directory, is_whole=not below, below=below, packages=PACKAGES, origins=origins or {}, mounts=["/boot/firmware"]
     )
-    kept = find_kept(directory)
+    kept = find_stored_tree(directory)
     assert kept
     return kept
 
@@ -47,11 +49,11 @@ def test_names(mount: str, name: str) -> None:
 
 
 def test_what_is_written_is_found(tmp_path: Path) -> None:
-    origins = {"system": Origin({"hostname": "0a"}, {"bash": f"5.2-1+b1 {'0b' * 32}"})}
+    origins = {"system": Inputs({"hostname": "0a"}, {"bash": f"5.2-1+b1 {'0b' * 32}"})}
     layer = write(tmp_path / "layer")
     kept = write(tmp_path / "rootfs", below=[layer], origins=origins)
     digest = digest_trees(tmp_path / "rootfs")
-    assert kept == Kept(tmp_path / "rootfs", False, ("layer",), ("/boot/firmware",), PACKAGES, origins, digest)
+    assert kept == StoredTree(tmp_path / "rootfs", False, ("layer",), ("/boot/firmware",), PACKAGES, origins, digest)
     assert load_room(tmp_path / "rootfs", tmp_path, "rpi") == kept
 
 
@@ -65,7 +67,7 @@ def test_the_trees_may_be_written_aside_and_moved(tmp_path: Path) -> None:
 def test_a_record_that_is_no_file_is_none(make: Callable[[Path], object], tmp_path: Path) -> None:
     """A repository may bring a state directory with it, and `plan` reads it."""
     make(tmp_path / RECORD)
-    assert find_kept(tmp_path) is None
+    assert find_stored_tree(tmp_path) is None
 
 
 def test_a_tree_may_be_of_any_depth(tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_no_finished_rootfs(tmp_path: Path, there: str) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"is_whole": 1, "below": [], "mounts": [], "packages": [1]}'])
 def test_a_record_that_is_cut_short_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / RECORD).write_text(text)
-    assert find_kept(tmp_path) is None
+    assert find_stored_tree(tmp_path) is None
     assert find_intact(tmp_path) is None
 
 

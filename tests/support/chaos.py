@@ -22,9 +22,9 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
 from builder.rootfs.apt.resolve import Resolved
-from builder.rootfs.inputs import find_origins
-from builder.rootfs.model import Package
-from builder.rootfs.stored_tree import write_kept
+from builder.rootfs.inputs import find_inputs
+from builder.rootfs.model import InstalledPackage
+from builder.rootfs.stored_tree import write_stored_tree
 from builder.system.resources import attached_files
 from tests.conftest import ROOT
 from tests.support.recipes import write_board
@@ -249,6 +249,6 @@ def write_rootfs(directory: Path, boards: Path, board: str) -> None:
         (tree / "etc").mkdir(parents=True)
         (tree / "etc" / "data").write_bytes(os.urandom(2 * 1024 * 1024))
     (directory / "tree/boot").mkdir()
-    origins = find_origins(plan, Resolved((), ()), emulation=EmulationChoice.AUTO)
-    packages = (Package("base", "1", "amd64", 1),)
-    write_kept(directory, is_whole=True, below=(), packages=packages, origins=origins, mounts=["/boot"])
+    origins = find_inputs(plan, Resolved((), ()), emulation=EmulationChoice.AUTO)
+    packages = (InstalledPackage("base", "1", "amd64", 1),)
+    write_stored_tree(directory, is_whole=True, below=(), packages=packages, origins=origins, mounts=["/boot"])

@@ -9,14 +9,14 @@ import sys
 from typing import Literal
 
 from builder import cli
-from builder.system.workspace import Held, Journal
+from builder.system.workspace import HeldResource, Journal
 
 _write = Journal._write
 _left = int(sys.argv[1])
 _by = signal.Signals[sys.argv[2]]
 
 
-def _write_and_die(self: Journal, event: Literal["hold", "free"], held: Held) -> None:
+def _write_and_die(self: Journal, event: Literal["hold", "free"], held: HeldResource) -> None:
     global _left  # noqa: PLW0603
     _write(self, event, held)
     _left -= 1

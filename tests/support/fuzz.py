@@ -37,7 +37,7 @@ from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
 from builder.units import GIB, MIB, SECTOR
-from builder.verify.facts.image import Subject
+from builder.verify.facts.image import ImageFacts
 from builder.verify.live.qemu.kernel import take_boot_files
 from builder.verify.verify import read_claim
 
@@ -189,7 +189,7 @@ def write(image: Path, start: int, content: bytes) -> None:
 
 def read_all(image: Path, plan: Plan, scratch: Path) -> Iterator[Callable[[], object]]:
     """Yield all that is done with an image before a program of it runs."""
-    subject = Subject(image, plan, scratch)
+    subject = ImageFacts(image, plan, scratch)
     yield lambda: read_claim(image)
     yield lambda: (subject.table, subject.table_check, [subject.filesystem(slot) for slot in plan.disk.slots])
     yield lambda: [file.content for path in FILES.values() if (file := subject.file(path)).is_file]

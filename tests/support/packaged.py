@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from builder.packaging.model import SUFFIX, File, Package, Partition, Role, Specs, render_package
+from builder.packaging.model import SUFFIX, File, PackagedImage, Partition, Role, Specs, render_package
 from builder.packaging.tag import load_tag
-from builder.release.collect import Demand, gather
-from builder.release.target import Shipment
+from builder.release.collect import Requirements, collect
+from builder.release.target import ReleaseContent
 
 ROWS = {"docker.io": "26.1.5-1", "linux-image-6.12.48+deb13-arm64": "6.12.48-1", "bash": "5.2.37-2", "gone": "1.0"}
 COLUMNS = "name\tversion\tarchitecture\tinstalled size in KiB\n"
@@ -28,7 +28,7 @@ def make_package(
     rows: dict[str, str] | None = None,
     signed: bool = True,
     partitions: Sequence[Partition] = (),
-) -> Package:
+) -> PackagedImage:
     """Write root/<name>/ and return its description; other content for another seed."""
     name = f"boardwright-{board}-{version}"
     directory = root / name
@@ -46,7 +46,7 @@ def make_package(
         (directory / filename).write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         files.append(File(name=filename, role=role, size_bytes=len(content), sha256=digest))
-    package = Package(
+    package = PackagedImage(
         name=name,
         board=board,
         title=f"The board {board}",
@@ -66,12 +66,12 @@ def make_package(
     return package
 
 
-def write_description(root: Path, package: Package) -> None:
+def write_description(root: Path, package: PackagedImage) -> None:
     """Write what a packaged image says of itself, again."""
     (root / package.name / f"{package.name}{SUFFIX}").write_text(render_package(package))
 
 
-def ship(root: Path, tag: str = "v1.0", boards: Sequence[str] = (), *, signed: bool = False) -> Shipment:
+def ship(root: Path, tag: str = "v1.0", boards: Sequence[str] = (), *, signed: bool = False) -> ReleaseContent:
     """Look through packages and return what is to be released."""
     load = load_tag(tag)
-    return Shipment(load, gather(root, Demand(load, boards, only=bool(boards), signed=signed)))
+    return ReleaseContent(load, collect(root, Requirements(load, boards, only=bool(boards), signed=signed)))

@@ -18,7 +18,7 @@ from builder.packaging.model import (
     Channel,
     Entry,
     File,
-    Package,
+    PackagedImage,
     Partition,
     Release,
     Released,
@@ -78,7 +78,7 @@ class Published:
         description.write_text(render_package(made), encoding="utf-8")
         return self.signed(made, place)
 
-    def signed(self, package: Package, place: Path) -> Released:
+    def signed(self, package: PackagedImage, place: Path) -> Released:
         """Sign the description, and return what release.json says of the whole."""
         description = place / f"{package.name}.package.json"
         files = [_file(description, "manifest")]
@@ -86,10 +86,10 @@ class Published:
             files.append(_file(self.signer.sign(description), "signature"))
         return Released.model_construct(package=package, signed=files)  # Also what no publisher would write.
 
-    def _describe(self, tag: str, board: str, files: list[File]) -> Package:
+    def _describe(self, tag: str, board: str, files: list[File]) -> PackagedImage:
         version = tag.removeprefix("v")
         disk = image_of(board, version)
-        return Package(
+        return PackagedImage(
             name=f"boardwright-{board}-{version}",
             board=board,
             title=TITLES[board],

@@ -11,9 +11,9 @@ from builder.cache.remote import Remote
 from builder.cache.store import Store
 from builder.choices import EmulationChoice, RootfsUse
 from builder.plan.model import Plan
-from builder.rootfs.make import find_rootfs, make_rootfs
+from builder.rootfs.make import make_rootfs, resolve_rootfs
 from builder.rootfs.model import Rootfs
-from builder.rootfs.stored_tree import Kept
+from builder.rootfs.stored_tree import StoredTree
 from builder.system.workspace import Workspace
 from tests.support.archive import Archive, build_deb
 from tests.support.rootfs_boards import write_tiny
@@ -81,7 +81,7 @@ class MadeRootfs:
     plan: Plan
     rootfs: Rootfs
     """A copy of its trees."""
-    kept: Kept
+    kept: StoredTree
     state: Path
     boards: Path
     vendor: Archive
@@ -139,7 +139,7 @@ def take_rootfs(
     use: RootfsUse = RootfsUse.CURRENT,
     emulation: EmulationChoice = EmulationChoice.AUTO,
     remote: Remote | None = None,
-) -> Kept:
+) -> StoredTree:
     """Make the rootfs of a plan, or take the one that is there, as a build does."""
     store = Store(cache / "store", remote)
-    return make_rootfs(find_rootfs(plan, workspace, store, emulation=emulation, cache=cache, use=use))
+    return make_rootfs(resolve_rootfs(plan, workspace, store, emulation=emulation, cache=cache, use=use))

@@ -16,7 +16,7 @@ from pathlib import Path
 import requests
 
 from builder.system.process import run
-from builder.verify.live.ssh import Bench
+from builder.verify.live.ssh import LiveSystem
 from tests.support.archive import serve
 from tests.support.mirror import UPSTREAM, WAIT_S
 
@@ -40,7 +40,7 @@ def opened_shelf(directory: Path) -> Iterator[Shelf]:
         yield Shelf(directory, url.replace("127.0.0.1", "10.0.2.2"))
 
 
-def upgrade_kernel(bench: Bench, shelf: Shelf, architecture: str, boot_files: str) -> None:
+def upgrade_kernel(bench: LiveSystem, shelf: Shelf, architecture: str, boot_files: str) -> None:
     """Take the boot files away, install a rebuilt kernel, restart: the system comes up by boot files of the hook."""
     release = bench.ask("uname -r")
     package = f"linux-image-{release}"
@@ -105,7 +105,7 @@ def write_upgraded_board(boards: Path, parent: str, kernel: Kernel, *, scratch: 
     return name
 
 
-def check_upgraded(bench: Bench, kernel: Kernel) -> None:
+def check_upgraded(bench: LiveSystem, kernel: Kernel) -> None:
     """Assert that a system runs the upgraded kernel, by the boot files of the hook."""
     assert bench.ask("uname -r") == kernel.release
     installed = bench.ask(f"dpkg-query --show --showformat='${{Version}}' {kernel.package}")

@@ -24,7 +24,7 @@ from builder.artefact.reuse import find_changed_step, find_made, write_made
 from builder.cache.store import Store
 from builder.errors import BoardwrightError, MachineError
 from builder.system.files import load_json
-from builder.system.journal import Held, load_line, read_held, render_line
+from builder.system.journal import HeldResource, load_line, read_held, render_line
 from builder.system.proxy import FILE, take_proxies
 from builder.system.workspace import find_leftovers
 from tests.support.hostile import TEXT, WRONG, Documents, Place, change, check_message
@@ -122,12 +122,12 @@ def test_what_is_of_a_wrong_kind_is_passed_over(name: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["", "/", "//", ".", "..", "/srv/../..", "../x", "a\0b"])
 def test_a_journal_gives_back_one_thing_a_line(name: str) -> None:
-    assert read_held([render_line("hold", Held("directory", name)).decode()]) == ()
+    assert read_held([render_line("hold", HeldResource("directory", name)).decode()]) == ()
 
 
 def test_a_name_that_is_no_text_is_given_back_as_it_is(tmp_path: Path) -> None:
     """A directory of the user may be called anything."""
-    held = Held("directory", os.fsdecode(b"/srv/\xff\n\x1b"))
+    held = HeldResource("directory", os.fsdecode(b"/srv/\xff\n\x1b"))
     (tmp_path / "journals").mkdir()
     (tmp_path / "journals/x.jsonl").write_bytes(render_line("hold", held))
     (left,) = find_leftovers(tmp_path)
@@ -136,11 +136,11 @@ def test_a_name_that_is_no_text_is_given_back_as_it_is(tmp_path: Path) -> None:
 
 def test_a_journal_of_bytes_that_are_no_text_is_read(tmp_path: Path) -> None:
     (tmp_path / "journals").mkdir()
-    line = render_line("hold", Held("mount", "/srv/x"))
-    free = render_line("free", Held("mount", "/srv/y"))  # What was held before is a damaged line.
+    line = render_line("hold", HeldResource("mount", "/srv/x"))
+    free = render_line("free", HeldResource("mount", "/srv/y"))  # What was held before is a damaged line.
     (tmp_path / "journals/x.jsonl").write_bytes(b"\xff\xfe\n" + line + free + b"\x00" * 100)
     (left,) = find_leftovers(tmp_path)
-    assert left.held == (Held("mount", "/srv/x"),)
+    assert left.held == (HeldResource("mount", "/srv/x"),)
 
 
 def test_a_pipe_is_no_journal(tmp_path: Path) -> None:

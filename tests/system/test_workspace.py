@@ -21,7 +21,7 @@ from builder.errors import BusyError, MachineError, ToolError
 from builder.system.process import run
 from builder.system.workspace import (
     RELEASERS,
-    Held,
+    HeldResource,
     Journal,
     Leftovers,
     Releaser,
@@ -108,7 +108,7 @@ def test_what_cannot_be_given_back_stays_in_the_journal(tmp_path: Path, recorder
     assert recorder.given == ["outer"]
     assert not journal.is_clear
     (left,) = find_leftovers(tmp_path)
-    assert left == Leftovers(journal.path, (Held("mount", "broken"),))
+    assert left == Leftovers(journal.path, (HeldResource("mount", "broken"),))
 
 
 def test_a_failing_release_does_not_hide_the_error_in_flight(journal: Journal) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from builder.errors import RecipeError
 from builder.packaging.model import load_release
-from builder.release.file_tree import Tree
-from builder.release.github import GitHub
-from builder.release.targets import Setting, make_publishers
+from builder.release.file_tree import FileTreePublisher
+from builder.release.github import GitHubPublisher
+from builder.release.targets import PublisherConfig, make_publishers
 from tests.support.bucket import ENVIRONMENT
 from tests.support.packaged import make_package
 from tests.test_cli import Done, call, check_error
@@ -101,11 +101,11 @@ def test_targets_are_published_in_one_order_and_each_once(tmp_path: Path, monkey
     for name, value in {**ENVIRONMENT, "GITHUB_TOKEN": "t"}.items():
         monkeypatch.setenv(name, value)
     texts = [f"dir:{tmp_path}", "s3://bucket/os", "github:octo/images", "s3://bucket/os"]
-    made = make_publishers(texts, Setting())
+    made = make_publishers(texts, PublisherConfig())
     assert [each.name for each in made] == ["github:octo/images", "s3://bucket/os", f"dir:{tmp_path}"]
-    assert [type(each) for each in made] == [GitHub, Tree, Tree]
+    assert [type(each) for each in made] == [GitHubPublisher, FileTreePublisher, FileTreePublisher]
 
 
 def test_a_release_needs_a_target() -> None:
     with pytest.raises(RecipeError, match="--to: missing"):
-        make_publishers([], Setting())
+        make_publishers([], PublisherConfig())

@@ -13,22 +13,24 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from builder.disk.image_file import opened
+from builder.disk.image_file import open_image
 from builder.errors import MachineError, RecipeError, ToolError, VerifyError
 from builder.plan.make import make_plan
 from builder.recipe.load import list_boards, load_board
 from builder.units import MIB
 from builder.verify import runner
 from builder.verify.live.qemu.machine import Machine
-from builder.verify.live.ssh import Reach, Running
+from builder.verify.live.ssh import Running, SshAddress
 from builder.verify.runner import find_specs, run_specs
 from builder.verify.task import Task, read_task
-from builder.verify.verify import Wish, make_task, read_claim, verify_artefact
+from builder.verify.verify import VerifyOptions, make_task, read_claim, verify_artefact
 from tests.chain.conftest import boardwright
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.machine
-RUNNING = Running(Reach("pirate", "127.0.0.1", 2222), "x", Machine(("qemu", "-m"), "console.log", 2222, pid=7), "other")
+RUNNING = Running(
+    SshAddress("pirate", "127.0.0.1", 2222), "x", Machine(("qemu", "-m"), "console.log", 2222, pid=7), "other"
+)
 RELEASE = 'ID=debian\nIMAGE_VERSION={version}\nBOARDWRIGHT_BOARD={board}\nBOARDWRIGHT_DEVICE="x"\n'
 
 
@@ -55,8 +57,8 @@ def make_image(work: Path, board: str, *, version: str = "1.0") -> Path:
     return path
 
 
-def wish(**changes: object) -> Wish:
-    return Wish(**{"boards": ROOT / "boards", **changes})  # type: ignore[arg-type]
+def wish(**changes: object) -> VerifyOptions:
+    return VerifyOptions(**{"boards": ROOT / "boards", **changes})  # type: ignore[arg-type]
 
 
 def test_an_image_says_what_it_is(image: Path) -> None:
@@ -186,7 +188,7 @@ def test_specs_have_their_time_and_their_memory(image: Path, tmp_path: Path, mon
         ("test_next", "passed"),
     ]
     assert "MemoryError" in report.failures[0].message
-    with opened(image, tmp_path) as found, pytest.raises(ToolError, match="was still running after 5 s"):
+    with open_image(image, tmp_path) as found, pytest.raises(ToolError, match="was still running after 5 s"):
         run_specs(make_task(found, wish(), tmp_path), only="sleeper", timeout_s=5)
 
 

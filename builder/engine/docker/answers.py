@@ -14,7 +14,7 @@ from builder.engine.finding import Finding
 from builder.errors import ToolError
 from builder.recipe.described import explain
 from builder.recipe.facts import ByteCount, Moment
-from builder.recipe.values import AnyText, Frozen, Word, text
+from builder.recipe.values import AnyText, FrozenModel, Word, text
 from builder.text import make_line
 
 LoginName = Annotated[
@@ -24,7 +24,7 @@ LoginName = Annotated[
 BUG = "this is a bug; please report it"
 
 
-class KeptItem(Frozen):
+class KeptItem(FrozenModel):
     """An entry of a cache."""
 
     kind: Word
@@ -33,7 +33,7 @@ class KeptItem(Frozen):
     used: Moment
 
 
-class FindingRow(Frozen):
+class FindingRow(FrozenModel):
     """A result of the doctor."""
 
     area: AnyText
@@ -42,14 +42,14 @@ class FindingRow(Frozen):
     fix: AnyText = ""
 
 
-class MachineRow(Frozen):
+class MachineRow(FrozenModel):
     """Command line that starts a prepared machine, and the user of its login."""
 
     argv: list[AnyText] = Field(min_length=1)
     user: LoginName
 
 
-class BaseNews(Frozen, extra="ignore"):
+class BaseNews(FrozenModel, extra="ignore"):
     """A line of the Engine's output during a pull."""
 
     message: AnyText | None = None

@@ -35,7 +35,7 @@ from builder.system.workspace import open_journal
 from builder.verify.live.console import check_exit, render_ssh
 from builder.verify.live.qemu.command import LOOPBACK
 from builder.verify.report import Report
-from builder.verify.verify import Wish, open_scratch, write_reports
+from builder.verify.verify import VerifyOptions, open_scratch, write_reports
 
 IMAGES = "/build/image"
 USER_DATA = "/build/inputs/user-data"
@@ -64,7 +64,7 @@ class ContainerSeat:
         check_exit(run_attached(self.api, self.container, self.argv))
 
 
-def verify_in_docker(path: Path, wish: Wish, state: Path) -> Report:
+def verify_in_docker(path: Path, wish: VerifyOptions, state: Path) -> Report:
     """Run the specs on an image file in a container and write the same report as `verify_artefact`.
 
     Raises the errors of `verify_artefact`, MachineError (no Engine, or no way to make its image), Interrupted.
@@ -90,7 +90,9 @@ def verify_in_docker(path: Path, wish: Wish, state: Path) -> Report:
 
 
 @contextmanager
-def opened_seat_in_docker(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> Iterator[ContainerSeat]:
+def opened_seat_in_docker(
+    path: Path, wish: VerifyOptions, state: Path, *, ssh_port: int = 0
+) -> Iterator[ContainerSeat]:
     """Yield a machine in a container, with a copy of an image file; both are deleted at the end.
 
     ssh_port  port for the system's ssh, on the loopback interface of the Engine's machine; 0: any free port
@@ -142,7 +144,7 @@ def find_host(api: APIClient) -> str:
     return "" if is_here else host
 
 
-def _prepare(api: APIClient, job: Job, path: Path, wish: Wish) -> MachineRow:
+def _prepare(api: APIClient, job: Job, path: Path, wish: VerifyOptions) -> MachineRow:
     """Prepare the machine in the container and return how to start it."""
     argv = (*_argv("boot", path, wish), "--prepare", MACHINE, "--ssh-port", str(QEMU_PORT))
     with listen_to_program(api, job.name, argv) as (pieces, find_code):
@@ -189,7 +191,7 @@ def _port_errors(port: int) -> Iterator[None]:
         ) from error
 
 
-def _verify_argv(path: Path, wish: Wish) -> tuple[str, ...]:
+def _verify_argv(path: Path, wish: VerifyOptions) -> tuple[str, ...]:
     return (
         *_argv("verify", path, wish),
         *("--level", wish.levels[-1]),
@@ -198,7 +200,7 @@ def _verify_argv(path: Path, wish: Wish) -> tuple[str, ...]:
     )
 
 
-def _argv(verb: str, path: Path, wish: Wish) -> tuple[str, ...]:
+def _argv(verb: str, path: Path, wish: VerifyOptions) -> tuple[str, ...]:
     return (
         *("python3", *MODULE, "builder", verb, f"{IMAGES}/{path.name}"),
         *("--json", "--engine", "local", "--boards", BOARDS, "--state", STATE),
@@ -207,7 +209,7 @@ def _argv(verb: str, path: Path, wish: Wish) -> tuple[str, ...]:
     )
 
 
-def _inputs(path: Path, wish: Wish) -> dict[str, Path]:
+def _inputs(path: Path, wish: VerifyOptions) -> dict[str, Path]:
     """Return the inputs besides the image: boards, user-data, the build's list of packages."""
     packages = path.with_name(f"{name_of(path)}.packages")
     return {

@@ -40,7 +40,7 @@ LARGEST_BYTES = 1 << 60
 
 
 @dataclass(frozen=True)
-class Way:
+class CopyMethod:
     """How files leave a container."""
 
     container: str
@@ -77,7 +77,7 @@ class Way:
 class HandOut:
     """The artefacts of one build in a container, on their way into `output`."""
 
-    def __init__(self, way: Way, output: Path, journal: Journal, digests: Digests, stack: ExitStack) -> None:
+    def __init__(self, way: CopyMethod, output: Path, journal: Journal, digests: Digests, stack: ExitStack) -> None:
         self._way, self._output, self._journal, self._digests, self._stack = way, output, journal, digests, stack
         self._partial = output / f".partial-{way.container}"
         self._stopped = threading.Event()
@@ -146,7 +146,7 @@ class HandOut:
 
 
 @contextmanager
-def handing_out(way: Way, output: Path, journal: Journal, digests: Digests) -> Iterator[HandOut]:
+def open_hand_out(way: CopyMethod, output: Path, journal: Journal, digests: Digests) -> Iterator[HandOut]:
     """Yield what takes files out of a container into `output`; what is unfinished at the end is removed.
 
     digests  those that are known of files in `output`

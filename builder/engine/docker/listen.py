@@ -15,7 +15,7 @@ from docker.errors import DockerException, NotFound
 
 from builder import log
 from builder.engine.docker.connect import engine_errors
-from builder.engine.events import Story
+from builder.engine.events import EventStream
 from builder.errors import Interrupted
 from builder.system.signals import queued
 
@@ -64,12 +64,12 @@ def follow(
     *,
     what: str = "build",
     on_product: Callable[[Mapping[str, Any]], None] = lambda _: None,
-) -> Story:
+) -> EventStream:
     """Show the events of `what` to its end; raise Interrupted if it was stopped from here.
 
     on_product  called with the row of a finished image, before its specs end
     """
-    events, interrupts = Story(f"the {what}'s container", on_product=on_product), 0
+    events, interrupts = EventStream(f"the {what}'s container", on_product=on_product), 0
     with queued(pieces.put):
         while piece := pieces.get():
             if isinstance(piece, tuple):
@@ -99,7 +99,7 @@ def _stop(api: APIClient, name: str, what: str, *, kill: bool) -> None:
     threading.Thread(target=stop, daemon=True).start()
 
 
-def check_end(api: APIClient, name: str, story: Story) -> None:
+def check_end(api: APIClient, name: str, story: EventStream) -> None:
     """Raise the error of a command that failed."""
     with engine_errors("asking how the command in the container ended"):
         try:

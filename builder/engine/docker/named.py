@@ -23,7 +23,7 @@ from pydantic import Field
 from builder.errors import MachineError
 from builder.recipe.described import load_described
 from builder.recipe.facts import Uri
-from builder.recipe.values import Frozen, Prose
+from builder.recipe.values import FrozenModel, Prose
 
 CONTEXTS = "docker context ls lists the contexts"
 
@@ -42,7 +42,7 @@ class NamedEngineError(MachineError):
     """The configured Engine cannot be used."""
 
 
-class _File(Frozen, extra="ignore"):
+class _File(FrozenModel, extra="ignore"):
     """A file of the docker command; unknown fields are ignored."""
 
 

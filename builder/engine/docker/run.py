@@ -36,13 +36,13 @@ from builder.engine.docker.container import (
     make_job,
     releasers,
 )
-from builder.engine.docker.hand_out import PACKS, HandOut, Way, handing_out, read_announced
+from builder.engine.docker.hand_out import PACKS, CopyMethod, HandOut, open_hand_out, read_announced
 from builder.engine.docker.hand_out import REQUEST as HAND_OUT_REQUEST
 from builder.engine.docker.layer import find_layer
 from builder.engine.docker.listen import Pieces, check_end, follow, listen
 from builder.engine.docker.put_image import put_image
 from builder.engine.docker.transfer import BOARDS, put_inputs, put_secrets, read_file
-from builder.engine.events import Story
+from builder.engine.events import EventStream
 from builder.errors import BoardwrightError, ToolError
 from builder.request import BuildRequest
 from builder.rootfs.stored_tree import RECORD as ROOTFS
@@ -150,9 +150,9 @@ def start(api: APIClient, job: Job) -> Pieces:
 def _run(api: APIClient, job: Job, request: BuildRequest, secrets: Mapping[str, bytes], journal: Journal) -> Outcome:
     try:
         with created(api, job, _inputs(request), journal, secrets):
-            way = Way(job.name, find_layer(api, job.name, BOARDS))
+            way = CopyMethod(job.name, find_layer(api, job.name, BOARDS))
             put_secrets(api, job.name, {str(HAND_OUT_REQUEST): b"" if way.layer else PACKS})
-            with handing_out(way, request.output, journal, Digests(request.state)) as hand_out:
+            with open_hand_out(way, request.output, journal, Digests(request.state)) as hand_out:
                 events = follow(api, job.name, start(api, job), on_product=hand_out.begin)
                 try:
                     check_end(api, job.name, events)
@@ -193,7 +193,7 @@ def _inputs(request: BuildRequest) -> dict[str, Path]:
     return {BOARDS: request.boards, **({USER_DATA: request.user_data} if request.user_data else {})}
 
 
-def _collect(story: Story, hand_out: HandOut) -> Outcome:
+def _collect(story: EventStream, hand_out: HandOut) -> Outcome:
     if story.result is None:
         raise ToolError("the command in the container ended without a result", hint="this is a bug; please report it")
     announced = read_announced(story.result.get("artefacts", ()))

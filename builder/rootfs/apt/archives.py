@@ -24,7 +24,7 @@ from builder import log
 from builder.cache.store import Store
 from builder.plan.model import Plan
 from builder.rootfs.apt.errors import explain
-from builder.rootfs.apt.freshness import digest_releases, find_releases, has_news
+from builder.rootfs.apt.freshness import digest_releases, find_releases, has_changed
 from builder.rootfs.apt.indexes import LIST, NAME, read_indexes
 from builder.rootfs.apt.pins import render_pins
 from builder.rootfs.apt.resolve import APT_OPTIONS, Resolved, simulate
@@ -164,7 +164,7 @@ class Archives:
         if answer is None or digest_releases(self._root / "var/lib/apt/lists") != answer.releases:
             return None
         self._pins = answer.pins
-        is_old = has_news(find_releases(self._plan.recipe.archives), answer.releases)
+        is_old = has_changed(find_releases(self._plan.recipe.archives), answer.releases)
         return None if is_old else answer.resolved
 
     def _write_answer(self, resolved: Resolved) -> None:

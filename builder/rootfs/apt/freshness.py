@@ -41,7 +41,7 @@ def find_releases(archives: Mapping[str, Archive]) -> tuple[str, ...]:
     return tuple(sorted(urls))
 
 
-def has_news(urls: Sequence[str], known: Sequence[str]) -> bool:
+def has_changed(urls: Sequence[str], known: Sequence[str]) -> bool:
     """Return False if the files at `urls` have the digests `known`; True if they differ or cannot be read."""
     if not urls or len(urls) != len(known):
         return True

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.errors import VerifyError
 from builder.plan.boot_config import ENTRY
 from builder.plan.boot_script import render_script, script_files
@@ -89,7 +89,7 @@ class BootEntry:
     cmdline: tuple[str, ...]
 
 
-def read_boot_entry(tree: Tree, plan: Plan, mount: str) -> BootEntry:
+def read_boot_entry(tree: FileTree, plan: Plan, mount: str) -> BootEntry:
     """Return the entry that a boot loader starts from the boot partition at `mount`.
 
     Raises VerifyError for a line or a file that builds do not write, because the boot loader may read something else.
@@ -97,7 +97,7 @@ def read_boot_entry(tree: Tree, plan: Plan, mount: str) -> BootEntry:
     return READERS[plan.recipe.boot.method](tree, plan, mount)
 
 
-def _read_raspi(tree: Tree, plan: Plan, mount: str) -> BootEntry:
+def _read_raspi(tree: FileTree, plan: Plan, mount: str) -> BootEntry:
     refuse_others(tree, mount, RASPI_OTHERS, laid_files(plan), "the firmware")
     path = f"{mount}/config.txt"
     of_recipe = {line.rstrip(" \t") for text in plan.recipe.boot.config.values() for line in text.split("\n")} - {""}
@@ -115,7 +115,7 @@ def _refuse_after_a_filter(path: str, lines: list[Line]) -> None:
         raise refuse(path, late.number, late.text, "lines of the recipe, after a line with [")
 
 
-def _read_efi(tree: Tree, plan: Plan, mount: str) -> BootEntry:
+def _read_efi(tree: FileTree, plan: Plan, mount: str) -> BootEntry:
     directory = f"{mount}/loader/entries"
     prefix = f"{directory}/{ENTRY}-"
     files = {entry.path: entry.path.removeprefix(prefix) for entry in tree.glob(f"{prefix}*.conf")}
@@ -133,7 +133,7 @@ def _read_efi(tree: Tree, plan: Plan, mount: str) -> BootEntry:
     return BootEntry(mount + entry.kernel, mount + entry.initrd, entry.cmdline)
 
 
-def _read_loader_entry(tree: Tree, path: str, file: str) -> tuple[str, BootEntry]:
+def _read_loader_entry(tree: FileTree, path: str, file: str) -> tuple[str, BootEntry]:
     """Return the sort-key of an entry, and its boot entry with paths in the boot partition."""
     lines = read_lines(tree, path, LOADER_ENTRY)
     values = {key: take_one(path, lines, key) for key in LOADER_ENTRY}
@@ -148,7 +148,7 @@ def _order(version: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall("[0-9]+|[A-Za-z]+", version)]
 
 
-def _read_extlinux(tree: Tree, plan: Plan, mount: str) -> BootEntry:
+def _read_extlinux(tree: FileTree, plan: Plan, mount: str) -> BootEntry:
     """Read /boot/extlinux/extlinux.conf of u-boot-update; its paths are relative to the filesystem of /boot."""
     path = "/boot/extlinux/extlinux.conf"
     allowed = {path, *laid_files(plan)}
@@ -207,7 +207,7 @@ def _read_label(path: str, rows: list[Line], laid: set[str]) -> BootEntry:
     return BootEntry(kernel, initrd, _words(append))
 
 
-def _read_script(tree: Tree, plan: Plan, mount: str) -> BootEntry:
+def _read_script(tree: FileTree, plan: Plan, mount: str) -> BootEntry:
     """Read U-Boot's script, which must be the recipe's own, and the files of flash-kernel beside it."""
     script, files = plan.recipe.boot.script, script_files(plan)
     assert script
@@ -230,7 +230,7 @@ def _read_script(tree: Tree, plan: Plan, mount: str) -> BootEntry:
     return BootEntry(f"{mount}/{files['kernel']}", f"{mount}/{files['initrd']}", _words(matches[0][1]))
 
 
-def _read_none(tree: Tree, _: Plan, mount: str) -> BootEntry:
+def _read_none(tree: FileTree, _: Plan, mount: str) -> BootEntry:
     return BootEntry("/vmlinuz", "/initrd.img", _words(read_text(tree, f"{mount}/cmdline.txt")))
 
 
@@ -238,7 +238,7 @@ def _words(line: str) -> tuple[str, ...]:
     return tuple(split_words(line))
 
 
-READERS: Mapping[str, Callable[[Tree, Plan, str], BootEntry]] = MappingProxyType(
+READERS: Mapping[str, Callable[[FileTree, Plan, str], BootEntry]] = MappingProxyType(
     {
         "raspi": _read_raspi,
         "efi": _read_efi,

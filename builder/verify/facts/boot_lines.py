@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
 
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.errors import VerifyError
 from builder.units import MIB
 
@@ -39,7 +39,7 @@ class Line:
 
 
 def read_lines(
-    tree: Tree, path: str, grammar: Mapping[str, str], is_known: Callable[[str], bool] = lambda _: False
+    tree: FileTree, path: str, grammar: Mapping[str, str], is_known: Callable[[str], bool] = lambda _: False
 ) -> list[Line]:
     """Return the lines of a boot file without comments and empty lines.
 
@@ -52,7 +52,7 @@ def read_lines(
     return [line for line in _match(path, read_text(tree, path), rows, is_known) if line.key]
 
 
-def read_text(tree: Tree, path: str) -> str:
+def read_text(tree: FileTree, path: str) -> str:
     """Return the text of a boot file; VerifyError if it is missing, a link or too large.
 
     Links are refused: a boot loader follows them by other rules than Linux, and reads one filesystem only.
@@ -97,7 +97,7 @@ def take_one(path: str, lines: Iterable[Line], key: str) -> str:
     return matching[0].value
 
 
-def refuse_others(tree: Tree, top: str, patterns: Iterable[str], allowed: Container[str], reader: str) -> None:
+def refuse_others(tree: FileTree, top: str, patterns: Iterable[str], allowed: Container[str], reader: str) -> None:
     """Raise VerifyError for an unknown file that a boot loader would read.
 
     top       mount point of the filesystem that the boot loader reads

@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.errors import BoardwrightError, VerifyError
 from builder.plan.cloud_config import Fault, find_faults
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
@@ -26,7 +26,7 @@ REBUILD = "build the image again"
 class Cloud:
     """Files of cloud-init in a tree."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: FileTree) -> None:
         self._tree = tree
 
     def load(self, path: str) -> Any:

@@ -13,15 +13,15 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 
 from builder.disk.accounts import Group, User, read_groups, read_shadow, read_users
-from builder.disk.dpkg import Package, find_changed_files, read_diverted, read_owners, read_packages, read_sums
+from builder.disk.dpkg import DpkgPackage, find_changed_files, read_diverted, read_owners, read_packages, read_sums
 from builder.disk.elf import HEAD_BYTES, is_elf, is_foreign
 from builder.disk.entry import Entry
 from builder.disk.ext4 import read_ext4
 from builder.disk.fat import read_fat
-from builder.disk.filesystems import Facts, check_filesystem, read_facts
-from builder.disk.filetree import File, Tree
+from builder.disk.filesystems import FilesystemFacts, check_filesystem, read_facts
+from builder.disk.filetree import File, FileTree
 from builder.disk.fstab import Mount, read_fstab
-from builder.disk.join import Part, join
+from builder.disk.join import MountedPart, join
 from builder.disk.partitions import Partition, Table, read_table
 from builder.disk.region import Region
 from builder.errors import BoardwrightError
@@ -43,7 +43,7 @@ UIMAGE_MAGIC, UIMAGE_HEADER = bytes.fromhex("27051956"), 64
 PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 
 
-class Subject(Kernels):
+class ImageFacts(Kernels):
     """An image and its plan, which knows the mount points of its filesystems."""
 
     def __init__(self, raw: Path, plan: Plan, scratch: Path) -> None:
@@ -84,7 +84,7 @@ class Subject(Kernels):
         return Region(self.raw, self.partition(slot).offset_bytes)
 
     @cache  # noqa: B019 - there is one subject, and it lives as long as the run
-    def filesystem(self, slot: Slot) -> Facts:
+    def filesystem(self, slot: Slot) -> FilesystemFacts:
         """Return the properties of a slot's filesystem: label, id and the like."""
         return read_facts(self.place(slot))
 
@@ -99,7 +99,7 @@ class Subject(Kernels):
     # The system
 
     @property
-    def tree(self) -> Tree:  # type: ignore[override] # a property here, so that it is read when it is asked for
+    def tree(self) -> FileTree:  # type: ignore[override] # a property here, so that it is read when it is asked for
         """All filesystems at their mount points, the root filesystem first."""
         if isinstance(self._tree, str):
             # A new exception each time: one that is raised again collects the frames of all earlier specs.
@@ -107,12 +107,13 @@ class Subject(Kernels):
         return self._tree
 
     @cached_property
-    def _tree(self) -> Tree | str:
+    def _tree(self) -> FileTree | str:
         """The tree, or the reason why it cannot be read. It is read once, not by each of hundreds of specs."""
         slots = self.plan.disk.slots
         try:
             return join(
-                Part(slot.mount, slot.filesystem is Filesystem.FAT32, partial(self._read_slot, slot)) for slot in slots
+                MountedPart(slot.mount, slot.filesystem is Filesystem.FAT32, partial(self._read_slot, slot))
+                for slot in slots
             )
         except (BoardwrightError, AssertionError, ValueError) as error:
             return f"the filesystems cannot be read: {error}"
@@ -168,7 +169,7 @@ class Subject(Kernels):
     # Packages and programs
 
     @cached_property
-    def packages(self) -> Mapping[str, Package]:
+    def packages(self) -> Mapping[str, DpkgPackage]:
         """Packages that dpkg knows, by name."""
         return read_packages(self.file("/var/lib/dpkg/status").content_string)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cached_property
 from itertools import islice
 
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.disk.initrd import Initrd, read_initrd
 from builder.errors import VerifyError
 from builder.units import MIB
@@ -42,7 +42,7 @@ def unpack_kernel(content: bytes) -> bytes:
 class Kernels:
     """Properties of an image's kernels; base class of Subject."""
 
-    tree: Tree
+    tree: FileTree
     started_kernel: bytes
     """Content of the kernel file that the boot loader reads."""
 

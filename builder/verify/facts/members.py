@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from builder.disk.accounts import Group, User, is_id
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.plan.model import Plan
 
 OF_ROOT = frozenset(
@@ -25,7 +25,7 @@ class System(Protocol):
     """What is asked of an image here."""
 
     @property
-    def tree(self) -> Tree: ...
+    def tree(self) -> FileTree: ...
     @property
     def plan(self) -> Plan: ...
     @property

@@ -15,9 +15,9 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from builder.disk.accounts import Group, User
-from builder.disk.dpkg import Package
+from builder.disk.dpkg import DpkgPackage
 from builder.disk.entry import Entry
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.disk.fstab import Mount
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.kernel_words import find_ways_in, planned_words
@@ -45,11 +45,11 @@ class System(Protocol):
     """The properties of an image that this module uses."""
 
     @property
-    def tree(self) -> Tree: ...
+    def tree(self) -> FileTree: ...
     @property
     def plan(self) -> Plan: ...
     @property
-    def packages(self) -> Mapping[str, Package]: ...
+    def packages(self) -> Mapping[str, DpkgPackage]: ...
     @property
     def owners(self) -> Mapping[str, str]: ...
     @property

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from builder.disk.entry import Entry
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 
 PLACES = ("/etc/systemd/system", "/usr/lib/systemd/system")
 """Directories of units, in order of priority."""
@@ -20,7 +20,7 @@ PREFIXES = "@-:+!|"
 class Services:
     """The units of a tree."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: FileTree) -> None:
         self._tree = tree
 
     def find(self, name: str) -> Entry | None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from builder.disk.accounts import Group, User
 from builder.disk.entry import Entry
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.disk.fstab import Mount
 from builder.plan.access import LARGEST, SEEDS, is_held, is_link_held, is_link_in, is_way_in, leads_in
 from builder.plan.model import Plan
@@ -47,7 +47,7 @@ class System(Protocol):
     """The properties of an image that this module uses."""
 
     @property
-    def tree(self) -> Tree: ...
+    def tree(self) -> FileTree: ...
     @property
     def plan(self) -> Plan: ...
     @property
@@ -117,7 +117,7 @@ class Search:
     """Search through all files and links of an image. The bytes that it reads are limited, because images can have
     any number of large files."""
 
-    tree: Tree
+    tree: FileTree
     owned: Container[str]
     """Paths that packages own, merged into /usr."""
     summed: Container[str]

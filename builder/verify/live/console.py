@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder import log
-from builder.disk.image_file import Found, opened
+from builder.disk.image_file import OpenImage, open_image
 from builder.errors import ToolError
 from builder.plan.user_data import check_user_data
 from builder.verify.live.login import Login, make_login
 from builder.verify.live.qemu.machine import Machine, prepare, use_console
-from builder.verify.verify import Wish, make_task, open_scratch
+from builder.verify.verify import VerifyOptions, make_task, open_scratch
 
 
 @dataclass(frozen=True)
-class Seat:
+class InteractiveMachine:
     """A prepared QEMU machine and its login."""
 
     machine: Machine
@@ -52,7 +52,9 @@ def render_ssh(port: int, user: str, key: Path | None, *, jump: str = "") -> str
 
 
 @contextmanager
-def opened_seat(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> Iterator[Seat]:
+def open_machine_console(
+    path: Path, wish: VerifyOptions, state: Path, *, ssh_port: int = 0
+) -> Iterator[InteractiveMachine]:
     """Yield a machine with a copy of an image file; the copy is deleted at the end.
 
     Without user-data, a login is made that exists as long as the machine.
@@ -62,17 +64,19 @@ def opened_seat(path: Path, wish: Wish, state: Path, *, ssh_port: int = 0) -> It
     if wish.user_data:
         for warning in check_user_data(wish.user_data):
             log.warn(warning)
-    with open_scratch(state, "boot") as scratch, opened(path, scratch) as image:
+    with open_scratch(state, "boot") as scratch, open_image(path, scratch) as image:
         yield _make_seat(image, wish, scratch, ssh_port=ssh_port)
 
 
-def prepare_seat(path: Path, wish: Wish, state: Path, directory: Path, *, ssh_port: int) -> Seat:
+def prepare_machine(
+    path: Path, wish: VerifyOptions, state: Path, directory: Path, *, ssh_port: int
+) -> InteractiveMachine:
     """Return a machine for another process to start. Its files stay in `directory`. Raises as `opened_seat` does."""
-    with open_scratch(state, "boot") as scratch, opened(path, scratch) as image:
+    with open_scratch(state, "boot") as scratch, open_image(path, scratch) as image:
         return _make_seat(image, wish, directory, ssh_port=ssh_port)
 
 
-def _make_seat(found: Found, wish: Wish, directory: Path, *, ssh_port: int) -> Seat:
+def _make_seat(found: OpenImage, wish: VerifyOptions, directory: Path, *, ssh_port: int) -> InteractiveMachine:
     plan = make_task(found, wish, directory).plan
     directory.mkdir(parents=True, exist_ok=True)
     login = None if wish.user_data else make_login(plan, directory)
@@ -88,4 +92,4 @@ def _make_seat(found: Found, wish: Wish, directory: Path, *, ssh_port: int) -> S
     if login:
         log.note(f"user on the console: {login.user}, password {login.password}")
     log.note("Ctrl-a x or `sudo poweroff` ends the machine; Ctrl-a h shows help")
-    return Seat(machine, login)
+    return InteractiveMachine(machine, login)

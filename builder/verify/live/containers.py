@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from builder.verify.live.ssh import Bench
+from builder.verify.live.ssh import LiveSystem
 
 IMAGE = "boardwright/probe"
 PORT = 18080
@@ -45,7 +45,7 @@ docker import --change 'ENTRYPOINT ["/usr/bin/python3", "-I", "-S", "/probe.py"]
 class Containers:
     """Image and services of the specs on a running system."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: LiveSystem) -> None:
         self.bench = bench
 
     def make_image(self, program: Path) -> None:

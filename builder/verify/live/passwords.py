@@ -11,7 +11,7 @@ from pathlib import Path
 
 from builder.system.files import load_json
 from builder.system.process import run
-from builder.verify.live.ssh import ANSWER_S, Bench
+from builder.verify.live.ssh import ANSWER_S, LiveSystem
 
 COMMON = (
     *("", "pirate", "hypriot", "raspberry", "pi", "debian", "ubuntu", "orangepi", "odroid", "armbian", "root", "toor"),
@@ -29,7 +29,7 @@ sed -i 1d "$TRIES_FILE"
 CONSOLE = Path(__file__).with_name("try_console.py")
 
 
-def find_open_by_ssh(bench: Bench, user: str, work: Path) -> list[str]:
+def find_open_by_ssh(bench: LiveSystem, user: str, work: Path) -> list[str]:
     """Return the passwords that ssh accepts for a user; no key is offered.
 
     The system sleeps some seconds after each refusal, so connections run in parallel.
@@ -40,7 +40,7 @@ def find_open_by_ssh(bench: Bench, user: str, work: Path) -> list[str]:
     return [password for part in accepted for password in part]
 
 
-def _try_by_ssh(bench: Bench, user: str, passwords: Sequence[str], work: Path) -> list[str]:
+def _try_by_ssh(bench: LiveSystem, user: str, passwords: Sequence[str], work: Path) -> list[str]:
     work.mkdir()
     askpass, tries = work / "askpass", work / "tries"
     askpass.write_text(ASKPASS, encoding="ascii")
@@ -57,7 +57,7 @@ def _try_by_ssh(bench: Bench, user: str, passwords: Sequence[str], work: Path) -
     return [passwords[len(passwords) - left - 1] if left < len(passwords) else "no password at all"]
 
 
-def find_open_at_console(bench: Bench, user: str) -> list[str]:
+def find_open_at_console(bench: LiveSystem, user: str) -> list[str]:
     """Return the passwords that login(1) accepts for a user on a terminal of the system."""
     program = CONSOLE.read_text(encoding="utf-8") + f"\nmain({user!r}, {json.dumps(COMMON)})\n"
     answer = bench.ask(f"sudo {shlex.join(['python3', '-I', '-'])}", stdin=program.encode())

@@ -41,7 +41,7 @@ timeout 120 sh -c 'until [ -s {KEPT}.d/25 ]; do sleep 0.1; done'
 
 
 @dataclass(frozen=True)
-class Reach:
+class SshAddress:
     """Address, user and key of a system for ssh."""
 
     user: str
@@ -78,7 +78,7 @@ class Reach:
 class Running:
     """A running system: its address, and facts that its user-data set."""
 
-    reach: Reach
+    reach: SshAddress
     hostname: str
     machine: Machine | None = None
     """The machine in QEMU; None for a real board."""
@@ -91,7 +91,7 @@ class Running:
         return frozenset({"machine"} if self.machine else ())
 
 
-def check_reach(reach: Reach) -> None:
+def check_reach(reach: SshAddress) -> None:
     """Raise VerifyError unless the login by ssh works."""
     argv = ["ssh", *reach.options(Path("none")), "-p", str(reach.port), f"{reach.user}@{reach.address}", "true"]
     answer = run(argv, ok=range(256), timeout_s=ANSWER_S)
@@ -102,7 +102,7 @@ def check_reach(reach: Reach) -> None:
         )
 
 
-class Bench:
+class LiveSystem:
     """The system under test."""
 
     def __init__(self, running: Running, work: Path, control: Path, later: ExitStack) -> None:
@@ -192,11 +192,11 @@ def _last_words(result: Result) -> str:
 
 
 @contextmanager
-def opened_bench(running: Running, work: Path) -> Iterator[Bench]:
+def open_live_system(running: Running, work: Path) -> Iterator[LiveSystem]:
     """Yield a system after its boot. The connection and a machine that was started again end with the block."""
     # ssh's socket needs a short path.
     with TemporaryDirectory(prefix="boardwright-") as short, ExitStack() as later:
-        bench = Bench(running, work, Path(short, "ssh"), later)
+        bench = LiveSystem(running, work, Path(short, "ssh"), later)
         later.callback(bench.hang_up)
         bench.settle()
         yield bench

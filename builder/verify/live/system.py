@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from builder.verify.live.kernel_log import find_trouble
-from builder.verify.live.ssh import Bench
+from builder.verify.live.ssh import LiveSystem
 
 PUBLIC_KEYS = "cat /etc/ssh/ssh_host_*_key.pub | cut -d ' ' -f 1,2 | sort"
 
@@ -38,7 +38,7 @@ class Listener:
 class System:
     """A running system, during one boot."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: LiveSystem) -> None:
         self.bench = bench
 
     def keep_identity(self) -> None:

@@ -17,7 +17,7 @@ from builder.system.files import read_text
 from builder.verify.live.login import DEFAULT_USER, make_login
 from builder.verify.live.qemu.machine import started
 from builder.verify.live.qemu.watch import wait_for_ssh
-from builder.verify.live.ssh import Reach, Running
+from builder.verify.live.ssh import Running, SshAddress
 
 NAMES = re.compile(r"[A-Za-z0-9_:.][A-Za-z0-9_:.%-]*")
 """Users, hosts and addresses. A leading hyphen is refused: ssh would read an option, which may start a program."""
@@ -36,7 +36,7 @@ def booted(plan: Plan, image: Path, scratch: Path) -> Iterator[Running]:
     with start as machine:
         with log.step(f"boot {plan.board} in QEMU ({kind})"):
             wait_for_ssh(machine)
-        reach = Reach(login.user, "127.0.0.1", machine.ssh_port, str(login.key), fleeting=True)
+        reach = SshAddress(login.user, "127.0.0.1", machine.ssh_port, str(login.key), fleeting=True)
         yield Running(reach, login.hostname, machine, login.other_user)
 
 
@@ -54,7 +54,7 @@ def find_board(url: str, identity: Path | None, plan: Plan) -> Running:
         raise RecipeError(f"--host: found {url!r}, of which ssh would take a part for an option", hint=hint)
     user = parts.username or next(iter(plan.recipe.users), DEFAULT_USER)
     key = str(identity.resolve()) if identity else ""
-    return Running(Reach(user, parts.hostname, port, key), find_hostname(plan))
+    return Running(SshAddress(user, parts.hostname, port, key), find_hostname(plan))
 
 
 def find_hostname(plan: Plan) -> str:

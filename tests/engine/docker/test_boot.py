@@ -22,7 +22,7 @@ from builder.engine.docker.boot import find_host, make_key, opened_seat_in_docke
 from builder.engine.docker.container import VOLUME, Job, _config
 from builder.errors import BusyError, DownloadError, Interrupted, RecipeError, ToolError
 from builder.log import Event
-from builder.verify.verify import Wish
+from builder.verify.verify import VerifyOptions
 from tests.support.log import Heard
 
 Containers = Callable[[], list[str]]
@@ -88,9 +88,9 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def wish(image: Path) -> Wish:
+def wish(image: Path) -> VerifyOptions:
     """A wish that goes to a stub; `only` says how that behaves."""
-    return Wish(boards=image.parent / "boards", levels=("offline",), boot=True)
+    return VerifyOptions(boards=image.parent / "boards", levels=("offline",), boot=True)
 
 
 def is_clean(image: Path) -> bool:
@@ -100,7 +100,7 @@ def is_clean(image: Path) -> bool:
 
 @pytest.mark.engine
 def test_the_report_arrives_where_it_would_be_otherwise(
-    image: Path, wish: Wish, stub: str, heard: Heard, containers: Containers
+    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
     report = verify_in_docker(image, replace(wish, only="specs"), image.parent / "state")
     assert [verdict.outcome for verdict in report.verdicts] == ["failed"]
@@ -120,7 +120,7 @@ def test_the_report_arrives_where_it_would_be_otherwise(
 
 @pytest.mark.engine
 def test_an_error_of_the_specs_is_the_same_here(
-    image: Path, wish: Wish, stub: str, heard: Heard, containers: Containers
+    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
     with pytest.raises(DownloadError, match="the mirror is away"):
         verify_in_docker(image, replace(wish, only="fail"), image.parent / "state")
@@ -129,14 +129,14 @@ def test_an_error_of_the_specs_is_the_same_here(
 
 
 @pytest.mark.engine
-def test_what_is_no_report_is_said(image: Path, wish: Wish, stub: str, heard: Heard) -> None:
+def test_what_is_no_report_is_said(image: Path, wish: VerifyOptions, stub: str, heard: Heard) -> None:
     with pytest.raises(ToolError, match="invalid report from the container"):
         verify_in_docker(image, replace(wish, only="absent"), image.parent / "state")
 
 
 @pytest.mark.engine
 def test_an_interrupt_leaves_no_container(
-    image: Path, wish: Wish, stub: str, heard: Heard, containers: Containers
+    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
     def interrupt(event: Event) -> None:
         if event.text == "begun":
@@ -150,13 +150,15 @@ def test_an_interrupt_leaves_no_container(
     assert is_clean(image)
 
 
-def test_a_report_that_cannot_be_written_is_said_first(image: Path, wish: Wish, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_said_first(image: Path, wish: VerifyOptions, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="the report cannot be written to"):
         verify_in_docker(image, replace(wish, reports=tmp_path / "absent"), image.parent / "state")
 
 
 @pytest.mark.engine
-def test_a_port_that_is_taken_is_said(image: Path, wish: Wish, stub: str, heard: Heard, containers: Containers) -> None:
+def test_a_port_that_is_taken_is_said(
+    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         seat = opened_seat_in_docker(image, wish, image.parent / "state", ssh_port=port)
@@ -168,7 +170,7 @@ def test_a_port_that_is_taken_is_said(image: Path, wish: Wish, stub: str, heard:
 
 @pytest.mark.engine
 def test_an_error_while_the_machine_is_made_is_the_same_here(
-    image: Path, wish: Wish, stub: str, heard: Heard, containers: Containers
+    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
     seat = opened_seat_in_docker(image, replace(wish, board="broken"), image.parent / "state")
     with pytest.raises(DownloadError, match="the mirror is away"), seat:

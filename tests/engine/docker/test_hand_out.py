@@ -140,14 +140,14 @@ def test_an_image_that_has_its_final_name_already_is_fetched_at_the_end(
 ) -> None:
     """The thread that fetches begins when the build has moved the file on."""
     ended = threading.Event()
-    receive = hand_out.Way.receive
+    receive = hand_out.CopyMethod.receive
 
-    def wait(way: hand_out.Way, announced: object, wanted: object, *arguments: Path, **options: object) -> None:
+    def wait(way: hand_out.CopyMethod, announced: object, wanted: object, *arguments: Path, **options: object) -> None:
         if threading.current_thread() is not threading.main_thread():
             assert ended.wait(ANSWER_S)
         receive(way, announced, wanted, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(hand_out.Way, "receive", wait)
+    monkeypatch.setattr(hand_out.CopyMethod, "receive", wait)
     heard.on_event = lambda event: ended.set() if event.text.startswith("fetch ") else None
     outcome = request_of("early_moved").run()
     assert [artefact.path.name for artefact in outcome.artefacts] == ["image.img", "text"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.recipe.model import Archive as Recipe
-from builder.rootfs.apt.freshness import digest_releases, find_releases, has_news
+from builder.rootfs.apt.freshness import digest_releases, find_releases, has_changed
 from tests.support.archive import DAY_S, Archive
 
 pytestmark = pytest.mark.machine
@@ -49,19 +49,19 @@ def test_one_address_for_each_suite() -> None:
 
 
 def test_the_same_signed_index_is_no_news(archive: Archive, tmp_path: Path) -> None:
-    assert not has_news(urls(archive), know(archive, tmp_path / "lists"))
+    assert not has_changed(urls(archive), know(archive, tmp_path / "lists"))
 
 
 def test_another_index_is(archive: Archive, tmp_path: Path) -> None:
     known = know(archive, tmp_path / "lists")
     archive.add("tool", "2.0")
     archive.publish()
-    assert has_news(urls(archive), known)
+    assert has_changed(urls(archive), known)
 
 
 def test_the_same_index_that_has_expired_is(archive: Archive, tmp_path: Path) -> None:
     archive.publish(ages_s=(-2 * DAY_S, -DAY_S))
-    assert has_news(urls(archive), know(archive, tmp_path / "lists"))
+    assert has_changed(urls(archive), know(archive, tmp_path / "lists"))
 
 
 @pytest.mark.parametrize("away", ["no such file", "no server", "one suite more"])
@@ -73,9 +73,9 @@ def test_what_cannot_be_said_is(archive: Archive, tmp_path: Path, away: str) -> 
         addresses = ("http://127.0.0.1:9/dists/trixie/InRelease",)
     if away == "one suite more":
         addresses = (*addresses, f"{archive.url}/dists/other/InRelease")
-    assert has_news(addresses, known)
+    assert has_changed(addresses, known)
 
 
 def test_nothing_known_is(archive: Archive) -> None:
-    assert has_news(urls(archive), [])
-    assert has_news((), [])
+    assert has_changed(urls(archive), [])
+    assert has_changed((), [])

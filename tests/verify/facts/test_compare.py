@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.disk.entry import Entry, Piece
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.verify.facts.compare import find_difference, find_file_difference
 
 LONG = bytes(range(256)) * 1000
@@ -50,7 +50,7 @@ def test_a_file_of_an_image_is_compared(content: bytes, wanted: bytes, expected:
     (tmp_path / "image").write_bytes(content)
     (tmp_path / "wanted").write_bytes(wanted)
     piece = Piece(0, len(content), tmp_path / "image", 0)
-    tree = Tree([Entry("/x", "file", 0o644, 0, 0, len(content), 0, pieces=(piece,))])
+    tree = FileTree([Entry("/x", "file", 0o644, 0, 0, len(content), 0, pieces=(piece,))])
     assert find_file_difference(tree.file("/x"), tmp_path / "wanted") == expected
 
 
@@ -61,6 +61,6 @@ def test_a_file_of_any_size_is_compared(tmp_path: Path) -> None:
     wanted.touch()
     os.truncate(wanted, size_bytes)
     hole = Entry("/x", "file", 0o644, 0, 0, size_bytes, 0)
-    assert find_file_difference(Tree([hole]).file("/x"), wanted) == ""
-    assert find_file_difference(Tree([replace(hole, kind="pipe")]).file("/x"), wanted) == "the file is missing"
-    assert find_file_difference(Tree([]).file("/x"), wanted) == "the file is missing"
+    assert find_file_difference(FileTree([hole]).file("/x"), wanted) == ""
+    assert find_file_difference(FileTree([replace(hole, kind="pipe")]).file("/x"), wanted) == "the file is missing"
+    assert find_file_difference(FileTree([]).file("/x"), wanted) == "the file is missing"

@@ -17,18 +17,18 @@ from builder.disk.blobs import written_ranges
 from builder.disk.dpkg import find_changed_files, read_packages
 from builder.disk.elf import is_foreign
 from builder.disk.entry import Entry, Piece
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.disk.fstab import read_fstab
 from builder.errors import VerifyError
 from builder.plan.model import BlobPlan
 from builder.verify.facts.blobs import differing_bytes
 from builder.verify.facts.cloud import Cloud
-from builder.verify.facts.image import Subject
+from builder.verify.facts.image import ImageFacts
 from builder.verify.facts.services import Services
 from builder.verify.live.system import Listener, load_listener
 
 
-def make_tree(work: Path, files: dict[str, str]) -> Tree:
+def make_tree(work: Path, files: dict[str, str]) -> FileTree:
     """Return a tree with these files, their directories, and links where a text starts with ->."""
     entries = {"/": Entry("/", "directory", 0o755, 0, 0, 0, 0)}
     for number, (path, text) in enumerate(files.items()):
@@ -41,7 +41,7 @@ def make_tree(work: Path, files: dict[str, str]) -> Tree:
         source.write_text(text)
         size = len(text.encode())
         entries[path] = Entry(path, "file", 0o644, 0, 0, size, 0, pieces=(Piece(0, size, source, 0),))
-    return Tree(entries.values())
+    return FileTree(entries.values())
 
 
 @pytest.mark.parametrize(
@@ -237,9 +237,9 @@ def make_blob(content: bytes, work: Path, **facts: object) -> BlobPlan:
     return BlobPlan("loader", "file", str(work / "blob"), None, **given)  # type: ignore[arg-type]
 
 
-def disk_with(content: bytes) -> Subject:
+def disk_with(content: bytes) -> ImageFacts:
     disk = bytes(512) + content
-    return cast(Subject, SimpleNamespace(read_disk=lambda offset, size: disk[offset : offset + size]))
+    return cast(ImageFacts, SimpleNamespace(read_disk=lambda offset, size: disk[offset : offset + size]))
 
 
 def test_a_blob_is_compared_byte_for_byte(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_holes_of_a_blob_and_the_disk_signature_are_not_compared(tmp_path: Path)
     disk = bytearray(b"a" * 600)
     disk[100:200] = bytes(100)
     disk[440:446] = bytes(6)
-    subject = cast(Subject, SimpleNamespace(read_disk=lambda offset, size: bytes(disk[offset : offset + size])))
+    subject = cast(ImageFacts, SimpleNamespace(read_disk=lambda offset, size: bytes(disk[offset : offset + size])))
     assert differing_bytes(subject, blob) == []
     assert list(written_ranges(blob, 150)) == [(0, 100)]
 

@@ -18,7 +18,7 @@ import pytest
 from builder.disk.accounts import read_groups, read_users
 from builder.disk.dpkg import read_owners, read_packages, read_sums
 from builder.disk.entry import Entry
-from builder.disk.filetree import Tree
+from builder.disk.filetree import FileTree
 from builder.disk.fstab import read_fstab
 from builder.plan.kernel_words import split_words
 from builder.plan.model import Plan
@@ -69,7 +69,7 @@ STATUS = "Package: {}\nStatus: {}\nVersion: 1\nArchitecture: all\nMaintainer: x 
 class Image:
     """A small image: a tree, and what the recipe asks for."""
 
-    def __init__(self, tree: Tree, *expected: Expected, slots: Sequence[SimpleNamespace]) -> None:
+    def __init__(self, tree: FileTree, *expected: Expected, slots: Sequence[SimpleNamespace]) -> None:
         self.tree = tree
         users = {"pi": User(shell="/bin/zsh", sudo="nopasswd", groups=["docker"])}
         recipe = SimpleNamespace(users=users, boot=SimpleNamespace(method="raspi"))
@@ -112,7 +112,7 @@ def make_image(
     entries = dict(make_tree(work, {**FILES, **(files or {})}).entries)
     put("/usr/bin/passwd", mode=0o4755)(entries)
     change(entries)
-    return Rights(Image(Tree(entries.values()), *expected, slots=slots))
+    return Rights(Image(FileTree(entries.values()), *expected, slots=slots))
 
 
 ADDED: dict[str, tuple[str, Change, dict[str, str]]] = {

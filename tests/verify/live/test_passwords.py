@@ -16,7 +16,7 @@ import pytest
 from builder.system.process import run, running
 from builder.verify.live.passwords import COMMON, find_open_at_console, find_open_by_ssh
 from builder.verify.live.qemu.watch import greets
-from builder.verify.live.ssh import Bench, Reach, Running
+from builder.verify.live.ssh import LiveSystem, Running, SshAddress
 
 pytestmark = pytest.mark.machine
 
@@ -44,9 +44,9 @@ def inside(change: str, work: Path, *argv: str | Path) -> list[str | Path]:
     return ["unshare", "--mount", "--propagation=private", "sh", "-c", OTHER_ETC % change, work, *argv]
 
 
-def make_bench(work: Path, port: int = 22) -> Bench:
-    reach = Reach("mallory", "127.0.0.1", port, fleeting=True)
-    return Bench(Running(reach, "x"), work, work / "control", ExitStack())
+def make_bench(work: Path, port: int = 22) -> LiveSystem:
+    reach = SshAddress("mallory", "127.0.0.1", port, fleeting=True)
+    return LiveSystem(Running(reach, "x"), work, work / "control", ExitStack())
 
 
 @pytest.mark.parametrize("kind", PASSWORDS)
@@ -67,7 +67,7 @@ def try_console(change: str, work: Path) -> list[str]:
             assert command == "sudo python3 -I -"
             return run(inside(change, work, sys.executable, "-I", "-"), stdin=stdin, timeout_s=90).stdout
 
-    return find_open_at_console(cast("Bench", Here()), "mallory")
+    return find_open_at_console(cast("LiveSystem", Here()), "mallory")
 
 
 @contextmanager

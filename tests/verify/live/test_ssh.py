@@ -11,7 +11,7 @@ import pytest
 from builder.errors import MachineError, VerifyError
 from builder.verify.live import ssh as module
 from builder.verify.live.qemu.machine import Machine, switched_on
-from builder.verify.live.ssh import Bench, Reach, Running, opened_bench
+from builder.verify.live.ssh import LiveSystem, Running, SshAddress, open_live_system
 
 SSH = """#!/bin/sh
 # A system that is restarted has another boot id. `down` makes it unreachable.
@@ -46,25 +46,25 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def bench(system: Path) -> Iterator[Bench]:
-    with opened_bench(Running(Reach("pirate", "127.0.0.1"), "board"), system) as bench:
+def bench(system: Path) -> Iterator[LiveSystem]:
+    with open_live_system(Running(SshAddress("pirate", "127.0.0.1"), "board"), system) as bench:
         yield bench
 
 
-def test_an_answer_is_what_a_command_said(bench: Bench) -> None:
+def test_an_answer_is_what_a_command_said(bench: LiveSystem) -> None:
     assert bench.ask("echo yes; cat", stdin=b"and this\n") == "yes\nand this"
 
 
-def test_a_command_that_fails_is_named_with_what_it_said(bench: Bench) -> None:
+def test_a_command_that_fails_is_named_with_what_it_said(bench: LiveSystem) -> None:
     with pytest.raises(VerifyError, match=r"'echo no >&2; false' ended with 1 on the system: no"):
         bench.ask("echo no >&2; false")
 
 
-def test_it_is_asked_only_when_it_has_settled(bench: Bench, system: Path) -> None:
+def test_it_is_asked_only_when_it_has_settled(bench: LiveSystem, system: Path) -> None:
     assert "cloud-init status --wait" in (system / "calls").read_text()
 
 
-def test_a_restart_waits_for_another_boot(bench: Bench) -> None:
+def test_a_restart_waits_for_another_boot(bench: LiveSystem) -> None:
     bench.restart()
     assert bench.ask(module.BOOT_ID) == "second"
 
@@ -77,7 +77,7 @@ def test_a_restart_waits_for_another_boot(bench: Bench) -> None:
     ],
 )
 def test_a_board_that_is_not_back_after_its_restart_says_how_it_was_asked(
-    bench: Bench, system: Path, monkeypatch: pytest.MonkeyPatch, left: str, text: str, message: str
+    bench: LiveSystem, system: Path, monkeypatch: pytest.MonkeyPatch, left: str, text: str, message: str
 ) -> None:
     monkeypatch.setattr(module, "BOOT_S", 0.1)
     (system / left).write_text(text)
@@ -85,19 +85,19 @@ def test_a_board_that_is_not_back_after_its_restart_says_how_it_was_asked(
         bench.restart()
 
 
-def test_a_board_that_refuses_to_restart_is_not_waited_for(bench: Bench, system: Path) -> None:
+def test_a_board_that_refuses_to_restart_is_not_waited_for(bench: LiveSystem, system: Path) -> None:
     (system / "refuses").touch()
     with pytest.raises(VerifyError, match="the system does not restart: Call to Reboot failed"):
         bench.restart()
 
 
-def test_a_board_that_is_not_there_is_no_answer(bench: Bench, system: Path) -> None:
+def test_a_board_that_is_not_there_is_no_answer(bench: LiveSystem, system: Path) -> None:
     (system / "down").touch()
     with pytest.raises(VerifyError, match="ended with 255 on the system: no route to it"):
         bench.ask("true")
 
 
-def test_the_power_of_a_real_board_is_not_ours_to_cut(bench: Bench) -> None:
+def test_the_power_of_a_real_board_is_not_ours_to_cut(bench: LiveSystem) -> None:
     with pytest.raises(MachineError, match="cannot be cut"):
         bench.cut_power()
 
@@ -105,8 +105,8 @@ def test_the_power_of_a_real_board_is_not_ours_to_cut(bench: Bench) -> None:
 def test_a_machine_is_killed_and_started_again_and_gone_at_the_end(system: Path) -> None:
     argv = ("sleep", "60")
     with switched_on(Machine(argv, str(system / "console.log"), ssh_port=1), system) as first:
-        running = Running(Reach("pirate", "127.0.0.1"), "board", first)
-        with opened_bench(running, system) as bench:
+        running = Running(SshAddress("pirate", "127.0.0.1"), "board", first)
+        with open_live_system(running, system) as bench:
             bench.cut_power()
             assert not first.is_running
             second = bench.machine
@@ -116,7 +116,7 @@ def test_a_machine_is_killed_and_started_again_and_gone_at_the_end(system: Path)
 
 
 def test_the_connection_is_ended_with_the_block(system: Path) -> None:
-    with opened_bench(Running(Reach("pirate", "127.0.0.1"), "board"), system) as bench:
+    with open_live_system(Running(SshAddress("pirate", "127.0.0.1"), "board"), system) as bench:
         directory = bench.control.parent
         assert directory.is_dir()
     assert not directory.exists()
@@ -124,5 +124,5 @@ def test_the_connection_is_ended_with_the_block(system: Path) -> None:
 
 
 def test_what_a_running_system_has_is_known(system: Path) -> None:
-    assert Running(Reach("a", "b"), "c").traits == frozenset()
-    assert Running(Reach("a", "b"), "c", Machine((), "", 1)).traits == {"machine"}
+    assert Running(SshAddress("a", "b"), "c").traits == frozenset()
+    assert Running(SshAddress("a", "b"), "c", Machine((), "", 1)).traits == {"machine"}

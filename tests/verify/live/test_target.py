@@ -15,7 +15,7 @@ from builder.verify.live import target
 from builder.verify.live.login import make_login
 from builder.verify.live.qemu.machine import Machine
 from builder.verify.live.qemu.watch import wait
-from builder.verify.live.ssh import Reach
+from builder.verify.live.ssh import SshAddress
 from builder.verify.live.target import booted, find_board
 from tests.support.qemu_images import plan_of
 
@@ -25,13 +25,13 @@ PLAN = plan_of("rpi")
 @pytest.mark.parametrize(
     ("url", "reach"),
     [
-        ("ssh://anne@board.local", Reach("anne", "board.local", 22)),
-        ("ssh://anne@192.168.1.20:2222", Reach("anne", "192.168.1.20", 2222)),
-        ("ssh://board.local", Reach("pirate", "board.local", 22)),
-        ("ssh://[fe80::1%25eth0]:23", Reach("pirate", "fe80::1%25eth0", 23)),
+        ("ssh://anne@board.local", SshAddress("anne", "board.local", 22)),
+        ("ssh://anne@192.168.1.20:2222", SshAddress("anne", "192.168.1.20", 2222)),
+        ("ssh://board.local", SshAddress("pirate", "board.local", 22)),
+        ("ssh://[fe80::1%25eth0]:23", SshAddress("pirate", "fe80::1%25eth0", 23)),
     ],
 )
-def test_a_board_is_named_by_its_address(url: str, reach: Reach) -> None:
+def test_a_board_is_named_by_its_address(url: str, reach: SshAddress) -> None:
     assert find_board(url, None, PLAN).reach == reach
 
 
@@ -52,7 +52,7 @@ def test_a_key_is_handed_to_ssh(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_lasts_for_a_boot_has_no_known_key(tmp_path: Path) -> None:
-    assert "StrictHostKeyChecking=no" in Reach("a", "b", fleeting=True).options(tmp_path)
+    assert "StrictHostKeyChecking=no" in SshAddress("a", "b", fleeting=True).options(tmp_path)
 
 
 @pytest.mark.parametrize("url", ["ssh://-oProxyCommand=reboot@board", "ssh://-oProxyCommand=reboot"])
