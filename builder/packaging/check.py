@@ -7,6 +7,7 @@ digest, the SBOMs with the list of packages, the specs with the image that they 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +149,8 @@ def _check_files(place: Path, package: PackagedImage) -> Iterator[Problem]:
         yield Problem(place.name, f"found another file name of the description; expected {package.name}{SUFFIX}")
     if not any(file.role == "image" for file in package.files):
         yield Problem(place.name, "the description has no image")
+    for name in sorted(name for name, count in Counter(file.name for file in package.files).items() if count > 1):
+        yield Problem(name, "it is in the description twice")
     for name in sorted(present - unlisted - set(listed)):
         yield Problem(name, "it is not in the description")
     for name, file in listed.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Collect packaged images for a release, and check the digest of every file and the results of the specs.
+"""Collect packaged images for a release. Each is checked as `verify --release` does, and has the results of its specs.
 
 All problems are reported at once, so that the user can fix them together.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import ReleaseError
+from builder.packaging.check import check_directory
 from builder.packaging.model import SUFFIX, File, PackagedImage, Released, load_packaged_image
 from builder.packaging.tag import Tag, bare_version
 from builder.system.checksums import sha256_file
@@ -79,7 +80,7 @@ def collect(directory: Path, demand: Requirements) -> list[CheckedImage]:
             wrong = [
                 *_find_claims(package, demand.tag),
                 *_find_unproven(package, demand),
-                *_find_damage(path, package),
+                *(f"{problem.place}: {problem.text}" for problem in check_directory(path, package)),
             ]
             signed = _find_signed(path, package)
             if demand.signed and len(signed) < 2:
@@ -113,8 +114,6 @@ def _load_all(directory: Path, problems: list[str]) -> Iterator[tuple[Path, Pack
 def _find_claims(package: PackagedImage, tag: Tag) -> Iterator[str]:
     if bare_version(package.version) != tag.version:
         yield f"version: found {package.version}; expected {tag.version}, as in the tag"
-    if not any(file.role == "image" for file in package.files):
-        yield "it has no image"
 
 
 def _find_unproven(package: PackagedImage, demand: Requirements) -> Iterator[str]:
@@ -131,25 +130,6 @@ def _find_unproven(package: PackagedImage, demand: Requirements) -> Iterator[str
     if specs.image_sha256 not in digests:
         tested, packaged = specs.image_sha256[:12], package.image_sha256[:12]
         yield f"its specs were run on another image: found sha256 {tested}…; expected {packaged}…"
-
-
-def _find_damage(place: Path, package: PackagedImage) -> Iterator[str]:
-    """Yield the differences between files and description; all files are read completely."""
-    names = {file.name for file in package.files}
-    for name in sorted(name for name, count in Counter(file.name for file in package.files).items() if count > 1):
-        yield f"{name} is in its description twice"
-    signing = _signing_names(package)
-    for path in sorted(place.iterdir()):
-        if path.name not in names | signing:
-            yield f"{path.name} is not in its description"
-    for file in package.files:
-        path = place / file.name
-        if not path.is_file() or path.is_symlink():
-            yield f"{file.name} is missing"
-        elif path.stat().st_size != file.size_bytes:
-            yield f"{file.name}: found {path.stat().st_size} bytes; expected {file.size_bytes}"
-        elif (sha256 := sha256_file(path)) != file.sha256:
-            yield f"{file.name}: found sha256 {sha256[:12]}…; expected {file.sha256[:12]}…"
 
 
 def _signing_names(package: PackagedImage) -> set[str]:
