@@ -176,13 +176,13 @@ class _Crew:
             process.send_signal(signal.SIGTERM)
 
 
-def _find_artefacts(story: EventStream, code: int) -> tuple[Artefact, ...]:
+def _find_artefacts(events: EventStream, code: int) -> tuple[Artefact, ...]:
     """Return the artefacts of a process; raise its error if it failed."""
     if code:
-        raise story.failure(code, killed=f"was killed by {signal.Signals(-code).name}" if code < 0 else "")
-    if story.result is None:
+        raise events.failure(code, killed=f"was killed by {signal.Signals(-code).name}" if code < 0 else "")
+    if events.result is None:
         raise ToolError("the build's process ended without a result", hint="this is a bug; please report it")
-    return tuple(read_announced(story.result.get("artefacts")))
+    return tuple(read_announced(events.result.get("artefacts")))
 
 
 def _argv(request: Path) -> list[str]:

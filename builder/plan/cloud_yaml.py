@@ -28,9 +28,9 @@ two for `!!int ''` and `!!bool x`."""
 class ValueFault(Exception):
     """A value that cannot be used, with its path."""
 
-    def __init__(self, words: str, path: Steps = ()) -> None:
-        super().__init__(words)
-        self.words, self.path = words, path
+    def __init__(self, problem: str, path: Steps = ()) -> None:
+        super().__init__(problem)
+        self.problem, self.path = problem, path
 
 
 def load_cloud_yaml(text: str, root: Node | None = None) -> Any:

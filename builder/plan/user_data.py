@@ -95,7 +95,7 @@ def _load(text: str, file: Path) -> tuple[list[Problem], Any, Node | None]:
     try:
         return problems, load_cloud_yaml(text, root), root
     except ValueFault as fault:
-        return [Problem(_find_position(root, fault.path, file), fault.words)], None, root
+        return [Problem(_find_position(root, fault.path, file), fault.problem)], None, root
     except MarkedYAMLError as error:
         where = Position(file, error.problem_mark.line + 1, error.problem_mark.column + 1)
         return [Problem(where, "not YAML 1.1, which cloud-init reads")], None, root

@@ -21,9 +21,9 @@ LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 """Text without the characters of HIDDEN, except tabs and line breaks."""
 
 
-def text(pattern: str, words: str, *, max_length: int = 255) -> Any:
+def text(pattern: str, allowed: str, *, max_length: int = 255) -> Any:
     """Return the Field of a text type: its pattern, the description of that, its maximum length."""
-    if ALLOWED.setdefault(pattern, words) != words:
+    if ALLOWED.setdefault(pattern, allowed) != allowed:
         raise ValueError(f"{pattern}: found a second description; expected {ALLOWED[pattern]!r}")
     return Field(pattern=pattern, max_length=max_length)
 

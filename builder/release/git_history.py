@@ -34,6 +34,7 @@ def list_commits(directory: Path, before: str, tag: str) -> list[Commit] | None:
     """Return the commits between two tags, newest first; None if git does not know both tags."""
     if not find_commit(directory, before) or not find_commit(directory, tag):
         return None
-    words = ("log", "--no-merges", f"--max-count={MOST}", "--format=%h%x09%s", f"refs/tags/{before}..refs/tags/{tag}")
-    rows = [line.split("\t", 1) for line in (ask_git(directory, *words) or "").splitlines()]
+    span = f"refs/tags/{before}..refs/tags/{tag}"
+    arguments = ("log", "--no-merges", f"--max-count={MOST}", "--format=%h%x09%s", span)
+    rows = [line.split("\t", 1) for line in (ask_git(directory, *arguments) or "").splitlines()]
     return [Commit(row[0], row[1]) for row in rows if len(row) == 2]

@@ -272,7 +272,7 @@ class Api:
         """Return GitHub's own reason for a refusal, on one line."""
         phrase = http.render_status(answer.status).partition(" ")[2]
         try:
-            reason = Refusal.model_validate(load_json(answer.content)).words
+            reason = Refusal.model_validate(load_json(answer.content)).text
         except ValueError:
             reason = ""
         return make_line(self.server.scrub(reason or phrase)[:LONGEST_WORDS])

@@ -97,7 +97,7 @@ class Refusal(ApiObject):
     errors: list[Fault] = []
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The whole error as one text."""
         parts = [" ".join(filter(None, (fault.field, fault.code, fault.message))) for fault in self.errors]
         return ": ".join(filter(None, (self.message, ", ".join(parts))))

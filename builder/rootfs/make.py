@@ -103,9 +103,9 @@ def make_rootfs(wanted: RootfsRequest) -> StoredTree:
         log.note("reusing the rootfs of the last build")
         return wanted.room
     if wanted.resolved:
-        return _make(site, wanted.resolved, wanted.origins, anew=wanted.use is RootfsUse.NEVER)
+        return _make(site, wanted.resolved, wanted.origins, rebuild=wanted.use is RootfsUse.NEVER)
     resolved = site.archives.resolve()  # Needed now: RootfsUse.AS_ASKED skipped it, but the room's rootfs is damaged.
-    return _make(site, resolved, find_inputs(site.plan, resolved, emulation=site.wanted), anew=False)
+    return _make(site, resolved, find_inputs(site.plan, resolved, emulation=site.wanted), rebuild=False)
 
 
 def _find_change(room: StoredTree, origins: StageInputs) -> str:
@@ -125,12 +125,12 @@ def _is_usable(room: StoredTree, layers: Path) -> bool:
     return find_intact(room.directory) is not None and find_stack(room, layers) is not None
 
 
-def _make(site: RootfsBuild, resolved: Resolved, origins: StageInputs, *, anew: bool) -> StoredTree:
+def _make(site: RootfsBuild, resolved: Resolved, origins: StageInputs, *, rebuild: bool) -> StoredTree:
     layers: list[StoredTree] = []
     with _fixed_umask():
         for step, packages in (("base", resolved.base), ("packages", resolved.packages)):
             if step in origins:
-                layers.append(_take_or_make(site, step, packages, origins, layers, anew=anew))
+                layers.append(_take_or_make(site, step, packages, origins, layers, rebuild=rebuild))
         return make_system(site, origins, layers, resolved.supply)
 
 
@@ -167,12 +167,12 @@ def _take_or_make(
     origins: StageInputs,
     below: Sequence[StoredTree],
     *,
-    anew: bool,
+    rebuild: bool,
 ) -> StoredTree:
     """Return a cached layer or build it. A second build that needs the same layer waits for the first."""
     recipe = site.plan.recipe
     name = f"{step}-{recipe.suite}-{recipe.architecture.value}-{origins[step].key}"
-    if anew:  # Under a unique name: another build may be using the cached layer.
+    if rebuild:  # Under a unique name: another build may be using the cached layer.
         unique = site.layers / f"{name}-{os.urandom(4).hex()}"
         return make_packages(site, step, packages, origins, below=below, directory=unique)
     with locked(site.layers / f".{name}.lock"):

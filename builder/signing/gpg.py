@@ -53,8 +53,8 @@ def verify(file: Path, signature: Path, public_key: str) -> str:
     return (lines[-1] if lines else "gpg refuses it") if result.code else ""
 
 
-def _gpg(home: Path, *words: str, stdin: bytes | None = None, timeout_s: float | None = None) -> Result:
-    argv: list[str | Path] = ["gpg", "--homedir", home, "--batch", "--no-tty", "--quiet", *words]
+def _gpg(home: Path, *arguments: str, stdin: bytes | None = None, timeout_s: float | None = None) -> Result:
+    argv: list[str | Path] = ["gpg", "--homedir", home, "--batch", "--no-tty", "--quiet", *arguments]
     return run(argv, stdin=stdin, ok=range(256), timeout_s=timeout_s)
 
 

@@ -41,7 +41,7 @@ def find_epoch(directory: Path) -> int | None:
     return int(text) if text else None
 
 
-def call_git(directory: Path, *words: str) -> Result:
+def call_git(directory: Path, *arguments: str) -> Result:
     """Run git in a directory and accept any exit code; MachineError if git is not installed.
 
     No hook and no program of .git/config is started: the directory may be untrusted. The exception is filters, which
@@ -49,17 +49,17 @@ def call_git(directory: Path, *words: str) -> Result:
     """
     settings = [word for setting in _OWN for word in ("-c", setting)]
     return run(
-        ["git", "--no-optional-locks", *settings, "-C", directory, *words],
+        ["git", "--no-optional-locks", *settings, "-C", directory, *arguments],
         env=_NO_TRANSPORT,
         ok=range(256),
         timeout_s=LONGEST_S,
     )
 
 
-def ask_git(directory: Path, *words: str) -> str | None:
+def ask_git(directory: Path, *arguments: str) -> str | None:
     """Return the stripped output of git; None if it fails."""
     try:
-        result = call_git(directory, *words)
+        result = call_git(directory, *arguments)
     except ToolError as error:
         log.warn(f"{error.message}; the commits of {directory} are unknown")
         return None

@@ -79,11 +79,11 @@ def run(
     command = [find_tool(str(argv[0])), *map(str, argv[1:])]
     with (
         disk_full_as_space_error(log_file),
-        _open_log(log_file, command) as story,
+        _open_log(log_file, command) as log_stream,
         _started(command, env=env, cwd=cwd, stdin=stdin, stdout=stdout) as process,
     ):
         end = partial(_signal_group, process, signal.SIGKILL)
-        out, err = (OutputReader(stream, story, command[0], end) for stream in (process.stdout, process.stderr))
+        out, err = (OutputReader(stream, log_stream, command[0], end) for stream in (process.stdout, process.stderr))
         try:
             code = process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:

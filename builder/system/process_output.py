@@ -28,16 +28,16 @@ class OutputReader:
     other end.
     """
 
-    def __init__(self, stream: IO[bytes] | None, story: TextIO | None, name: str, end: Callable[[], None]) -> None:
+    def __init__(self, stream: IO[bytes] | None, log_stream: TextIO | None, name: str, end: Callable[[], None]) -> None:
         self._output = io.StringIO()
         self._name, self._end = name, end
         self._problem: Exception | None = None
         self._thread = threading.Thread(
-            target=contextvars.copy_context().run, args=(self._collect, stream, story), daemon=True
+            target=contextvars.copy_context().run, args=(self._collect, stream, log_stream), daemon=True
         )
         self._thread.start()
 
-    def _collect(self, stream: IO[bytes] | None, story: TextIO | None) -> None:
+    def _collect(self, stream: IO[bytes] | None, log_stream: TextIO | None) -> None:
         if stream is None:
             return
         size = 0
@@ -49,8 +49,8 @@ class OutputReader:
                     continue
                 text = raw.decode(errors="replace")
                 self._output.write(text)
-                if story and not self._problem:
-                    self._tell(text, story)
+                if log_stream and not self._problem:
+                    self._tell(text, log_stream)
 
     def _refuse(self) -> None:
         if not isinstance(self._problem, ToolError):
@@ -59,9 +59,9 @@ class OutputReader:
             self._problem = ToolError(f"{name} printed more than {OUTPUT_BYTES >> 20} MiB and was stopped", hint=hint)
             self._end()
 
-    def _tell(self, text: str, story: TextIO) -> None:
+    def _tell(self, text: str, log_stream: TextIO) -> None:
         try:
-            story.write(text)
+            log_stream.write(text)
             log.line(text.rstrip())
         except (OSError, ValueError) as error:  # ValueError: closed, when a reader outlives its process.
             self._problem = error

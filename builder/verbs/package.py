@@ -237,8 +237,8 @@ def _without_credentials(url: str) -> str:
     return re.sub(r"[?#].*", "", re.sub(r"//.*@", "//", url))
 
 
-def _git(directory: Path, *words: str) -> str:
-    answer = call_git(directory, *words)
+def _git(directory: Path, *arguments: str) -> str:
+    answer = call_git(directory, *arguments)
     return answer.stdout.strip() if answer.code == 0 else ""
 
 

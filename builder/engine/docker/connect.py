@@ -93,12 +93,12 @@ def engine_errors(doing: str) -> Iterator[None]:
         ) from error
 
 
-def _explain(doing: str, said: str) -> BoardwrightError:
-    if "no space left on device" in said.lower():
+def _explain(doing: str, message: str) -> BoardwrightError:
+    if "no space left on device" in message.lower():
         return SpaceError(
             f"the Docker Engine's disk is full ({doing})", hint="free disk space; docker system df shows its use"
         )
-    return ToolError(f"the Docker Engine refused while {doing}: {said}", hint="check the Engine: docker info")
+    return ToolError(f"the Docker Engine refused while {doing}: {message}", hint="check the Engine: docker info")
 
 
 def _connect() -> APIClient:

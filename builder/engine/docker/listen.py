@@ -99,14 +99,14 @@ def _stop(api: APIClient, name: str, what: str, *, kill: bool) -> None:
     threading.Thread(target=stop, daemon=True).start()
 
 
-def check_end(api: APIClient, name: str, story: EventStream) -> None:
+def check_end(api: APIClient, name: str, events: EventStream) -> None:
     """Raise the error of a command that failed."""
     with engine_errors("asking how the command in the container ended"):
         try:
             code = int(api.wait(name)["StatusCode"])
             out_of_memory = bool(api.inspect_container(name)["State"].get("OOMKilled"))
         except NotFound:
-            raise story.failure(137, killed="was removed by another program") from None
+            raise events.failure(137, killed="was removed by another program") from None
     if code:
         killed = "was killed" if code == 137 else ""
-        raise story.failure(code, killed="ran out of memory" if out_of_memory else killed)
+        raise events.failure(code, killed="ran out of memory" if out_of_memory else killed)

@@ -193,8 +193,8 @@ def _inputs(request: BuildRequest) -> dict[str, Path]:
     return {BOARDS: request.boards, **({USER_DATA: request.user_data} if request.user_data else {})}
 
 
-def _collect(story: EventStream, hand_out: HandOut) -> Outcome:
-    if story.result is None:
+def _collect(events: EventStream, hand_out: HandOut) -> Outcome:
+    if events.result is None:
         raise ToolError("the command in the container ended without a result", hint="this is a bug; please report it")
-    announced = read_announced(story.result.get("artefacts", ()))
-    return Outcome(hand_out.finish(announced) if announced else (), story.result)
+    announced = read_announced(events.result.get("artefacts", ()))
+    return Outcome(hand_out.finish(announced) if announced else (), events.result)

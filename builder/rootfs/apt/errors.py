@@ -55,11 +55,11 @@ def explain(result: Result, plan: Plan, log_file: Path, *, name: str) -> Boardwr
     return failure(result, log_file, name=name)
 
 
-def _find_unknown(said: str) -> list[str]:
+def _find_unknown(output: str) -> list[str]:
     """Return the packages that APT does not know, as in a recipe: tool, tool=1.0, tool/trixie-backports."""
-    names = {match[1] or match[2] for match in UNKNOWN_PACKAGE.finditer(said)}
+    names = {match[1] or match[2] for match in UNKNOWN_PACKAGE.finditer(output)}
     signs = {"Version": "=", "Release": "/"}
-    chosen = {f"{match[3]}{signs[match[1]]}{match[2]}" for match in UNKNOWN_VERSION.finditer(said)}
+    chosen = {f"{match[3]}{signs[match[1]]}{match[2]}" for match in UNKNOWN_VERSION.finditer(output)}
     return sorted(names | chosen)
 
 

@@ -49,7 +49,7 @@ def has_changed(urls: Sequence[str], known: Sequence[str]) -> bool:
         with ThreadPoolExecutor(max_workers=len(urls)) as pool:
             found = list(pool.map(_read, urls))
     except (TemporaryError, DownloadError, ValueError):
-        return True  # apt has words for what is wrong there.
+        return True  # apt explains what is wrong there.
     return sorted(found) != list(known)
 
 

@@ -73,10 +73,10 @@ def _select(plan: Plan, what: str) -> str:
     return f"?narrow({of_suite},?architecture({plan.recipe.architecture.value}),{what})"
 
 
-def _find_uris(said: str) -> list[Archived]:
+def _find_uris(output: str) -> list[Archived]:
     """Return the packages in the output of apt-get --print-uris."""
     packages = []
-    for match in URI_LINE.finditer(said):
+    for match in URI_LINE.finditer(output):
         name, version, architecture = match["file"].removesuffix(".deb").split("_")
         size_bytes = int(match["size"])
         packages.append(Archived(name, unquote(version), architecture, match["file"], size_bytes, match["sha256"]))

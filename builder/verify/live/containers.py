@@ -52,9 +52,9 @@ class Containers:
         """Make the image of the containers."""
         self.bench.ask(MAKE_IMAGE, stdin=program.read_bytes())
 
-    def run(self, *words: str, options: str = "") -> str:
+    def run(self, *arguments: str, options: str = "") -> str:
         """Run the probe in a new container and return its output."""
-        return self.bench.ask(f"docker run --rm {options} {IMAGE} {' '.join(words)}")
+        return self.bench.ask(f"docker run --rm {options} {IMAGE} {' '.join(arguments)}")
 
     @cached_property
     def lone(self) -> Mapping[str, Any]:

@@ -42,8 +42,8 @@ def put_user_data(card: Path, plan: Plan, file: Path, *, name: str = "user-data"
     """Replace user-data, or another file of cloud-init, on the card, as a user edits it."""
     place = find_place(card, find_firmware(plan))
     read_fat(place, "/")  # A damaged one is not written to: mtools takes it all the same.
-    words: list[str | Path] = ["mcopy", "-n", "-o", "-i", place.for_mtools, file, f"::/{name}"]
-    run(words, env=MTOOLS, timeout_s=COPY_S)
+    argv: list[str | Path] = ["mcopy", "-n", "-o", "-i", place.for_mtools, file, f"::/{name}"]
+    run(argv, env=MTOOLS, timeout_s=COPY_S)
 
 
 def find_firmware(plan: Plan) -> Slot:
