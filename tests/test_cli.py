@@ -25,15 +25,17 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 Done = subprocess.CompletedProcess[str]
 
 
-def command(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "builder", *map(str, words)]
+def command(*words: str | Path, module: str = "builder") -> list[str]:
+    return [sys.executable, "-m", module, *map(str, words)]
 
 
-def call(*words: str | Path, cwd: Path = ROOT, **env: str) -> Done:
+def call(*words: str | Path, cwd: Path = ROOT, module: str = "builder", **env: str) -> Done:
     """Call the command line, without what the caller's environment says about builds."""
     place = {name: value for name, value in os.environ.items() if name not in SAID_ELSEWHERE}
     place |= {"PYTHONPATH": str(ROOT), **env}
-    return subprocess.run(command(*words), cwd=cwd, env=place, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command(*words, module=module), cwd=cwd, env=place, capture_output=True, text=True, check=False
+    )
 
 
 def check_error(done: Done, code: int, *words: str) -> None:

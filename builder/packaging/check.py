@@ -16,7 +16,15 @@ from builder import log
 from builder.errors import ReleaseError, TrustError
 from builder.packaging.check_files import PAPERS, REPORTS, Kind, check_image
 from builder.packaging.check_signatures import AnyPublicKey, check_signatures, check_sums
-from builder.packaging.model import RELEASE_NAME, SUFFIX, PackagedImage, Release, load_packaged_image, load_release
+from builder.packaging.model import (
+    RELEASE_NAME,
+    SUFFIX,
+    File,
+    PackagedImage,
+    Release,
+    load_packaged_image,
+    load_release,
+)
 from builder.packaging.requested import find_mismatch, warn_of_age
 from builder.system.checksums import sha256_file
 from builder.system.files import InputError, read_bytes
@@ -126,7 +134,7 @@ def _load_release(directory: Path) -> Release | None:
 
 def check_directory(place: Path, package: PackagedImage) -> list[Problem]:
     """Return the problems of one directory, without signatures."""
-    problems = list(_check_files(place, package))
+    problems = list(check_files(place, package))
     present = {file.name for file in package.files if (place / file.name).is_file()}
     problems += [Problem.of(file, text, "trust") for file, text in check_sums(place, package)]
     for file in package.files:
@@ -140,7 +148,7 @@ def check_directory(place: Path, package: PackagedImage) -> list[Problem]:
     return problems
 
 
-def _check_files(place: Path, package: PackagedImage) -> Iterator[Problem]:
+def check_files(place: Path, package: PackagedImage) -> Iterator[Problem]:
     """Compare the files in a directory with its description."""
     unlisted = {f"{package.name}{SUFFIX}", *(f"{package.name}{SUFFIX}{end}" for end in (".minisig", ".asc"))}
     listed = {file.name: file for file in package.files}
@@ -153,12 +161,18 @@ def _check_files(place: Path, package: PackagedImage) -> Iterator[Problem]:
         yield Problem(name, "it is in the description twice")
     for name in sorted(present - unlisted - set(listed)):
         yield Problem(name, "it is not in the description")
-    for name, file in listed.items():
-        path = place / name
-        if path.is_symlink() or not path.is_file():
-            yield Problem(name, "it is in the description, but the file is missing")
-        elif path.stat().st_size != file.size_bytes or sha256_file(path) != file.sha256:
-            yield Problem(name, "its size or sha256 differs from the description", "trust")
+    for file in listed.values():
+        yield from _check_file(place / file.name, file)
+
+
+def _check_file(path: Path, file: File) -> Iterator[Problem]:
+    if path.is_symlink() or not path.is_file():
+        yield Problem(file.name, "it is in the description, but the file is missing")
+    elif (size := path.stat().st_size) != file.size_bytes:
+        yield Problem(file.name, f"found {size} bytes; expected {file.size_bytes}, as in the description", "trust")
+    elif (sha256 := sha256_file(path)) != file.sha256:
+        found, wanted = sha256[:12], file.sha256[:12]
+        yield Problem(file.name, f"found sha256 {found}…; expected {wanted}…, as in the description", "trust")
 
 
 def _check_paper(

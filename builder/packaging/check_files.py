@@ -88,7 +88,7 @@ def _check_bill(
     except RecursionError:
         return ["cannot be read: it is nested too deep"]
     except (KeyError, IndexError, StopIteration, TypeError):
-        return ["it does not say what it is of"]
+        return ["it does not name its image"]
     if not all(isinstance(each, str) for row in rows for each in row):  # A validator may let null stand for no value.
         return ["it has a package whose name or version is no text"]
     listing = path.with_name(f"{package.name}.packages")

@@ -7,13 +7,13 @@ All problems are reported at once, so that the user can fix them together.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder import log
 from builder.errors import ReleaseError
-from builder.packaging.check import check_directory
+from builder.packaging.check import Problem, check_directory
 from builder.packaging.model import SUFFIX, File, PackagedImage, Released, load_packaged_image
 from builder.packaging.tag import Tag, bare_version
 from builder.system.checksums import sha256_file
@@ -64,8 +64,14 @@ class Requirements:
     """True if packages are allowed whose specs were not run."""
 
 
-def collect(directory: Path, demand: Requirements) -> list[CheckedImage]:
-    """Return the packaged images below a directory, sorted by board; raise ReleaseError with all problems."""
+Check = Callable[[Path, PackagedImage], Iterable[Problem]]
+
+
+def collect(directory: Path, demand: Requirements, *, check: Check = check_directory) -> list[CheckedImage]:
+    """Return the packaged images below a directory, sorted by board; raise ReleaseError with all problems.
+
+    check  compares a directory with its description
+    """
     problems: list[str] = []
     loaded = list(_load_all(directory, problems))
     selected = [(path, package) for path, package in loaded if not demand.only or package.board in demand.boards]
@@ -80,7 +86,7 @@ def collect(directory: Path, demand: Requirements) -> list[CheckedImage]:
             wrong = [
                 *_find_claims(package, demand.tag),
                 *_find_unproven(package, demand),
-                *(f"{problem.place}: {problem.text}" for problem in check_directory(path, package)),
+                *(f"{problem.place}: {problem.text}" for problem in check(path, package)),
             ]
             signed = _find_signed(path, package)
             if demand.signed and len(signed) < 2:

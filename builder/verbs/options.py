@@ -156,6 +156,8 @@ ReportDirectory = Annotated[
 BOARDS = Path("boards")
 STATE = Path("work")
 LONGEST_NAME = 4096
+MINISIGN_LINE = 56
+"""Characters of a public key of minisign, in base64."""
 """PATH_MAX of Linux: a longer text cannot be a file name."""
 OLDEST, YOUNGEST = 315_532_800, 4_291_747_199
 CACHE_SIZE = f"{CACHE_BYTES // GIB}GiB"
@@ -185,8 +187,13 @@ def load_moment(boards: Path, version: str, epoch: int | None) -> tuple[str, int
 def load_key_text(given: str) -> str:
     """Return the text of a public key: the content of a named file, or the given text itself.
 
-    The default is the content of ./boardwright.pub, or "" if that does not exist.
+    The default is the content of ./boardwright.pub, or "" if that does not exist. RecipeError for a text that is
+    neither a file nor a key.
     """
     name = given or str(KEY_FILE)
     is_name = "\n" not in name and len(name) < LONGEST_NAME
-    return read_text(Path(name), limit=MIB) if is_name and Path(name).is_file() else given
+    if is_name and Path(name).is_file():
+        return read_text(Path(name), limit=MIB)
+    if given and is_name and len(given.strip()) != MINISIGN_LINE:
+        raise RecipeError(f"--key: found {given!r}; expected a file or a public key", hint="name the file minisign.pub")
+    return given

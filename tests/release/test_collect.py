@@ -11,8 +11,8 @@ import pytest
 from builder.errors import RecipeError, ReleaseError
 from builder.packaging.model import PackagedImage, Specs
 from builder.packaging.tag import find_tag, load_tag
-from builder.release.collect import Requirements, collect
-from tests.support.packaged import DIGEST, make_package, ship, write_description
+from builder.release.collect import Requirements
+from tests.support.packaged import DIGEST, collect_files, make_package, ship, write_description
 
 
 def demand(*boards: str, only: bool = False, signed: bool = False) -> Requirements:
@@ -21,7 +21,7 @@ def demand(*boards: str, only: bool = False, signed: bool = False) -> Requiremen
 
 def say(root: Path, wanted: Requirements) -> str:
     with pytest.raises(ReleaseError) as caught:
-        collect(root, wanted)
+        collect_files(root, wanted)
     return caught.value.message
 
 
@@ -33,7 +33,7 @@ def test_what_is_whole_and_proven_is_taken(tmp_path: Path) -> None:
     make_package(tmp_path, "rpi", "v1.0")
     make_package(tmp_path, "qemu-arm64")
     (tmp_path / ".boardwright-x.partial").mkdir()
-    parcels = collect(tmp_path, demand("rpi", "qemu-arm64", signed=True))
+    parcels = collect_files(tmp_path, demand("rpi", "qemu-arm64", signed=True))
     assert [parcel.board for parcel in parcels] == ["qemu-arm64", "rpi"]
     assert [item.path.name.removeprefix("boardwright-rpi-v1.0") for item in parcels[1].items] == [
         ".img.xz",
@@ -48,14 +48,14 @@ def test_the_specs_may_name_the_image_as_it_is_compressed(tmp_path: Path) -> Non
     package = make_package(tmp_path, "rpi")
     specs = Specs(passed=1, failed=0, skipped=0, levels=[], image_sha256=package.files[0].sha256)
     change(tmp_path, package, specs=specs)
-    assert collect(tmp_path, demand("rpi"))
+    assert collect_files(tmp_path, demand("rpi"))
 
 
 def test_boards_that_are_not_asked_for_stay_behind(tmp_path: Path) -> None:
     make_package(tmp_path, "rpi")
     package = make_package(tmp_path, "rpi5")
     change(tmp_path, package, specs=None)
-    assert [parcel.board for parcel in collect(tmp_path, demand("rpi", only=True))] == ["rpi"]
+    assert [parcel.board for parcel in collect_files(tmp_path, demand("rpi", only=True))] == ["rpi"]
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 def test_an_unverified_image_is_taken_where_that_is_asked_for(tmp_path: Path) -> None:
     change(tmp_path, make_package(tmp_path, "rpi"), specs=None)
-    (parcel,) = collect(tmp_path, replace(demand("rpi"), unverified=True))
+    (parcel,) = collect_files(tmp_path, replace(demand("rpi"), unverified=True))
     assert parcel.released.package.specs is None
     red = Specs(passed=599, failed=1, skipped=0, levels=["offline"], image_sha256=DIGEST)
     change(tmp_path, parcel.released.package, specs=red)
@@ -102,9 +102,9 @@ def test_damage_is_seen(tmp_path: Path) -> None:
     (place / "boardwright-rpi-1.0.notes").write_text("who wrote this?")
     said = say(tmp_path, demand())
     assert "rpi: boardwright-rpi-1.0.img.xz: found sha256" in said
-    assert "rpi: boardwright-rpi-1.0.packages is missing" in said
+    assert "rpi: boardwright-rpi-1.0.packages: it is in the description, but the file is missing" in said
     assert "rpi: boardwright-rpi-1.0.SHA256SUMS: found 5 bytes; expected 27" in said
-    assert "rpi: boardwright-rpi-1.0.notes is not in its description" in said
+    assert "rpi: boardwright-rpi-1.0.notes: it is not in the description" in said
 
 
 def test_a_link_is_no_file(tmp_path: Path) -> None:
@@ -112,15 +112,15 @@ def test_a_link_is_no_file(tmp_path: Path) -> None:
     image = tmp_path / package.name / package.files[0].name
     image.rename(tmp_path / "elsewhere")
     image.symlink_to(tmp_path / "elsewhere")
-    assert "boardwright-rpi-1.0.img.xz is missing" in say(tmp_path, demand())
+    assert "boardwright-rpi-1.0.img.xz: it is in the description, but the file is missing" in say(tmp_path, demand())
 
 
 def test_names_must_fit_into_one_flat_place(tmp_path: Path) -> None:
     package = make_package(tmp_path, "rpi")
     change(tmp_path, package, files=[package.files[1], package.files[1]])
     said = say(tmp_path, demand())
-    assert "boardwright-rpi-1.0.packages is in its description twice" in said
-    assert "rpi: it has no image" in said
+    assert "boardwright-rpi-1.0.packages: it is in the description twice" in said
+    assert "the description has no image" in said
 
 
 def test_a_board_has_one_package(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_board_has_one_package(tmp_path: Path) -> None:
 def test_without_packages_there_is_nothing_to_release(tmp_path: Path) -> None:
     assert f"{tmp_path} contains no packaged image" in say(tmp_path, demand())
     with pytest.raises(ReleaseError, match="does not exist or is not a directory") as caught:
-        collect(tmp_path / "nowhere", demand())
+        collect_files(tmp_path / "nowhere", demand())
     assert "boardwright package" in caught.value.hint
 
 

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from builder.packaging.model import load_packaged_image, render_package
+from builder.system.checksums import sha256_file
 from tests.chain.conftest import boardwright
 from tests.support.archive import serve
 from tests.support.packaged_fixtures import MadePackage
@@ -77,3 +80,21 @@ def test_the_page_and_the_list_for_imager_name_the_image(public: tuple[Path, str
     assert made.public.read_text().splitlines()[-1] in page
     images = json.loads((public[0] / "os-list.json").read_text())["os_list"]
     assert f"{public[1]}/v{version_of(made)}/rpi/{made.directory.name}.img" in json.dumps(images)
+
+
+def test_what_verify_refuses_is_not_released(made: MadePackage, tmp_path: Path) -> None:
+    """The description has the right digest of the damaged list of components: only its content is wrong."""
+    copy = Path(shutil.copytree(made.directory, tmp_path / "packaged" / made.directory.name))
+    described, bom = copy / f"{copy.name}.package.json", copy / f"{copy.name}.cdx.json"
+    content = json.loads(bom.read_text())
+    content["components"].pop()
+    bom.write_text(json.dumps(content))
+    package = load_packaged_image(copy)
+    changed = {"size_bytes": bom.stat().st_size, "sha256": sha256_file(bom)}
+    files = [file.model_copy(update=changed) if file.name == bom.name else file for file in package.files]
+    described.write_text(render_package(package.model_copy(update={"files": files})))
+    words: list[str | Path] = ["--packaged", copy.parent, "--board", "rpi", "--to", f"dir:{tmp_path}/public"]
+    done = boardwright("release", f"v{version_of(made)}", *words)
+    assert done.returncode != 0
+    assert f"{bom.name}: it differs from" in done.stderr
+    assert not (tmp_path / "public").exists()

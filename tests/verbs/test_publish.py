@@ -19,7 +19,8 @@ from tests.test_cli import Done, call, check_error
 
 
 def release(root: Path, *words: str, tag: str = "v1.0", **env: str) -> Done:
-    return call("release", tag, "--packaged", root / "release", "--to", f"dir:{root}/public", *words, cwd=root, **env)
+    places: list[str | Path] = ["--packaged", root / "release", "--to", f"dir:{root}/public"]
+    return call("release", tag, *places, *words, cwd=root, module="tests.support.any_content", **env)
 
 
 @pytest.fixture
