@@ -13,7 +13,7 @@ OVMF, AAVMF = "/usr/share/OVMF", "/usr/share/AAVMF"
 
 
 @dataclass(frozen=True)
-class Machine:
+class ArchitectureRow:
     """Properties of an architecture."""
 
     title: str
@@ -48,9 +48,9 @@ class Machine:
 class Architecture(StrEnum):
     """Debian's names of processor architectures."""
 
-    row: Machine
+    row: ArchitectureRow
 
-    def __new__(cls, name: str, row: Machine | None = None) -> Self:
+    def __new__(cls, name: str, row: ArchitectureRow | None = None) -> Self:
         assert row is not None  # The default is only for the type of Architecture("arm64"), which looks up a member.
         member = str.__new__(cls, name)
         member._value_ = name
@@ -59,7 +59,7 @@ class Architecture(StrEnum):
 
     AMD64 = (
         "amd64",
-        Machine(
+        ArchitectureRow(
             title="64-bit x86",
             multiarch="x86_64-linux-gnu",
             qemu="x86_64",
@@ -77,7 +77,7 @@ class Architecture(StrEnum):
     )
     ARM64 = (
         "arm64",
-        Machine(
+        ArchitectureRow(
             title="64-bit Arm",
             multiarch="aarch64-linux-gnu",
             qemu="aarch64",
@@ -96,7 +96,7 @@ class Architecture(StrEnum):
     )
     ARMHF = (
         "armhf",
-        Machine(
+        ArchitectureRow(
             title="32-bit Arm",
             multiarch="arm-linux-gnueabihf",
             qemu="arm",
@@ -108,7 +108,7 @@ class Architecture(StrEnum):
     )
     ARMEL = (
         "armel",
-        Machine(
+        ArchitectureRow(
             title="older 32-bit Arm",
             multiarch="arm-linux-gnueabi",
             qemu="arm",
@@ -120,7 +120,7 @@ class Architecture(StrEnum):
     )
     RISCV64 = (
         "riscv64",
-        Machine(
+        ArchitectureRow(
             title="riscv64",
             multiarch="riscv64-linux-gnu",
             qemu="riscv64",

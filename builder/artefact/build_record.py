@@ -25,7 +25,7 @@ BUILDER_IMAGE = "BOARDWRIGHT_BUILDER_IMAGE"
 """Environment variable of a build in a container: the id of the image that it runs in."""
 
 
-class Archive(FrozenModel):
+class RecordedArchive(FrozenModel):
     """A package archive that the build used."""
 
     name: ArchiveName
@@ -34,7 +34,7 @@ class Archive(FrozenModel):
     components: list[Component]
 
 
-class Deb(FrozenModel):
+class RecordedDeb(FrozenModel):
     """A package from an archive."""
 
     name: DebName
@@ -62,8 +62,8 @@ class Record(FrozenModel):
     """Cache key of each step of the plan: a hash of all inputs that decide its product."""
     inputs: dict[Word, dict[InputName, InputValue]]
     """Digest of each input of each step."""
-    archives: list[Archive]
-    packages: list[Deb]
+    archives: list[RecordedArchive]
+    packages: list[RecordedDeb]
     """Packages from archives; empty if they were not recorded."""
     downloads: list[Download]
     program: Version
@@ -79,10 +79,13 @@ def make_record(plan: Plan, image_sha256: str, packages: Mapping[str, str]) -> R
     packages  "VERSION SHA256" by name, from the indexes of the archives
     """
     archives = [
-        Archive(name=name, url=archive.url, suites=archive.suites, components=archive.components)
+        RecordedArchive(name=name, url=archive.url, suites=archive.suites, components=archive.components)
         for name, archive in sorted(plan.recipe.archives.items())
     ]
-    debs = [Deb(name=name, version=text.split()[0], sha256=text.split()[1]) for name, text in sorted(packages.items())]
+    debs = [
+        RecordedDeb(name=name, version=text.split()[0], sha256=text.split()[1])
+        for name, text in sorted(packages.items())
+    ]
     fetched = [(deb.location, deb.sha256) for deb in plan.packages.debs]
     fetched += [(blob.location, blob.sha256) for blob in plan.disk.blobs if blob.source == "url"]
     return Record(

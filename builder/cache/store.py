@@ -44,7 +44,7 @@ FACT = re.compile(r"[ -~]{0,255}")
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoreEntry:
     """An object as a listing shows it; `used` is when it was last used, in seconds since 1970."""
 
     sha256: str
@@ -54,7 +54,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Ref:
+class StoreRef:
     """A name, the object it stands for, and what is known about that."""
 
     name: str
@@ -164,11 +164,11 @@ class Store:
             stream.flush()
             give_name(part, self._ref_path(name), durable=False)
 
-    def refs(self) -> list[Ref]:
+    def refs(self) -> list[StoreRef]:
         """Return all names; one that cannot be read is dropped."""
         return [ref for path in sorted(self._refs.glob("*.json")) if (ref := _read_ref(path))]
 
-    def find_ref(self, name: str) -> Ref | None:
+    def find_ref(self, name: str) -> StoreRef | None:
         """Return a ref from here or from the shared cache, or None."""
         ref = _read_ref(self._ref_path(name))
         content = self._remote.read_ref(name) if self._remote and ref is None else None
@@ -180,13 +180,13 @@ class Store:
             log.warn(f"the ref {name} of the shared cache cannot be read; it is not used")
         return ref
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[StoreEntry]:
         """Return all objects, least recently used first."""
         found = []
         for path in self._objects.glob("*/*"):
             with suppress(FileNotFoundError):
                 stat = path.stat()
-                found.append(Entry(path.name, path, stat.st_size, stat.st_mtime))
+                found.append(StoreEntry(path.name, path, stat.st_size, stat.st_mtime))
         return sorted(found, key=lambda entry: (entry.used, entry.sha256))
 
     def drop(self, sha256: str) -> None:
@@ -244,7 +244,7 @@ class Store:
         return locked(self._locks / sha256[:2])
 
 
-def _read_ref(path: Path) -> Ref | None:
+def _read_ref(path: Path) -> StoreRef | None:
     try:
         ref = _load_ref(unquote(path.stem), path.read_bytes())
     except FileNotFoundError:
@@ -254,12 +254,12 @@ def _read_ref(path: Path) -> Ref | None:
     return ref
 
 
-def _load_ref(name: str, content: bytes) -> Ref | None:
+def _load_ref(name: str, content: bytes) -> StoreRef | None:
     """Parse a ref; None if it is invalid, for example with a path instead of a digest."""
     try:
         digest, facts = (row := load_json(content))["sha256"], dict(row["facts"])
         is_sound = all(FACT.fullmatch(text) for pair in facts.items() for text in pair)
-        return Ref(name, digest, facts) if SHA256.fullmatch(digest) and is_sound else None
+        return StoreRef(name, digest, facts) if SHA256.fullmatch(digest) and is_sound else None
     except (ValueError, KeyError, TypeError):
         return None
 

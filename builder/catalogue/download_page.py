@@ -22,7 +22,7 @@ from builder.catalogue.addresses import Addresses
 from builder.catalogue.imager import MANIFEST, OS_LIST, image_for_imager
 from builder.catalogue.listing import ReleaseList
 from builder.compression import PREFERRED
-from builder.packaging.model import File, PackagedImage, Release, Released
+from builder.packaging.model import PackagedFile, PackagedImage, Release, Released
 from builder.units import render_size
 
 SITE = Path(__file__).with_name("site")
@@ -190,7 +190,7 @@ def _files(tag: str, board: str, released: Released, addresses: Addresses) -> It
             yield _link(_label(file), tag, board, file, addresses)
 
 
-def _label(file: File) -> str:
+def _label(file: PackagedFile) -> str:
     for ending, kind in ((".minisig", "signature"), (".asc", "GPG signature")):
         if file.name.endswith(ending):
             signed = file.name.removesuffix(ending)
@@ -199,7 +199,7 @@ def _label(file: File) -> str:
     return ending or ROLES.get(file.role) or file.name.rpartition(".")[2].capitalize()
 
 
-def _link(label: str, tag: str, board: str, file: File, addresses: Addresses) -> Link:
+def _link(label: str, tag: str, board: str, file: PackagedFile, addresses: Addresses) -> Link:
     url = addresses.link(tag, board, file.name)
     return Link(label, url, file.name, render_size(file.size_bytes), file.sha256)
 

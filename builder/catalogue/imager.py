@@ -26,7 +26,7 @@ from builder.catalogue.addresses import Addresses
 from builder.catalogue.listing import ReleaseList
 from builder.compression import FOR_IMAGER
 from builder.errors import ReleaseError
-from builder.packaging.model import File, PackagedImage, Release
+from builder.packaging.model import PackagedFile, PackagedImage, Release
 
 OS_LIST = "os-list.json"
 MANIFEST = ".rpi-imager-manifest"
@@ -67,7 +67,7 @@ def make_manifests(listed: ReleaseList, addresses: Addresses) -> dict[str, Item]
     return manifests
 
 
-def image_for_imager(package: PackagedImage) -> File | None:
+def image_for_imager(package: PackagedImage) -> PackagedFile | None:
     """Return the best image for Imager; None if there is none, or if Imager does not know the board."""
     by_name = {file.name: file for file in package.files if file.role == "image"}
     names = (f"{package.name}{compression.image_suffix}" for compression in FOR_IMAGER)
@@ -113,7 +113,7 @@ def _systems(release: Release, addresses: Addresses) -> Iterator[tuple[Item, Pac
             yield _system(release, board, package, image, addresses), package
 
 
-def _system(release: Release, board: str, package: PackagedImage, image: File, addresses: Addresses) -> Item:
+def _system(release: Release, board: str, package: PackagedImage, image: PackagedFile, addresses: Addresses) -> Item:
     item: Item = {
         "name": f"Boardwright {package.version} ({package.title})",
         "description": "Debian with Docker. Set a user here: without one, no login is possible.",

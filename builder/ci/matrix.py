@@ -25,7 +25,7 @@ CODE = ("builder", "specs", "Dockerfile.builder", "Makefile", "pyproject.toml")
 
 
 @dataclass(frozen=True)
-class Kind:
+class ChangeKind:
     """Properties of a board that decide whether CI builds it."""
 
     architecture: str
@@ -43,18 +43,18 @@ class Layout:
     tool: str = ""
 
 
-def load_kinds(boards: Path) -> dict[str, Kind]:
+def load_kinds(boards: Path) -> dict[str, ChangeKind]:
     """Return all boards of a directory by name. Raises RecipeError if one is invalid."""
     loaded = {name: load_board(boards, name) for name in list_made(boards)}
     return {
-        name: Kind(
+        name: ChangeKind(
             board.recipe.architecture.value, board.recipe.boot.method, tuple(path.name for path in board.directories)
         )
         for name, board in loaded.items()
     }
 
 
-def find_changed(kinds: Mapping[str, Kind], boards: Path, *, base: str, head: str) -> dict[str, str]:
+def find_changed(kinds: Mapping[str, ChangeKind], boards: Path, *, base: str, head: str) -> dict[str, str]:
     """Return the boards that changed between two commits of the checkout of `boards`, each with the reason.
 
     base  `head` is compared with their merge base, so later commits of `base` do not count
@@ -83,7 +83,7 @@ def list_changes(repository: Repository, base: str, head: str) -> list[str]:
     return [path for path in result.stdout.split("\0") if path]
 
 
-def choose_boards(kinds: Mapping[str, Kind], changed: Iterable[str], layout: Layout) -> dict[str, str]:
+def choose_boards(kinds: Mapping[str, ChangeKind], changed: Iterable[str], layout: Layout) -> dict[str, str]:
     """Return the boards that changed paths affect, in the order of `kinds`, each with the first such path."""
     chosen: dict[str, str] = {}
     for path in changed:
@@ -92,7 +92,7 @@ def choose_boards(kinds: Mapping[str, Kind], changed: Iterable[str], layout: Lay
     return {name: chosen[name] for name in kinds if name in chosen}
 
 
-def _find_affected(kinds: Mapping[str, Kind], path: str, layout: Layout) -> Sequence[str]:
+def _find_affected(kinds: Mapping[str, ChangeKind], path: str, layout: Layout) -> Sequence[str]:
     inside = _below(path, layout.boards)
     if len(inside) > 1:
         return [name for name, kind in kinds.items() if inside[0] in kind.family]
@@ -113,7 +113,7 @@ def _below(path: str, directory: str) -> tuple[str, ...]:
     return parts[len(above) :] if parts[: len(above)] == above else ()
 
 
-def pick_examples(kinds: Mapping[str, Kind]) -> list[str]:
+def pick_examples(kinds: Mapping[str, ChangeKind]) -> list[str]:
     """Return the first board of each architecture and boot method."""
     first: dict[tuple[str, str], str] = {}
     for name, kind in kinds.items():

@@ -13,7 +13,7 @@ ID = re.compile("[0-9]{1,10}")
 
 
 @dataclass(frozen=True)
-class User:
+class Account:
     """A row of passwd."""
 
     name: str
@@ -40,10 +40,10 @@ def is_id(text: str) -> bool:
     return ID.fullmatch(text) is not None
 
 
-def read_users(text: str) -> Mapping[str, User]:
+def read_users(text: str) -> Mapping[str, Account]:
     """Return the users of a passwd by name; VerifyError for a line that is none."""
     rows = list(_split(text, "passwd", 7, ids=(2, 3)))
-    return {row[0]: User(row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6]) for row in rows}
+    return {row[0]: Account(row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6]) for row in rows}
 
 
 def read_groups(text: str) -> Mapping[str, Group]:

@@ -20,7 +20,7 @@ WHOLE = "name the image of a whole disk, as `boardwright build` makes it"
 
 
 @dataclass(frozen=True)
-class Partition:
+class DiskPartition:
     """A row of the table."""
 
     number: int
@@ -46,16 +46,16 @@ class Partition:
 
 
 @dataclass(frozen=True)
-class Table:
+class DiskTable:
     """A partition table."""
 
     type: str
     """mbr or gpt."""
     id: str
-    partitions: tuple[Partition, ...]
+    partitions: tuple[DiskPartition, ...]
 
 
-def read_whole_table(image: Path) -> Table:
+def read_whole_table(image: Path) -> DiskTable:
     """Return the table of an image that is as long as its table says; VerifyError for half of one."""
     table, size = read_table(image), image.stat().st_size
     end = max((partition.end_sector * SECTOR for partition in table.partitions), default=0)
@@ -67,7 +67,7 @@ def read_whole_table(image: Path) -> Table:
     return table
 
 
-def read_table(image: Path) -> Table:
+def read_table(image: Path) -> DiskTable:
     """Return the table of an image; VerifyError when it has none."""
     answer = run(["sfdisk", "--json", "--", image], ok=(0, 1), timeout_s=READ_S)
     if answer.code:
@@ -86,13 +86,13 @@ def read_table(image: Path) -> Table:
             f"{image.name} has the partition {wrong[0].number} over its table, of no size, or where no disk reaches",
             hint=WHOLE,
         )
-    return Table(kind, identity, rows)
+    return DiskTable(kind, identity, rows)
 
 
-def _load(kind: str, identity: str, row: dict[str, Any], device: str) -> Partition:
+def _load(kind: str, identity: str, row: dict[str, Any], device: str) -> DiskPartition:
     number = int(row["node"][len(device) :].lstrip("p"))
     code = str(row["type"]).lower()
-    return Partition(
+    return DiskPartition(
         number=number,
         start_sector=row["start"],
         sectors=row["size"],

@@ -24,7 +24,7 @@ from builder.net import http
 from builder.net.http import bare
 from builder.net.progress import Progress
 from builder.net.retry import TemporaryError, retry
-from builder.packaging.model import RELEASE_NAME, File, Release, render
+from builder.packaging.model import RELEASE_NAME, PackagedFile, Release, render
 from builder.system.atomic import give_name, write_replaced
 from builder.system.checksums import sha256_file
 from builder.system.files import open_unfinished
@@ -37,7 +37,7 @@ LEVELS = 3
 AGAIN = "run the same command again: it resumes the download"
 
 
-def download(url: str, file: File, directory: Path) -> Path:
+def download(url: str, file: PackagedFile, directory: Path) -> Path:
     """Return `directory`/<name> with the size and digest of `file`; an existing correct file is not downloaded again.
 
     Raises TrustError (wrong content, which is removed), DownloadError (the partial file stays for the next call),
@@ -155,7 +155,7 @@ def _size(stream: IO[bytes]) -> int:
     return os.fstat(stream.fileno()).st_size
 
 
-def _fill(url: str, file: File, stream: IO[bytes]) -> str:
+def _fill(url: str, file: PackagedFile, stream: IO[bytes]) -> str:
     """Have as many bytes in the stream as the file has, and return their sha256."""
     step = log.step(f"fetch {file.name} ({render_size(file.size_bytes)})")
     with step if file.size_bytes > MIB else nullcontext():
@@ -163,7 +163,7 @@ def _fill(url: str, file: File, stream: IO[bytes]) -> str:
         return sha256_file(Path(stream.name))
 
 
-def _attempt(url: str, file: File, stream: IO[bytes]) -> None:
+def _attempt(url: str, file: PackagedFile, stream: IO[bytes]) -> None:
     if _size(stream) > file.size_bytes:
         stream.truncate(0)
     start = _size(stream)
@@ -178,7 +178,7 @@ def _attempt(url: str, file: File, stream: IO[bytes]) -> None:
         raise TemporaryError(f"the file ended after {came} of {file.size_bytes} bytes")
 
 
-def _receive(url: str, file: File, came: int, pieces: Iterator[bytes], stream: IO[bytes]) -> int:
+def _receive(url: str, file: PackagedFile, came: int, pieces: Iterator[bytes], stream: IO[bytes]) -> int:
     """Append to the stream what comes, and return how much is there."""
     try:
         with Progress(file.name, file.size_bytes, came) as progress:
@@ -196,7 +196,7 @@ def _receive(url: str, file: File, came: int, pieces: Iterator[bytes], stream: I
     return came
 
 
-def _wrong_digest(url: str, file: File, found: str) -> TrustError:
+def _wrong_digest(url: str, file: PackagedFile, found: str) -> TrustError:
     return TrustError(
         f"{bare(url)}: found sha256 {found}; expected {file.sha256}",
         hint="it differs from the release; do not use it, and tell its publisher",

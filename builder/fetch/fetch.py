@@ -22,7 +22,7 @@ from builder.fetch.download import download, unknown_board
 from builder.fetch.read import read
 from builder.fetch.sources import Source, find_version
 from builder.net.http import bare
-from builder.packaging.model import NEWER, SUFFIX, File, PackagedImage, Release, Released
+from builder.packaging.model import NEWER, SUFFIX, PackagedFile, PackagedImage, Release, Released
 from builder.packaging.requested import find_mismatch, warn_of_age
 from builder.recipe.described import load_described
 from builder.signing.signature import SUFFIX as SIGNATURE
@@ -107,7 +107,7 @@ class _Check:
         warn_of_age(package)
         return package
 
-    def signed(self) -> list[File]:
+    def signed(self) -> list[PackagedFile]:
         """Return description and sums with their signatures, which are checked if there is a key."""
         sums = [file for file in self.released.package.files if file.role == "sums"]
         for file in sums:
@@ -126,7 +126,7 @@ class _Check:
         if wrong := find_mismatch(package, self.wanted.board, self.release):
             raise TrustError(f"{self.source.name}, {self.release.tag}: {wrong}", hint=TELL)
 
-    def _file(self, name: str) -> File:
+    def _file(self, name: str) -> PackagedFile:
         for file in self.released.files:
             if file.name == name:
                 return file
@@ -135,7 +135,7 @@ class _Check:
             raise TrustError(f"{release}: {self.wanted.board} is not signed: it has no {name}", hint=TELL)
         raise ReleaseError(f"{release}: {self.wanted.board} has no description {name}", hint="release it again")
 
-    def _read(self, file: File) -> bytes:
+    def _read(self, file: PackagedFile) -> bytes:
         """Return one of the small files."""
         address = self.address(file.name)
         content = read(address)
@@ -145,7 +145,7 @@ class _Check:
         return content
 
 
-def choose_image(package: PackagedImage, compression: Compression | None) -> File:
+def choose_image(package: PackagedImage, compression: Compression | None) -> PackagedFile:
     """Return the image to fetch: of this compression, or the one that is usually smallest.
 
     Raises RecipeError where the packaged image has none of this compression, ReleaseError where it has none at all.
@@ -160,7 +160,7 @@ def choose_image(package: PackagedImage, compression: Compression | None) -> Fil
     return images[compression]
 
 
-def _image(package: PackagedImage, compression: Compression) -> File | None:
+def _image(package: PackagedImage, compression: Compression) -> PackagedFile | None:
     wanted = f"{package.name}{compression.image_suffix}"
     return next((file for file in package.files if file.role == "image" and file.name == wanted), None)
 

@@ -59,7 +59,7 @@ cost 6 %.
 
 
 @dataclass(frozen=True)
-class Content:
+class Ext4Content:
     """Blocks and inodes of a tree: at least as many as mke2fs will use."""
 
     blocks: int
@@ -76,7 +76,7 @@ class Content:
         return max(0, blocks * BLOCK, inodes * 8192)
 
 
-def measure(tree: Path, workspace: Workspace) -> Content:
+def measure(tree: Path, workspace: Workspace) -> Ext4Content:
     """Return the blocks and inodes that a tree needs on an ext4."""
     inodes = 0
     blocks = _count_blocks(tree, tree.lstat())
@@ -88,7 +88,7 @@ def measure(tree: Path, workspace: Workspace) -> Content:
             seen.add((status.st_dev, status.st_ino))
         inodes += 1
         blocks += _count_blocks(path, status)
-    return Content(blocks, inodes, workspace)
+    return Ext4Content(blocks, inodes, workspace)
 
 
 def make(target: Target, slot: Slot, tree: Path, epoch: int, workspace: Workspace) -> None:

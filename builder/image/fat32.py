@@ -50,7 +50,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Content:
+class FatContent:
     """The content of a tree: the length in bytes of each file and each directory."""
 
     lengths: tuple[int, ...]
@@ -65,7 +65,7 @@ class Content:
         return max(0, needed - _count_clusters(size_bytes // SECTOR, cluster)) * cluster_bytes
 
 
-def measure(tree: Path, workspace: Workspace) -> Content:
+def measure(tree: Path, workspace: Workspace) -> FatContent:
     """Return the lengths in a tree; raise RecipeError with all files that a FAT cannot store."""
     lengths = []
     problems = []
@@ -83,7 +83,7 @@ def measure(tree: Path, workspace: Workspace) -> Content:
             f"a FAT filesystem cannot store these files of {tree}:{shown}{more}",
             hint="rename or remove these files, or make the partition ext4",
         )
-    return Content(tuple(lengths))
+    return FatContent(tuple(lengths))
 
 
 def make(target: Target, slot: Slot, tree: Path, epoch: int, workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.disk.partitions import Table, read_table
+from builder.disk.partitions import DiskTable, read_table
 from builder.errors import VerifyError
 from builder.image.target import slot_sectors
 from builder.plan.model import Disk, Slot
@@ -98,7 +98,7 @@ def _planned_facts(disk: Disk) -> dict[str, object]:
     return facts
 
 
-def _read_facts(table: Table) -> dict[str, object]:
+def _read_facts(table: DiskTable) -> dict[str, object]:
     facts: dict[str, object] = {"label": table.type, "id": table.id}
     for row in table.partitions:
         facts |= {

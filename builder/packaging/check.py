@@ -19,7 +19,7 @@ from builder.packaging.check_signatures import AnyPublicKey, check_signatures, c
 from builder.packaging.model import (
     RELEASE_NAME,
     SUFFIX,
-    File,
+    PackagedFile,
     PackagedImage,
     Release,
     load_packaged_image,
@@ -36,7 +36,7 @@ LONGEST = 300
 
 
 @dataclass(frozen=True)
-class Problem:
+class PackageProblem:
     """One problem in a packaged image."""
 
     place: str
@@ -49,7 +49,7 @@ class Problem:
         return f"{make_line(self.place)}: {make_line(self.text)}"
 
     @classmethod
-    def of(cls, place: str, text: str, kind: Kind = "release") -> Problem:
+    def of(cls, place: str, text: str, kind: Kind = "release") -> PackageProblem:
         """Return a problem, with its text cut to a maximum length: a package may contain texts of any length."""
         return cls(place, text if len(text) <= LONGEST else f"{text[:LONGEST]}…", kind)
 
@@ -60,7 +60,7 @@ class Findings:
 
     packages: tuple[PackagedImage, ...]
     """Descriptions that could be read."""
-    problems: tuple[Problem, ...]
+    problems: tuple[PackageProblem, ...]
     signers: tuple[str, ...] = ()
     """Claimed signers: "minisign key 1A2B…"; proven only if a key was given and there is no problem with it."""
     with_key: bool = field(default=False)
@@ -94,37 +94,37 @@ def check_release(directory: Path, key: str = "") -> Findings:
     if not directories:
         raise ReleaseError(f"{directory} has no packaged image", hint="make one with `boardwright package IMAGE`")
     packages: list[PackagedImage] = []
-    problems: list[Problem] = list(_find_missing_boards(directory))
+    problems: list[PackageProblem] = list(_find_missing_boards(directory))
     signers: dict[str, None] = {}
     for path in directories:
         with log.step(f"check {path.name}"):
             try:
                 package = load_packaged_image(path)
             except ReleaseError as error:
-                problems.append(Problem(path.name, error.message))
+                problems.append(PackageProblem(path.name, error.message))
                 continue
             packages.append(package)
             warn_of_age(package)
             problems += [*_find_other(path, package), *check_directory(path, package)]
             claimed, wrong = check_signatures(path, package, public)
             signers |= dict.fromkeys(claimed)
-            problems += [Problem(file, text, "trust") for file, text in wrong]
+            problems += [PackageProblem(file, text, "trust") for file, text in wrong]
     return Findings(tuple(packages), tuple(problems), tuple(signers), public is not None)
 
 
-def _find_missing_boards(directory: Path) -> Iterator[Problem]:
+def _find_missing_boards(directory: Path) -> Iterator[PackageProblem]:
     """Yield the boards in release.json that have no directory."""
     release = _load_release(directory)
     for board in release.boards if release else ():
         if not (directory / board).is_dir():
-            yield Problem(directory.name, f"release.json names the board {board}, but its directory is missing")
+            yield PackageProblem(directory.name, f"release.json names the board {board}, but its directory is missing")
 
 
-def _find_other(place: Path, package: PackagedImage) -> Iterator[Problem]:
+def _find_other(place: Path, package: PackagedImage) -> Iterator[PackageProblem]:
     """Yield the difference between the description of a packaged image and the release.json above (<tag>/<board>)."""
     release = _load_release(place.parent)
     if release and (wrong := find_mismatch(package, place.name, release)):
-        yield Problem(place.name, wrong, "trust")
+        yield PackageProblem(place.name, wrong, "trust")
 
 
 def _load_release(directory: Path) -> Release | None:
@@ -132,14 +132,14 @@ def _load_release(directory: Path) -> Release | None:
     return load_release(read_bytes(path, within=directory), path) if path.exists() else None
 
 
-def check_directory(place: Path, package: PackagedImage) -> list[Problem]:
+def check_directory(place: Path, package: PackagedImage) -> list[PackageProblem]:
     """Return the problems of one directory, without signatures."""
     problems = list(check_files(place, package))
     present = {file.name for file in package.files if (place / file.name).is_file()}
-    problems += [Problem.of(file, text, "trust") for file, text in check_sums(place, package)]
+    problems += [PackageProblem.of(file, text, "trust") for file, text in check_sums(place, package)]
     for file in package.files:
         if file.role == "image" and file.name in present:
-            problems += [Problem(file.name, text, kind) for kind, text in check_image(place, package, file.name)]
+            problems += [PackageProblem(file.name, text, kind) for kind, text in check_image(place, package, file.name)]
     for suffix, check in PAPERS.items():
         is_named = f"{package.name}{suffix}" in {file.name for file in package.files}
         if package.specs is None and suffix in REPORTS and not is_named:
@@ -148,40 +148,42 @@ def check_directory(place: Path, package: PackagedImage) -> list[Problem]:
     return problems
 
 
-def check_files(place: Path, package: PackagedImage) -> Iterator[Problem]:
+def check_files(place: Path, package: PackagedImage) -> Iterator[PackageProblem]:
     """Compare the files in a directory with its description."""
     unlisted = {f"{package.name}{SUFFIX}", *(f"{package.name}{SUFFIX}{end}" for end in (".minisig", ".asc"))}
     listed = {file.name: file for file in package.files}
     present = {path.name for path in place.iterdir()}
     if f"{package.name}{SUFFIX}" not in present:
-        yield Problem(place.name, f"found another file name of the description; expected {package.name}{SUFFIX}")
+        yield PackageProblem(place.name, f"found another file name of the description; expected {package.name}{SUFFIX}")
     if not any(file.role == "image" for file in package.files):
-        yield Problem(place.name, "the description has no image")
+        yield PackageProblem(place.name, "the description has no image")
     for name in sorted(name for name, count in Counter(file.name for file in package.files).items() if count > 1):
-        yield Problem(name, "it is in the description twice")
+        yield PackageProblem(name, "it is in the description twice")
     for name in sorted(present - unlisted - set(listed)):
-        yield Problem(name, "it is not in the description")
+        yield PackageProblem(name, "it is not in the description")
     for file in listed.values():
         yield from _check_file(place / file.name, file)
 
 
-def _check_file(path: Path, file: File) -> Iterator[Problem]:
+def _check_file(path: Path, file: PackagedFile) -> Iterator[PackageProblem]:
     if path.is_symlink() or not path.is_file():
-        yield Problem(file.name, "it is in the description, but the file is missing")
+        yield PackageProblem(file.name, "it is in the description, but the file is missing")
     elif (size := path.stat().st_size) != file.size_bytes:
-        yield Problem(file.name, f"found {size} bytes; expected {file.size_bytes}, as in the description", "trust")
+        yield PackageProblem(
+            file.name, f"found {size} bytes; expected {file.size_bytes}, as in the description", "trust"
+        )
     elif (sha256 := sha256_file(path)) != file.sha256:
         found, wanted = sha256[:12], file.sha256[:12]
-        yield Problem(file.name, f"found sha256 {found}…; expected {wanted}…, as in the description", "trust")
+        yield PackageProblem(file.name, f"found sha256 {found}…; expected {wanted}…, as in the description", "trust")
 
 
 def _check_paper(
     place: Path, package: PackagedImage, suffix: str, check: Callable[[Path, PackagedImage], list[str]]
-) -> list[Problem]:
+) -> list[PackageProblem]:
     path = place / f"{package.name}{suffix}"
     if path.name not in {file.name for file in package.files} or not path.is_file():
-        return [Problem(path.name, "it is missing")]
+        return [PackageProblem(path.name, "it is missing")]
     try:
-        return [Problem.of(path.name, text) for text in check(path, package)]
+        return [PackageProblem.of(path.name, text) for text in check(path, package)]
     except InputError as error:
-        return [Problem(path.name, error.problem)]
+        return [PackageProblem(path.name, error.problem)]

@@ -29,9 +29,9 @@ from builder.artefact.files import partial_directory, write_text
 from builder.errors import ReleaseError, VerifyError
 from builder.packaging.bmap import Range, make_bmap, render_bmap
 from builder.packaging.cyclonedx import render_cyclonedx
-from builder.packaging.model import SUFFIX, File, PackagedImage, Role, load_packaged_image, render_package
-from builder.packaging.provenance import Commit, render_provenance
-from builder.packaging.report_page import Area, render_page
+from builder.packaging.model import SUFFIX, PackagedFile, PackagedImage, Role, load_packaged_image, render_package
+from builder.packaging.provenance import SourceCommit, render_provenance
+from builder.packaging.report_page import PageArea, render_page
 from builder.packaging.sbom import Sbom
 from builder.packaging.spdx import render_spdx
 from builder.packaging.spec_report import SpecReport, find_fault
@@ -88,11 +88,11 @@ class PackageInput:
     """Texts of the specs' reports by suffix: .specs.json, .specs.xml."""
     listing: str
     """List of packages from the build."""
-    areas: Sequence[Area]
+    areas: Sequence[PageArea]
     unused: Sequence[Range]
     """Ranges of the image that no filesystem uses."""
     record: Record | None
-    commit: Commit | None
+    commit: SourceCommit | None
     valid_days: int = VALID_DAYS
     """Days from the build until a newer image is expected; 0 for no limit."""
 
@@ -216,10 +216,10 @@ def _describe(goods: PackageInput, directory: Path) -> PackagedImage:
     )
 
 
-def _describe_file(path: Path, name: str) -> File:
+def _describe_file(path: Path, name: str) -> PackagedFile:
     suffix = path.suffix if path.suffix in SIGNATURES.values() else path.name.removeprefix(name)
     role = ROLES.get(suffix, "image")
-    return File(name=path.name, role=role, size_bytes=path.stat().st_size, sha256=sha256_file(path))
+    return PackagedFile(name=path.name, role=role, size_bytes=path.stat().st_size, sha256=sha256_file(path))
 
 
 def _take(final: Path, work: Path, compressions: Sequence[Compression], signers: Signers) -> PackagedImage:

@@ -54,7 +54,7 @@ Notes = Annotated[str, text(LINES, "lines of text", max_length=LONGEST_NOTES)]
 Role = Literal["image", "bmap", "packages", "sbom", "report", "provenance", "sums", "signature", "manifest", "other"]
 
 
-class File(FrozenModel):
+class PackagedFile(FrozenModel):
     """A file of a packaged image."""
 
     name: PlainName
@@ -74,7 +74,7 @@ class Specs(FrozenModel):
     """Digest of the tested image file, from the report."""
 
 
-class Partition(FrozenModel):
+class PackagedPartition(FrozenModel):
     """A partition of the image, for release notes."""
 
     name: Prose
@@ -108,9 +108,9 @@ class PackagedImage(FrozenModel):
     """Digest of the uncompressed image."""
     specs: Specs | None
     """None if they were not run."""
-    partitions: list[Partition] = []
+    partitions: list[PackagedPartition] = []
     """In the order of the disk; empty if unknown."""
-    files: list[File]
+    files: list[PackagedFile]
     """All files of the directory, without this description and its signatures."""
 
     @model_validator(mode="after")
@@ -128,11 +128,11 @@ class Released(FrozenModel):
     """A packaged image of a release."""
 
     package: PackagedImage
-    signed: list[File]
+    signed: list[PackagedFile]
     """The description `<name>.package.json` and its signatures, which are not in `package.files`."""
 
     @property
-    def files(self) -> list[File]:
+    def files(self) -> list[PackagedFile]:
         """All files of the packaged image."""
         return [*self.package.files, *self.signed]
 
@@ -161,7 +161,7 @@ class Release(FrozenModel):
     """By name of the board."""
 
 
-class Entry(FrozenModel):
+class ChannelEntry(FrozenModel):
     """A release in the history of a channel."""
 
     tag: Version
@@ -177,7 +177,7 @@ class Channel(FrozenModel):
     channel: Word
     release: Release
     """The current release of the channel."""
-    history: list[Entry]
+    history: list[ChannelEntry]
     """All releases that were added to the channel, including `release`; the last added is first."""
 
 

@@ -42,7 +42,7 @@ BUILD_TYPE: BuildType = "https://github.com/boardwright/boardwright/blob/main/do
 
 
 @dataclass(frozen=True)
-class Commit:
+class SourceCommit:
     """A commit of the repository with the recipes."""
 
     url: str
@@ -139,7 +139,7 @@ class Statement(FrozenModel):
 
 
 def render_provenance(
-    bill: Sbom, board: str, subjects: Mapping[str, str], record: Record | None, commit: Commit | None
+    bill: Sbom, board: str, subjects: Mapping[str, str], record: Record | None, commit: SourceCommit | None
 ) -> str:
     """Return the statement.
 
@@ -187,7 +187,7 @@ def _describe_run(bill: Sbom, record: Record | None) -> RunDetails:
     )
 
 
-def _find_commit(commit: Commit | None) -> list[Resource]:
+def _find_commit(commit: SourceCommit | None) -> list[Resource]:
     if commit is None:
         return []
     uri = {"uri": f"git+{commit.url}"} if commit.url.isprintable() and 0 < len(commit.url) < LONGEST else {}

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from builder.packaging.installed import Installed
 from builder.packaging.sbom import Sbom
 from builder.packaging.spec_report import ReportedVerdict, SpecReport
-from builder.packaging.treemap import Cell, Group, make_treemap
+from builder.packaging.treemap import Cell, TreemapGroup, make_treemap
 from builder.units import KIB, render_size
 
 LARGEST = 15
@@ -26,7 +26,7 @@ SECTIONS = 12
 """Number of groups of packages; the smallest groups are joined."""
 
 
-class Area(Protocol):
+class PageArea(Protocol):
     """A partition."""
 
     @property
@@ -51,7 +51,7 @@ class SpecFile:
     """Failed specs first."""
 
 
-def render_page(bill: Sbom, board: str, report: SpecReport | None, areas: Sequence[Area], image_bytes: int) -> str:
+def render_page(bill: Sbom, board: str, report: SpecReport | None, areas: Sequence[PageArea], image_bytes: int) -> str:
     """Return the page; without a report it marks the image as unverified."""
     environment = Environment(
         loader=PackageLoader("builder.packaging", "pages"),
@@ -102,5 +102,5 @@ def _group(packages: Sequence[Installed]) -> dict[str, list[Cell]]:
     return {name: groups[name] for name in ranked[:SECTIONS]} | ({"all others": rest} if rest else {})
 
 
-def _draw(groups: dict[str, list[Cell]], width: float, height: float) -> tuple[Group, ...]:
+def _draw(groups: dict[str, list[Cell]], width: float, height: float) -> tuple[TreemapGroup, ...]:
     return make_treemap(groups, width=width, height=height)

@@ -40,19 +40,21 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Group:
+class TreemapGroup:
     """A rectangle with the rectangles inside."""
 
     box: Box
     cells: tuple[Box, ...]
 
 
-def make_treemap(groups: Mapping[str, Sequence[Cell]], *, width: float, height: float) -> tuple[Group, ...]:
+def make_treemap(groups: Mapping[str, Sequence[Cell]], *, width: float, height: float) -> tuple[TreemapGroup, ...]:
     """Return the rectangles of groups and their items, largest first. Items without a size are left out."""
     sized = {name: [cell for cell in cells if cell.size > 0] for name, cells in groups.items()}
     totals = [Cell(name, sum(cell.size for cell in cells)) for name, cells in sized.items() if cells]
     return tuple(
-        Group(box, tuple(_place(sized[box.name], (box.x + 1, box.y + TITLE, box.width - 2, box.height - TITLE - 1))))
+        TreemapGroup(
+            box, tuple(_place(sized[box.name], (box.x + 1, box.y + TITLE, box.width - 2, box.height - TITLE - 1)))
+        )
         for box in _place(totals, (0, 0, width, height), gap=GAP)
     )
 

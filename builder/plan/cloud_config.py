@@ -32,7 +32,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class ConfigFault:
     """One mistake in a file."""
 
     path: tuple[str | int, ...]
@@ -48,7 +48,7 @@ def load_schema(name: str) -> Mapping[str, Any]:
     return schema
 
 
-def find_faults(content: object, schema: Mapping[str, Any]) -> list[Fault]:
+def find_faults(content: object, schema: Mapping[str, Any]) -> list[ConfigFault]:
     """Return the faults of a content by a schema. Unknown keys are reported where there is no worse fault."""
     grave = [fault for error in _validate(content, _relax(schema)) for fault in _explain(error, is_grave=True)]
     paths = [fault.path for fault in grave]
@@ -79,17 +79,19 @@ def _meet(one: Sequence[str | int], other: Sequence[str | int]) -> bool:
     return tuple(one[:length]) == tuple(other[:length])
 
 
-def _explain(error: Any, *, is_grave: bool) -> Iterator[Fault]:
+def _explain(error: Any, *, is_grave: bool) -> Iterator[ConfigFault]:
     leaf = _find_leaf(error)
     path = tuple(leaf.absolute_path)
     if leaf.validator != "additionalProperties":
-        yield Fault(path, _say(leaf), is_grave)
+        yield ConfigFault(path, _say(leaf), is_grave)
         return
     known = [*leaf.schema.get("properties", {})]
     patterns = [*leaf.schema.get("patternProperties", {})]
     for key in leaf.instance:
         if key not in known and not any(re.search(pattern, str(key)) for pattern in patterns):
-            yield Fault((*path, key), f"found a key that cloud-init does not know{suggest(str(key), known)}", is_grave)
+            yield ConfigFault(
+                (*path, key), f"found a key that cloud-init does not know{suggest(str(key), known)}", is_grave
+            )
 
 
 def _find_leaf(error: Any) -> Any:

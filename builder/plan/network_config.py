@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from builder.plan.cloud_config import Fault, find_faults, load_schema
+from builder.plan.cloud_config import ConfigFault, find_faults, load_schema
 from builder.recipe.nodes import join_options, suggest
 
 DEVICES = (
@@ -40,74 +40,76 @@ PASSWORD = range(8, 64)
 """Number of characters of a WPA passphrase; 64 characters are a key in hex digits."""
 
 
-def find_network_faults(content: object) -> list[Fault]:
+def find_network_faults(content: object) -> list[ConfigFault]:
     """Return the faults of the mapping below `network`, or of a whole file without that key."""
     if not isinstance(content, Mapping):
-        return [Fault((), "found no mapping; expected version and devices, for example ethernets", is_grave=True)]
+        return [ConfigFault((), "found no mapping; expected version and devices, for example ethernets", is_grave=True)]
     if content.get("version") == 1:
         definitions = load_schema("network-config-v1")["$defs"]
         return find_faults(content, {"$ref": "#/$defs/network_config_version1", "$defs": definitions})
     if content.get("version") != 2:
-        return [Fault(("version",), "found no version; expected 1 or 2", is_grave=True)]
+        return [ConfigFault(("version",), "found no version; expected 1 or 2", is_grave=True)]
     return list(_find_netplan_faults(content))
 
 
-def _find_netplan_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
+def _find_netplan_faults(content: Mapping[str, Any]) -> Iterator[ConfigFault]:
     known = (*OTHERS, *DEVICES)
     for key in content:
         if key not in known:
             unknown = f"found a key that netplan does not know; expected {join_options(known)}"
-            yield Fault((key,), unknown + suggest(str(key), known), is_grave=True)
+            yield ConfigFault((key,), unknown + suggest(str(key), known), is_grave=True)
     for kind in DEVICES:
         devices = content.get(kind, {})
         if not isinstance(devices, Mapping):
-            yield Fault((kind,), "found no mapping; expected devices by name", is_grave=True)
+            yield ConfigFault((kind,), "found no mapping; expected devices by name", is_grave=True)
             continue
         for name, device in devices.items():
             if not isinstance(device, Mapping):
                 message = "found no mapping; expected settings, for example dhcp4: true"
-                yield Fault((kind, name), message, is_grave=True)
+                yield ConfigFault((kind, name), message, is_grave=True)
             elif kind in KEYS:
                 faults = [*_check_device(device, KEYS[kind]), *(_check_wifi(device) if kind == "wifis" else ())]
-                yield from (Fault((kind, name, *fault.path), fault.text, fault.is_grave) for fault in faults)
+                yield from (ConfigFault((kind, name, *fault.path), fault.text, fault.is_grave) for fault in faults)
 
 
-def _check_device(device: Mapping[str, Any], known: Collection[str]) -> Iterator[Fault]:
+def _check_device(device: Mapping[str, Any], known: Collection[str]) -> Iterator[ConfigFault]:
     yield from _check_keys(device, known)
     for key in SWITCHES:
         if str(device.get(key, "on")).lower() not in SWITCHED:
-            yield Fault((key,), "found another value; expected true or false", is_grave=True)
+            yield ConfigFault((key,), "found another value; expected true or false", is_grave=True)
     addresses = device.get("addresses", [])
     if not isinstance(addresses, list):
-        yield Fault(("addresses",), "found no list; expected addresses, for example [192.168.1.20/24]", is_grave=True)
+        yield ConfigFault(
+            ("addresses",), "found no list; expected addresses, for example [192.168.1.20/24]", is_grave=True
+        )
         return
     for index, address in enumerate(addresses):
         if isinstance(address, str) and "/" not in address:
             missing = "found no prefix length; expected one, for example 192.168.1.20/24"
-            yield Fault(("addresses", index), missing, is_grave=True)
+            yield ConfigFault(("addresses", index), missing, is_grave=True)
 
 
-def _check_keys(content: Mapping[str, Any], known: Collection[str]) -> Iterator[Fault]:
+def _check_keys(content: Mapping[str, Any], known: Collection[str]) -> Iterator[ConfigFault]:
     for key in content:
         if key not in known:
             unknown = f"found a key that netplan does not know{suggest(str(key), known)}"
-            yield Fault((str(key),), unknown, is_grave=True)
+            yield ConfigFault((str(key),), unknown, is_grave=True)
 
 
-def _check_wifi(device: Mapping[str, Any]) -> Iterator[Fault]:
+def _check_wifi(device: Mapping[str, Any]) -> Iterator[ConfigFault]:
     points = device.get("access-points")
     if not isinstance(points, Mapping) or not points:
-        yield Fault(("access-points",), "missing; expected networks by name (SSID)", is_grave=True)
+        yield ConfigFault(("access-points",), "missing; expected networks by name (SSID)", is_grave=True)
         return
     for name, point in points.items():
         if point is not None and not isinstance(point, Mapping):
             message = "found no mapping; expected password: TEXT, or {} for an open network"
-            yield Fault(("access-points", name), message, is_grave=True)
+            yield ConfigFault(("access-points", name), message, is_grave=True)
             continue
         for fault in _check_keys(point or {}, ACCESS_POINT):
-            yield Fault(("access-points", name, *fault.path), fault.text, fault.is_grave)
+            yield ConfigFault(("access-points", name, *fault.path), fault.text, fault.is_grave)
         password = str((point or {}).get("password", "8 or more"))
         if len(password) not in PASSWORD and len(password) != 64:
             expected = "8 to 63, or 64 hex digits; leave it out for an open network"
             message = f"found {len(password)} characters; expected {expected}"
-            yield Fault(("access-points", name, "password"), message, is_grave=True)
+            yield ConfigFault(("access-points", name, "password"), message, is_grave=True)

@@ -30,7 +30,7 @@ def make_packages(recipe: Recipe, family: frozenset[str]) -> PackagePlan:
 
 
 @dataclass(frozen=True)
-class Group:
+class PackageGroup:
     """Packages that one key of a recipe asks for."""
 
     name: str
@@ -39,12 +39,12 @@ class Group:
     packages: tuple[str, ...]
 
 
-def find_groups(recipe: Recipe) -> list[Group]:
+def find_groups(recipe: Recipe) -> list[PackageGroup]:
     """Return all packages that a recipe asks for, by key."""
     return [
-        Group("kernel", "kernel.packages", tuple(recipe.kernel.packages)),
-        *(Group(name, f"packages.{name}", tuple(names)) for name, names in recipe.package_groups.items()),
-        Group("docker", f"docker: source: {recipe.docker.source}", docker_packages(recipe)),
+        PackageGroup("kernel", "kernel.packages", tuple(recipe.kernel.packages)),
+        *(PackageGroup(name, f"packages.{name}", tuple(names)) for name, names in recipe.package_groups.items()),
+        PackageGroup("docker", f"docker: source: {recipe.docker.source}", docker_packages(recipe)),
     ]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from builder.plan.cloud_config import Fault, find_faults, load_schema
+from builder.plan.cloud_config import ConfigFault, find_faults, load_schema
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.network_config import find_network_faults
 from builder.recipe.messages import check_no_problems
@@ -40,13 +40,13 @@ def check_network_config(file: Path) -> tuple[str, ...]:
     return _check(file, _find_network_problems, hint="https://netplan.readthedocs.io/en/stable/netplan-yaml/")
 
 
-Find = Callable[[str, Path], tuple[list[Problem], list[Fault], Node | None]]
+Find = Callable[[str, Path], tuple[list[Problem], list[ConfigFault], Node | None]]
 
 
 def _check(file: Path, find: Find, *, hint: str) -> tuple[str, ...]:
     problems: list[Problem] = []
     text = read_text(file, problems)
-    faults: list[Fault] = []
+    faults: list[ConfigFault] = []
     root = None
     if text is not None:
         in_text, faults, root = find(text, file)
@@ -57,7 +57,7 @@ def _check(file: Path, find: Find, *, hint: str) -> tuple[str, ...]:
     return tuple(f"{warning}; it will be ignored" for warning in warnings)
 
 
-def _find_user_data_problems(text: str, file: Path) -> tuple[list[Problem], list[Fault], Node | None]:
+def _find_user_data_problems(text: str, file: Path) -> tuple[list[Problem], list[ConfigFault], Node | None]:
     problems: list[Problem] = []
     first = text.partition("\n")[0].rstrip("\r")
     # cloud-init takes the type of a file from its first line, and ignores a file of an unknown type.
@@ -71,13 +71,13 @@ def _find_user_data_problems(text: str, file: Path) -> tuple[list[Problem], list
     return problems, find_faults(content, load_schema("cloud-config")) if content is not None else [], root
 
 
-def _find_network_problems(text: str, file: Path) -> tuple[list[Problem], list[Fault], Node | None]:
+def _find_network_problems(text: str, file: Path) -> tuple[list[Problem], list[ConfigFault], Node | None]:
     problems, content, root = _load(text, file)
     if content is None:
         return problems, [], root
     top = content.get("network", content) if isinstance(content, dict) else content
     start: tuple[str | int, ...] = ("network",) if top is not content else ()
-    faults = [Fault((*start, *fault.path), fault.text, fault.is_grave) for fault in find_network_faults(top)]
+    faults = [ConfigFault((*start, *fault.path), fault.text, fault.is_grave) for fault in find_network_faults(top)]
     return problems, faults, root
 
 

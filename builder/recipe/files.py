@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from builder.recipe.nodes import Entry, List, Map, Node, Position, Problem, Scalar, Steps, render_path, shorten
+from builder.recipe.nodes import List, Map, MapEntry, Node, Position, Problem, Scalar, Steps, render_path, shorten
 from builder.recipe.written_paths import find_owner
 from builder.text import find_hidden
 
@@ -30,14 +30,14 @@ _FILES = (*_KEY_FILES, ("kernel", "debs", "*", "file"), ("blobs", "*", "file"))
 
 def resolve_files(node: Map, problems: list[Problem]) -> Map:
     """Return the tree with an absolute path for each named file; add other files to `problems`."""
-    entries = {key: Entry(entry.at, _resolve(entry.node, (key,), problems)) for key, entry in node.entries.items()}
+    entries = {key: MapEntry(entry.at, _resolve(entry.node, (key,), problems)) for key, entry in node.entries.items()}
     return Map(node.at, entries, node.removed)
 
 
 def _resolve(node: Node, path: Steps, problems: list[Problem]) -> Node:
     if isinstance(node, Map):
         below = ((key, entry, (*path, key)) for key, entry in node.entries.items())
-        entries = {key: Entry(entry.at, _resolve(entry.node, deeper, problems)) for key, entry, deeper in below}
+        entries = {key: MapEntry(entry.at, _resolve(entry.node, deeper, problems)) for key, entry, deeper in below}
         return Map(node.at, entries, node.removed)
     if isinstance(node, List):
         items = (_resolve(item, (*path, index), problems) for index, item in enumerate(node.items))

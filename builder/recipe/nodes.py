@@ -65,7 +65,7 @@ class List:
 
 
 @dataclass(frozen=True)
-class Entry:
+class MapEntry:
     """A key's position and its value."""
 
     at: Position
@@ -77,7 +77,7 @@ class Map:
     """A mapping. `removed` holds the keys that a null removed, for the error about a missing key."""
 
     at: Position
-    entries: dict[str, Entry]
+    entries: dict[str, MapEntry]
     removed: dict[str, Position] = field(default_factory=dict)
 
 
@@ -97,11 +97,11 @@ def merge_maps(parent: Map | None, child: Map, problems: list[Problem], path: St
                 problems.append(Problem(entry.at, _nothing_to_remove(path, key, parent)))
             removed[key] = entry.at
             continue
-        entries[key] = Entry(entry.at, _merge_values(entries.get(key), entry.node, problems, (*path, key)))
+        entries[key] = MapEntry(entry.at, _merge_values(entries.get(key), entry.node, problems, (*path, key)))
     return Map(child.at, entries, removed)
 
 
-def _merge_values(parent: Entry | None, child: Node, problems: list[Problem], path: Steps) -> Node:
+def _merge_values(parent: MapEntry | None, child: Node, problems: list[Problem], path: Steps) -> Node:
     if isinstance(child, Map):
         below = parent.node if parent and isinstance(parent.node, Map) else None
         return merge_maps(below, child, problems, path)

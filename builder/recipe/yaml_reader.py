@@ -18,7 +18,7 @@ from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.nodes import ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from builder.recipe.nodes import MAX_SHOWN, Entry, List, Map, Node, Position, Problem, Scalar, shorten
+from builder.recipe.nodes import MAX_SHOWN, List, Map, MapEntry, Node, Position, Problem, Scalar, shorten
 from builder.system.files import InputError, read_bytes
 from builder.text import find_hidden
 
@@ -155,7 +155,7 @@ class _Reader:
             self._refuse(node, f"found more than {MAX_NODES} values through aliases; write them without")
 
     def _map(self, node: YamlNode, depth: int) -> Map:
-        entries: dict[str, Entry] = {}
+        entries: dict[str, MapEntry] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node, entries)
             value = self.read(value_node, depth=depth + 1)
@@ -164,10 +164,10 @@ class _Reader:
             at = self._at(key_node)
             if isinstance(value, Scalar) and value.text == "":
                 value = Scalar(at, value.value, "")  # The mark of an empty value is on a later line.
-            entries[key] = Entry(at, value)
+            entries[key] = MapEntry(at, value)
         return Map(self._at(node), entries)
 
-    def _key(self, node: YamlNode, entries: dict[str, Entry]) -> str | None:
+    def _key(self, node: YamlNode, entries: dict[str, MapEntry]) -> str | None:
         if isinstance(node, ScalarNode) and node.tag == _TAG + "merge":
             self._refuse(node, "found a merge key (<<); expected `extends`")
             return None

@@ -22,7 +22,7 @@ from builder.net.http import LOOK
 from builder.net.location import Location
 from builder.net.retry import RetryPolicy, TemporaryError, retry
 from builder.net.s3 import TROUBLE, is_missing, list_all, make_client, say
-from builder.packaging.model import LONGEST, File
+from builder.packaging.model import LONGEST, PackagedFile
 from builder.release.collect import ReleaseFile
 from builder.release.content_types import LASTING, MOVING, type_of
 from builder.release.file_tree import ConflictError, StoredObject
@@ -97,7 +97,7 @@ class Bucket:
             )
             return [folder + row["Key"].removeprefix(start) for row in objects]
 
-    def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
+    def compare(self, key: str, file: PackagedFile) -> Literal["absent", "same", "other"]:
         with self._explaining(key):
             head = self._head(key)
             if head is None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from builder.errors import RecipeError
-from builder.packaging.model import CHANNEL_NAME, Channel, Entry, Release
+from builder.packaging.model import CHANNEL_NAME, Channel, ChannelEntry, Release
 from builder.packaging.tag import Tag, load_tag
 from builder.release.target import ChannelChoice
 
@@ -44,7 +44,7 @@ def merge(name: str, before: Channel | None, release: Release, *, back: bool) ->
     """
     history = list(before.history) if before else []
     if release.tag not in {entry.tag for entry in history}:
-        entry = Entry(tag=release.tag, version=release.version, date=release.date, boards=sorted(release.boards))
+        entry = ChannelEntry(tag=release.tag, version=release.version, date=release.date, boards=sorted(release.boards))
         history.insert(0, entry)
     is_newest = before is None or load_tag(release.tag).order >= load_tag(before.release.tag).order
     named = release if before is None or is_newest or back else before.release

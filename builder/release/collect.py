@@ -13,8 +13,8 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import ReleaseError
-from builder.packaging.check import Problem, check_directory
-from builder.packaging.model import SUFFIX, File, PackagedImage, Released, load_packaged_image
+from builder.packaging.check import PackageProblem, check_directory
+from builder.packaging.model import SUFFIX, PackagedFile, PackagedImage, Released, load_packaged_image
 from builder.packaging.tag import Tag, bare_version
 from builder.system.checksums import sha256_file
 
@@ -27,7 +27,7 @@ class ReleaseFile:
     """A file of a release."""
 
     board: str
-    file: File
+    file: PackagedFile
     path: Path
 
 
@@ -64,7 +64,7 @@ class Requirements:
     """True if packages are allowed whose specs were not run."""
 
 
-Check = Callable[[Path, PackagedImage], Iterable[Problem]]
+Check = Callable[[Path, PackagedImage], Iterable[PackageProblem]]
 
 
 def collect(directory: Path, demand: Requirements, *, check: Check = check_directory) -> list[CheckedImage]:
@@ -143,11 +143,11 @@ def _signing_names(package: PackagedImage) -> set[str]:
     return {description, *(description + suffix for suffix in SIGNED_BY)}
 
 
-def _find_signed(place: Path, package: PackagedImage) -> list[File]:
+def _find_signed(place: Path, package: PackagedImage) -> list[PackagedFile]:
     """Return the description and its signatures."""
     paths = [path for name in sorted(_signing_names(package)) if (path := place / name).is_file()]
     return [
-        File(
+        PackagedFile(
             name=path.name,
             role="signature" if path.suffix in SIGNED_BY else "other",
             size_bytes=path.stat().st_size,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from builder.errors import ReleaseError, TrustError, disk_full_as_space_error
-from builder.packaging.model import File
+from builder.packaging.model import PackagedFile
 from builder.release.collect import ReleaseFile
 from builder.release.file_tree import ConflictError, StoredObject
 from builder.system.atomic import PARTIAL, replaced, write_replaced
@@ -52,7 +52,7 @@ class Directory:
     def list(self, folder: str) -> list[str]:
         return [f"{folder}{path.name}" for path in (self._path / folder).glob("[!.]*") if path.is_file()]
 
-    def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
+    def compare(self, key: str, file: PackagedFile) -> Literal["absent", "same", "other"]:
         path = self._path / key
         if not path.is_file():
             return "absent"

@@ -18,7 +18,16 @@ from urllib.parse import quote
 
 from builder import log
 from builder.errors import ReleaseError
-from builder.packaging.model import RELEASE_NAME, Channel, Entry, File, Release, load_channel, load_release, render
+from builder.packaging.model import (
+    RELEASE_NAME,
+    Channel,
+    ChannelEntry,
+    PackagedFile,
+    Release,
+    load_channel,
+    load_release,
+    render,
+)
 from builder.packaging.tag import Tag, find_tag
 from builder.release.channels import LATEST, STABLE, merge
 from builder.release.collect import ReleaseFile
@@ -61,7 +70,7 @@ class FileStore(Protocol):
     def list(self, folder: str) -> list[str]:
         """Return the keys of the files in a folder."""
 
-    def compare(self, key: str, file: File) -> Literal["absent", "same", "other"]:
+    def compare(self, key: str, file: PackagedFile) -> Literal["absent", "same", "other"]:
         """Compare the object at a key with a file."""
 
     def send(self, key: str, item: ReleaseFile) -> None:
@@ -177,7 +186,7 @@ class FileTreePublisher:
             hint="run the same command again: only the channels remain to be updated",
         )
 
-    def _history(self, name: str) -> list[Entry]:
+    def _history(self, name: str) -> list[ChannelEntry]:
         key = f"channels/{name}.json"
         held = self.place.read(key)
         return load_channel(held.content, f"{self.name}/{key}").history if held else []

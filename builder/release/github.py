@@ -16,13 +16,13 @@ from urllib.parse import quote
 from builder import log
 from builder.errors import ReleaseError
 from builder.net.retry import TemporaryError, retry
-from builder.packaging.model import RELEASE_NAME, File, Release, load_release, render
+from builder.packaging.model import RELEASE_NAME, PackagedFile, Release, load_release, render
 from builder.packaging.tag import find_tag
 from builder.release.channels import STABLE
 from builder.release.file_tree import find_before
 from builder.release.github_api import Api, TakenError
 from builder.release.github_assets import Assets
-from builder.release.github_model import FoundRelease, Ref, Repository
+from builder.release.github_model import ApiRepository, FoundRelease, GitRef
 from builder.release.target import ChannelChoice, Previous, ReleaseContent, UploadStep, What
 from builder.system.checksums import sha256_bytes
 from builder.units import GIB, render_size
@@ -87,7 +87,7 @@ class GitHubPublisher:
 
     def send(self, shipment: ReleaseContent, release: Release) -> None:
         content = render(release)
-        own = File(name=RELEASE_NAME, role="other", size_bytes=len(content), sha256=sha256_bytes(content))
+        own = PackagedFile(name=RELEASE_NAME, role="other", size_bytes=len(content), sha256=sha256_bytes(content))
         sources: dict[str, Path | bytes] = {item.file.name: item.path for item in shipment.items}
         sources[RELEASE_NAME] = content
         files = [*(item.file for item in shipment.items), own]
@@ -130,14 +130,14 @@ class GitHubPublisher:
 
     def _check_repository(self, tag: str) -> None:
         """Check that the repository and the tag exist. GitHub would create a missing tag, at the newest commit."""
-        repository = self.api.get(f"/repos/{self.repository}", Repository)
+        repository = self.api.get(f"/repos/{self.repository}", ApiRepository)
         if repository is None:
             raise ReleaseError(
                 f"{self.api.server.web} has no repository {self.repository}, or the token has no access to it",
                 hint="check the name, and the permissions of GITHUB_TOKEN",
             )
         self.repository = repository.full_name  # After a rename: redirects lose the body of a request.
-        ref = self.api.get(self._path(f"git/ref/{quote(f'tags/{tag}', safe='')}"), Ref)
+        ref = self.api.get(self._path(f"git/ref/{quote(f'tags/{tag}', safe='')}"), GitRef)
         if ref is None:
             raise ReleaseError(f"{self.name} has no tag {tag}", hint=f"push the tag: git push origin {tag}")
         if self.tag_object and ref.object.sha != self.tag_object:
@@ -155,7 +155,7 @@ class GitHubPublisher:
         self._twins = [release for release in ours[1:] if release.draft and MARK in (release.body or "")]
         self._assets = Assets(self.api, self.repository, self._found)
 
-    def _decide(self, file: File) -> What:
+    def _decide(self, file: PackagedFile) -> What:
         """Return the action for a file; raise ReleaseError if a public release has a different one."""
         assert self._assets
         if self._assets.has(file):

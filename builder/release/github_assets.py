@@ -15,7 +15,7 @@ from pathlib import Path
 
 from builder.errors import ReleaseError, TrustError
 from builder.net.retry import TemporaryError, retry
-from builder.packaging.model import File
+from builder.packaging.model import PackagedFile
 from builder.release.github_api import Api, TakenError
 from builder.release.github_model import Asset, FoundRelease
 from builder.release.upload_body import open_body
@@ -44,12 +44,12 @@ class Assets:
             assets = self._api.pages(f"{self._path}/{self._release.id}/assets", Asset)
             self.all = {asset.name: asset for asset in assets}
 
-    def has(self, file: File) -> bool:
+    def has(self, file: PackagedFile) -> bool:
         """Return True if the release has the file, complete and intact."""
         asset = self.all.get(file.name)
         return asset is not None and self._is_whole(asset, file)
 
-    def send(self, file: File, source: Path | bytes) -> None:
+    def send(self, file: PackagedFile, source: Path | bytes) -> None:
         """Upload a file unless it is there, and make sure that it arrived."""
         retry(self._api.policy, f"{self._name} {file.name}", partial(self._send, file, source))
 
@@ -65,7 +65,7 @@ class Assets:
             raise TrustError(f"{self._name} {name}: found sha256 {sha256}; expected {asset.digest}", hint="try again")
         return content
 
-    def check(self, files: Iterable[File]) -> None:
+    def check(self, files: Iterable[PackagedFile]) -> None:
         """Check all files again at the end: a parallel run for this tag may have changed some."""
         self.refresh()
         wrong = [file.name for file in files if not self.has(file)]
@@ -73,7 +73,7 @@ class Assets:
             hint = "check that no other run releases the same tag, then run the same command again"
             raise ReleaseError(f"{self._name}: {wrong[0]} is missing or changed after its upload", hint=hint)
 
-    def _send(self, file: File, source: Path | bytes) -> None:
+    def _send(self, file: PackagedFile, source: Path | bytes) -> None:
         if self.has(file):
             return
         if file.name in self.all:
@@ -97,7 +97,7 @@ class Assets:
         if not self._is_whole(asset, file):
             raise TemporaryError("it is not there as it was sent", kind=TrustError)
 
-    def _is_whole(self, asset: Asset, file: File) -> bool:
+    def _is_whole(self, asset: Asset, file: PackagedFile) -> bool:
         if asset.state != "uploaded" or asset.size != file.size_bytes:
             return False
         algorithm, _, digest = (asset.digest or "").lower().partition(":")

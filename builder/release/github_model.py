@@ -64,25 +64,25 @@ class FoundRelease(ApiObject):
     """URI template (RFC 6570), with parameters in braces at its end."""
 
 
-class Repository(ApiObject):
+class ApiRepository(ApiObject):
     """A repository."""
 
     full_name: FullName
 
 
-class Target(ApiObject):
+class CommitTarget(ApiObject):
     """The object that a ref points to."""
 
     sha: ObjectId
 
 
-class Ref(ApiObject):
+class GitRef(ApiObject):
     """A git ref."""
 
-    object: Target
+    object: CommitTarget
 
 
-class Fault(ApiObject):
+class ApiFault(ApiObject):
     """An error in one part of a request."""
 
     field: AnyText | None = None
@@ -94,7 +94,7 @@ class Refusal(ApiObject):
     """An error response."""
 
     message: AnyText = ""
-    errors: list[Fault] = []
+    errors: list[ApiFault] = []
 
     @property
     def text(self) -> str:

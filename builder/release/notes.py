@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from builder.packaging.model import LONGEST_NOTES, Partition
+from builder.packaging.model import LONGEST_NOTES, PackagedPartition
 from builder.release.collect import CheckedImage
 from builder.release.git_history import Commit
 from builder.release.target import Previous, ReleaseContent
@@ -156,7 +156,7 @@ def _compare_partitions(parcel: CheckedImage, previous: Previous) -> Iterator[st
         yield from ["| Partition | Before | Now |", "|---|---|---|", *rows, ""]
 
 
-def _say(partition: Partition) -> str:
+def _say(partition: PackagedPartition) -> str:
     fields = [partition.filesystem, render_size(partition.size_bytes), partition.mount]
     return _plain(" ".join(filter(None, fields)))
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder import log
-from builder.cache.store import Ref, Store
+from builder.cache.store import Store, StoreRef
 from builder.disk.open_image import unpacked
 from builder.errors import RecipeError, ToolError
 from builder.rootfs.inputs import StageInputs
@@ -194,7 +194,7 @@ def _sign(key: bytes, name: str, sha256: str) -> str:
     return hmac.new(key, f"boardwright layer\n{name}\n{sha256}\n".encode(), hashlib.sha256).hexdigest()
 
 
-def _is_trusted(ref: Ref, name: str, key: bytes | None) -> bool:
+def _is_trusted(ref: StoreRef, name: str, key: bytes | None) -> bool:
     """Return True if a layer is signed with the key, or if there is no key."""
     if key is None:
         return True

@@ -21,7 +21,7 @@ from builder.errors import RecipeError, VerifyError
 from builder.packaging.installed import read_installed
 from builder.packaging.make import VALID_DAYS, Hardware, PackageInput, make_packaged_image
 from builder.packaging.model import PackagedImage
-from builder.packaging.provenance import Commit
+from builder.packaging.provenance import SourceCommit
 from builder.packaging.sbom import Sbom
 from builder.packaging.spec_report import SpecReport, find_fault, read_report
 from builder.plan.make import make_plan
@@ -220,7 +220,7 @@ def _find_record(found: OpenImage) -> Record | None:
     return record
 
 
-def _find_commit(boards: Path, board: Board, record: Record) -> Commit | None:
+def _find_commit(boards: Path, board: Board, record: Record) -> SourceCommit | None:
     """Return the commit of the recipe, if it is checked out without changes and gives the plan of the build."""
     if not is_of_plan(record, make_plan(board, version=record.version, epoch=record.epoch, user_data=None)):
         log.note("the recipe differs from the one that was built: the provenance names no commit")
@@ -229,7 +229,7 @@ def _find_commit(boards: Path, board: Board, record: Record) -> Commit | None:
     if not head or changed:
         log.note("the boards are not in a git checkout, or have changes: the provenance names no commit")
         return None
-    return Commit(_without_credentials(_git(boards, "remote", "get-url", "origin")), head)
+    return SourceCommit(_without_credentials(_git(boards, "remote", "get-url", "origin")), head)
 
 
 def _without_credentials(url: str) -> str:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from builder.ci.matrix import Kind, Layout, choose_boards, load_kinds, pick_examples
+from builder.ci.matrix import ChangeKind, Layout, choose_boards, load_kinds, pick_examples
 from builder.recipe.status import list_made
 from tests.conftest import ROOT
 from tests.support.ci_repository import call, commit, git
 from tests.test_cli import check_error
 
 KINDS = {
-    "one": Kind("amd64", "efi", ("_base", "one")),
-    "pi": Kind("arm64", "raspi", ("_base", "pi")),
-    "pi-large": Kind("arm64", "raspi", ("_base", "pi", "pi-large")),
-    "two": Kind("arm64", "efi", ("_base", "two")),
+    "one": ChangeKind("amd64", "efi", ("_base", "one")),
+    "pi": ChangeKind("arm64", "raspi", ("_base", "pi")),
+    "pi-large": ChangeKind("arm64", "raspi", ("_base", "pi", "pi-large")),
+    "two": ChangeKind("arm64", "efi", ("_base", "two")),
 }
 ALL, EXAMPLES = [*KINDS], ["one", "pi", "two"]
 OWN = Layout("boards", "boardwright")

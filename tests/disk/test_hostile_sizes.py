@@ -35,7 +35,7 @@ from builder.units import GIB, KIB, MIB
 from builder.verify.facts import kernel
 from builder.verify.facts.cloud import SCHEMAS, Cloud
 from builder.verify.facts.kernel import XZ_MAGIC, Kernels, unpack_kernel
-from builder.verify.facts.rights import KINDS, Rights, System
+from builder.verify.facts.rights import KINDS, RightFacts, Rights
 from builder.verify.live.qemu.kernel import take_boot_files
 from tests.disk.test_hostile_filesystems import debug, make_ext4, mtool
 from tests.disk.test_initrd import archive
@@ -301,13 +301,13 @@ def test_files_of_packages_have_an_end_together(tmp_path: Path, monkeypatch: pyt
 def test_a_list_of_what_was_delivered_that_is_none(text: str, tmp_path: Path) -> None:
     image = SimpleNamespace(tree=make_tree(tmp_path, {DELIVERED: text}))
     with pytest.raises(AssertionError, match=r"delivered\.json is damaged"):
-        _ = Rights(cast(System, image)).delivered
+        _ = Rights(cast(RightFacts, image)).delivered
 
 
 def test_a_mode_that_is_none_allows_nothing(tmp_path: Path) -> None:
     text = "root root 99z /usr/bin/tool\nroot root 4755 /usr/bin/other\n"
     image = SimpleNamespace(tree=make_tree(tmp_path, {"/var/lib/dpkg/statoverride": text}))
-    assert KINDS["setid"].own(cast(System, image)) == {"/usr/bin/other": "4755 root:root"}
+    assert KINDS["setid"].own(cast(RightFacts, image)) == {"/usr/bin/other": "4755 root:root"}
 
 
 # Image files

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from builder.disk import partitions
-from builder.disk.partitions import Table, read_table, read_whole_table
+from builder.disk.partitions import DiskTable, read_table, read_whole_table
 from builder.errors import VerifyError
 from builder.units import MIB, SECTOR
 
@@ -58,7 +58,7 @@ def write_mbr(image: Path, rows: list[tuple[int, int, int]]) -> Path:
     return image
 
 
-def read(image: Path) -> Table | str:
+def read(image: Path) -> DiskTable | str:
     """Return the table, or what is said of it; either comes within seconds."""
     begun = time.monotonic()
     try:
@@ -71,7 +71,7 @@ def read(image: Path) -> Table | str:
 
 def test_a_sound_one_is_read(tmp_path: Path) -> None:
     found = read(write_gpt(tmp_path / "image", [gpt_entry(2048, 4095)]))
-    assert isinstance(found, Table)
+    assert isinstance(found, DiskTable)
     assert [(row.start_sector, row.sectors, row.name) for row in found.partitions] == [(2048, 2048, "root")]
 
 

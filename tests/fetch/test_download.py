@@ -17,7 +17,7 @@ from builder.errors import BusyError, DownloadError, MachineError, RecipeError, 
 from builder.fetch.download import download, download_release, opened_release
 from builder.fetch.read import find, read
 from builder.net import http
-from builder.packaging.model import File, load_release
+from builder.packaging.model import PackagedFile, load_release
 from tests.support.published import Behaviour, Published, Server
 
 pytestmark = pytest.mark.machine
@@ -26,7 +26,7 @@ NAME = "boardwright-rpi-1.0.img.xz"
 
 
 @pytest.fixture
-def wanted(published: Published) -> File:
+def wanted(published: Published) -> PackagedFile:
     release = load_release((published.tree / "v1.0/release.json").read_bytes(), "here")
     return next(file for file in release.boards["rpi"].files if file.name == NAME)
 
@@ -45,7 +45,9 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_a_file_is_downloaded_once(server: Server, url: str, wanted: File, content: bytes, tmp_path: Path) -> None:
+def test_a_file_is_downloaded_once(
+    server: Server, url: str, wanted: PackagedFile, content: bytes, tmp_path: Path
+) -> None:
     there = tmp_path / "deep/out"
     for _ in range(2):
         assert download(url, wanted, there) == there / NAME
@@ -55,7 +57,7 @@ def test_a_file_is_downloaded_once(server: Server, url: str, wanted: File, conte
 
 
 def test_of_a_large_file_that_is_there_it_is_said(
-    url: str, wanted: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    url: str, wanted: PackagedFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("builder.fetch.download.MIB", 1000)
     download(url, wanted, tmp_path)
@@ -68,7 +70,13 @@ def test_of_a_large_file_that_is_there_it_is_said(
     ("behaviour", "ranges"), [("breaks once", ["", "bytes=200000-"]), ("no ranges", [""]), ("good", [""])]
 )
 def test_what_breaks_off_goes_on(
-    server: Server, url: str, wanted: File, content: bytes, tmp_path: Path, behaviour: Behaviour, ranges: list[str]
+    server: Server,
+    url: str,
+    wanted: PackagedFile,
+    content: bytes,
+    tmp_path: Path,
+    behaviour: Behaviour,
+    ranges: list[str],
 ) -> None:
     server.behaviour = behaviour
     assert download(url, wanted, tmp_path / "out").read_bytes() == content
@@ -76,7 +84,7 @@ def test_what_breaks_off_goes_on(
 
 
 def test_a_later_call_goes_on_where_the_first_ended(
-    server: Server, url: str, wanted: File, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, url: str, wanted: PackagedFile, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "RETRIES", replace(http.RETRIES, attempts=1))
     server.behaviour = "breaks"
@@ -93,7 +101,7 @@ def test_a_later_call_goes_on_where_the_first_ended(
 @pytest.mark.parametrize("behaviour", ["good", "no ranges"])
 @pytest.mark.parametrize("left", [b"other things", b"x" * 900_000, b"x" * 2_000_000])
 def test_what_was_left_and_does_not_fit_is_fetched_anew(
-    server: Server, url: str, wanted: File, content: bytes, tmp_path: Path, behaviour: Behaviour, left: bytes
+    server: Server, url: str, wanted: PackagedFile, content: bytes, tmp_path: Path, behaviour: Behaviour, left: bytes
 ) -> None:
     server.behaviour = behaviour
     (tmp_path / f".{NAME}.partial").write_bytes(left[: len(content)] if len(left) == 900_000 else left)
@@ -101,7 +109,7 @@ def test_what_was_left_and_does_not_fit_is_fetched_anew(
 
 
 def test_a_complete_partial_file_is_only_named(
-    server: Server, url: str, wanted: File, content: bytes, tmp_path: Path
+    server: Server, url: str, wanted: PackagedFile, content: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / f".{NAME}.partial").write_bytes(content)
     assert download(url, wanted, tmp_path).read_bytes() == content
@@ -109,7 +117,7 @@ def test_a_complete_partial_file_is_only_named(
 
 
 def test_a_spoilt_file_is_refused_and_nothing_stays(
-    published: Published, url: str, wanted: File, content: bytes, tmp_path: Path
+    published: Published, url: str, wanted: PackagedFile, content: bytes, tmp_path: Path
 ) -> None:
     (published.tree / "v1.0/rpi" / NAME).write_bytes(content[:-1] + b"!")
     with pytest.raises(TrustError, match=f"expected {wanted.sha256}"):
@@ -125,7 +133,13 @@ def test_a_spoilt_file_is_refused_and_nothing_stays(
     ],
 )
 def test_another_length_is_refused(
-    server: Server, url: str, wanted: File, tmp_path: Path, behaviour: Behaviour, kind: type[Exception], said: str
+    server: Server,
+    url: str,
+    wanted: PackagedFile,
+    tmp_path: Path,
+    behaviour: Behaviour,
+    kind: type[Exception],
+    said: str,
 ) -> None:
     server.behaviour = behaviour
     with pytest.raises(kind, match=said):
@@ -133,7 +147,7 @@ def test_another_length_is_refused(
     assert NAME not in names(tmp_path / "out")
 
 
-def test_another_part_than_asked_for_is_refused(server: Server, url: str, wanted: File, tmp_path: Path) -> None:
+def test_another_part_than_asked_for_is_refused(server: Server, url: str, wanted: PackagedFile, tmp_path: Path) -> None:
     server.behaviour = "other part"
     (tmp_path / f".{NAME}.partial").write_bytes(b"xz of ")
     with pytest.raises(DownloadError, match="found the range"):
@@ -141,14 +155,14 @@ def test_another_part_than_asked_for_is_refused(server: Server, url: str, wanted
 
 
 def test_another_file_of_that_name_is_replaced_after_saying_so(
-    url: str, wanted: File, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    url: str, wanted: PackagedFile, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / NAME).write_bytes(b"built here")
     assert download(url, wanted, tmp_path).read_bytes() == content
     assert "will be replaced" in capsys.readouterr().err
 
 
-def test_of_two_calls_the_second_is_told(url: str, wanted: File, tmp_path: Path) -> None:
+def test_of_two_calls_the_second_is_told(url: str, wanted: PackagedFile, tmp_path: Path) -> None:
     with (tmp_path / f".{NAME}.partial").open("ab") as first:
         fcntl.flock(first, fcntl.LOCK_EX)
         with pytest.raises(BusyError, match="another call"):
@@ -156,7 +170,7 @@ def test_of_two_calls_the_second_is_told(url: str, wanted: File, tmp_path: Path)
 
 
 def test_a_call_that_ended_just_now_keeps_its_file(
-    url: str, wanted: File, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, wanted: PackagedFile, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def late(*_: object) -> None:
         (tmp_path / f".{NAME}.partial").rename(tmp_path / NAME)
@@ -166,7 +180,7 @@ def test_a_call_that_ended_just_now_keeps_its_file(
         download(url, wanted, tmp_path)
 
 
-def test_progress_goes_on_from_what_was_there(url: str, wanted: File, content: bytes, tmp_path: Path) -> None:
+def test_progress_goes_on_from_what_was_there(url: str, wanted: PackagedFile, content: bytes, tmp_path: Path) -> None:
     (tmp_path / f".{NAME}.partial").write_bytes(content[: len(content) // 2])
     story = io.StringIO()
     with log.use(log.Json(story)):
@@ -178,7 +192,7 @@ def test_progress_goes_on_from_what_was_there(url: str, wanted: File, content: b
 
 @pytest.mark.parametrize("kind", ["uri", "quoted"])
 def test_a_directory_is_read_like_a_server(
-    published: Published, wanted: File, content: bytes, tmp_path: Path, kind: str
+    published: Published, wanted: PackagedFile, content: bytes, tmp_path: Path, kind: str
 ) -> None:
     place = published.tree / "v1.0/rpi"
     if kind == "quoted":
@@ -188,7 +202,7 @@ def test_a_directory_is_read_like_a_server(
 
 
 def test_a_file_that_is_not_there_is_an_error_with_a_hint(
-    server: Server, published: Published, wanted: File, tmp_path: Path
+    server: Server, published: Published, wanted: PackagedFile, tmp_path: Path
 ) -> None:
     for place in (server.url, published.tree.as_uri()):
         with pytest.raises(DownloadError, match=r"404|does not exist") as caught:
@@ -210,7 +224,7 @@ def test_a_description_without_end_is_not_read(
             read(f"{place}/v1.0/release.json")
 
 
-def test_a_full_disk_is_a_space_error_and_can_go_on(url: str, wanted: File, tmp_path: Path) -> None:
+def test_a_full_disk_is_a_space_error_and_can_go_on(url: str, wanted: PackagedFile, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)

@@ -20,7 +20,7 @@ from builder.net import http
 from builder.packaging.check import check_release
 from builder.packaging.model import (
     Channel,
-    File,
+    PackagedFile,
     PackagedImage,
     Release,
     Released,
@@ -75,7 +75,7 @@ def describe_again(published: Published, package: PackagedImage) -> None:
     text = render_package(package)
     path = published.tree / "v1.0/rpi" / f"{NAME}.package.json"
     path.write_text(text, encoding="utf-8")
-    described = File(name=path.name, role="manifest", size_bytes=len(text), sha256=digest(text.encode()))
+    described = PackagedFile(name=path.name, role="manifest", size_bytes=len(text), sha256=digest(text.encode()))
 
     def change(it: Released) -> Released:
         rest = [file for file in it.signed if file.name != path.name]
@@ -314,7 +314,7 @@ def test_a_file_of_another_name_is_refused(get: Callable[..., FetchedImage], pub
 def test_a_description_that_is_none_is_an_error(get: Callable[..., FetchedImage], published: Published) -> None:
     path = published.tree / f"v1.0/rpi/{NAME}.package.json"
     path.write_bytes(b"{}\n")
-    described = File(name=path.name, role="manifest", size_bytes=3, sha256=digest(b"{}\n"))
+    described = PackagedFile(name=path.name, role="manifest", size_bytes=3, sha256=digest(b"{}\n"))
     change_released(published, lambda it: Released(package=it.package, signed=[described]))
     with pytest.raises(ReleaseError, match=r"package\.json: name: Field required"):
         get(key=None)

@@ -116,7 +116,7 @@ def test_clusters_are_as_large_as_a_fat32_allows(mib: int, cluster: int | None) 
 
 
 def test_a_fat_is_not_made_where_there_is_no_room(workspace: Workspace, tmp_path: Path) -> None:
-    assert fat32.Content(()).shortage_bytes(MIB, 0) == 33 * MIB
+    assert fat32.FatContent(()).shortage_bytes(MIB, 0) == 33 * MIB
     with pytest.raises(AssertionError, match="boot was not measured"):
         fat32.make(Target(tmp_path, 0, 0, 2048), make_slot(1), tmp_path, EPOCH, workspace)
 

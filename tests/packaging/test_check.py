@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from builder.errors import RecipeError, ReleaseError, TrustError
-from builder.packaging.check import Findings, Problem, check_release
+from builder.packaging.check import Findings, PackageProblem, check_release
 from builder.system.checksums import render_sum, sha256_file
 from builder.verbs.options import load_key_text as load_key
 from tests.chain.conftest import boardwright
@@ -283,12 +283,12 @@ def test_several_are_checked_and_all_that_is_wrong_is_said(small: MadePackage, s
 
 
 def test_many_problems_are_counted_and_trust_comes_first() -> None:
-    problems = [Problem("a", f"problem {number}") for number in range(25)]
+    problems = [PackageProblem("a", f"problem {number}") for number in range(25)]
     with pytest.raises(ReleaseError, match="25 problems") as caught:
         Findings((), tuple(problems)).check()
     assert "and 5 more" in caught.value.message
     with pytest.raises(TrustError, match="1 problem:"):
-        Findings((), (Problem("a", "b", "trust"),)).check()
+        Findings((), (PackageProblem("a", "b", "trust"),)).check()
 
 
 def test_a_directory_without_a_package_is_said(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from builder.artefact.build_record import make_record, read_record, render_record
 from builder.errors import BoardwrightError, ReleaseError
 from builder.packaging.model import PackagedImage, load_channel, load_release, render, render_package
-from builder.packaging.provenance import Commit, read_provenance, render_provenance
+from builder.packaging.provenance import SourceCommit, read_provenance, render_provenance
 from builder.packaging.sbom import Sbom
 from builder.packaging.spec_report import find_fault, read_report
 from builder.plan.make import make_plan
@@ -31,7 +31,7 @@ PLAN = make_plan(load_board(ROOT / "boards", BOARD), version=VERSION, epoch=EPOC
 RECORD = make_record(PLAN, DIGEST, DEBS).model_copy(update={"builder_image": f"sha256:{DIGEST}"})
 BILL = Sbom(f"boardwright-{BOARD}-{VERSION}", "A board", VERSION, "trixie", EPOCH, DIGEST, "", ())
 PROVENANCE = render_provenance(
-    BILL, BOARD, {f"{BILL.name}.img": DIGEST}, RECORD, Commit("git@example.org:me/my boards", "ab" * 20)
+    BILL, BOARD, {f"{BILL.name}.img": DIGEST}, RECORD, SourceCommit("git@example.org:me/my boards", "ab" * 20)
 )
 
 
@@ -117,5 +117,5 @@ def test_what_a_report_says_of_a_red_spec_is_on_one_line(text: str) -> None:
 
 @pytest.mark.parametrize("url", ["a\nb", "\x1b[2J", "x" * 9000, ""])
 def test_a_remote_that_is_no_address_is_left_out(url: str) -> None:
-    statement = read_provenance(render_provenance(BILL, BOARD, {"x.img": DIGEST}, None, Commit(url, "ab" * 20)))
+    statement = read_provenance(render_provenance(BILL, BOARD, {"x.img": DIGEST}, None, SourceCommit(url, "ab" * 20)))
     assert statement.predicate.buildDefinition.resolvedDependencies[0].uri == ""

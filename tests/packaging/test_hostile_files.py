@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from builder.errors import ReleaseError
 from builder.packaging import spdx
 from builder.packaging.bmap import Bmap, Mapped, read_bmap, render_bmap
-from builder.packaging.check import Problem
+from builder.packaging.check import PackageProblem
 from builder.packaging.check_files import PAPERS
 from builder.packaging.cyclonedx import render_cyclonedx
 from builder.packaging.installed import Installed
@@ -46,7 +46,7 @@ def check(directory: Path, suffix: str, content: bytes, *, listing: bytes = LIST
     path = directory / f"{PACKAGE.name}{suffix}"
     path.write_bytes(content)
     try:
-        problems = [str(Problem.of(path.name, text)) for text in PAPERS[suffix](path, PACKAGE)]
+        problems = [str(PackageProblem.of(path.name, text)) for text in PAPERS[suffix](path, PACKAGE)]
     except InputError as error:
         problems = [error.problem]
     for problem in problems:
@@ -119,7 +119,7 @@ def test_a_number_of_a_map_has_digits_and_an_end(number: str) -> None:
 
 
 def test_a_problem_is_shown_on_one_line_and_in_part() -> None:
-    problem = str(Problem.of("a\nb", "\x1b[2J" + "x" * 9000))
+    problem = str(PackageProblem.of("a\nb", "\x1b[2J" + "x" * 9000))
     assert problem.startswith(r"a\nb: \x1b[2Jxxx")
     assert len(problem) < 400
 

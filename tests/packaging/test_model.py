@@ -13,10 +13,10 @@ from builder.errors import ReleaseError
 from builder.packaging.model import (
     SUFFIX,
     Channel,
-    Entry,
-    File,
+    ChannelEntry,
+    PackagedFile,
     PackagedImage,
-    Partition,
+    PackagedPartition,
     Release,
     Released,
     Specs,
@@ -40,8 +40,8 @@ PACKAGE = PackagedImage(
     image_size_bytes=2**31,
     image_sha256=DIGEST,
     specs=Specs(passed=600, failed=0, skipped=12, levels=["offline"], image_sha256=DIGEST),
-    partitions=[Partition(name="boot", filesystem="fat32", size_bytes=2**29, mount="/boot/firmware")],
-    files=[File(name="boardwright-rpi-1.0.img.xz", role="image", size_bytes=5, sha256=DIGEST)],
+    partitions=[PackagedPartition(name="boot", filesystem="fat32", size_bytes=2**29, mount="/boot/firmware")],
+    files=[PackagedFile(name="boardwright-rpi-1.0.img.xz", role="image", size_bytes=5, sha256=DIGEST)],
 )
 RELEASE = Release(
     tag="v1.0",
@@ -52,11 +52,11 @@ RELEASE = Release(
     boards={
         "rpi": Released(
             package=PACKAGE,
-            signed=[File(name="boardwright-rpi-1.0.package.json", role="other", size_bytes=5, sha256=DIGEST)],
+            signed=[PackagedFile(name="boardwright-rpi-1.0.package.json", role="other", size_bytes=5, sha256=DIGEST)],
         )
     },
 )
-ENTRY = Entry(tag="v1.0", version="1.0", date=RELEASE.date, boards=["rpi"])
+ENTRY = ChannelEntry(tag="v1.0", version="1.0", date=RELEASE.date, boards=["rpi"])
 CHANNEL = Channel(channel="stable", release=RELEASE, history=[ENTRY])
 
 

@@ -16,7 +16,7 @@ from builder.net import http, rate
 from builder.net.retry import TemporaryError
 from builder.release import github_api
 from builder.release.github_api import RETRIES, Api, Server
-from builder.release.github_model import Fault, Ref
+from builder.release.github_model import ApiFault, GitRef
 from builder.release.upload_body import open_body
 from tests.support.http_server import Behave, answer, drip, drip_headers, flood, served
 
@@ -32,7 +32,7 @@ def asked(behave: Behave) -> Iterator[Api]:
 def test_a_slow_answer_is_left(monkeypatch: pytest.MonkeyPatch, behave: Behave, ask: str) -> None:
     monkeypatch.setattr(rate, "PIECE_S", 0.5)
     with asked(behave) as api, pytest.raises(DownloadError, match="the server sends less than"):
-        api.get("/x", Ref) if ask == "get" else api.digest("/x")
+        api.get("/x", GitRef) if ask == "get" else api.digest("/x")
 
 
 def test_a_slow_upload_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,13 +68,13 @@ def test_a_list_that_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
         asked(lambda handler: answer(handler, b"[{}]", header=("Link", link))) as api,
         pytest.raises(DownloadError, match="github x: the list has no end"),
     ):
-        list(api.pages("/repos/x", Fault))
+        list(api.pages("/repos/x", ApiFault))
 
 
 @pytest.mark.parametrize("content", [b"[" * 200_000, b"<html>", b"\xff", b"9" * 5000])
 def test_an_answer_that_cannot_be_read(content: bytes) -> None:
     with asked(lambda handler: answer(handler, content)) as api, pytest.raises(DownloadError, match="is no JSON"):
-        api.get("/repos/x", Ref)
+        api.get("/repos/x", GitRef)
 
 
 def test_a_packed_answer_is_not_unpacked() -> None:
@@ -86,7 +86,7 @@ def test_a_packed_answer_is_not_unpacked() -> None:
         answer(handler, b"\x1f\x8b", header=("Content-Encoding", "gzip"))
 
     with asked(behave) as api, pytest.raises(DownloadError, match="is no JSON"):
-        api.get("/repos/x", Ref)
+        api.get("/repos/x", GitRef)
     assert headers == ["identity"]
 
 
@@ -100,7 +100,7 @@ def test_a_packed_answer_is_not_unpacked() -> None:
 )
 def test_words_of_the_server_are_one_line(content: bytes, words: str) -> None:
     with asked(lambda handler: answer(handler, content, status=400)) as api, pytest.raises(ReleaseError) as caught:
-        api.get("/repos/x", Ref)
+        api.get("/repos/x", GitRef)
     assert caught.value.message == f"github x: {words}"
 
 

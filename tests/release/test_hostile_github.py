@@ -17,7 +17,7 @@ from builder.fetch import sources
 from builder.fetch.sources import GitHubSource
 from builder.net.retry import TemporaryError, retry
 from builder.release.github_api import RETRIES, Api, ApiResponse, Server
-from builder.release.github_model import Asset, FoundRelease, ListedRelease, Ref, Refusal, Repository
+from builder.release.github_model import ApiRepository, Asset, FoundRelease, GitRef, ListedRelease, Refusal
 from tests.support.hostile import TEXT, WRONG, Documents, Place, check_message, read
 
 DIGEST = f"sha256:{'ab' * 32}"
@@ -28,8 +28,8 @@ DOCUMENTS: dict[str, tuple[type[Any], Any]] = {
     "asset": (Asset, ASSET),
     "found": (FoundRelease, FOUND | {"immutable": False, "upload_url": URL + "/assets{?name,label}"}),
     "listed": (ListedRelease, {"tag_name": "v1.0", "draft": False, "assets": [{"name": "release.json"}]}),
-    "repository": (Repository, {"full_name": "octo/images.of-boards"}),
-    "ref": (Ref, {"object": {"sha": "ab" * 20}}),
+    "repository": (ApiRepository, {"full_name": "octo/images.of-boards"}),
+    "ref": (GitRef, {"object": {"sha": "ab" * 20}}),
     "refusal": (Refusal, {"message": "Bad", "errors": [{"field": "name", "code": "no", "message": "none"}]}),
 }
 API = Api(Server(token="secret"), replace(RETRIES, attempts=2, sleep=lambda _: None))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.packaging.model import Partition, Release, Released
+from builder.packaging.model import PackagedPartition, Release, Released
 from builder.release.git_history import Commit, find_commit, find_tag_object, list_commits
 from builder.release.notes import compare, read_packages, render_notes
 from builder.release.target import Previous
@@ -19,15 +19,15 @@ AFTER = {
     "bash": "5.2.37-2",
     "new_one": "1.0*",
 }
-BOOT = Partition(name="boot", filesystem="fat32", size_bytes=2**29, mount="/boot/firmware")
-ROOT = Partition(name="root", filesystem="ext4", size_bytes=2**31, mount="/")
+BOOT = PackagedPartition(name="boot", filesystem="fat32", size_bytes=2**29, mount="/boot/firmware")
+ROOT = PackagedPartition(name="root", filesystem="ext4", size_bytes=2**31, mount="/")
 
 
 def listing(rows: dict[str, str]) -> str:
     return COLUMNS + "".join(f"{name}\t{version}\tarm64\t1\n" for name, version in rows.items())
 
 
-def previous(root: Path, *, partitions: tuple[Partition, ...] = (), board: str = "rpi") -> Previous:
+def previous(root: Path, *, partitions: tuple[PackagedPartition, ...] = (), board: str = "rpi") -> Previous:
     package = make_package(root, board, "0.9", partitions=partitions)
     release = Release(
         tag="v0.9",

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from builder.packaging.check import check_files
-from builder.packaging.model import SUFFIX, File, PackagedImage, Partition, Role, Specs, render_package
+from builder.packaging.model import SUFFIX, PackagedFile, PackagedImage, PackagedPartition, Role, Specs, render_package
 from builder.packaging.tag import load_tag
 from builder.release.collect import CheckedImage, Requirements, collect
 from builder.release.target import ReleaseContent
@@ -28,7 +28,7 @@ def make_package(
     seed: str = "",
     rows: dict[str, str] | None = None,
     signed: bool = True,
-    partitions: Sequence[Partition] = (),
+    partitions: Sequence[PackagedPartition] = (),
 ) -> PackagedImage:
     """Write root/<name>/ and return its description; other content for another seed."""
     name = f"boardwright-{board}-{version}"
@@ -46,7 +46,7 @@ def make_package(
     for filename, role, content in contents:
         (directory / filename).write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        files.append(File(name=filename, role=role, size_bytes=len(content), sha256=digest))
+        files.append(PackagedFile(name=filename, role=role, size_bytes=len(content), sha256=digest))
     package = PackagedImage(
         name=name,
         board=board,

@@ -16,10 +16,10 @@ from typing import Literal
 
 from builder.packaging.model import (
     Channel,
-    Entry,
-    File,
+    ChannelEntry,
+    PackagedFile,
     PackagedImage,
-    Partition,
+    PackagedPartition,
     Release,
     Released,
     Role,
@@ -51,7 +51,7 @@ class Published:
     def __init__(self, tree: Path, signer: MinisignKey | None) -> None:
         self.tree = tree
         self.signer = signer
-        self.history: dict[str, list[Entry]] = {}
+        self.history: dict[str, list[ChannelEntry]] = {}
 
     def package(self, tag: str, board: str, *, compressions: tuple[str, ...] = ("xz", "zst")) -> Released:
         """Make a packaged image below the tag."""
@@ -86,7 +86,7 @@ class Published:
             files.append(_file(self.signer.sign(description), "signature"))
         return Released.model_construct(package=package, signed=files)  # Also what no publisher would write.
 
-    def _describe(self, tag: str, board: str, files: list[File]) -> PackagedImage:
+    def _describe(self, tag: str, board: str, files: list[PackagedFile]) -> PackagedImage:
         version = tag.removeprefix("v")
         disk = image_of(board, version)
         return PackagedImage(
@@ -101,7 +101,7 @@ class Published:
             image_size_bytes=len(disk),
             image_sha256=digest(disk),
             specs=Specs(passed=615, failed=0, skipped=2, levels=["offline"], image_sha256=digest(disk)),
-            partitions=[Partition(name="boot", filesystem="fat32", size_bytes=2**29, mount="/boot/firmware")],
+            partitions=[PackagedPartition(name="boot", filesystem="fat32", size_bytes=2**29, mount="/boot/firmware")],
             files=files,
         )
 
@@ -124,7 +124,7 @@ class Published:
 
     def name(self, channel: str, release: Release) -> Channel:
         """Have a channel name a release."""
-        entry = Entry(tag=release.tag, version=release.version, date=release.date, boards=list(release.boards))
+        entry = ChannelEntry(tag=release.tag, version=release.version, date=release.date, boards=list(release.boards))
         self.history[channel] = [entry, *self.history.get(channel, [])]
         made = Channel(channel=channel, release=release, history=self.history[channel])
         place = self.tree / "channels" / f"{channel}.json"
@@ -138,9 +138,9 @@ def _age(tag: str) -> int:
     return sum(int(number) * 100**place for place, number in enumerate(reversed(re.findall(r"\d+", tag)[:2])))
 
 
-def _file(path: Path, role: Role) -> File:
+def _file(path: Path, role: Role) -> PackagedFile:
     content = path.read_bytes()
-    return File(name=path.name, role=role, size_bytes=len(content), sha256=digest(content))
+    return PackagedFile(name=path.name, role=role, size_bytes=len(content), sha256=digest(content))
 
 
 Behaviour = Literal["good", "no ranges", "breaks once", "breaks", "cuts", "other part", "endless", "stalls"]

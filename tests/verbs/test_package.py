@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.artefact.build_record import Record, make_record
-from builder.packaging.provenance import Commit
+from builder.packaging.provenance import SourceCommit
 from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.verbs.package import _find_commit
@@ -43,12 +43,14 @@ def record_of(boards: Path, user_data: Path | None = None) -> Record:
     return make_record(plan, "ab" * 32, {})
 
 
-def find(boards: Path, record: Record) -> Commit | None:
+def find(boards: Path, record: Record) -> SourceCommit | None:
     return _find_commit(boards, load_board(boards, "rpi"), record)
 
 
 def test_the_commit_of_an_unchanged_recipe_is_named_without_credentials(boards: Path) -> None:
-    assert find(boards, record_of(boards)) == Commit("https://example.org/boards.git", git(boards, "rev-parse", "HEAD"))
+    assert find(boards, record_of(boards)) == SourceCommit(
+        "https://example.org/boards.git", git(boards, "rev-parse", "HEAD")
+    )
 
 
 @pytest.mark.parametrize(

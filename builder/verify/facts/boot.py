@@ -18,7 +18,7 @@ from builder.plan.boot_config import ENTRY
 from builder.plan.boot_script import render_script, script_files
 from builder.plan.kernel_words import split_words
 from builder.plan.model import Plan
-from builder.verify.facts.boot_lines import Line, read_lines, read_text, refuse, refuse_others, take_one
+from builder.verify.facts.boot_lines import BootLine, read_lines, read_text, refuse, refuse_others, take_one
 from builder.verify.parametrize import laid_files
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9._+~-]*"
@@ -107,7 +107,7 @@ def _read_raspi(tree: FileTree, plan: Plan, mount: str) -> BootEntry:
     return BootEntry(f"{mount}/{kernel}", f"{mount}/{initrd}", _words(read_text(tree, f"{mount}/cmdline.txt")))
 
 
-def _refuse_after_a_filter(path: str, lines: list[Line]) -> None:
+def _refuse_after_a_filter(path: str, lines: list[BootLine]) -> None:
     """Raise VerifyError if a line of the build comes after the recipe's first filter ("[pi4]")."""
     first = next((line.number for line in lines if line.text.lstrip().startswith("[")), None)
     late = next((line for line in lines if first and line.number > first and line.key != "known"), None)
@@ -179,9 +179,9 @@ def _is_alike(label: str, cmdline: tuple[str, ...], started: tuple[str, ...]) ->
     return loud == [*wanted, "single"]
 
 
-def _split_labels(path: str, lines: list[Line]) -> dict[str, list[Line]]:
-    labels: dict[str, list[Line]] = {}
-    rows: list[Line] = []
+def _split_labels(path: str, lines: list[BootLine]) -> dict[str, list[BootLine]]:
+    labels: dict[str, list[BootLine]] = {}
+    rows: list[BootLine] = []
     for line in lines:
         if line.key == "label":
             if line.value in labels:
@@ -193,7 +193,7 @@ def _split_labels(path: str, lines: list[Line]) -> dict[str, list[Line]]:
     return labels
 
 
-def _read_label(path: str, rows: list[Line], laid: set[str]) -> BootEntry:
+def _read_label(path: str, rows: list[BootLine], laid: set[str]) -> BootEntry:
     kernel, initrd, append = (take_one(path, rows, key) for key in ("linux", "initrd", "append"))
     trees = [line for line in rows if line.key == "fdt"]
     top = f"/usr/lib/linux-image-{kernel.partition('vmlinuz-')[2] or kernel.partition('vmlinux-')[2]}/"

@@ -28,7 +28,7 @@ LARGEST = MIB
 
 
 @dataclass(frozen=True)
-class Line:
+class BootLine:
     """A line of a boot file."""
 
     key: str
@@ -40,7 +40,7 @@ class Line:
 
 def read_lines(
     tree: FileTree, path: str, grammar: Mapping[str, str], is_known: Callable[[str], bool] = lambda _: False
-) -> list[Line]:
+) -> list[BootLine]:
     """Return the lines of a boot file without comments and empty lines.
 
     grammar   regular expressions by key, for whole lines; their only group is the value
@@ -67,18 +67,18 @@ def read_text(tree: FileTree, path: str) -> str:
 
 def _match(
     path: str, text: str, rows: Iterable[tuple[str, re.Pattern[str]]], is_known: Callable[[str], bool]
-) -> Iterable[Line]:
+) -> Iterable[BootLine]:
     rows = list(rows)
     for number, row in enumerate(text.split("\n"), 1):
         line = row.removesuffix("\r")
         if is_known(line):
-            yield Line("known", "", number, line)
+            yield BootLine("known", "", number, line)
             continue
         first = next(((key, match) for key, pattern in rows if (match := pattern.fullmatch(line))), None)
         if first is None:
             raise refuse(path, number, line, "a line that builds write")
         key, match = first
-        yield Line(key, (match[1] or "") if match.re.groups else "", number, line)
+        yield BootLine(key, (match[1] or "") if match.re.groups else "", number, line)
 
 
 def refuse(path: str, number: int, text: str, allowed: str) -> VerifyError:
@@ -87,7 +87,7 @@ def refuse(path: str, number: int, text: str, allowed: str) -> VerifyError:
     return VerifyError(f"{path} of the image has in line {number}: {shown!r}; expected {allowed}", hint=HINT)
 
 
-def take_one(path: str, lines: Iterable[Line], key: str) -> str:
+def take_one(path: str, lines: Iterable[BootLine], key: str) -> str:
     """Return the value of the only line with a key; VerifyError unless there is exactly one."""
     matching = [line for line in lines if line.key == key]
     if not matching:

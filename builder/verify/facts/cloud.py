@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from builder.disk.filetree import FileTree
 from builder.errors import BoardwrightError, VerifyError
-from builder.plan.cloud_config import Fault, find_faults
+from builder.plan.cloud_config import ConfigFault, find_faults
 from builder.plan.cloud_yaml import ValueFault, load_cloud_yaml
 from builder.plan.network_config import find_network_faults
 from builder.system.files import load_json
@@ -66,7 +66,7 @@ class Cloud:
         """Return the faults of a file that keep cloud-init and netplan from using it."""
         return self._find_faults(path, lambda content: find_network_faults(content.get("network", content)))
 
-    def _find_faults(self, path: str, find: Callable[[dict[str, Any]], list[Fault]]) -> list[str]:
+    def _find_faults(self, path: str, find: Callable[[dict[str, Any]], list[ConfigFault]]) -> list[str]:
         try:
             content = self.load(path)
         except VerifyError as error:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 
-from builder.disk.accounts import Group, User, read_groups, read_shadow, read_users
+from builder.disk.accounts import Account, Group, read_groups, read_shadow, read_users
 from builder.disk.dpkg import DpkgPackage, find_changed_files, read_diverted, read_owners, read_packages, read_sums
 from builder.disk.elf import HEAD_BYTES, is_elf, is_foreign
 from builder.disk.entry import Entry
@@ -22,7 +22,7 @@ from builder.disk.filesystems import FilesystemFacts, check_filesystem, read_fac
 from builder.disk.filetree import File, FileTree
 from builder.disk.fstab import Mount, read_fstab
 from builder.disk.join import MountedPart, join
-from builder.disk.partitions import Partition, Table, read_table
+from builder.disk.partitions import DiskPartition, DiskTable, read_table
 from builder.disk.region import Region
 from builder.errors import BoardwrightError
 from builder.plan.model import Plan, Slot
@@ -59,7 +59,7 @@ class ImageFacts(Kernels):
         return self.raw.stat().st_size
 
     @cached_property
-    def table(self) -> Table:
+    def table(self) -> DiskTable:
         """The partition table."""
         return read_table(self.raw)
 
@@ -68,14 +68,14 @@ class ImageFacts(Kernels):
         """Result of sfdisk's check of the table."""
         return run(["sfdisk", "--verify", self.raw], ok=range(256))
 
-    def partition(self, slot: Slot) -> Partition:
+    def partition(self, slot: Slot) -> DiskPartition:
         """Return the partition of a slot of the plan."""
         partition = next((row for row in self.table.partitions if row.number == slot.number), None)
         if partition is None:
             raise AssertionError(f"the table has no partition {slot.number}")
         return partition
 
-    def partition_at(self, mount: str) -> Partition:
+    def partition_at(self, mount: str) -> DiskPartition:
         """Return the partition that the plan mounts at `mount`."""
         return self.partition(next(slot for slot in self.plan.disk.slots if slot.mount == mount))
 
@@ -136,7 +136,7 @@ class ImageFacts(Kernels):
         return {key: value for key, _, value in re.findall(r'^(\w+)=("?)(.*)\2$', text, re.MULTILINE)}
 
     @cached_property
-    def users(self) -> Mapping[str, User]:
+    def users(self) -> Mapping[str, Account]:
         """Users by name."""
         return read_users(self.file("/etc/passwd").content_string)
 

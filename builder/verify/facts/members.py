@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from builder.disk.accounts import Group, User, is_id
+from builder.disk.accounts import Account, Group, is_id
 from builder.disk.filetree import FileTree
 from builder.plan.model import Plan
 
@@ -21,7 +21,7 @@ FIRST_USER = 1000
 """Numbers below are of the system (login.defs(5))."""
 
 
-class System(Protocol):
+class MemberFacts(Protocol):
     """What is asked of an image here."""
 
     @property
@@ -29,12 +29,12 @@ class System(Protocol):
     @property
     def plan(self) -> Plan: ...
     @property
-    def users(self) -> Mapping[str, User]: ...
+    def users(self) -> Mapping[str, Account]: ...
     @property
     def groups(self) -> Mapping[str, Group]: ...
 
 
-def find_members(image: System) -> dict[str, str]:
+def find_members(image: MemberFacts) -> dict[str, str]:
     """Return by file who is in a group that may become root, or has numbers for containers that are others', and the
     recipe does not say so."""
     asked = {(name, group) for name, user in image.plan.recipe.users.items() for group in user.groups}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from builder.disk.accounts import Group, User
+from builder.disk.accounts import Account, Group
 from builder.disk.dpkg import DpkgPackage
 from builder.disk.entry import Entry
 from builder.disk.filetree import FileTree
@@ -41,7 +41,7 @@ SPECIAL = ("device", "pipe", "socket")
 ALWAYS_WRITABLE = ("/tmp", "/var/tmp")  # noqa: S108 - of the image
 
 
-class System(Protocol):
+class RightFacts(Protocol):
     """The properties of an image that this module uses."""
 
     @property
@@ -55,7 +55,7 @@ class System(Protocol):
     @property
     def summed(self) -> Collection[str]: ...
     @property
-    def users(self) -> Mapping[str, User]: ...
+    def users(self) -> Mapping[str, Account]: ...
     @property
     def groups(self) -> Mapping[str, Group]: ...
     @property
@@ -69,7 +69,7 @@ class System(Protocol):
 class Rights:
     """Rights and files of an image, by kind, with their origin."""
 
-    def __init__(self, image: System) -> None:
+    def __init__(self, image: RightFacts) -> None:
         self._image = image
         self._found: dict[str, Mapping[str, str]] = {}
 
@@ -180,26 +180,26 @@ def _take_texts(rows: Mapping[str, Any]) -> Mapping[str, str]:
     return {name: value for name, value in rows.items() if isinstance(value, str)}
 
 
-def _owned(image: System, entry: Entry) -> str:
+def _owned(image: RightFacts, entry: Entry) -> str:
     user, group = image.tree.users.get(entry.uid, entry.uid), image.tree.groups.get(entry.gid, entry.gid)
     return f"{entry.mode:04o} {user}:{group}"
 
 
-def _find_setid(image: System) -> dict[str, str]:
+def _find_setid(image: RightFacts) -> dict[str, str]:
     return {entry.path: _owned(image, entry) for entry in image.tree.of_kind("file") if entry.mode & 0o6000}
 
 
-def _find_capabilities(image: System) -> dict[str, str]:
+def _find_capabilities(image: RightFacts) -> dict[str, str]:
     files = image.tree.of_kind("file")
     return {entry.path: entry.xattrs[CAPABILITY].hex() for entry in files if CAPABILITY in entry.xattrs}
 
 
-def _find_writable(image: System) -> dict[str, str]:
+def _find_writable(image: RightFacts) -> dict[str, str]:
     entries = (entry for entry in image.tree.entries.values() if entry.kind != "symlink" and entry.mode & 0o002)
     return {entry.path: f"{entry.mode:04o}" for entry in entries}
 
 
-def _find_owners(image: System) -> dict[str, str]:
+def _find_owners(image: RightFacts) -> dict[str, str]:
     """Return what of the system others than root own or may write."""
     entries = (each for each in image.tree.entries.values() if each.kind != "symlink" and is_of_root(each.path))
     return {
@@ -209,55 +209,55 @@ def _find_owners(image: System) -> dict[str, str]:
     }
 
 
-def _find_links(image: System) -> dict[str, str]:
+def _find_links(image: RightFacts) -> dict[str, str]:
     links = (entry for entry in image.tree.of_kind("symlink") if entry.target != "/dev/null")
     return {entry.path: entry.target for entry in links if image.tree.find(entry.path) is None}
 
 
-def _find_special(image: System) -> dict[str, str]:
+def _find_special(image: RightFacts) -> dict[str, str]:
     return {entry.path: entry.kind for entry in image.tree.entries.values() if entry.kind in SPECIAL}
 
 
-def _find_shells(image: System) -> dict[str, str]:
+def _find_shells(image: RightFacts) -> dict[str, str]:
     return {name: user.shell for name, user in image.users.items() if user.shell not in NO_LOGIN}
 
 
-def _find_held(image: System) -> dict[str, str]:
+def _find_held(image: RightFacts) -> dict[str, str]:
     return {name: package.status for name, package in image.packages.items() if package.status == HELD}
 
 
-def _find_swap(image: System) -> dict[str, str]:
+def _find_swap(image: RightFacts) -> dict[str, str]:
     rows = [line.split() for line in image.tree.file("/etc/fstab").lines]
     return {row[0]: "swap" for row in rows if len(row) > 2 and row[2] == "swap"}
 
 
-def _find_mounts(image: System) -> dict[str, str]:
+def _find_mounts(image: RightFacts) -> dict[str, str]:
     return {mount: row.kind for mount, row in image.fstab.items() if row.kind != "swap"}
 
 
-def _find_programs(image: System) -> dict[str, str]:
+def _find_programs(image: RightFacts) -> dict[str, str]:
     return {path: "of no package" for path in image.unlisted_programs if not path.startswith("/usr/local/")}
 
 
-def _overridden(image: System) -> dict[str, str]:
+def _overridden(image: RightFacts) -> dict[str, str]:
     """Return the set-id files of dpkg-statoverride. Its lines are USER GROUP MODE PATH, also for directories."""
     rows = [line.split(" ", 3) for line in image.tree.file("/var/lib/dpkg/statoverride").lines]
     modes = {row[3]: (int(row[2], 8), row) for row in rows if len(row) == 4 and MODE.fullmatch(row[2])}
     return {path: f"{mode:04o} {row[0]}:{row[1]}" for path, (mode, row) in modes.items() if mode & 0o6000}
 
 
-def _find_beside_files(image: System) -> dict[str, str]:
+def _find_beside_files(image: RightFacts) -> dict[str, str]:
     return {**_find_words(image), **find_beside_files(image)}
 
 
-def _find_words(image: System) -> dict[str, str]:
+def _find_words(image: RightFacts) -> dict[str, str]:
     """Return parameters of the kernel's command line that are not planned, and planned ones that give access."""
     planned, ways_in = planned_words(image.plan), set(find_ways_in(image.cmdline))
     parameters = [word for word in image.cmdline if word not in planned or word in ways_in]
     return dict.fromkeys(parameters, OF_CMDLINE)
 
 
-def _written(image: System) -> dict[str, str]:
+def _written(image: RightFacts) -> dict[str, str]:
     """Return the digests of the files that the build itself writes."""
     plan = image.plan
     has_distro = image.tree.find(CLOUD_DISTRO) is not None
@@ -269,28 +269,30 @@ def _written(image: System) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Kind:
+class RightKind:
     """A kind of thing: the function that lists it, and values that are always allowed."""
 
-    find: Callable[[System], Mapping[str, str]]
-    own: Callable[[System], Mapping[str, str]] = lambda _: {}
-    never_delivered: Callable[[System], Mapping[str, str]] = lambda _: {}
+    find: Callable[[RightFacts], Mapping[str, str]]
+    own: Callable[[RightFacts], Mapping[str, str]] = lambda _: {}
+    never_delivered: Callable[[RightFacts], Mapping[str, str]] = lambda _: {}
     """More things to list, which no package can bring; the image's own list cannot allow them."""
 
 
-KINDS: Mapping[str, Kind] = {
-    "setid": Kind(_find_setid, _overridden),
-    "capabilities": Kind(_find_capabilities),
-    "writable": Kind(_find_writable, lambda _: dict.fromkeys(ALWAYS_WRITABLE, "1777")),
-    "owners": Kind(_find_owners),
-    "links": Kind(_find_links, lambda _: {"/etc/resolv.conf": RESOLVER}),
-    "special": Kind(_find_special),
-    "shells": Kind(_find_shells, lambda image: {name: user.shell for name, user in image.plan.recipe.users.items()}),
-    "held": Kind(_find_held),
-    "swap": Kind(_find_swap),
-    "mounts": Kind(
+KINDS: Mapping[str, RightKind] = {
+    "setid": RightKind(_find_setid, _overridden),
+    "capabilities": RightKind(_find_capabilities),
+    "writable": RightKind(_find_writable, lambda _: dict.fromkeys(ALWAYS_WRITABLE, "1777")),
+    "owners": RightKind(_find_owners),
+    "links": RightKind(_find_links, lambda _: {"/etc/resolv.conf": RESOLVER}),
+    "special": RightKind(_find_special),
+    "shells": RightKind(
+        _find_shells, lambda image: {name: user.shell for name, user in image.plan.recipe.users.items()}
+    ),
+    "held": RightKind(_find_held),
+    "swap": RightKind(_find_swap),
+    "mounts": RightKind(
         _find_mounts, lambda image: {slot.mount: FSTAB_TYPES[slot.filesystem] for slot in image.plan.disk.slots}
     ),
-    "programs": Kind(_find_programs),
-    "access": Kind(find_files_and_links, _written, _find_beside_files),
+    "programs": RightKind(_find_programs),
+    "access": RightKind(find_files_and_links, _written, _find_beside_files),
 }

@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from builder.disk.accounts import Group, User
+from builder.disk.accounts import Account, Group
 from builder.disk.entry import Entry
 from builder.disk.filetree import FileTree
 from builder.disk.fstab import Mount
@@ -43,7 +43,7 @@ SEED_COST = 64
 """Weight of one byte of a cloud-init seed: YAML takes that much longer to read."""
 
 
-class System(Protocol):
+class WayFacts(Protocol):
     """The properties of an image that this module uses."""
 
     @property
@@ -53,7 +53,7 @@ class System(Protocol):
     @property
     def fstab(self) -> Mapping[str, Mount]: ...
     @property
-    def users(self) -> Mapping[str, User]: ...
+    def users(self) -> Mapping[str, Account]: ...
     @property
     def groups(self) -> Mapping[str, Group]: ...
     @property
@@ -64,7 +64,7 @@ class System(Protocol):
     def unlisted_programs(self) -> Iterable[str]: ...
 
 
-def find_files_and_links(image: System) -> dict[str, str]:
+def find_files_and_links(image: WayFacts) -> dict[str, str]:
     """Return files and links that control access, or are system files whose content dpkg does not know.
 
     The value of a file is its digest, that of a link its target.
@@ -75,12 +75,12 @@ def find_files_and_links(image: System) -> dict[str, str]:
     return files | links
 
 
-def find_beside_files(image: System) -> dict[str, str]:
+def find_beside_files(image: WayFacts) -> dict[str, str]:
     """Return what gives somebody access by a line of fstab, of a group or of numbers, or by data of Docker's."""
     return {**find_covers(image), **find_containers(image), **find_members(image)}
 
 
-def find_covers(image: System) -> dict[str, str]:
+def find_covers(image: WayFacts) -> dict[str, str]:
     """Return what fstab mounts over places of access. Partitions of the recipe have their files in the tree."""
     own = {slot.mount for slot in image.plan.disk.slots}
     return {
@@ -90,7 +90,7 @@ def find_covers(image: System) -> dict[str, str]:
     }
 
 
-def find_containers(image: System) -> dict[str, str]:
+def find_containers(image: WayFacts) -> dict[str, str]:
     """Return the data directory that daemon.json sets for Docker (`data-root`), if it contains something.
 
     Containers in it start with the system, with any rights. `traces` checks that the default directory is empty.

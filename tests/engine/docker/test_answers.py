@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from builder.engine.docker.answers import load_findings, load_items, load_machine, load_news
 from builder.errors import ToolError
 from builder.system.files import load_json
-from builder.verbs.cache_usage import Line, render_lines
+from builder.verbs.cache_usage import UsageLine, render_lines
 from tests.support.hostile import TEXT, WRONG, Documents, Place, change, check_message
 
 ITEMS = [{"kind": "package", "name": "tool_1.0_arm64.deb", "size": 5, "used": 1790000000}]
@@ -24,7 +24,7 @@ MACHINE = {"argv": ["qemu-system-aarch64", "-M", "virt"], "user": "pirate"}
 
 def read_items(answer: bytes) -> Any:
     items = load_items(answer.decode(errors="replace"))
-    render_lines([Line(item.kind, item.name, item.size, item.used) for item in items], total="in all")
+    render_lines([UsageLine(item.kind, item.name, item.size, item.used) for item in items], total="in all")
     return [item.model_dump() for item in items]
 
 
