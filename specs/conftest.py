@@ -85,17 +85,17 @@ def call(task: Task) -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="session")
-def bench(task: Task) -> Iterator[LiveSystem]:
+def live(task: Task) -> Iterator[LiveSystem]:
     """The running system: commands, restart, power cut."""
     assert task.running
-    with open_live_system(task.running, Path(task.scratch)) as bench:
-        yield bench
+    with open_live_system(task.running, Path(task.scratch)) as live:
+        yield live
 
 
 @pytest.fixture(scope="session")
-def host(bench: LiveSystem) -> Host:
+def host(live: LiveSystem) -> Host:
     """The running system, for testinfra."""
-    return testinfra.get_host(bench.reach.url, ssh_extra_args=shlex.join(bench.reach.options(bench.control)))
+    return testinfra.get_host(live.reach.url, ssh_extra_args=shlex.join(live.reach.options(live.control)))
 
 
 @pytest.fixture(scope="session")
@@ -106,15 +106,15 @@ def running(task: Task) -> Running:
 
 
 @pytest.fixture(scope="session")
-def system(bench: LiveSystem) -> System:
+def system(live: LiveSystem) -> System:
     """Facts of the running system after its first boot."""
-    return System(bench)
+    return System(live)
 
 
 @pytest.fixture(scope="session")
-def containers(bench: LiveSystem) -> Iterator[Containers]:
+def containers(live: LiveSystem) -> Iterator[Containers]:
     """Containers on the running system; their image is made there."""
-    containers = Containers(bench)
+    containers = Containers(live)
     containers.make_image(PROBE)
     yield containers
     containers.remove()
@@ -131,14 +131,14 @@ def services(containers: Containers) -> Containers:
 def restarted(system: System, services: Containers) -> System:
     """Facts of the system after a clean restart."""
     system.keep_identity()
-    system.bench.restart()
-    return System(system.bench)
+    system.live.restart()
+    return System(system.live)
 
 
 @pytest.fixture(scope="session")
 def recovered(restarted: System) -> System:
     """Facts of the system after a power cut during writes."""
     restarted.keep_identity()
-    restarted.bench.write_without_end()
-    restarted.bench.cut_power()
-    return System(restarted.bench)
+    restarted.live.write_without_end()
+    restarted.live.cut_power()
+    return System(restarted.live)

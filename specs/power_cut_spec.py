@@ -15,11 +15,11 @@ def test_it_started_again_by_itself(recovered: System, restarted: System) -> Non
 
 
 def test_the_journal_of_the_root_filesystem_was_replayed(recovered: System) -> None:
-    assert "recover" in recovered.bench.ask("sudo dmesg | grep -i ext4; sudo journalctl --boot --grep 'recover' | cat")
+    assert "recover" in recovered.live.ask("sudo dmesg | grep -i ext4; sudo journalctl --boot --grep 'recover' | cat")
 
 
 def test_what_was_written_for_good_is_whole(recovered: System) -> None:
-    assert "boardwright-kept: OK" in recovered.bench.ask("cd boardwright-kept.d && sha256sum --check *.sha256")
+    assert "boardwright-kept: OK" in recovered.live.ask("cd boardwright-kept.d && sha256sum --check *.sha256")
 
 
 def test_the_filesystems_have_no_error(recovered: System) -> None:

@@ -51,7 +51,7 @@ ROLES = {
 
 
 @dataclass(frozen=True)
-class PublisherSite:
+class PublisherPage:
     """Texts of the page besides the releases."""
 
     title: str = "Boardwright"
@@ -102,7 +102,7 @@ class Card:
     """At least one."""
 
 
-def make_page(listed: ReleaseList, addresses: Addresses, site: PublisherSite) -> bytes:
+def make_page(listed: ReleaseList, addresses: Addresses, site: PublisherPage) -> bytes:
     """Return the page as UTF-8."""
     environment = Environment(
         loader=FileSystemLoader(SITE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -4,7 +4,7 @@
 It depends only on the releases, the channels and their public URL. The same input gives the same bytes, so publishing
 it again changes nothing. This module reads and writes no files; the publishers write them:
 
-    partial(make_catalogue, addresses=Addresses("https://images.example.org/os"), site=Site(key="RW..."))
+    partial(make_catalogue, addresses=Addresses("https://images.example.org/os"), site=PublisherPage(key="RW..."))
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 
 from builder.catalogue import imager
 from builder.catalogue.addresses import Addresses
-from builder.catalogue.download_page import SITE, PublisherSite, make_page
+from builder.catalogue.download_page import SITE, PublisherPage, make_page
 from builder.catalogue.listing import sort_releases
 from builder.packaging.model import Channel, Release
 
 INDEX = "index.html"
-PLAIN = PublisherSite()
+PLAIN = PublisherPage()
 
 
 def make_catalogue(
-    releases: Sequence[Release], channels: Sequence[Channel], addresses: Addresses, site: PublisherSite = PLAIN
+    releases: Sequence[Release], channels: Sequence[Channel], addresses: Addresses, site: PublisherPage = PLAIN
 ) -> Mapping[str, bytes]:
     """Return the files of the catalogue by name.
 

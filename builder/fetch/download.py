@@ -87,7 +87,7 @@ def download_release(place: str, into: Path) -> Path:
 
 
 @contextmanager
-def opened_release(place: str, scratch: Path) -> Iterator[Path]:
+def open_release(place: str, scratch: Path) -> Iterator[Path]:
     """Yield the directory of a release: a local one unchanged, or a remote one downloaded below `scratch`.
 
     A complete download is removed at the end of the block. A failed one stays, and the next call resumes it. Raises

@@ -23,28 +23,28 @@ from builder.packaging.sbom import Sbom
 from builder.system.files import load_json
 
 
-def render_cyclonedx(bill: Sbom) -> str:
+def render_cyclonedx(sbom: Sbom) -> str:
     """Return the document."""
     image = Component(
-        name=bill.name,
+        name=sbom.name,
         type=ComponentType.OPERATING_SYSTEM,
         bom_ref="image",
-        version=bill.version,
-        description=bill.title,
-        supplier=OrganizationalEntity(name=bill.supplier) if bill.supplier else None,
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=bill.image_sha256)],
+        version=sbom.version,
+        description=sbom.title,
+        supplier=OrganizationalEntity(name=sbom.supplier) if sbom.supplier else None,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sbom.image_sha256)],
     )
-    components = {package.key: _make_component(package, bill.suite) for package in bill.packages}
+    components = {package.key: _make_component(package, sbom.suite) for package in sbom.packages}
     refs = {key: component.bom_ref for key, component in components.items()}
     dependencies = [Dependency(image.bom_ref, [Dependency(ref) for ref in refs.values()])]
     dependencies += [
-        Dependency(refs[package.key], [Dependency(refs[key]) for key in package.depends]) for package in bill.packages
+        Dependency(refs[package.key], [Dependency(refs[key]) for key in package.depends]) for package in sbom.packages
     ]
     tool = Component(name="boardwright", type=ComponentType.APPLICATION, version=__version__)
     bom = Bom(
         components=components.values(),
-        serial_number=bill.make_uuid("cyclonedx"),
-        metadata=BomMetaData(component=image, timestamp=bill.time, tools=ToolRepository(components=[tool])),
+        serial_number=sbom.make_uuid("cyclonedx"),
+        metadata=BomMetaData(component=image, timestamp=sbom.time, tools=ToolRepository(components=[tool])),
         dependencies=dependencies,
     )
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"

@@ -80,7 +80,7 @@ class PackageInput:
 
     image: Path
     """The uncompressed image; it must not be written to."""
-    bill: Sbom
+    sbom: Sbom
     hardware: Hardware
     report: SpecReport | None
     """None: the image is published unverified."""
@@ -98,7 +98,7 @@ class PackageInput:
 
 
 def make_packaged_image(
-    goods: PackageInput,
+    inputs: PackageInput,
     output: Path,
     *,
     compressions: Sequence[Compression],
@@ -110,35 +110,35 @@ def make_packaged_image(
     Raises VerifyError (specs failed, or were run on another image), ReleaseError (the name exists with other content),
     TrustError (a wrong key), SpaceError, BusyError, ToolError, MachineError. Then no directory is left.
     """
-    name = goods.bill.name
-    _check_specs(goods)
+    name = inputs.sbom.name
+    _check_specs(inputs)
     output.mkdir(parents=True, exist_ok=True)
     final = output / name
     with partial_directory(output / f".{name}.package.partial", journal) as partial:
         work = partial / name
         work.mkdir()
-        _write_papers(goods, work)
+        _write_papers(inputs, work)
         if final.exists():
             return final, _take(final, work, compressions, signers)
-        images = _compress(goods, work, compressions)
-        _write(work, name, ".provenance.json", _make_provenance(goods, images))
+        images = _compress(inputs, work, compressions)
+        _write(work, name, ".provenance.json", _make_provenance(inputs, images))
         sums = [render_sum(sha256_file(path), path.name) for path in sorted(work.iterdir())]
         _write(work, name, ".SHA256SUMS", "".join(sums))
         _sign([work / f"{name}.provenance.json", work / f"{name}.SHA256SUMS"], name, signers)
-        package = describe(goods, work)
+        package = describe(inputs, work)
         _sign([_write(work, name, SUFFIX, render_package(package))], name, signers)
         give_name(work, final)
     return final, package
 
 
-def _check_specs(goods: PackageInput) -> None:
-    if goods.report is None:
-        log.warn(f"{goods.bill.name} is packaged unverified: there is no report of its specs")
+def _check_specs(inputs: PackageInput) -> None:
+    if inputs.report is None:
+        log.warn(f"{inputs.sbom.name} is packaged unverified: there is no report of its specs")
         return
-    fault = find_fault(goods.report, goods.bill.image_sha256)
+    fault = find_fault(inputs.report, inputs.sbom.image_sha256)
     if fault:
         raise VerifyError(
-            f"{goods.bill.name} is not packaged: {fault}",
+            f"{inputs.sbom.name} is not packaged: {fault}",
             hint="verify the image first: boardwright verify IMAGE, or use --unverified",
         )
 
@@ -147,36 +147,36 @@ def _write(directory: Path, name: str, suffix: str, text: str) -> Path:
     return write_text(directory / f"{name}{suffix}", text)
 
 
-def _write_papers(goods: PackageInput, work: Path) -> None:
+def _write_papers(inputs: PackageInput, work: Path) -> None:
     """Write the files that do not depend on the compression."""
-    bill, name = goods.bill, goods.bill.name
+    sbom, name = inputs.sbom, inputs.sbom.name
     with log.step("block map"):
-        _write(work, name, ".bmap", render_bmap(make_bmap(goods.image, goods.unused)))
+        _write(work, name, ".bmap", render_bmap(make_bmap(inputs.image, inputs.unused)))
     with log.step("SBOM and reports"):
-        _write(work, name, ".packages", goods.listing)
-        _write(work, name, ".spdx.json", render_spdx(bill))
-        _write(work, name, ".cdx.json", render_cyclonedx(bill))
-        for suffix, text in goods.reports.items():
+        _write(work, name, ".packages", inputs.listing)
+        _write(work, name, ".spdx.json", render_spdx(sbom))
+        _write(work, name, ".cdx.json", render_cyclonedx(sbom))
+        for suffix, text in inputs.reports.items():
             _write(work, name, suffix, text)
-        size = goods.image.stat().st_size
-        _write(work, name, ".report.html", render_page(bill, goods.hardware.board, goods.report, goods.areas, size))
+        size = inputs.image.stat().st_size
+        _write(work, name, ".report.html", render_page(sbom, inputs.hardware.board, inputs.report, inputs.areas, size))
 
 
-def _compress(goods: PackageInput, work: Path, compressions: Sequence[Compression]) -> dict[str, str]:
+def _compress(inputs: PackageInput, work: Path, compressions: Sequence[Compression]) -> dict[str, str]:
     """Write the compressed images and return their digests by file name."""
-    image_name, digests = f"{goods.bill.name}.img", {}
+    image_name, digests = f"{inputs.sbom.name}.img", {}
     for compression in compressions:
         with log.step(f"compress: {compression}"):
             target = work / f"{image_name}{suffix_of(compression)}"
-            compress(goods.image, target, compression=compression, name=image_name, epoch=goods.bill.epoch)
+            compress(inputs.image, target, compression=compression, name=image_name, epoch=inputs.sbom.epoch)
             sync(target)
             digests[target.name] = sha256_file(target)
     return digests
 
 
-def _make_provenance(goods: PackageInput, images: Mapping[str, str]) -> str:
-    subjects = {f"{goods.bill.name}.img": goods.bill.image_sha256, **images}
-    return render_provenance(goods.bill, goods.hardware.board, subjects, goods.record, goods.commit)
+def _make_provenance(inputs: PackageInput, images: Mapping[str, str]) -> str:
+    subjects = {f"{inputs.sbom.name}.img": inputs.sbom.image_sha256, **images}
+    return render_provenance(inputs.sbom, inputs.hardware.board, subjects, inputs.record, inputs.commit)
 
 
 def _sign(files: Sequence[Path], name: str, signers: Signers) -> None:
@@ -189,30 +189,30 @@ def _sign(files: Sequence[Path], name: str, signers: Signers) -> None:
             gpg.sign(files, signers.gpg)
 
 
-def describe(goods: PackageInput, directory: Path) -> PackagedImage:
+def describe(inputs: PackageInput, directory: Path) -> PackagedImage:
     """Return the description of a directory with all other files; raise ReleaseError for invalid data of the image."""
     try:
-        return _describe(goods, directory)
+        return _describe(inputs, directory)
     except ValidationError as error:
-        raise ReleaseError(f"{goods.bill.name}: {explain(error)}", hint="build the image again") from None
+        raise ReleaseError(f"{inputs.sbom.name}: {explain(error)}", hint="build the image again") from None
 
 
-def _describe(goods: PackageInput, directory: Path) -> PackagedImage:
-    bill, hardware = goods.bill, goods.hardware
+def _describe(inputs: PackageInput, directory: Path) -> PackagedImage:
+    sbom, hardware = inputs.sbom, inputs.hardware
     return PackagedImage(
-        name=bill.name,
+        name=sbom.name,
         board=hardware.board,
         title=hardware.title,
         architecture=hardware.architecture,
         features=list(hardware.features),
         imager=list(hardware.imager),
-        version=bill.version,
-        epoch=bill.epoch,
-        valid_until=bill.epoch + goods.valid_days * DAY_S if goods.valid_days else 0,
-        image_size_bytes=goods.image.stat().st_size,
-        image_sha256=bill.image_sha256,
-        specs=goods.report.summarise() if goods.report else None,
-        files=[_describe_file(path, bill.name) for path in sorted(directory.iterdir())],
+        version=sbom.version,
+        epoch=sbom.epoch,
+        valid_until=sbom.epoch + inputs.valid_days * DAY_S if inputs.valid_days else 0,
+        image_size_bytes=inputs.image.stat().st_size,
+        image_sha256=sbom.image_sha256,
+        specs=inputs.report.summarise() if inputs.report else None,
+        files=[_describe_file(path, sbom.name) for path in sorted(directory.iterdir())],
     )
 
 

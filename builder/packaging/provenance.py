@@ -139,7 +139,7 @@ class Statement(FrozenModel):
 
 
 def render_provenance(
-    bill: Sbom, board: str, subjects: Mapping[str, str], record: Record | None, commit: SourceCommit | None
+    sbom: Sbom, board: str, subjects: Mapping[str, str], record: Record | None, commit: SourceCommit | None
 ) -> str:
     """Return the statement.
 
@@ -149,15 +149,15 @@ def render_provenance(
     """
     definition = BuildDefinition(
         buildType=BUILD_TYPE,
-        externalParameters=Parameters(board=board, version=bill.version, epoch=bill.epoch),
-        internalParameters=_describe_build(record) if record else Decisions(suite=bill.suite),
-        resolvedDependencies=[*_find_commit(commit), *_list_packages(bill), *_list_downloads(record)],
+        externalParameters=Parameters(board=board, version=sbom.version, epoch=sbom.epoch),
+        internalParameters=_describe_build(record) if record else Decisions(suite=sbom.suite),
+        resolvedDependencies=[*_find_commit(commit), *_list_packages(sbom), *_list_downloads(record)],
     )
     statement = Statement(
         _type=STATEMENT,
         subject=[Resource(name=name, digest={"sha256": sha256}) for name, sha256 in subjects.items()],
         predicateType=PREDICATE,
-        predicate=Predicate(buildDefinition=definition, runDetails=_describe_run(bill, record)),
+        predicate=Predicate(buildDefinition=definition, runDetails=_describe_run(sbom, record)),
     )
     return statement.model_dump_json(indent=1, by_alias=True, exclude_unset=True) + "\n"
 
@@ -170,7 +170,7 @@ def _describe_build(record: Record) -> Decisions:
     return Decisions(suite=record.suite, archives=archives, steps=record.steps)
 
 
-def _describe_run(bill: Sbom, record: Record | None) -> RunDetails:
+def _describe_run(sbom: Sbom, record: Record | None) -> RunDetails:
     if record is None:
         return RunDetails(builder=Builder(id=HOME, version={}))
     image = record.builder_image.removeprefix("sha256:")
@@ -183,7 +183,7 @@ def _describe_run(bill: Sbom, record: Record | None) -> RunDetails:
             },
             builderDependencies=[Resource(name="builder image", digest={"sha256": image})] if image else [],
         ),
-        metadata=Metadata(invocationId=bill.make_uuid("build").urn),
+        metadata=Metadata(invocationId=sbom.make_uuid("build").urn),
     )
 
 
@@ -194,14 +194,14 @@ def _find_commit(commit: SourceCommit | None) -> list[Resource]:
     return [Resource(name="recipe", digest={"gitCommit": commit.id}, **uri)]
 
 
-def _list_packages(bill: Sbom) -> list[Resource]:
+def _list_packages(sbom: Sbom) -> list[Resource]:
     return [
         Resource(
             name=f"{package.name} {package.version}",
-            uri=package.purl(bill.suite).to_string(),
+            uri=package.purl(sbom.suite).to_string(),
             **({"digest": {"sha256": package.sha256}} if package.sha256 else {}),
         )
-        for package in bill.packages
+        for package in sbom.packages
     ]
 
 

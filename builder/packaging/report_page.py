@@ -51,7 +51,7 @@ class SpecFile:
     """Failed specs first."""
 
 
-def render_page(bill: Sbom, board: str, report: SpecReport | None, areas: Sequence[PageArea], image_bytes: int) -> str:
+def render_page(sbom: Sbom, board: str, report: SpecReport | None, areas: Sequence[PageArea], image_bytes: int) -> str:
     """Return the page; without a report it marks the image as unverified."""
     environment = Environment(
         loader=PackageLoader("builder.packaging", "pages"),
@@ -61,19 +61,19 @@ def render_page(bill: Sbom, board: str, report: SpecReport | None, areas: Sequen
         lstrip_blocks=True,
     )
     environment.filters["size"] = render_size
-    groups = _group(bill.packages)
+    groups = _group(sbom.packages)
     return environment.get_template("report.html.j2").render(
-        bill=bill,
+        sbom=sbom,
         board=board,
         report=report,
-        built=datetime.fromtimestamp(bill.epoch, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        built=datetime.fromtimestamp(sbom.epoch, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         summary=report.summarise() if report else None,
         files=list_files(report) if report else [],
         areas=areas,
         image_bytes=image_bytes,
         pictures=[("wide", *WIDE, _draw(groups, *WIDE)), ("tall", *TALL, _draw(groups, *TALL))],
-        largest=sorted(bill.packages, key=lambda package: (-package.size_kib, package.name))[:LARGEST],
-        installed_bytes=sum(package.size_kib for package in bill.packages) * KIB,
+        largest=sorted(sbom.packages, key=lambda package: (-package.size_kib, package.name))[:LARGEST],
+        installed_bytes=sum(package.size_kib for package in sbom.packages) * KIB,
         kib=KIB,
         colours={name: number for number, name in enumerate(groups)},
         hues=[round(number * 360 / len(groups)) for number in range(len(groups))],

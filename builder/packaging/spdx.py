@@ -42,26 +42,26 @@ LICENCE_COMMENT = "Licences of the source package, from Debian's copyright file 
 _TEAM = re.compile(r"team|maintainers|developers|group|packagers|lists\.|tracker\.|QA\b", re.IGNORECASE)
 
 
-def render_spdx(bill: Sbom) -> str:
+def render_spdx(sbom: Sbom) -> str:
     """Return the document; unknown values are NOASSERTION."""
     info = CreationInfo(
         spdx_version="SPDX-2.3",
         spdx_id=DOCUMENT,
-        name=bill.name,
-        document_namespace=f"https://spdx.org/spdxdocs/{bill.name}-{bill.make_uuid('spdx')}",
+        name=sbom.name,
+        document_namespace=f"https://spdx.org/spdxdocs/{sbom.name}-{sbom.make_uuid('spdx')}",
         creators=[Actor(ActorType.TOOL, f"boardwright-{__version__}")],
-        created=bill.time.replace(tzinfo=None),
+        created=sbom.time.replace(tzinfo=None),
     )
     relationships = [Relationship(DOCUMENT, RelationshipType.DESCRIBES, IMAGE)]
-    ids = {package.key: _make_id(package) for package in bill.packages}
-    relationships += [Relationship(IMAGE, RelationshipType.CONTAINS, ids[package.key]) for package in bill.packages]
+    ids = {package.key: _make_id(package) for package in sbom.packages}
+    relationships += [Relationship(IMAGE, RelationshipType.CONTAINS, ids[package.key]) for package in sbom.packages]
     relationships += [
         Relationship(ids[package.key], RelationshipType.DEPENDS_ON, ids[key])
-        for package in bill.packages
+        for package in sbom.packages
         for key in package.depends
     ]
     licensing = get_spdx_licensing()  # Created once, because this is slow.
-    packages = [_make_image(bill), *(_make_package(package, bill.suite, licensing) for package in bill.packages)]
+    packages = [_make_image(sbom), *(_make_package(package, sbom.suite, licensing) for package in sbom.packages)]
     stream = io.StringIO()
     write_document_to_stream(Document(info, packages=packages, relationships=relationships), stream, validate=False)
     return stream.getvalue() + "\n"
@@ -72,22 +72,22 @@ def _make_id(package: Installed) -> str:
     return "SPDXRef-deb-" + re.sub(r"[^A-Za-z0-9.-]", lambda match: f"-{ord(match[0]):02x}-", package.key)
 
 
-def _make_image(bill: Sbom) -> Package:
+def _make_image(sbom: Sbom) -> Package:
     return Package(
         spdx_id=IMAGE,
-        name=bill.name,
-        version=bill.version,
+        name=sbom.name,
+        version=sbom.version,
         download_location=SpdxNoAssertion(),
-        file_name=f"{bill.name}.img",
-        supplier=Actor(ActorType.ORGANIZATION, bill.supplier) if bill.supplier else SpdxNoAssertion(),
+        file_name=f"{sbom.name}.img",
+        supplier=Actor(ActorType.ORGANIZATION, sbom.supplier) if sbom.supplier else SpdxNoAssertion(),
         files_analyzed=False,
-        checksums=[Checksum(ChecksumAlgorithm.SHA256, bill.image_sha256)],
+        checksums=[Checksum(ChecksumAlgorithm.SHA256, sbom.image_sha256)],
         license_concluded=SpdxNoAssertion(),
         license_declared=SpdxNoAssertion(),
         copyright_text=SpdxNoAssertion(),
-        summary=bill.title,
+        summary=sbom.title,
         primary_package_purpose=PackagePurpose.OPERATING_SYSTEM,
-        built_date=bill.time.replace(tzinfo=None),
+        built_date=sbom.time.replace(tzinfo=None),
     )
 
 

@@ -80,7 +80,7 @@ def collect(directory: Path, demand: Requirements, *, check: Check = check_direc
             problems.append(f"{board}: found {count} packages; expected one")
     present = {package.board for _, package in selected}
     problems.extend(f"{board}: its package is missing" for board in demand.boards if board not in present)
-    parcels = []
+    checked = []
     with log.step(f"check the packages in {directory}"):
         for path, package in sorted(selected, key=lambda pair: pair[1].board):
             wrong = [
@@ -93,13 +93,13 @@ def collect(directory: Path, demand: Requirements, *, check: Check = check_direc
                 wrong.append(f"{package.name}{SUFFIX} is not signed")
             problems.extend(f"{package.board}: {problem}" for problem in wrong)
             if not wrong:
-                parcels.append(CheckedImage(path, Released(package=package, signed=signed)))
+                checked.append(CheckedImage(path, Released(package=package, signed=signed)))
     if problems:
         raise ReleaseError(
             "\n".join([f"{demand.tag.text} is not released:", *(f"  - {problem}" for problem in problems)]),
             hint="make missing packages with `boardwright build` and `boardwright package`; select boards with --board",
         )
-    return parcels
+    return checked
 
 
 def _load_all(directory: Path, problems: list[str]) -> Iterator[tuple[Path, PackagedImage]]:

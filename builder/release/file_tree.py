@@ -31,7 +31,7 @@ from builder.packaging.model import (
 from builder.packaging.tag import Tag, find_tag
 from builder.release.channels import LATEST, STABLE, merge
 from builder.release.collect import ReleaseFile
-from builder.release.target import ChannelChoice, Previous, ReleaseContent, UploadStep, What
+from builder.release.target import ChannelChoice, PlannedUpload, Previous, ReleaseContent, What
 from builder.system.checksums import sha256_bytes
 from builder.units import render_size
 
@@ -103,18 +103,18 @@ class FileTreePublisher:
     def name(self) -> str:
         return self.place.name
 
-    def look(self, shipment: ReleaseContent) -> list[UploadStep]:
-        self._tag = shipment.tag
+    def look(self, release_content: ReleaseContent) -> list[PlannedUpload]:
+        self._tag = release_content.tag
         self._public = self.find_release()
         steps = []
-        for item in shipment.items:
+        for item in release_content.items:
             state = self.place.compare(self._key(item), item.file)
             if self._public and state != "same":
-                raise _differs(self.name, shipment.tag.text, f"{item.board}/{item.file.name}", state)
+                raise _differs(self.name, release_content.tag.text, f"{item.board}/{item.file.name}", state)
             if state == "same":
                 self._there.add(self._key(item))
             action: dict[str, What] = {"absent": "send", "same": "there", "other": "replace"}
-            steps.append(UploadStep(f"{item.board}/{item.file.name}", item.file.size_bytes, action[state]))
+            steps.append(PlannedUpload(f"{item.board}/{item.file.name}", item.file.size_bytes, action[state]))
         return steps
 
     def find_release(self) -> Release | None:
@@ -133,15 +133,15 @@ class FileTreePublisher:
         release = load_release(held.content, f"{self.name}/{tag}/{RELEASE_NAME}")
         return Previous(tag, release, {board: text for board, text in self._read_packages(release) if text})
 
-    def send(self, shipment: ReleaseContent, release: Release) -> None:
-        missing = [item for item in shipment.items if self._key(item) not in self._there]
+    def send(self, release_content: ReleaseContent, release: Release) -> None:
+        missing = [item for item in release_content.items if self._key(item) not in self._there]
         if missing:
             size = render_size(sum(item.file.size_bytes for item in missing))
-            with log.step(f"send {len(missing)} of {len(shipment.items)} files ({size}) to {self.name}"):
+            with log.step(f"send {len(missing)} of {len(release_content.items)} files ({size}) to {self.name}"):
                 for item in missing:
                     self.place.send(self._key(item), item)
         if not self._public:
-            self.place.tidy(f"{shipment.tag.text}/")
+            self.place.tidy(f"{release_content.tag.text}/")
 
     def publish(self, release: Release, wish: ChannelChoice) -> str:
         key = f"{release.tag}/{RELEASE_NAME}"

@@ -20,10 +20,10 @@ from builder.packaging.model import RELEASE_NAME, PackagedFile, Release, load_re
 from builder.packaging.tag import find_tag
 from builder.release.channels import STABLE
 from builder.release.file_tree import find_before
-from builder.release.github_api import Api, TakenError
+from builder.release.github_api import AlreadyExistsError, Api
 from builder.release.github_assets import Assets
 from builder.release.github_model import ApiRepository, FoundRelease, GitRef
-from builder.release.target import ChannelChoice, Previous, ReleaseContent, UploadStep, What
+from builder.release.target import ChannelChoice, PlannedUpload, Previous, ReleaseContent, What
 from builder.system.checksums import sha256_bytes
 from builder.units import GIB, render_size
 
@@ -56,14 +56,17 @@ class GitHubPublisher:
     def name(self) -> str:
         return f"github:{self.repository}"
 
-    def look(self, shipment: ReleaseContent) -> list[UploadStep]:
-        self._shipment = shipment
-        _check_sizes(shipment)
-        self._check_repository(shipment.tag.text)
-        self._find(shipment.tag.text)
+    def look(self, release_content: ReleaseContent) -> list[PlannedUpload]:
+        self._shipment = release_content
+        _check_sizes(release_content)
+        self._check_repository(release_content.tag.text)
+        self._find(release_content.tag.text)
         if self._is_public and (stale := self._find_stale()):
             raise self._differs(stale[0], "is not part of this release")
-        return [UploadStep(item.file.name, item.file.size_bytes, self._decide(item.file)) for item in shipment.items]
+        return [
+            PlannedUpload(item.file.name, item.file.size_bytes, self._decide(item.file))
+            for item in release_content.items
+        ]
 
     def find_release(self) -> Release | None:
         assert self._assets
@@ -81,16 +84,16 @@ class GitHubPublisher:
         release = None
         if RELEASE_NAME in assets.all:
             release = load_release(assets.read(RELEASE_NAME), f"{self.name} {tag} {RELEASE_NAME}")
-        listings = {parcel.board: _find_listing(parcel.board, release, assets) for parcel in self._shipment.parcels}
+        listings = {image.board: _find_listing(image.board, release, assets) for image in self._shipment.checked}
         packages = {board: assets.read(name).decode(errors="replace") for board, name in listings.items() if name}
         return Previous(tag, release, packages)
 
-    def send(self, shipment: ReleaseContent, release: Release) -> None:
+    def send(self, release_content: ReleaseContent, release: Release) -> None:
         content = render(release)
         own = PackagedFile(name=RELEASE_NAME, role="other", size_bytes=len(content), sha256=sha256_bytes(content))
-        sources: dict[str, Path | bytes] = {item.file.name: item.path for item in shipment.items}
+        sources: dict[str, Path | bytes] = {item.file.name: item.path for item in release_content.items}
         sources[RELEASE_NAME] = content
-        files = [*(item.file for item in shipment.items), own]
+        files = [*(item.file for item in release_content.items), own]
         if self._found is None:
             retry(self.api.policy, self.name, partial(self._make_draft, release))
         assert self._assets
@@ -179,7 +182,7 @@ class GitHubPublisher:
         }
         try:
             made = self.api.load(self.api.once("POST", self._path("releases"), json=wanted), FoundRelease)
-        except TakenError as error:
+        except AlreadyExistsError as error:
             raise TemporaryError("another run has just made this release") from error
         self._find(release.tag)  # Another run may have done the same.
         if self._found is None:
@@ -200,7 +203,7 @@ class GitHubPublisher:
         assert self._shipment
         assert self._assets
         names = {item.file.name for item in self._shipment.items}
-        packages = tuple(parcel.released.package.name for parcel in self._shipment.parcels)
+        packages = tuple(image.released.package.name for image in self._shipment.checked)
         return [name for name in self._assets.all if name not in names and name.startswith(packages)]
 
     def _is_behind(self, release: Release) -> bool:
@@ -230,8 +233,8 @@ def _find_listing(board: str, release: Release | None, assets: Assets) -> str:
     return names[0] if len(names) == 1 and names[0] in assets.all else ""
 
 
-def _check_sizes(shipment: ReleaseContent) -> None:
-    large = [item.file for item in shipment.items if item.file.size_bytes > LARGEST_BYTES]
+def _check_sizes(release_content: ReleaseContent) -> None:
+    large = [item.file for item in release_content.items if item.file.size_bytes > LARGEST_BYTES]
     if large:
         sizes = ", ".join(f"{file.name} has {render_size(file.size_bytes)}" for file in large)
         hint = "compress the image with --compress xz, or release it to a bucket"

@@ -57,7 +57,7 @@ MAY_WRITE = "the token needs to write `contents` of this repository (in a workfl
 Content = TypeVar("Content")
 
 
-class TakenError(Exception):
+class AlreadyExistsError(Exception):
     """GitHub has something of that name already (422, already_exists)."""
 
 
@@ -252,7 +252,7 @@ class Api:
         if status in (408, 429) or status >= 500:
             return TemporaryError(f"the server answered {http.render_status(status)}", answer.number("Retry-After"))
         if status == requests.codes.unprocessable and "already_exists" in reason:
-            return TakenError(reason)
+            return AlreadyExistsError(reason)
         hints = {
             401: "the token is wrong, expired or revoked: make a new one and set GITHUB_TOKEN",
             403: MAY_WRITE,

@@ -16,7 +16,7 @@ from pathlib import Path
 from builder.errors import ReleaseError, TrustError
 from builder.net.retry import TemporaryError, retry
 from builder.packaging.model import PackagedFile
-from builder.release.github_api import Api, TakenError
+from builder.release.github_api import AlreadyExistsError, Api
 from builder.release.github_model import Asset, FoundRelease
 from builder.release.upload_body import open_body
 from builder.system.checksums import sha256_bytes
@@ -86,7 +86,7 @@ class Assets:
         except TemporaryError:
             self.refresh()  # It may be there all the same, or half of it.
             raise
-        except TakenError as error:
+        except AlreadyExistsError as error:
             self.refresh()
             raise TemporaryError("there is a file of that name already") from error
         self.all[asset.name] = asset

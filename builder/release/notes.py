@@ -35,16 +35,16 @@ class Change:
     after: str
 
 
-def render_notes(shipment: ReleaseContent, previous: Previous | None, commits: Sequence[Commit] | None) -> str:
+def render_notes(release_content: ReleaseContent, previous: Previous | None, commits: Sequence[Commit] | None) -> str:
     """Return the notes.
 
     previous  the release to compare with; None for the first release
     commits   commits since `previous`; None if not known
     """
     since = f" since {previous.tag}" if previous else ""
-    parts = [_render_images(shipment.parcels)]
+    parts = [_render_images(release_content.checked)]
     if previous:
-        parts += [text for parcel in shipment.parcels if (text := _render_board(parcel, previous))]
+        parts += [text for image in release_content.checked if (text := _render_board(image, previous))]
     if commits:
         rows = [f"- {commit.short} {_plain(commit.subject)}" for commit in commits]
         parts.append("\n".join([f"## Commits{since}", "", *_folded(rows, "commits"), ""]))
@@ -83,10 +83,10 @@ def _rank(name: str) -> int:
     return next((rank for rank, start in enumerate(FIRST) if name.startswith(start)), len(FIRST))
 
 
-def _render_images(parcels: Sequence[CheckedImage]) -> str:
+def _render_images(checked: Sequence[CheckedImage]) -> str:
     rows = []
-    for parcel in parcels:
-        package = parcel.released.package
+    for image in checked:
+        package = image.released.package
         for file in package.files:
             if file.role == "image":
                 title = f"{_plain(package.title)} (`{package.board}`)"
@@ -94,16 +94,16 @@ def _render_images(parcels: Sequence[CheckedImage]) -> str:
     return "\n".join(["| Board | Image | Size | SHA-256 |", "|---|---|---|---|", *rows, ""])
 
 
-def _render_board(parcel: CheckedImage, previous: Previous) -> str:
-    head = f"## {_plain(parcel.released.package.title)} (`{parcel.board}`) since {previous.tag}"
-    rows = [*_compare_partitions(parcel, previous), *_compare_packages(parcel, previous)]
-    if previous.release and parcel.board not in previous.release.boards:
+def _render_board(image: CheckedImage, previous: Previous) -> str:
+    head = f"## {_plain(image.released.package.title)} (`{image.board}`) since {previous.tag}"
+    rows = [*_compare_partitions(image, previous), *_compare_packages(image, previous)]
+    if previous.release and image.board not in previous.release.boards:
         rows = [f"New: {previous.tag} had no image for this board."]
     return "\n".join([head, "", *rows, ""]) if rows else ""
 
 
-def _compare_packages(parcel: CheckedImage, previous: Previous) -> Iterator[str]:
-    before, after = previous.packages.get(parcel.board), _read_own(parcel)
+def _compare_packages(image: CheckedImage, previous: Previous) -> Iterator[str]:
+    before, after = previous.packages.get(image.board), _read_own(image)
     if before is None or after is None:
         return
     changes = compare(read_packages(before), read_packages(after))
@@ -141,10 +141,10 @@ def _folded(rows: Sequence[str], what: str, *, head: int = 0) -> list[str]:
     return [f"<details><summary>{len(rows) - head} {what}</summary>", "", *rows, "", "</details>", ""]
 
 
-def _compare_partitions(parcel: CheckedImage, previous: Previous) -> Iterator[str]:
-    released = previous.release.boards.get(parcel.board) if previous.release else None
+def _compare_partitions(image: CheckedImage, previous: Previous) -> Iterator[str]:
+    released = previous.release.boards.get(image.board) if previous.release else None
     before = {partition.name: partition for partition in released.package.partitions} if released else {}
-    after = {partition.name: partition for partition in parcel.released.package.partitions}
+    after = {partition.name: partition for partition in image.released.package.partitions}
     if not before or not after:
         return
     rows = []
@@ -161,11 +161,11 @@ def _say(partition: PackagedPartition) -> str:
     return _plain(" ".join(filter(None, fields)))
 
 
-def _read_own(parcel: CheckedImage) -> str | None:
-    names = [file.name for file in parcel.released.package.files if file.role == "packages"]
+def _read_own(image: CheckedImage) -> str | None:
+    names = [file.name for file in image.released.package.files if file.role == "packages"]
     if not names:
         return None
-    return read_bytes(parcel.directory / names[0], within=parcel.directory).decode("utf-8", "replace")
+    return read_bytes(image.directory / names[0], within=image.directory).decode("utf-8", "replace")
 
 
 def _plain(text: str) -> str:

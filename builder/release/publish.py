@@ -18,14 +18,14 @@ from builder.errors import ReleaseError
 from builder.packaging.model import Release
 from builder.release.git_history import find_commit, list_commits
 from builder.release.notes import render_notes
-from builder.release.target import ChannelChoice, Publisher, ReleaseContent, UploadStep
+from builder.release.target import ChannelChoice, PlannedUpload, Publisher, ReleaseContent
 
 
 @dataclass(frozen=True)
 class PublishRequest:
     """A request to publish a release."""
 
-    shipment: ReleaseContent
+    release_content: ReleaseContent
     wish: ChannelChoice
     url: str
     """Public URL of the directory of releases; empty if not known."""
@@ -39,7 +39,7 @@ class TargetResult:
     """The result of publishing at one target."""
 
     target: str
-    steps: Sequence[UploadStep]
+    steps: Sequence[PlannedUpload]
     """Actions by file, decided before the first upload."""
     address: str
     """URL of the release; empty after a dry run."""
@@ -48,7 +48,7 @@ class TargetResult:
 def dry_run(publishers: Sequence[Publisher], order: PublishRequest) -> list[TargetResult]:
     """Return what `deliver` would do at each target, without changes. Raises the errors of `deliver`."""
     with log.step("check the targets"):
-        looked = [(publisher, publisher.look(order.shipment)) for publisher in publishers]
+        looked = [(publisher, publisher.look(order.release_content)) for publisher in publishers]
         _decide(publishers, order)
     return [TargetResult(publisher.name, steps, "") for publisher, steps in looked]
 
@@ -59,10 +59,10 @@ def publish(publishers: Sequence[Publisher], order: PublishRequest) -> tuple[Rel
     Raises ReleaseError, DownloadError, TrustError. Then no incomplete release is public, and the same call continues.
     """
     with log.step("check the targets"):
-        looked = [(publisher, publisher.look(order.shipment)) for publisher in publishers]
+        looked = [(publisher, publisher.look(order.release_content)) for publisher in publishers]
         release = _decide(publishers, order)
     for publisher in publishers:
-        publisher.send(order.shipment, release)
+        publisher.send(order.release_content, release)
     with log.step(f"publish {release.tag}"):
         addresses = [publisher.publish(release, order.wish) for publisher in publishers]
         for publisher in publishers:
@@ -73,7 +73,7 @@ def publish(publishers: Sequence[Publisher], order: PublishRequest) -> tuple[Rel
 
 def _decide(publishers: Sequence[Publisher], order: PublishRequest) -> Release:
     """Return the release that a target shows, or a new one; raise ReleaseError if a target shows other images."""
-    boards = {parcel.board: parcel.released for parcel in order.shipment.parcels}
+    boards = {image.board: image.released for image in order.release_content.checked}
     public = [(publisher.name, release) for publisher in publishers if (release := publisher.find_release())]
     for name, release in public:
         if release.boards != boards:
@@ -86,7 +86,7 @@ def _decide(publishers: Sequence[Publisher], order: PublishRequest) -> Release:
 
 
 def _describe(publishers: Sequence[Publisher], order: PublishRequest) -> Release:
-    tag = order.shipment.tag
+    tag = order.release_content.tag
     found = (publisher.find_previous(order.wish) for publisher in publishers)
     previous = next((release for release in found if release), None)
     commits = list_commits(order.checkout, previous.tag, tag.text) if previous else []
@@ -99,7 +99,7 @@ def _describe(publishers: Sequence[Publisher], order: PublishRequest) -> Release
         date=order.now().replace(microsecond=0),
         commit=find_commit(order.checkout, tag.text),
         previous=previous.tag if previous else "",
-        notes=render_notes(order.shipment, previous, commits),
+        notes=render_notes(order.release_content, previous, commits),
         url=order.url,
-        boards={parcel.board: parcel.released for parcel in order.shipment.parcels},
+        boards={image.board: image.released for image in order.release_content.checked},
     )

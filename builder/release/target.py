@@ -23,12 +23,12 @@ class ReleaseContent:
     """The content of a release."""
 
     tag: Tag
-    parcels: Sequence[CheckedImage]
+    checked: Sequence[CheckedImage]
 
     @property
     def items(self) -> list[ReleaseFile]:
         """All files of all boards."""
-        return [item for parcel in self.parcels for item in parcel.items]
+        return [item for image in self.checked for item in image.items]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ChannelChoice:
 
 
 @dataclass(frozen=True)
-class UploadStep:
+class PlannedUpload:
     """The action for a file at a target."""
 
     name: str
@@ -71,7 +71,7 @@ class Publisher(Protocol):
     def name(self) -> str:
         """Name in messages: "github:owner/repo"."""
 
-    def look(self, shipment: ReleaseContent) -> list[UploadStep]:
+    def look(self, release_content: ReleaseContent) -> list[PlannedUpload]:
         """Return the action for each file, without changes; ReleaseError if the tag is public with other files."""
 
     def find_release(self) -> Release | None:
@@ -80,7 +80,7 @@ class Publisher(Protocol):
     def find_previous(self, wish: ChannelChoice) -> Previous | None:
         """Return the previous release at this target, or None. Call `look` first."""
 
-    def send(self, shipment: ReleaseContent, release: Release) -> None:
+    def send(self, release_content: ReleaseContent, release: Release) -> None:
         """Upload all files and check that they arrived. The release is not visible yet."""
 
     def publish(self, release: Release, wish: ChannelChoice) -> str:

@@ -96,7 +96,7 @@ def resolve_rootfs(
 def make_rootfs(wanted: RootfsRequest) -> StoredTree:
     """Return the rootfs: the one in the board's room if it is intact, else a new one.
 
-    Open it with stored_tree.opened_rootfs. Raises the errors of find_rootfs.
+    Open it with stored_tree.open_rootfs. Raises the errors of resolve_rootfs.
     """
     site = wanted.site
     if wanted.room and _is_usable(wanted.room, site.layers):

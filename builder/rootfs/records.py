@@ -48,7 +48,7 @@ class SupplyRecord(FrozenModel):
         return Supply(self.archives, self.overriding)
 
 
-class OriginRecord(FrozenModel):
+class InputRecord(FrozenModel):
     """The inputs of a layer."""
 
     inputs: dict[InputName, InputValue]
@@ -62,7 +62,7 @@ class TreeRecord(FrozenModel):
     below: tuple[LayerName, ...]
     mounts: tuple[MountPoint, ...]
     packages: tuple[tuple[DebName, DebVersion, DebArchitecture, Count], ...]
-    origins: dict[Word, OriginRecord]
+    origins: dict[Word, InputRecord]
     digest: Sha256
     supply: SupplyRecord
 

@@ -11,7 +11,7 @@ import typer
 from builder import log
 from builder.choices import Engine, Level
 from builder.disk.image_file import find_artefact
-from builder.engine.docker.boot import opened_seat_in_docker
+from builder.engine.docker.boot import open_console_in_docker
 from builder.engine.tools import choose_tools, guess_recipe
 from builder.verbs.options import (
     BOARDS,
@@ -59,13 +59,15 @@ def boot(
             return
         recipe = guess_recipe(path, board, wish.boards)
         missing = find_missing_for_boot(path, recipe, login=user_data is None)
-        open_seat = opened_seat_in_docker if choose_tools(engine, missing) == Engine.DOCKER else open_machine_console
-        with open_seat(path, wish, state.resolve(), ssh_port=ssh_port) as seat:
-            print_line(seat.ssh)
-            seat.use()
+        open_console = (
+            open_console_in_docker if choose_tools(engine, missing) == Engine.DOCKER else open_machine_console
+        )
+        with open_console(path, wish, state.resolve(), ssh_port=ssh_port) as console:
+            print_line(console.ssh)
+            console.use()
 
 
-def _show_machine(seat: InteractiveMachine) -> None:
+def _show_machine(console: InteractiveMachine) -> None:
     """Report to the program outside the container how to start the machine, and its user."""
-    data = {"argv": seat.machine.argv, "user": seat.login.user if seat.login else ""}
+    data = {"argv": console.machine.argv, "user": console.login.user if console.login else ""}
     log.emit(log.Event("result", "the machine is ready to start", data))

@@ -57,7 +57,7 @@ Compressions = Annotated[
     str, typer.Option("--compress", help="Compression of the image: xz, zst, gz, zip; several with commas.")
 ]
 Supplier = Annotated[
-    str, typer.Option(envvar="BOARDWRIGHT_SUPPLIER", help="Name of the publisher, for the bill of materials.")
+    str, typer.Option(envvar="BOARDWRIGHT_SUPPLIER", help="Name of the publisher, for the sbom of materials.")
 ]
 MinisignFd = Annotated[
     int | None,
@@ -113,9 +113,9 @@ def package(
                 scratch = held.enter_context(open_scratch(state.resolve(), "package"))
                 journal = held.enter_context(open_journal(state.resolve(), "package", RELEASERS))
                 disk = held.enter_context(open_image(path, scratch))
-                goods = replace(collect(disk, boards, supplier, unverified=unverified), valid_days=valid_days)
+                inputs = replace(collect(disk, boards, supplier, unverified=unverified), valid_days=valid_days)
                 made = make_packaged_image(
-                    goods, output.resolve(), compressions=compressions, signers=signers, journal=journal
+                    inputs, output.resolve(), compressions=compressions, signers=signers, journal=journal
                 )
             _show(*made, signers, json=json)
 
@@ -152,7 +152,7 @@ def collect(found: OpenImage, boards: Path, supplier: str, *, unverified: bool =
     epoch = record.epoch if record else claim.epoch
     return PackageInput(
         image=found.raw,
-        bill=Sbom(
+        sbom=Sbom(
             found.name,
             recipe.title,
             version,

@@ -14,7 +14,7 @@ import typer
 
 from builder import log
 from builder.catalogue.addresses import Addresses
-from builder.catalogue.download_page import PublisherSite
+from builder.catalogue.download_page import PublisherPage
 from builder.catalogue.make import make_catalogue
 from builder.errors import RecipeError
 from builder.packaging.tag import load_tag
@@ -84,8 +84,8 @@ def release(
         demand = Requirements(
             load, board or list_made(boards), only=bool(board), signed=require_signature, unverified=unverified
         )
-        shipment = ReleaseContent(load, collect(packaged, demand))
-        order = PublishRequest(shipment, wish, url, Path(), lambda: datetime.now(UTC))
+        release_content = ReleaseContent(load, collect(packaged, demand))
+        order = PublishRequest(release_content, wish, url, Path(), lambda: datetime.now(UTC))
         _run(publishers, order, dry=dry_run, json=json)
 
 
@@ -102,7 +102,9 @@ def _run(publishers: Sequence[Publisher], order: PublishRequest, *, dry: bool, j
         }
         for result in done
     ]
-    log.emit(log.Event("result", order.shipment.tag.text, {"targets": rows, "channels": list(order.wish.channels)}))
+    log.emit(
+        log.Event("result", order.release_content.tag.text, {"targets": rows, "channels": list(order.wish.channels)})
+    )
     if not json:
         _show(done, order, dry=dry)
 
@@ -117,12 +119,12 @@ def _show(done: Sequence[TargetResult], order: PublishRequest, *, dry: bool) -> 
         for step in result.steps:
             table.add_row(result.target, step.name, render_size(step.size_bytes), actions[step.what])
     print_table(table)
-    log.note(f"{order.shipment.tag.text} would update the channels {', '.join(order.wish.channels)}")
+    log.note(f"{order.release_content.tag.text} would update the channels {', '.join(order.wish.channels)}")
 
 
 def _make_publishers(to: Sequence[str], *, tag: str, url: str, key: str) -> list[Publisher]:
     text = load_key_text(key)
-    site = PublisherSite(key=load_public_key(text).text if text else "")
+    site = PublisherPage(key=load_public_key(text).text if text else "")
     catalogue = partial(make_catalogue, addresses=Addresses(url), site=site)
     return make_publishers(to, PublisherConfig(url=url, tag_object=find_tag_object(Path(), tag), catalogue=catalogue))
 

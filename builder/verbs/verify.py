@@ -103,10 +103,10 @@ def _verify(path: Path, wish: VerifyOptions, state: Path, engine: Engine) -> Rep
 
 def _verify_release(place: str, key: str, state: Path, *, json: bool) -> None:
     """Check packaged images and print their content; an error lists all problems."""
-    from builder.fetch.download import opened_release  # noqa: PLC0415
+    from builder.fetch.download import open_release  # noqa: PLC0415
     from builder.packaging.check import check_release  # noqa: PLC0415 - its libraries take a second to load
 
-    with opened_release(place, state / "released") as directory:
+    with open_release(place, state / "released") as directory:
         findings = check_release(directory, load_key_text(key))
     findings.check()
     made_by = ", ".join(findings.signers) or "no key"

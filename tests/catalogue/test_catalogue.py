@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from builder.catalogue.addresses import Addresses
-from builder.catalogue.download_page import SITE, PublisherSite, make_cards
+from builder.catalogue.download_page import SITE, PublisherPage, make_cards
 from builder.catalogue.listing import sort_releases
 from builder.catalogue.make import make_catalogue
 from builder.packaging.model import Channel, Release
@@ -38,8 +38,8 @@ class Place:
             self.published.name("latest", self.releases[2]),
         ]
 
-    def make(self, addresses: Addresses, site: PublisherSite | None = None) -> dict[str, bytes]:
-        return dict(make_catalogue(self.releases, self.channels, addresses, site or PublisherSite(key=KEY)))
+    def make(self, addresses: Addresses, site: PublisherPage | None = None) -> dict[str, bytes]:
+        return dict(make_catalogue(self.releases, self.channels, addresses, site or PublisherPage(key=KEY)))
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_everything_of_a_board_is_there(page: Page, place: Place) -> None:
 
 
 def test_without_a_key_nothing_is_said_of_signatures(place: Place) -> None:
-    text = Page(place.make(Addresses(BASE), PublisherSite())["index.html"]).text
+    text = Page(place.make(Addresses(BASE), PublisherPage())["index.html"]).text
     assert "minisign -V" not in text
     assert "--key" not in text
     assert "are signed" not in text
@@ -186,7 +186,7 @@ def channel_of(release: Release) -> Channel:
 def test_what_a_release_says_is_text_and_nothing_else(place: Place) -> None:
     evil = """</title><script>alert(1)</script>"'><img src=x onerror=alert(1)>"""
     release = change(place.releases[1], title=evil, version=evil, features=[evil], architecture=evil)
-    content = make_catalogue([], [channel_of(release)], Addresses(BASE), PublisherSite(title=evil, key=evil))[
+    content = make_catalogue([], [channel_of(release)], Addresses(BASE), PublisherPage(title=evil, key=evil))[
         "index.html"
     ]
     made = Page(content)

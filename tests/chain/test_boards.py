@@ -263,5 +263,5 @@ def test_a_board_with_u_boot_starts_by_what_a_kernel_upgrade_writes(
     with switched_on(off, tmp_path) as machine:
         check_start(watch(machine), load_board(boards, name).recipe.qemu, STATUS[UPGRADED])
         reach = SshAddress(login.user, "127.0.0.1", machine.ssh_port, str(login.key), fleeting=True)
-        with open_live_system(Running(reach, login.hostname, machine), tmp_path) as bench:
-            check_upgraded(bench, kernel)
+        with open_live_system(Running(reach, login.hostname, machine), tmp_path) as live:
+            check_upgraded(live, kernel)

@@ -68,11 +68,11 @@ def test_a_first_boot_obeys_its_user_data(name: str, qemu_amd64: Built, ssh_key:
     with started(plan, image, work=tmp_path / "machine", user_data=user_data) as machine:
         wait_for_ssh(machine)
         reach = SshAddress(case["login"], "127.0.0.1", machine.ssh_port, str(ssh_key), fleeting=True)
-        with open_live_system(Running(reach, "", machine, ""), tmp_path) as bench:
-            status = json.loads(bench.call("cloud-init status --format=json").stdout)
-            system = bench.call("systemctl is-system-running").stdout.strip()
-            failed = bench.ask("systemctl --failed --plain --no-legend")
-            asked = {command: bench.call(command).stdout.strip() for command in case["asked"]}
+        with open_live_system(Running(reach, "", machine, ""), tmp_path) as live:
+            status = json.loads(live.call("cloud-init status --format=json").stdout)
+            system = live.call("systemctl is-system-running").stdout.strip()
+            failed = live.ask("systemctl --failed --plain --no-legend")
+            asked = {command: live.call(command).stdout.strip() for command in case["asked"]}
     assert (status["status"], status["errors"], failed, system) == ("done", [], "", "running")
     warnings = [line for lines in status["recoverable_errors"].values() for line in lines]
     assert all(case.get("warned", "none") in line for line in warnings), warnings

@@ -75,5 +75,5 @@ def test_a_board_that_runs_is_asked_by_ssh(
 
 @pytest.mark.whole
 def test_a_kernel_upgrade_keeps_a_system_with_uefi_starting(board: Board, tmp_path: Path) -> None:
-    with opened_shelf(tmp_path / "shelf") as shelf, open_live_system(board.running, tmp_path) as bench:
-        upgrade_kernel(bench, shelf, "amd64", "/boot/efi/loader/entries/*.conf")
+    with opened_shelf(tmp_path / "shelf") as shelf, open_live_system(board.running, tmp_path) as live:
+        upgrade_kernel(live, shelf, "amd64", "/boot/efi/loader/entries/*.conf")

@@ -14,7 +14,7 @@ import pytest
 
 from builder import log
 from builder.errors import BusyError, DownloadError, MachineError, RecipeError, SpaceError, TrustError
-from builder.fetch.download import download, download_release, opened_release
+from builder.fetch.download import download, download_release, open_release
 from builder.fetch.read import find, read
 from builder.net import http
 from builder.packaging.model import PackagedFile, load_release
@@ -254,10 +254,10 @@ def test_one_board_of_a_release_is_downloaded(
 
 
 def test_a_release_is_there_as_long_as_it_is_looked_at(server: Server, published: Published, tmp_path: Path) -> None:
-    with opened_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch") as directory:
+    with open_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch") as directory:
         assert (directory / NAME).is_file()
     assert names(tmp_path / "scratch") == []
-    with opened_release(str(published.tree / "v1.0/rpi"), tmp_path / "scratch") as directory:
+    with open_release(str(published.tree / "v1.0/rpi"), tmp_path / "scratch") as directory:
         assert directory == published.tree / "v1.0/rpi"
     assert (published.tree / "v1.0/rpi" / NAME).is_file()
 
@@ -268,7 +268,7 @@ def test_no_release_is_downloaded_or_removed_through_a_link(server: Server, tmp_
     (tmp_path / "victim/rpi").mkdir(parents=True)
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).symlink_to(tmp_path / "victim")
-    with pytest.raises(MachineError, match="is a link"), opened_release(f"{server.url}/v1.0", tmp_path / "scratch"):
+    with pytest.raises(MachineError, match="is a link"), open_release(f"{server.url}/v1.0", tmp_path / "scratch"):
         pytest.fail("it was downloaded")
     assert [str(path.relative_to(tmp_path / "victim")) for path in (tmp_path / "victim").rglob("*")] == ["rpi"]
 
@@ -278,10 +278,10 @@ def test_a_release_that_broke_off_is_gone_on_with(
 ) -> None:
     monkeypatch.setattr(http, "RETRIES", replace(http.RETRIES, attempts=1))
     server.behaviour = "breaks"
-    with pytest.raises(DownloadError), opened_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch"):
+    with pytest.raises(DownloadError), open_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch"):
         pytest.fail("it is not complete")
     server.behaviour = "good"
-    with opened_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch") as directory:
+    with open_release(f"{server.url}/v1.0/rpi", tmp_path / "scratch") as directory:
         assert (directory / NAME).is_file()
     assert "bytes=200000-" in server.ranges
 

@@ -169,27 +169,27 @@ WAYS: dict[str, tuple[Way, str]] = {
     "the list of packages is none": (
         write(".packages", b"x\n"), "it is not a list of packages"
     ),
-    "a package of the SPDX bill is another": (
+    "a package of the SPDX sbom is another": (
         edit(".spdx.json", lambda data: data["packages"][1].update(versionInfo="9")), r"spdx\.json: it differs from"
     ),
-    "the SPDX bill is nested too deep": (
+    "the SPDX sbom is nested too deep": (
         write(".spdx.json", b"[" * 100_000), r"spdx\.json: cannot be read: it is nested deeper than 64 times"
     ),
-    "the CycloneDX bill is nested too deep": (
+    "the CycloneDX sbom is nested too deep": (
         write(".cdx.json", b"[" * 100_000), r"cdx\.json: cannot be read: it is nested deeper than 64 times"
     ),
-    "the SPDX bill is of another image": (
+    "the SPDX sbom is of another image": (
         edit(".spdx.json", lambda data: data["packages"][0]["checksums"][0].update(checksumValue="00" * 32)),
         r"spdx\.json: it describes another image",
     ),
-    "the SPDX bill is invalid": (edit(".spdx.json", lambda data: data.pop("dataLicense")), r"spdx\.json: "),
-    "the CycloneDX bill is invalid": (
+    "the SPDX sbom is invalid": (edit(".spdx.json", lambda data: data.pop("dataLicense")), r"spdx\.json: "),
+    "the CycloneDX sbom is invalid": (
         edit(".cdx.json", lambda data: data["components"][0].update(colour="red")), r"cdx\.json: .*colour"
     ),
-    "the CycloneDX bill has one less": (
+    "the CycloneDX sbom has one less": (
         edit(".cdx.json", lambda data: data["components"].pop()), r"cdx\.json: it differs from"
     ),
-    "the CycloneDX bill is of nothing": (
+    "the CycloneDX sbom is of nothing": (
         edit(".cdx.json", lambda data: data["metadata"].pop("component")), r"cdx\.json: it does not name its image"
     ),
     "the specs are red": (edit(".specs.json", lambda data: first(data, "failed")), "1 specs failed"),

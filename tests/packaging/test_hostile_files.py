@@ -105,7 +105,7 @@ def test_hostile_text_in_a_list_of_packages(tmp_path: Path) -> None:
     for text in HOSTILE:
         listing = LISTING.replace("tool", text).encode("utf-8", "replace")
         check(tmp_path, ".packages", listing)
-        assert check(tmp_path, ".spdx.json", document, listing=listing), "the bill has another package"
+        assert check(tmp_path, ".spdx.json", document, listing=listing), "the sbom has another package"
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "9" * 400, "-5", "+1", "1_0", "٣", "1e3", "0x5", "", " "])

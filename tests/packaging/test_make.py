@@ -203,13 +203,13 @@ def test_an_image_of_another_name_is_refused(dist: Path) -> None:
 
 
 def test_what_cannot_be_in_a_description_is_said(tmp_path: Path) -> None:
-    bill = SimpleNamespace(name="card", version="1.0", epoch=1, image_sha256="0" * 64)
-    goods = SimpleNamespace(
-        bill=bill, hardware=Hardware("rpi", "x", "arm64", (), ()), image=Path(__file__), report=None, valid_days=0
+    sbom = SimpleNamespace(name="card", version="1.0", epoch=1, image_sha256="0" * 64)
+    inputs = SimpleNamespace(
+        sbom=sbom, hardware=Hardware("rpi", "x", "arm64", (), ()), image=Path(__file__), report=None, valid_days=0
     )
     (tmp_path / "empty").mkdir()
     with pytest.raises(ReleaseError, match=r"card: the file: found the name 'card'; expected boardwright-rpi-1\.0"):
-        describe(cast(PackageInput, goods), tmp_path / "empty")
+        describe(cast(PackageInput, inputs), tmp_path / "empty")
 
 
 def test_a_wrong_key_leaves_nothing(dist: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from builder.errors import BoardwrightError, TrustError
-from builder.fetch.download import opened_release
+from builder.fetch.download import open_release
 from builder.fetch.fetch import FetchRequest, fetch
 from builder.fetch.sources import open_source
 from builder.packaging.check import Findings, check_release
@@ -78,7 +78,7 @@ def test_who_checks_a_release_is_told(
 ) -> None:
     said = lie(server.tree)
     place = f"{server.url}/{find_tag(server.tree)}/rpi"
-    with opened_release(place, tmp_path) as directory:
+    with open_release(place, tmp_path) as directory:
         findings = check_release(directory, signer.public_text)
     assert said in [problem.text for problem in findings.problems if problem.kind == "trust"]
     with pytest.raises(TrustError, match="the release has "):

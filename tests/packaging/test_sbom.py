@@ -114,10 +114,10 @@ def test_what_is_no_bill_is_said_not_to_be_one(text: str) -> None:
 
 def test_a_maintainer_that_is_nobody_is_not_invented() -> None:
     nobody = read_installed("Package: x\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n", {}, {})
-    bill = Sbom("x", "X", "1", "trixie", EPOCH, DIGEST, "", nobody)
-    assert parts(render_spdx(bill), "packages")["x"]["supplier"] == "NOASSERTION"
-    assert "supplier" not in parts(render_cyclonedx(bill), "components")["x"]
-    assert check_spdx(render_spdx(bill)) == check_cyclonedx(render_cyclonedx(bill)) == []
+    sbom = Sbom("x", "X", "1", "trixie", EPOCH, DIGEST, "", nobody)
+    assert parts(render_spdx(sbom), "packages")["x"]["supplier"] == "NOASSERTION"
+    assert "supplier" not in parts(render_cyclonedx(sbom), "components")["x"]
+    assert check_spdx(render_spdx(sbom)) == check_cyclonedx(render_cyclonedx(sbom)) == []
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_a_released_tag_does_not_change(site: Site) -> None:
 
 def test_what_others_put_there_is_looked_into(site: Site) -> None:
     order = site.order()
-    image, listing = (item.path.read_bytes() for item in order.shipment.items[:2])
+    image, listing = (item.path.read_bytes() for item in order.release_content.items[:2])
     site.server.write(IMAGE, image)
     site.server.write("rel/v1.0/rpi/boardwright-rpi-1.0.packages", b"x" * len(listing))
     site.server.write("rel/v1.0/rpi/boardwright-rpi-1.0.SHA256SUMS", b"short")
@@ -273,7 +273,7 @@ def begin(site: Site, key: str, parts: dict[int, bytes], sha256: str = "") -> st
 
 
 def test_what_a_killed_run_sent_is_gone_on_with(site: Site) -> None:
-    item = site.order(size_bytes=12 * MIB).shipment.items[0]
+    item = site.order(size_bytes=12 * MIB).release_content.items[0]
     content = item.path.read_bytes()
     begin(site, IMAGE, {1: content[:PART], 2: bytes(PART)}, item.file.sha256)
     site.release(size_bytes=12 * MIB)
@@ -283,7 +283,7 @@ def test_what_a_killed_run_sent_is_gone_on_with(site: Site) -> None:
 
 
 def test_progress_starts_with_the_parts_that_are_there(site: Site) -> None:
-    item = site.order(size_bytes=12 * MIB).shipment.items[0]
+    item = site.order(size_bytes=12 * MIB).release_content.items[0]
     begin(site, IMAGE, {1: item.path.read_bytes()[:PART]}, item.file.sha256)
     stream = io.StringIO()
     with log.use(log.Json(stream)):
@@ -558,7 +558,7 @@ def test_without_credentials_nothing_is_asked(site: Site, monkeypatch: pytest.Mo
 def test_a_file_that_changes_while_it_is_sent_is_refused(site: Site) -> None:
     for size_bytes in (3000, 6 * MIB):
         order = site.order(size_bytes=size_bytes, seed=str(size_bytes))
-        image = order.shipment.items[0].path
+        image = order.release_content.items[0].path
         image.write_bytes(bytes(size_bytes))
         with pytest.raises(TrustError, match="changed while it was sent"):
             publish([site.tree()], order)

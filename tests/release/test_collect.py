@@ -33,9 +33,9 @@ def test_what_is_whole_and_proven_is_taken(tmp_path: Path) -> None:
     make_package(tmp_path, "rpi", "v1.0")
     make_package(tmp_path, "qemu-arm64")
     (tmp_path / ".boardwright-x.partial").mkdir()
-    parcels = collect_files(tmp_path, demand("rpi", "qemu-arm64", signed=True))
-    assert [parcel.board for parcel in parcels] == ["qemu-arm64", "rpi"]
-    assert [item.path.name.removeprefix("boardwright-rpi-v1.0") for item in parcels[1].items] == [
+    checked = collect_files(tmp_path, demand("rpi", "qemu-arm64", signed=True))
+    assert [image.board for image in checked] == ["qemu-arm64", "rpi"]
+    assert [item.path.name.removeprefix("boardwright-rpi-v1.0") for item in checked[1].items] == [
         ".img.xz",
         ".packages",
         ".SHA256SUMS",
@@ -55,7 +55,7 @@ def test_boards_that_are_not_asked_for_stay_behind(tmp_path: Path) -> None:
     make_package(tmp_path, "rpi")
     package = make_package(tmp_path, "rpi5")
     change(tmp_path, package, specs=None)
-    assert [parcel.board for parcel in collect_files(tmp_path, demand("rpi", only=True))] == ["rpi"]
+    assert [image.board for image in collect_files(tmp_path, demand("rpi", only=True))] == ["rpi"]
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
@@ -78,10 +78,10 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 def test_an_unverified_image_is_taken_where_that_is_asked_for(tmp_path: Path) -> None:
     change(tmp_path, make_package(tmp_path, "rpi"), specs=None)
-    (parcel,) = collect_files(tmp_path, replace(demand("rpi"), unverified=True))
-    assert parcel.released.package.specs is None
+    (image,) = collect_files(tmp_path, replace(demand("rpi"), unverified=True))
+    assert image.released.package.specs is None
     red = Specs(passed=599, failed=1, skipped=0, levels=["offline"], image_sha256=DIGEST)
-    change(tmp_path, parcel.released.package, specs=red)
+    change(tmp_path, image.released.package, specs=red)
     assert "rpi: 1 of its specs failed" in say(tmp_path, replace(demand("rpi"), unverified=True))
 
 

@@ -109,7 +109,7 @@ def test_a_released_tag_does_not_change(site: Site) -> None:
 def test_a_board_is_not_added_to_a_released_tag(site: Site) -> None:
     site.release()
     order = site.order()
-    fewer = replace(order, shipment=replace(order.shipment, parcels=order.shipment.parcels[:1]))
+    fewer = replace(order, release_content=replace(order.release_content, checked=order.release_content.checked[:1]))
     with pytest.raises(ReleaseError, match="already, with other images: rpi"):
         publish([site.tree()], fewer)
 
@@ -336,7 +336,7 @@ def test_a_catalogue_that_others_always_change_is_given_up(site: Site) -> None:
 
 def test_a_file_that_changes_while_it_is_copied_is_refused(site: Site) -> None:
     order = site.order()
-    order.shipment.items[0].path.write_bytes(b"changed")
+    order.release_content.items[0].path.write_bytes(b"changed")
     with pytest.raises(TrustError, match="changed while it was copied"):
         publish([site.tree()], order)
     assert site.files() == {}

@@ -214,7 +214,7 @@ def test_a_release_that_was_made_by_hand_for_its_tag_is_filled(site: Site) -> No
 
 def test_a_broken_draft_is_gone_on_with(site: Site) -> None:
     order = site.order()
-    image, listing, sums = (item.path.read_bytes() for item in order.shipment.items[:3])
+    image, listing, sums = (item.path.read_bytes() for item in order.release_content.items[:3])
     state = site.front.state
     made = state.add_release(tag_name="v1.0", draft=True, body=f"{MARK}\nold notes")
     state.add_asset(made["id"], "boardwright-rpi-1.0.img.xz", image[:100], state="starter")
@@ -380,7 +380,7 @@ def test_a_file_that_another_run_uploads_at_the_same_time_is_taken(site: Site) -
     def behave(handler: FrontHandler) -> bool:
         made = site.front.state.release("v1.0") if site.front.state.releases else None
         if made and "name=boardwright-rpi-1.0.img.xz" in handler.path and not site.front.state.contents("v1.0"):
-            item = order.shipment.items[0]
+            item = order.release_content.items[0]
             site.front.state.add_asset(made["id"], item.file.name, item.path.read_bytes())
         return False
 
@@ -516,13 +516,13 @@ def test_a_file_that_is_too_large_is_said_before_anything_is_sent(site: Site, mo
 
 def test_a_name_that_github_changes_is_refused(site: Site) -> None:
     order = site.order()
-    (parcel,) = order.shipment.parcels
-    released = parcel.released
+    (image,) = order.release_content.checked
+    released = image.released
     odd = released.signed[0].model_copy(update={"name": "boardwright-rpi-1.0~x.json"})
-    (parcel.directory / odd.name).write_bytes((parcel.directory / released.signed[0].name).read_bytes())
-    parcel = replace(parcel, released=released.model_copy(update={"signed": [odd]}))
+    (image.directory / odd.name).write_bytes((image.directory / released.signed[0].name).read_bytes())
+    image = replace(image, released=released.model_copy(update={"signed": [odd]}))
     with pytest.raises(ReleaseError, match=r"renamed boardwright-rpi-1\.0~x\.json to boardwright-rpi-1\.0\.x\.json"):
-        publish([site.publisher()], replace(order, shipment=replace(order.shipment, parcels=[parcel])))
+        publish([site.publisher()], replace(order, release_content=replace(order.release_content, checked=[image])))
 
 
 def test_nobody_answers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -593,7 +593,7 @@ def test_notes_that_are_too_long_are_cut(site: Site) -> None:
 
 
 def run(site: Site, *words: str) -> list[str]:
-    packages = site.order(size_bytes=400_000).shipment.parcels[0].directory.parent
+    packages = site.order(size_bytes=400_000).release_content.checked[0].directory.parent
     to = ["--to", f"github:{REPOSITORY}", "--to", f"dir:{site.root}/public"]
     more = ["--packaged", packages, "--board", "rpi", *to, *words]
     return [sys.executable, "-m", "tests.support.any_content", "release", "v1.0", *map(str, more)]

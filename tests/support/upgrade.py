@@ -40,24 +40,24 @@ def opened_shelf(directory: Path) -> Iterator[Shelf]:
         yield Shelf(directory, url.replace("127.0.0.1", "10.0.2.2"))
 
 
-def upgrade_kernel(bench: LiveSystem, shelf: Shelf, architecture: str, boot_files: str) -> None:
+def upgrade_kernel(live: LiveSystem, shelf: Shelf, architecture: str, boot_files: str) -> None:
     """Take the boot files away, install a rebuilt kernel, restart: the system comes up by boot files of the hook."""
-    release = bench.ask("uname -r")
+    release = live.ask("uname -r")
     package = f"linux-image-{release}"
-    version = bench.ask(f"dpkg-query --show --showformat='${{Version}}' {package}")
+    version = live.ask(f"dpkg-query --show --showformat='${{Version}}' {package}")
     deb = rebuild(package, version, architecture, shelf.directory)
-    bench.ask(f"curl --silent --fail --output /var/tmp/{deb.name} {shelf.url}/{deb.name}")
-    bench.ask(f"sudo rm {boot_files}")
-    bench.ask(
+    live.ask(f"curl --silent --fail --output /var/tmp/{deb.name} {shelf.url}/{deb.name}")
+    live.ask(f"sudo rm {boot_files}")
+    live.ask(
         f"nohup sudo apt-get install -y /var/tmp/{deb.name} >install.log 2>&1 </dev/null; echo $? >install.code",
         timeout_s=1200,
     )
-    assert bench.ask("cat install.code") == "0", bench.ask("tail -n 30 install.log")
-    assert bench.ask(f"ls {boot_files}")
-    bench.restart()
-    assert bench.ask("uname -r") == release
-    assert bench.ask(f"dpkg-query --show --showformat='${{Version}}' {package}") == version + REBUILT
-    assert bench.ask("systemctl is-system-running") == "running"
+    assert live.ask("cat install.code") == "0", live.ask("tail -n 30 install.log")
+    assert live.ask(f"ls {boot_files}")
+    live.restart()
+    assert live.ask("uname -r") == release
+    assert live.ask(f"dpkg-query --show --showformat='${{Version}}' {package}") == version + REBUILT
+    assert live.ask("systemctl is-system-running") == "running"
 
 
 CUSTOMISE = """\
@@ -105,13 +105,13 @@ def write_upgraded_board(boards: Path, parent: str, kernel: Kernel, *, scratch: 
     return name
 
 
-def check_upgraded(bench: LiveSystem, kernel: Kernel) -> None:
+def check_upgraded(live: LiveSystem, kernel: Kernel) -> None:
     """Assert that a system runs the upgraded kernel, by the boot files of the hook."""
-    assert bench.ask("uname -r") == kernel.release
-    installed = bench.ask(f"dpkg-query --show --showformat='${{Version}}' {kernel.package}")
+    assert live.ask("uname -r") == kernel.release
+    installed = live.ask(f"dpkg-query --show --showformat='${{Version}}' {kernel.package}")
     assert installed == kernel.version + REBUILT
-    bench.ask(f"cmp /boot/extlinux/extlinux.conf {BY_HOOK}")
-    assert bench.ask("systemctl is-system-running --wait") == "running"
+    live.ask(f"cmp /boot/extlinux/extlinux.conf {BY_HOOK}")
+    assert live.ask("systemctl is-system-running --wait") == "running"
 
 
 def rebuild(package: str, version: str, architecture: str, directory: Path) -> Path:

@@ -24,7 +24,7 @@ LoginName = Annotated[
 BUG = "this is a bug; please report it"
 
 
-class KeptItem(FrozenModel):
+class CacheListing(FrozenModel):
     """An entry of a cache."""
 
     kind: Word
@@ -49,7 +49,7 @@ class MachineRow(FrozenModel):
     user: LoginName
 
 
-class BaseNews(FrozenModel, extra="ignore"):
+class PullProgress(FrozenModel, extra="ignore"):
     """A line of the Engine's output during a pull."""
 
     message: AnyText | None = None
@@ -59,11 +59,11 @@ class BaseNews(FrozenModel, extra="ignore"):
     progress: AnyText | None = None
 
 
-_ITEMS = TypeAdapter(list[KeptItem])
+_ITEMS = TypeAdapter(list[CacheListing])
 _FINDINGS = TypeAdapter(list[FindingRow])
 
 
-def load_items(answer: str) -> list[KeptItem]:
+def load_items(answer: str) -> list[CacheListing]:
     """Decode the output of `cache --json`; ToolError if it is invalid."""
     try:
         return _ITEMS.validate_json(answer)
@@ -87,12 +87,12 @@ def load_machine(result: Any) -> MachineRow:
         raise _refuse("boot", error, "") from None
 
 
-def load_news(line: bytes) -> BaseNews:
+def load_news(line: bytes) -> PullProgress:
     """Decode a line of the Engine's output during a pull; an invalid line gives an empty value."""
     try:
-        return BaseNews.model_validate_json(line)
+        return PullProgress.model_validate_json(line)
     except ValidationError:
-        return BaseNews()
+        return PullProgress()
 
 
 def _refuse(verb: str, error: ValidationError, answer: str) -> ToolError:

@@ -50,7 +50,7 @@ the address 172.17.0.1, which the Docker Engine of the system uses for its own b
 
 
 @dataclass(frozen=True)
-class ContainerSeat:
+class ContainerConsole:
     """A prepared machine in a container."""
 
     api: APIClient
@@ -90,14 +90,14 @@ def verify_in_docker(path: Path, wish: VerifyOptions, state: Path) -> Report:
 
 
 @contextmanager
-def opened_seat_in_docker(
+def open_console_in_docker(
     path: Path, wish: VerifyOptions, state: Path, *, ssh_port: int = 0
-) -> Iterator[ContainerSeat]:
+) -> Iterator[ContainerConsole]:
     """Yield a machine in a container, with a copy of an image file; both are deleted at the end.
 
     ssh_port  port for the system's ssh, on the loopback interface of the Engine's machine; 0: any free port
 
-    Raises the errors of `opened_seat`, MachineError (no Engine), BusyError (the port is in use).
+    Raises the errors of `open_machine_console`, MachineError (no Engine), BusyError (the port is in use).
     """
     if wish.user_data:
         for warning in check_user_data(wish.user_data):
@@ -120,7 +120,7 @@ def opened_seat_in_docker(
         if host:
             log.note(f"the machine runs on {host}; port {port} is open there on 127.0.0.1 only")
         ssh = render_ssh(port, made.user, key, jump=host)
-        yield ContainerSeat(api, job.name, tuple(made.argv), ssh)
+        yield ContainerConsole(api, job.name, tuple(made.argv), ssh)
 
 
 def make_key(directory: Path) -> Path:

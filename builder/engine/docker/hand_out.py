@@ -25,7 +25,7 @@ from builder.artefact.earlier import remove_earlier
 from builder.artefact.files import Artefact
 from builder.engine.docker.connect import open_engine
 from builder.engine.docker.pack import IMAGE_PACK, PACK
-from builder.engine.docker.receive import opened_pack, receive_from_layer, unpack
+from builder.engine.docker.receive import open_pack, receive_from_layer, unpack
 from builder.errors import Interrupted, ToolError
 from builder.log import Event
 from builder.system.atomic import give_name
@@ -67,7 +67,7 @@ class CopyMethod:
             receive_from_layer(self.layer, wanted, directory, check)
         else:
             # A client of its own: another thread follows the build by the one that there is.
-            with open_engine() as api, opened_pack(api, self.container, pack) as pieces:
+            with open_engine() as api, open_pack(api, self.container, pack) as pieces:
                 unpack(_checked(pieces, check), announced, wanted, directory)
         seconds, size = time.monotonic() - begun, sum(artefact.size_bytes for artefact in wanted)
         names = wanted[0].path.name if len(wanted) == 1 else f"{len(wanted)} files"

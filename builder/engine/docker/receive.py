@@ -57,7 +57,7 @@ def receive_from_layer(
 
 
 @contextmanager
-def opened_pack(api: APIClient, container: str, pack: Path) -> Iterator[Iterator[bytes]]:
+def open_pack(api: APIClient, container: str, pack: Path) -> Iterator[Iterator[bytes]]:
     """Yield a pack of a container as the Engine's archive call sends it, piece by piece.
 
     Not by `api.get_archive`: broken off half way, its connection stays open, and the Engine waits for it before it

@@ -71,7 +71,10 @@ def open_machine_console(
 def prepare_machine(
     path: Path, wish: VerifyOptions, state: Path, directory: Path, *, ssh_port: int
 ) -> InteractiveMachine:
-    """Return a machine for another process to start. Its files stay in `directory`. Raises as `opened_seat` does."""
+    """Return a machine for another process to start. Its files stay in `directory`.
+
+    Raises the errors of `open_machine_console`.
+    """
     with open_scratch(state, "boot") as scratch, open_image(path, scratch) as image:
         return _make_seat(image, wish, directory, ssh_port=ssh_port)
 

@@ -45,16 +45,16 @@ docker import --change 'ENTRYPOINT ["/usr/bin/python3", "-I", "-S", "/probe.py"]
 class Containers:
     """Image and services of the specs on a running system."""
 
-    def __init__(self, bench: LiveSystem) -> None:
-        self.bench = bench
+    def __init__(self, live: LiveSystem) -> None:
+        self.live = live
 
     def make_image(self, program: Path) -> None:
         """Make the image of the containers."""
-        self.bench.ask(MAKE_IMAGE, stdin=program.read_bytes())
+        self.live.ask(MAKE_IMAGE, stdin=program.read_bytes())
 
     def run(self, *arguments: str, options: str = "") -> str:
         """Run the probe in a new container and return its output."""
-        return self.bench.ask(f"docker run --rm {options} {IMAGE} {' '.join(arguments)}")
+        return self.live.ask(f"docker run --rm {options} {IMAGE} {' '.join(arguments)}")
 
     @cached_property
     def lone(self) -> Mapping[str, Any]:
@@ -70,19 +70,19 @@ class Containers:
             "front": service | {"command": ["relay", "web", "8000"], "ports": [f"127.0.0.1:{PORT}:8000"]},
         }
         file = json.dumps({"name": PROJECT, "services": services})
-        self.bench.ask(f"cat > {DIRECTORY}/compose.yaml", stdin=file.encode())
-        self.bench.ask(f"docker compose --file {DIRECTORY}/compose.yaml up --detach")
+        self.live.ask(f"cat > {DIRECTORY}/compose.yaml", stdin=file.encode())
+        self.live.ask(f"docker compose --file {DIRECTORY}/compose.yaml up --detach")
 
     def fetch(self) -> str:
         """Return the answer of the published service; retry until there is one."""
         retry = "--retry 90 --retry-all-errors --retry-delay 1"
-        return self.bench.ask(f"curl --silent --show-error --fail {retry} http://localhost:{PORT}/")
+        return self.live.ask(f"curl --silent --show-error --fail {retry} http://localhost:{PORT}/")
 
     def running_services(self) -> set[str]:
         """Return the names of the running services."""
-        output = self.bench.ask(f"docker compose --file {DIRECTORY}/compose.yaml ps --services --status running")
+        output = self.live.ask(f"docker compose --file {DIRECTORY}/compose.yaml ps --services --status running")
         return set(output.split())
 
     def remove(self) -> None:
         """Remove services, image and files from the system."""
-        self.bench.ask(f"docker compose --file {DIRECTORY}/compose.yaml down; docker rmi {IMAGE}; rm -r {DIRECTORY}")
+        self.live.ask(f"docker compose --file {DIRECTORY}/compose.yaml down; docker rmi {IMAGE}; rm -r {DIRECTORY}")

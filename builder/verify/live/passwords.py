@@ -29,18 +29,18 @@ sed -i 1d "$TRIES_FILE"
 CONSOLE = Path(__file__).with_name("try_console.py")
 
 
-def find_open_by_ssh(bench: LiveSystem, user: str, work: Path) -> list[str]:
+def find_open_by_ssh(live: LiveSystem, user: str, work: Path) -> list[str]:
     """Return the passwords that ssh accepts for a user; no key is offered.
 
     The system sleeps some seconds after each refusal, so connections run in parallel.
     """
     parts = [COMMON[at : at + TRIES] for at in range(0, len(COMMON), TRIES)]
     with ThreadPoolExecutor(max_workers=len(parts)) as pool:
-        accepted = list(pool.map(lambda at: _try_by_ssh(bench, user, parts[at], work / str(at)), range(len(parts))))
+        accepted = list(pool.map(lambda at: _try_by_ssh(live, user, parts[at], work / str(at)), range(len(parts))))
     return [password for part in accepted for password in part]
 
 
-def _try_by_ssh(bench: LiveSystem, user: str, passwords: Sequence[str], work: Path) -> list[str]:
+def _try_by_ssh(live: LiveSystem, user: str, passwords: Sequence[str], work: Path) -> list[str]:
     work.mkdir()
     askpass, tries = work / "askpass", work / "tries"
     askpass.write_text(ASKPASS, encoding="ascii")
@@ -48,8 +48,8 @@ def _try_by_ssh(bench: LiveSystem, user: str, passwords: Sequence[str], work: Pa
     tries.write_text("".join(f"{password}\n" for password in passwords), encoding="ascii")
     # Of an option that is given twice, ssh takes the first value.
     first = ["BatchMode=no", "PubkeyAuthentication=no", "ControlMaster=no", f"NumberOfPasswordPrompts={TRIES}"]
-    options = [part for option in first for part in ("-o", option)] + bench.reach.options(Path("none"))
-    argv = ["ssh", *options, "-p", str(bench.reach.port), f"{user}@{bench.reach.address}", "true"]
+    options = [part for option in first for part in ("-o", option)] + live.reach.options(Path("none"))
+    argv = ["ssh", *options, "-p", str(live.reach.port), f"{user}@{live.reach.address}", "true"]
     environment = {"SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force", "TRIES_FILE": str(tries)}
     if run(argv, env=environment, ok=range(256), timeout_s=ANSWER_S, name="ssh").code:
         return []
@@ -57,8 +57,8 @@ def _try_by_ssh(bench: LiveSystem, user: str, passwords: Sequence[str], work: Pa
     return [passwords[len(passwords) - left - 1] if left < len(passwords) else "no password at all"]
 
 
-def find_open_at_console(bench: LiveSystem, user: str) -> list[str]:
+def find_open_at_console(live: LiveSystem, user: str) -> list[str]:
     """Return the passwords that login(1) accepts for a user on a terminal of the system."""
     program = CONSOLE.read_text(encoding="utf-8") + f"\nmain({user!r}, {json.dumps(COMMON)})\n"
-    answer = bench.ask(f"sudo {shlex.join(['python3', '-I', '-'])}", stdin=program.encode())
+    answer = live.ask(f"sudo {shlex.join(['python3', '-I', '-'])}", stdin=program.encode())
     return [str(password) for password in load_json(answer.strip().rpartition("\n")[2])]

@@ -196,7 +196,7 @@ def open_live_system(running: Running, work: Path) -> Iterator[LiveSystem]:
     """Yield a system after its boot. The connection and a machine that was started again end with the block."""
     # ssh's socket needs a short path.
     with TemporaryDirectory(prefix="boardwright-") as short, ExitStack() as later:
-        bench = LiveSystem(running, work, Path(short, "ssh"), later)
-        later.callback(bench.hang_up)
-        bench.settle()
-        yield bench
+        live = LiveSystem(running, work, Path(short, "ssh"), later)
+        later.callback(live.hang_up)
+        live.settle()
+        yield live

@@ -18,7 +18,7 @@ import pexpect
 import pytest
 from docker import APIClient
 
-from builder.engine.docker.boot import find_host, make_key, opened_seat_in_docker, verify_in_docker
+from builder.engine.docker.boot import find_host, make_key, open_console_in_docker, verify_in_docker
 from builder.engine.docker.container import VOLUME, Job, _config
 from builder.errors import BusyError, DownloadError, Interrupted, RecipeError, ToolError
 from builder.log import Event
@@ -161,8 +161,8 @@ def test_a_port_that_is_taken_is_said(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        seat = opened_seat_in_docker(image, wish, image.parent / "state", ssh_port=port)
-        with pytest.raises(BusyError, match=f"{port} is in use"), seat:
+        console = open_console_in_docker(image, wish, image.parent / "state", ssh_port=port)
+        with pytest.raises(BusyError, match=f"{port} is in use"), console:
             pass
     assert not containers()
     assert is_clean(image)
@@ -172,23 +172,23 @@ def test_a_port_that_is_taken_is_said(
 def test_an_error_while_the_machine_is_made_is_the_same_here(
     image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
-    seat = opened_seat_in_docker(image, replace(wish, board="broken"), image.parent / "state")
-    with pytest.raises(DownloadError, match="the mirror is away"), seat:
+    console = open_console_in_docker(image, replace(wish, board="broken"), image.parent / "state")
+    with pytest.raises(DownloadError, match="the mirror is away"), console:
         pass
     assert not containers()
 
 
 PROGRAM = """
 import pathlib, sys
-from builder.engine import boot
+from builder.engine.docker import boot
 from builder.verbs.session import cli_session
-from builder.verify.verify import Wish
+from builder.verify.verify import VerifyOptions
 boot.make_boot_image = lambda _: sys.argv[1]
 image = pathlib.Path(sys.argv[2])
-wish = Wish(boards=image.parent / "boards")
-with cli_session(json=False), boot.opened_seat_in_docker(image, wish, image.parent / "state") as seat:
-    print(seat.ssh, flush=True)
-    seat.use()
+wish = VerifyOptions(boards=image.parent / "boards")
+with cli_session(json=False), boot.open_console_in_docker(image, wish, image.parent / "state") as console:
+    print(console.ssh, flush=True)
+    console.use()
 """
 
 

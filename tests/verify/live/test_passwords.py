@@ -60,7 +60,7 @@ def test_a_console_that_asks_for_no_password_takes_all(tmp_path: Path) -> None:
 
 
 def try_console(change: str, work: Path) -> list[str]:
-    """Ask a bench whose connection is a shell with another /etc."""
+    """Ask a live system whose connection is a shell with another /etc."""
 
     class Here:
         def ask(self, command: str, *, stdin: bytes) -> str:

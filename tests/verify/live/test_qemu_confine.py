@@ -132,7 +132,7 @@ CUTTER = """
 import sys, time
 from pathlib import Path
 from builder.verify.live.qemu.confine import confine
-from builder.verify.live.ssh import Bench, Reach, Running
+from builder.verify.live.ssh import LiveSystem, Running, SshAddress
 from builder.verify.live.qemu import machine as module
 from contextlib import ExitStack
 work = Path(sys.argv[1])
@@ -140,9 +140,9 @@ qemu = "qemu-system-x86_64"
 words = [qemu, *confine(qemu), "-machine", "none", "-display", "none", "-S", "-monitor", "none", "-serial", "none"]
 machine = module.Machine(tuple(words), str(work / "console.log"), 1)
 with module.switched_on(machine, work) as first, ExitStack() as later:
-    bench = Bench(Running(Reach("pirate", "127.0.0.1"), "board", first), work, work / "ssh", later)
-    bench._wait = lambda up: print(bench.machine.pid, flush=True) or time.sleep(60)
-    bench.cut_power()
+    live = LiveSystem(Running(SshAddress("pirate", "127.0.0.1"), "board", first), work, work / "ssh", later)
+    live._wait = lambda up: print(live.machine.pid, flush=True) or time.sleep(60)
+    live.cut_power()
 """
 
 

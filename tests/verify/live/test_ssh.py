@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The bench, with a program of ours in the place of ssh: it runs the command here, and can be told to fail."""
+"""A live system, with a program of ours in the place of ssh: it runs the command here, and can be told to fail."""
 
 from __future__ import annotations
 
@@ -46,27 +46,27 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def bench(system: Path) -> Iterator[LiveSystem]:
-    with open_live_system(Running(SshAddress("pirate", "127.0.0.1"), "board"), system) as bench:
-        yield bench
+def live(system: Path) -> Iterator[LiveSystem]:
+    with open_live_system(Running(SshAddress("pirate", "127.0.0.1"), "board"), system) as live:
+        yield live
 
 
-def test_an_answer_is_what_a_command_said(bench: LiveSystem) -> None:
-    assert bench.ask("echo yes; cat", stdin=b"and this\n") == "yes\nand this"
+def test_an_answer_is_what_a_command_said(live: LiveSystem) -> None:
+    assert live.ask("echo yes; cat", stdin=b"and this\n") == "yes\nand this"
 
 
-def test_a_command_that_fails_is_named_with_what_it_said(bench: LiveSystem) -> None:
+def test_a_command_that_fails_is_named_with_what_it_said(live: LiveSystem) -> None:
     with pytest.raises(VerifyError, match=r"'echo no >&2; false' ended with 1 on the system: no"):
-        bench.ask("echo no >&2; false")
+        live.ask("echo no >&2; false")
 
 
-def test_it_is_asked_only_when_it_has_settled(bench: LiveSystem, system: Path) -> None:
+def test_it_is_asked_only_when_it_has_settled(live: LiveSystem, system: Path) -> None:
     assert "cloud-init status --wait" in (system / "calls").read_text()
 
 
-def test_a_restart_waits_for_another_boot(bench: LiveSystem) -> None:
-    bench.restart()
-    assert bench.ask(module.BOOT_ID) == "second"
+def test_a_restart_waits_for_another_boot(live: LiveSystem) -> None:
+    live.restart()
+    assert live.ask(module.BOOT_ID) == "second"
 
 
 @pytest.mark.parametrize(
@@ -77,47 +77,47 @@ def test_a_restart_waits_for_another_boot(bench: LiveSystem) -> None:
     ],
 )
 def test_a_board_that_is_not_back_after_its_restart_says_how_it_was_asked(
-    bench: LiveSystem, system: Path, monkeypatch: pytest.MonkeyPatch, left: str, text: str, message: str
+    live: LiveSystem, system: Path, monkeypatch: pytest.MonkeyPatch, left: str, text: str, message: str
 ) -> None:
     monkeypatch.setattr(module, "BOOT_S", 0.1)
     (system / left).write_text(text)
     with pytest.raises(VerifyError, match=message):
-        bench.restart()
+        live.restart()
 
 
-def test_a_board_that_refuses_to_restart_is_not_waited_for(bench: LiveSystem, system: Path) -> None:
+def test_a_board_that_refuses_to_restart_is_not_waited_for(live: LiveSystem, system: Path) -> None:
     (system / "refuses").touch()
     with pytest.raises(VerifyError, match="the system does not restart: Call to Reboot failed"):
-        bench.restart()
+        live.restart()
 
 
-def test_a_board_that_is_not_there_is_no_answer(bench: LiveSystem, system: Path) -> None:
+def test_a_board_that_is_not_there_is_no_answer(live: LiveSystem, system: Path) -> None:
     (system / "down").touch()
     with pytest.raises(VerifyError, match="ended with 255 on the system: no route to it"):
-        bench.ask("true")
+        live.ask("true")
 
 
-def test_the_power_of_a_real_board_is_not_ours_to_cut(bench: LiveSystem) -> None:
+def test_the_power_of_a_real_board_is_not_ours_to_cut(live: LiveSystem) -> None:
     with pytest.raises(MachineError, match="cannot be cut"):
-        bench.cut_power()
+        live.cut_power()
 
 
 def test_a_machine_is_killed_and_started_again_and_gone_at_the_end(system: Path) -> None:
     argv = ("sleep", "60")
     with switched_on(Machine(argv, str(system / "console.log"), ssh_port=1), system) as first:
         running = Running(SshAddress("pirate", "127.0.0.1"), "board", first)
-        with open_live_system(running, system) as bench:
-            bench.cut_power()
+        with open_live_system(running, system) as live:
+            live.cut_power()
             assert not first.is_running
-            second = bench.machine
+            second = live.machine
             assert second
             assert second.is_running
         assert not second.is_running
 
 
 def test_the_connection_is_ended_with_the_block(system: Path) -> None:
-    with open_live_system(Running(SshAddress("pirate", "127.0.0.1"), "board"), system) as bench:
-        directory = bench.control.parent
+    with open_live_system(Running(SshAddress("pirate", "127.0.0.1"), "board"), system) as live:
+        directory = live.control.parent
         assert directory.is_dir()
     assert not directory.exists()
     assert (system / "calls").read_text().splitlines()[-1] == "127.0.0.1"

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""One word, one meaning: names of classes, the glossary of docs/design.md, and words that the code does without."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+MODULES = sorted((ROOT / "builder").rglob("*.py"))
+RETIRED = {
+    *("Story", "Bench", "Seat", "Goods", "Parcel", "Wish", "Step", "Patience", "Reach", "Origin", "Site", "Paper"),
+    *("Handed", "Kept", "Wanted", "Taken", "Said", "Told", "News", "Subject", "Bill", "Shipment", "Delivered"),
+}
+"""Words of classes that have the field's own word now."""
+THEATRE = re.compile(r"\b(story|stories|patience|patient|nobody|whoever|is had|goods|parcels?|anew)\b", re.IGNORECASE)
+PERSONS = {"builder/verify/live/qemu/confine.py": {"nobody"}, "builder/recipe/check_users.py": {"nobody"}}
+"""Users of Unix."""
+
+
+def list_classes(path: Path) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return (node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
+
+
+def read_glossary() -> list[str]:
+    section = (ROOT / "docs/design.md").read_text(encoding="utf-8").partition("## Words\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")][1:]
+    return [word for row in rows for word in row.split(", ")]
+
+
+def test_no_two_classes_have_one_name() -> None:
+    count = Counter(name for path in MODULES for name in list_classes(path))
+    assert [name for name, times in count.items() if times > 1] == []
+
+
+def test_a_class_is_called_by_the_fields_word() -> None:
+    names = {name for path in MODULES for name in list_classes(path)}
+    assert {name for name in names if RETIRED.intersection(re.findall("[A-Z][a-z0-9]*", name))} == set()
+
+
+def test_the_glossary_has_each_word_once_and_no_retired_one() -> None:
+    words = read_glossary()
+    assert len(words) > 15
+    assert [word for word, times in Counter(words).items() if times > 1] == []
+    assert {word.lower() for word in RETIRED}.isdisjoint(words)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_about_programs_and_not_about_people(path: Path) -> None:
+    found = {match.lower() for match in THEATRE.findall(path.read_text(encoding="utf-8"))}
+    assert found - PERSONS.get(str(path.relative_to(ROOT)), set()) == set()
