@@ -121,7 +121,7 @@ def test_an_output_that_may_not_be_written_to(tmp_path: Path, build: Callable[..
     words = ["unshare", "--mount", "sh", "-c", script, "-", str(tmp_path / "dist"), "env", "COLUMNS=400", *build()]
     done = _run(words)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{tmp_path}/dist may not be written to" in done.stderr
+    assert f"{tmp_path}/dist is not writable" in done.stderr
     assert not (tmp_path / "state").exists()
 
 

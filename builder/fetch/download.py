@@ -187,7 +187,7 @@ def _receive(url: str, file: PackagedFile, came: int, pieces: Iterator[bytes], s
                 if came > file.size_bytes:
                     Path(stream.name).unlink()
                     raise TrustError(
-                        f"{bare(url)} is longer than {file.size_bytes} bytes", hint="it is not what was released"
+                        f"{bare(url)}: found more than {file.size_bytes} bytes", hint="it is not what was released"
                     )
                 stream.write(piece)
                 progress.update(len(piece))

@@ -122,7 +122,7 @@ def check(target: Target, slot: Slot) -> None:
     found = read_boot_sector(target)
     planned = (slot.fs_id.replace("-", "").lower(), slot.label.upper())
     if (found.volume_id, found.label) != planned or found.clusters < CLUSTERS.start - 16:
-        raise VerifyError(f"slot {slot.name} is not the planned FAT32 (id and label {planned}): {found}")
+        raise VerifyError(f"slot {slot.name}: found {found}; expected a FAT32 with the id and label {planned}")
 
 
 def free_bytes(target: Target) -> int:

@@ -77,7 +77,7 @@ class Bucket:
                     raise
                 return None
         if not is_whole:
-            raise DownloadError(f"{self.name}/{key} is longer than what is read there ({LONGEST} bytes)", hint=LOOK)
+            raise DownloadError(f"{self.name}/{key} is longer than the limit ({LONGEST} bytes)", hint=LOOK)
         return held
 
     def write(self, key: str, content: bytes, *, mark: str | None, lasting: bool) -> None:
@@ -126,7 +126,7 @@ class Bucket:
                 raise
             is_there = self.compare(key, item.file) == "same"
         if not is_there:
-            raise TemporaryError("it is not there as it was sent", kind=TrustError)
+            raise TemporaryError("the upload was damaged", kind=TrustError)
 
     def _send(self, key: str, item: ReleaseFile) -> bool:
         """Send a file; False when it did not arrive, and then nothing is there."""

@@ -95,7 +95,7 @@ class Assets:
             hint = "use only letters, digits, dots, dashes and underscores in names of files"
             raise ReleaseError(f"{self._name} renamed {file.name} to {asset.name}", hint=hint)
         if not self._is_whole(asset, file):
-            raise TemporaryError("it is not there as it was sent", kind=TrustError)
+            raise TemporaryError("the upload was damaged", kind=TrustError)
 
     def _is_whole(self, asset: Asset, file: PackagedFile) -> bool:
         if asset.state != "uploaded" or asset.size != file.size_bytes:

@@ -212,7 +212,7 @@ def test_a_terminal_has_a_row_for_each(place: Place, boards: tuple[str, ...]) ->
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["tiny", "nosuch"], 3, "there is no board 'nosuch'"),
+        (["tiny", "nosuch"], 3, "board 'nosuch': not found"),
         (["tiny", "--all"], 2, "expected names of boards, or --all"),
         ([], 2, "expected names of boards, or --all"),
     ],

@@ -266,7 +266,7 @@ def test_a_kernel_is_unpacked_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("config.txt", "#" * (MIB + 1), "has 1048577 bytes; allowed: 65536"),
+        ("config.txt", "#" * (MIB + 1), "has 1048577 bytes; expected at most 65536"),
         ("cmdline.txt", "quiet " * 1000, "has 5999 characters"),
         ("cmdline.txt", "quiet\0", "has the character U+0000"),
     ],
@@ -392,13 +392,13 @@ def test_a_schema_of_an_image_may_be_none(schema: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("#" * (MIB + 1), "has 1048577 letters; allowed: 1048576"),
+        ("#" * (MIB + 1), "has 1048577 characters; expected at most 1048576"),
         ("a: [", "of the image cannot be read by cloud-init: expected the node content"),
         ("[" * 5000, "of the image cannot be read by cloud-init: nested too deep"),
-        ("a: &a [*a]", "of the image cannot be read by cloud-init: found an alias inside what it stands for"),
+        ("a: &a [*a]", "of the image cannot be read by cloud-init: found an alias inside its own value"),
         (
             "".join(f"a{at}: &a{at} [{f'*a{at - 1},' * 9 if at else 1}]\n" for at in range(9)),
-            "of the image cannot be read by cloud-init: aliases make this more than 20000 values",
+            "of the image cannot be read by cloud-init: found more than 20000 values through aliases",
         ),
     ],
 )

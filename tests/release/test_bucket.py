@@ -309,7 +309,7 @@ def test_a_file_that_did_not_arrive_is_sent_again_and_the_log_says_so(site: Site
     stream = io.StringIO()
     with log.use(log.Plain(stream)):
         site.release()
-    assert f"{IMAGE.removeprefix('rel/')}: it is not there as it was sent; attempt 2 of 2 in 0 s" in stream.getvalue()
+    assert f"{IMAGE.removeprefix('rel/')}: the upload was damaged; attempt 2 of 2 in 0 s" in stream.getvalue()
 
 
 def test_an_upload_of_another_build_does_not_lend_its_digest(site: Site) -> None:
@@ -535,7 +535,7 @@ def test_a_description_has_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -
     assert held
     assert held.content == b"12345"
     monkeypatch.setattr("builder.release.bucket.LONGEST", 4)
-    with pytest.raises(DownloadError, match=r"release.json is longer than what is read there \(4 bytes\)"):
+    with pytest.raises(DownloadError, match=r"release.json is longer than the limit \(4 bytes\)"):
         place.read("release.json")
 
 

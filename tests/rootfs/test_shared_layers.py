@@ -371,7 +371,7 @@ def test_a_machine_with_nothing_builds_from_anothers_layers(made: MadeRootfs, bu
         second, said = build("second", remote)
     assert second.digest == first.digest
     assert not any(text.startswith(("base: ", "packages: ", "download ")) for text in said)
-    assert sum("taken" in text and text.startswith("layer ") for text in said) == 2
+    assert sum("cache hit" in text and text.startswith("layer ") for text in said) == 2
 
 
 def damage(store: Store, package: str) -> tuple[Path, bytes]:
