@@ -16,13 +16,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from builder.recipe.yaml_reader import MAX_NODES, MAX_NUMBER
+from builder.recipe.yaml_reader import BAD_VALUE, MAX_NODES, MAX_NUMBER
 
 Steps = tuple[str | int, ...]
 LARGEST = 10**MAX_NUMBER
-_BAD_VALUE = (ValueError, OverflowError, IndexError, KeyError)
-"""What ruamel raises for a value that has the form of a number or a date, or a tag that says so, and is none: the last
-two for `!!int ''` and `!!bool x`."""
 
 
 class ValueFault(Exception):
@@ -52,7 +49,7 @@ def _load(text: str, root: Node | None) -> Any:
         with warnings.catch_warnings():  # It would print lines about 1e5.
             warnings.simplefilter("ignore", MantissaNoDotYAML1_1Warning)
             content = _make_reader().load(text)
-    except _BAD_VALUE:
+    except BAD_VALUE:
         raise ValueFault("found a number or a date that cannot be one; quote it", _find_odd(root)) from None
     for path, value in _list_values(content, ()):
         if isinstance(value, int) and abs(value) > LARGEST:
@@ -94,7 +91,7 @@ def _is_odd(text: str) -> bool:
         _make_reader().load(text)
     except YAMLError:
         return False
-    except _BAD_VALUE:
+    except BAD_VALUE:
         return True
     return False
 

@@ -28,6 +28,9 @@ MAX_DEPTH = 20
 MAX_NUMBER = 40
 """Most characters of a number."""
 
+BAD_VALUE = (ValueError, OverflowError, IndexError, KeyError)
+"""What ruamel raises for a value that has the form of a number or a date, or a tag that says so, and is none: the last
+two for `!!int ''` and `!!bool x`."""
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = (_TAG + "str", _TAG + "timestamp")
 _VALUE_TAGS = (_TAG + "null", _TAG + "bool", _TAG + "int", _TAG + "float")
@@ -200,11 +203,7 @@ class _Reader:
             return 0
         try:
             value: int | float | bool | None = self.scalars.constructor.construct_object(node)
-        except (
-            ValueError,
-            KeyError,
-            IndexError,
-        ):  # `!!int many`, `!!int ''`: the tag promises what the text does not keep
+        except BAD_VALUE:
             self._refuse(node, f"found {shorten(node.value)!r}; expected a value that fits the tag {node.tag}")
             return str(node.value)
         return value

@@ -71,7 +71,7 @@ def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: st
     if state.st_mode & stat.S_IWOTH:
         yield "writable", mode
     if is_of_root(place):
-        acl = " with an ACL" if any(_read_attribute(path, name) for name in ACLS) else ""
+        acl = " with an ACL" if set(ACLS).intersection(os.listxattr(path, follow_symlinks=False)) else ""
         if state.st_uid or (state.st_gid and state.st_mode & stat.S_IWGRP) or acl:
             yield "owners", f"{mode} {owner}{acl}"
     if kind in SPECIAL:
@@ -99,7 +99,7 @@ def _measure_file(path: str, place: str, setid: str) -> Iterator[tuple[str, str]
         yield "access", hash_file(Path(path), "sha256")
     if setid:
         yield "setid", setid
-    if value := _read_attribute(path, CAPABILITY):
+    if value := _read_capability(path):
         yield "capabilities", value
 
 
@@ -240,9 +240,9 @@ def _find_end(tree: Path, place: str) -> Path | None:
     return end if os.path.lexists(end) else None
 
 
-def _read_attribute(path: str, name: str) -> str:
+def _read_capability(path: str) -> str:
     try:
-        return os.getxattr(path, name, follow_symlinks=False).hex()
+        return os.getxattr(path, CAPABILITY, follow_symlinks=False).hex()
     except OSError:
         return ""
 

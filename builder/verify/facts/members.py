@@ -22,7 +22,7 @@ FIRST_USER = 1000
 
 
 class MemberFacts(Protocol):
-    """What is asked of an image here."""
+    """The properties of an image that this module uses."""
 
     @property
     def tree(self) -> FileTree: ...

@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from builder.disk.accounts import Account, Group
 from builder.disk.dpkg import DpkgPackage
 from builder.disk.entry import Entry
-from builder.disk.filetree import FileTree
-from builder.disk.fstab import Mount
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.kernel_words import find_ways_in, planned_words
-from builder.plan.model import Plan
 from builder.plan.user_data import digest_user_data
 from builder.plan.ways.places import is_of_root
 from builder.recipe.expect import Expected
 from builder.rootfs.model import ACLS, CAPABILITY, CLOUD_DISTRO, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
 from builder.system.checksums import sha256_bytes
 from builder.system.files import load_json
-from builder.verify.facts.ways import find_beside_files, find_files_and_links
+from builder.verify.facts.ways import WayFacts, find_beside_files, find_files_and_links
 
 NO_LOGIN = frozenset(
     {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync", "/usr/bin/sync"}
@@ -41,25 +37,11 @@ SPECIAL = ("device", "pipe", "socket")
 ALWAYS_WRITABLE = ("/tmp", "/var/tmp")  # noqa: S108 - of the image
 
 
-class RightFacts(Protocol):
+class RightFacts(WayFacts, Protocol):
     """The properties of an image that this module uses."""
 
     @property
-    def tree(self) -> FileTree: ...
-    @property
-    def plan(self) -> Plan: ...
-    @property
     def packages(self) -> Mapping[str, DpkgPackage]: ...
-    @property
-    def owners(self) -> Mapping[str, str]: ...
-    @property
-    def summed(self) -> Collection[str]: ...
-    @property
-    def users(self) -> Mapping[str, Account]: ...
-    @property
-    def groups(self) -> Mapping[str, Group]: ...
-    @property
-    def fstab(self) -> Mapping[str, Mount]: ...
     @property
     def unlisted_programs(self) -> list[str]: ...
     @property

@@ -9,16 +9,14 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from builder.disk.accounts import Account, Group
 from builder.disk.entry import Entry
 from builder.disk.filetree import FileTree
 from builder.disk.fstab import Mount
 from builder.plan.access import LARGEST, SEEDS, is_held, is_link_held, is_link_in, is_way_in, leads_in
-from builder.plan.model import Plan
 from builder.plan.ways.places import LIBRARIES, may_be_laid
 from builder.system.files import load_json
 from builder.units import MIB
-from builder.verify.facts.members import find_members
+from builder.verify.facts.members import MemberFacts, find_members
 
 NO_COVER = frozenset({"swap", "proc", "sysfs", "devpts", "debugfs", "tracefs", "configfs", "hugetlbfs", "cgroup2"})
 """Filesystem types of fstab without stored files: swap, and virtual filesystems of the kernel."""
@@ -43,19 +41,11 @@ SEED_COST = 64
 """Weight of one byte of a cloud-init seed: YAML takes that much longer to read."""
 
 
-class WayFacts(Protocol):
+class WayFacts(MemberFacts, Protocol):
     """The properties of an image that this module uses."""
 
     @property
-    def tree(self) -> FileTree: ...
-    @property
-    def plan(self) -> Plan: ...
-    @property
     def fstab(self) -> Mapping[str, Mount]: ...
-    @property
-    def users(self) -> Mapping[str, Account]: ...
-    @property
-    def groups(self) -> Mapping[str, Group]: ...
     @property
     def owners(self) -> Mapping[str, str]: ...
     @property
