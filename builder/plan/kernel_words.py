@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernel parameters: split a command line, list those of a plan, find those that grant access.
+"""Kernel parameters: split a command line, find those that grant access.
 
 The kernel, systemd and the initrd's scripts read the line with different rules. A line with only the parameters of a
 plan means the same to all, because a recipe's have no quotes and no backslashes.
@@ -8,18 +8,8 @@ plan means the same to all, because a recipe's have no quotes and no backslashes
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
-from builder.plan.model import Plan
-
-ADDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "raspi": ("rw", "rootwait", "fsck.repair=yes", "net.ifnames=0"),  # z50-raspi-firmware
-        "extlinux": ("ro", "quiet"),  # u-boot-update, if no parameters are set
-    }
-)
-"""Parameters that the program of a boot method adds by itself."""
 QUOTED = re.compile(r'(?:[^ \t\n\v\f\r"]|"[^"]*(?:"|$))+')
 """A parameter, including parts in quotes (next_arg in the kernel's lib/cmdline.c)."""
 
@@ -59,11 +49,6 @@ def _unquote(word: str) -> str:
         return word[1:].removesuffix('"')
     name, _, value = word.partition("=")
     return name + "=" + value[1:].removesuffix('"') if value.startswith('"') else word
-
-
-def planned_words(plan: Plan) -> frozenset[str]:
-    """Return the parameters that a build of a plan writes, and those that the program of its boot method adds."""
-    return frozenset({*plan.kernel_cmdline.split(), *ADDED.get(plan.recipe.boot.method, ())})
 
 
 def find_ways_in(words: Sequence[str]) -> list[str]:

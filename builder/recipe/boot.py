@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from builder.recipe.values import Address, FileName, FrozenModel, KernelWords, Lines, TreePath, Word
 
@@ -21,13 +23,68 @@ class Script(FrozenModel):
     """Load address of a uImage: kernel and initrd then get U-Boot's header. Without it, they are plain files."""
 
 
+@dataclass(frozen=True)
+class BootRow:
+    """What a recipe with a boot method must and may have."""
+
+    title: str
+    """What the boot loader reads, for the reference of recipes."""
+    needs_esp: bool = False
+    """A fat32 partition with the flag esp is required."""
+    needs_firmware: bool = False
+    """A fat32 partition mounted at /boot/firmware is required."""
+    allowed: tuple[str, ...] = ()
+    """Keys of `boot` that only some methods have."""
+    required: tuple[str, ...] = ()
+    """Those of them that this method needs."""
+    names_kernel: bool = False
+    """True if QEMU can take the kernel from its files, without the boot chain (`qemu.firmware: kernel`)."""
+
+
+class BootMethod(StrEnum):
+    """Boot methods. Each has a module in builder/boot_methods/."""
+
+    row: BootRow
+
+    def __new__(cls, name: str, row: BootRow | None = None) -> Self:
+        assert row is not None  # The default is only for the type of BootMethod("efi"), which looks up a member.
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.row = row
+        return member
+
+    RASPI = (
+        "raspi",
+        BootRow("config.txt and cmdline.txt", needs_firmware=True, allowed=("config",), names_kernel=True),
+    )
+    EFI = ("efi", BootRow("systemd-boot on the ESP", needs_esp=True))
+    EXTLINUX = ("extlinux", BootRow("extlinux.conf for U-Boot", allowed=("device_tree",)))
+    FLASH_KERNEL = (
+        "flash-kernel",
+        BootRow(
+            "a script for older U-Boots",
+            needs_firmware=True,
+            allowed=("device_tree", "script"),
+            required=("device_tree", "script"),
+        ),
+    )
+    NONE = ("none", BootRow("the boot loader is not in the image", needs_firmware=True))
+
+
+def _join_methods(key: str) -> str:
+    """Return the methods that allow a key, for a message."""
+    return " or ".join(method for method in BootMethod if key in method.row.allowed)
+
+
+OF_METHODS = tuple(dict.fromkeys(key for method in BootMethod for key in method.row.allowed))
+"""Keys of `boot` that only some methods have."""
+
+
 class Boot(FrozenModel):
     """How the board finds its kernel. A program of the image writes the files; it also runs when the kernel is
     upgraded on the board."""
 
-    method: Literal["raspi", "efi", "extlinux", "flash-kernel", "none"]
-    """raspi: config.txt and cmdline.txt; efi: systemd-boot on the ESP; extlinux: extlinux.conf for U-Boot;
-    flash-kernel: a script for older U-Boots; none: the boot loader is not in the image."""
+    method: BootMethod = Field(description="; ".join(f"{item}: {item.row.title}" for item in BootMethod) + ".")
     cmdline: dict[Word, KernelWords]
     """Kernel parameters in named groups, joined in order; the build adds `root=`."""
     config: dict[Word, Lines] = {}
@@ -38,15 +95,14 @@ class Boot(FrozenModel):
     """The script that the board's U-Boot runs (flash-kernel only)."""
 
     @model_validator(mode="after")
-    def _config_is_for_raspi(self) -> Self:
-        if self.config and self.method != "raspi":
-            raise ValueError(f"found `config` with `method: {self.method}`; expected it with `method: raspi` only")
-        if self.device_tree and self.method not in ("extlinux", "flash-kernel"):
-            raise ValueError(
-                f"found `device_tree` with `method: {self.method}`; expected it with extlinux or flash-kernel only"
-            )
-        if (self.script is None) == (self.method == "flash-kernel"):
-            raise ValueError("found one of `method: flash-kernel` and `script`; expected both or neither")
-        if self.script and not self.device_tree:
-            raise ValueError("found no `device_tree`; expected one with `method: flash-kernel`")
+    def _keys_are_those_of_the_method(self) -> Self:
+        row = self.method.row
+        for key in OF_METHODS:
+            is_there = bool(getattr(self, key))
+            if is_there and key not in row.allowed:
+                raise ValueError(
+                    f"found `{key}` with `method: {self.method}`; expected it with {_join_methods(key)} only"
+                )
+            if not is_there and key in row.required:
+                raise ValueError(f"found no `{key}`; expected one with `method: {self.method}`")
         return self

@@ -82,12 +82,11 @@ def check_boot(boot: Boot, table: Table) -> Iterator[Finding]:
         if any(word.startswith("root=") for word in text.split()):
             yield ("boot", "cmdline", group), "found root=; expected a line without, because the build adds it"
     fats = [partition for partition in table.partitions if partition.filesystem is Filesystem.FAT32]
-    if boot.method == "efi" and not any("esp" in partition.flags for partition in fats):
-        yield ("boot", "method"), "found efi; expected a fat32 partition with `flags: [esp]`"
-    if boot.method in ("flash-kernel", "none") and not any(partition.mount == "/boot/firmware" for partition in fats):
+    row = boot.method.row
+    if row.needs_esp and not any("esp" in partition.flags for partition in fats):
+        yield ("boot", "method"), f"found {boot.method}; expected a fat32 partition with `flags: [esp]`"
+    if row.needs_firmware and not any(partition.mount == "/boot/firmware" for partition in fats):
         yield ("boot", "method"), f"found {boot.method}; expected a fat32 partition mounted at /boot/firmware"
-    if boot.method == "raspi" and not any(partition.mount == "/boot/firmware" for partition in fats):
-        yield ("boot", "method"), "found raspi; expected a fat32 partition mounted at /boot/firmware"
 
 
 OF_START = frozenset(
@@ -115,7 +114,7 @@ def check_config(boot: Boot) -> Iterator[Finding]:
 
 def check_qemu(qemu: Qemu | None, boot: Boot) -> Iterator[Finding]:
     """Check that config.txt names the kernel, if QEMU is to start it without the boot chain."""
-    if qemu and qemu.firmware == "kernel" and boot.method != "raspi":
+    if qemu and qemu.firmware == "kernel" and not boot.method.row.names_kernel:
         yield ("qemu", "firmware"), f"found kernel; expected uefi, card or u-boot with `boot.method: {boot.method}`"
 
 

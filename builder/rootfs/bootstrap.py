@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.boot_methods.table import find_boot_program
 from builder.plan.model import Plan
 from builder.rootfs import emulation as emulate
 from builder.rootfs import namespaces
 from builder.rootfs.apt.errors import explain
 from builder.rootfs.apt.resolve import APT_OPTIONS
-from builder.rootfs.bootloader import METHODS
 from builder.rootfs.configure import link_firmware
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
@@ -153,5 +153,5 @@ def write_board_seed(plan: Plan, seed: Path, pins: str) -> None:
     # Without this line initramfs-tools inspects the root partition of this machine, and leaves fsck out of the initrd.
     root = next(FSTAB_TYPES[slot.filesystem] for slot in plan.disk.slots if slot.mount == "/")
     write_text(seed, "/etc/initramfs-tools/conf.d/boardwright", f"FSTYPE={root}\n")
-    for path, text in METHODS[plan.recipe.boot.method].seed.items():
+    for path, text in find_boot_program(plan).seed.items():
         write_text(seed, path, text)

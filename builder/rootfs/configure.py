@@ -11,11 +11,11 @@ import shutil
 from pathlib import Path
 
 from builder import quote
+from builder.boot_methods.model import Command
 from builder.errors import RecipeError
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
 from builder.plan.model import Plan
 from builder.recipe.written_paths import find_owner
-from builder.rootfs.bootloader import Command
 from builder.rootfs.model import CLOUD_DISTRO
 from builder.system.files import read_bytes
 from builder.system.paths import resolve_inside, write_text

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from builder.boot_methods.model import Command
 from builder.plan.model import Plan
-from builder.rootfs.bootloader import Command
 from builder.rootfs.clean import remove_compiled
 from builder.rootfs.delivered import add_packages, add_written
 from builder.rootfs.installed import read_packages

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from builder import log
+from builder.boot_methods.model import Command
 from builder.cache.store import Store
 from builder.choices import EmulationChoice
 from builder.net.download import fetch
@@ -20,7 +21,7 @@ from builder.rootfs.apt.archives import Archives
 from builder.rootfs.apt.freshness import find_releases
 from builder.rootfs.apt.sources import install_sources, render_sources
 from builder.rootfs.apt.supply import UNKNOWN, Archived, Supply
-from builder.rootfs.bootloader import Command, prepare_boot
+from builder.rootfs.bootloader import prepare_boot
 from builder.rootfs.bootstrap import Supplies, install_packages, make_environment, write_base_seed, write_board_seed
 from builder.rootfs.clean import clamp_times, clean_layer, clean_tree
 from builder.rootfs.customise import INSIDE, run_scripts

@@ -41,6 +41,8 @@ _IMPORT = re.compile(
     rb"^[ \t]*(?:from[ \t]+builder((?:\.\w+)*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+builder((?:\.\w+)+))",
     re.MULTILINE,
 )
+_LOADS = b"= load_named(__package__,"
+"""The call of a module that imports all modules below its folder (builder.system.extensions)."""
 _NAME = re.compile(rb"\w+")
 _TEXT = re.compile(rb"\"(\w+(?:\.\w+)*)\"")
 
@@ -67,7 +69,9 @@ def find_code(*starts: str) -> list[Path]:
         file = todo.pop()
         if file not in found:
             found.add(file)
-            todo += [modules[name] for name in _find_imports(file.read_bytes(), modules) if not _is_passive(name)]
+            source = file.read_bytes()
+            todo += [modules[name] for name in _find_imports(source, modules) if not _is_passive(name)]
+            todo += file.parent.rglob("*.py") if _LOADS in source else ()
     directories = {file.parent for file in found}
     beside = {
         file for directory in directories for file in directory.iterdir() if file.is_file() and file.suffix not in CODE

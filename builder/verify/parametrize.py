@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder.plan.boot_config import render_boot_config
+from builder.boot_methods.table import render_boot_config
 from builder.plan.model import Plan
 from builder.plan.packages import name_of
 from builder.recipe.check import OLDEST
@@ -32,7 +32,7 @@ def find_traits(plan: Plan) -> frozenset[str]:
             OLDEST if recipe.suite == OLDEST else "since-trixie",
             *(["users"] if recipe.users else []),
             recipe.architecture.value,
-            recipe.boot.method,
+            recipe.boot.method.value,
             plan.disk.type,
             *(["docker"] if recipe.docker.source != "none" else []),
             *(["blobs"] if plan.disk.blobs else []),

@@ -13,7 +13,7 @@ from builder.disk.entry import Entry
 from builder.disk.filetree import FileTree
 from builder.disk.join import MountedPart, join
 from builder.verify.facts.rights import Rights
-from tests.verify.facts.test_facts import make_tree
+from tests.support.file_trees import make_tree
 from tests.verify.facts.test_rights import FILES, ROOT_SLOT, Image
 
 FIRMWARE = "/boot/firmware"

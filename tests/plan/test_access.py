@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from builder.boot_methods.table import planned_words
 from builder.plan.access import is_held, is_link_held, is_link_in, is_way_in, leads_in, lets_in
-from builder.plan.kernel_words import find_ways_in, planned_words, split_words
+from builder.plan.kernel_words import find_ways_in, split_words
 from builder.recipe.load import list_boards, load_board
 from builder.system.paths import merge_into_usr
 from builder.verify.facts.ways import OWN_PROGRAMS

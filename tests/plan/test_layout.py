@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from builder.plan.ids import Identity
 from builder.plan.layout import find_disk_sectors, make_disk
-from builder.recipe.boot import Boot
+from builder.recipe.boot import Boot, BootMethod
 from builder.recipe.check_disk import check_blobs, check_table
 from builder.recipe.geometry import ALIGNMENT_SECTORS, FIRST_SECTOR, TABLE_BYTES, find_overlap, written_ranges
 from builder.recipe.model import Architecture, Archive, Blob, Filesystem, Kernel, Key, Partition, Recipe, Table
@@ -44,7 +44,7 @@ def _recipe(table: Table, **more: Any) -> Recipe:
         locale="C.UTF-8",
         timezone="Etc/UTC",
         table=table,
-        boot=Boot(method="extlinux", cmdline={}),
+        boot=Boot(method=BootMethod.EXTLINUX, cmdline={}),
         **more,
     )
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from builder.boot_methods.table import find_boot_program
 from builder.errors import RecipeError
 from builder.plan.model import Plan
-from builder.rootfs.bootloader import METHODS, find_kernels, prepare_boot
+from builder.rootfs.bootloader import find_kernels, prepare_boot
 from builder.rootfs.fstab import render_fstab
 from builder.system.process import run
 from tests.support.rootfs_boards import PlanReal
@@ -19,7 +20,7 @@ from tests.support.rootfs_boards import PlanReal
 
 def _tree(tmp_path: Path, plan: Plan, *, kernels: tuple[str, ...] = ("6.12.1", "6.12.2")) -> Path:
     """A tree with the kernels and the program of the plan's boot method."""
-    program = tmp_path / METHODS[plan.recipe.boot.method].program.lstrip("/")
+    program = tmp_path / find_boot_program(plan).path.lstrip("/")
     program.parent.mkdir(parents=True)
     program.touch()
     (tmp_path / "boot").mkdir()
@@ -137,7 +138,7 @@ def test_a_boot_program_that_is_missing(tmp_path: Path, plan_real: PlanReal, boa
     plan = _as_extlinux(plan_real("rpi")) if board == "extlinux" else plan_real(board)
     with pytest.raises(RecipeError, match="which the image lacks") as caught:
         prepare_boot(plan, tmp_path)
-    assert METHODS[plan.recipe.boot.method].program in caught.value.message
+    assert find_boot_program(plan).path in caught.value.message
     assert package in caught.value.hint
 
 

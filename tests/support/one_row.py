@@ -7,21 +7,28 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.conftest import ROOT
 
 
-def ask_with_row(table: str, before: str, row: str, probe: str, scratch: Path) -> None:
+def ask_with_row(
+    table: str, before: str, row: str, probe: str, scratch: Path, files: Mapping[str, str] | None = None
+) -> None:
     """Run a script that asserts things of the copy; AssertionError with what it wrote where it fails.
 
     table   the module, by its path below builder/
     before  the start of the line that the row is put before
     probe   its arguments are the directory of the copy and an empty directory
+    files   text of new files, by path below builder/
     """
     copy, empty = scratch / "code/builder", scratch / "empty"
     shutil.copytree(ROOT / "builder", copy, ignore=shutil.ignore_patterns("__pycache__"))
     empty.mkdir()
+    for name, text in (files or {}).items():
+        assert not (copy / name).exists()
+        (copy / name).write_text(text, encoding="utf-8")
     head, _, rest = (copy / table).read_text(encoding="utf-8").partition(before)
     assert rest
     (copy / table).write_text(f"{head}{row}{before}{rest}", encoding="utf-8")

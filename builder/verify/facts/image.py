@@ -12,6 +12,8 @@ from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 
+from builder.boot_methods.model import BootEntry
+from builder.boot_methods.table import read_boot_entry
 from builder.disk.accounts import Account, Group, read_groups, read_shadow, read_users
 from builder.disk.dpkg import DpkgPackage, find_changed_files, read_diverted, read_owners, read_packages, read_sums
 from builder.disk.elf import HEAD_BYTES, is_elf, is_foreign
@@ -30,11 +32,11 @@ from builder.recipe.model import Filesystem
 from builder.system.paths import merge_into_usr
 from builder.system.process import Result, run
 from builder.units import SECTOR
-from builder.verify.facts.boot import BootEntry, read_boot_entry
 from builder.verify.facts.cloud import Cloud
 from builder.verify.facts.kernel import Kernels
 from builder.verify.facts.rights import Rights
 from builder.verify.facts.services import Services
+from builder.verify.parametrize import laid_files
 
 FOR_OTHER_PROCESSORS = ("/usr/lib/firmware/", "/usr/lib/raspi-firmware/", "/usr/lib/u-boot/", "/boot/")
 """Directories of ELF files that this system never runs: firmware of radios and graphics cores, boot loaders."""
@@ -252,7 +254,7 @@ class ImageFacts(Kernels):
     @cached_property
     def boot_entry(self) -> BootEntry:
         """Kernel, initrd and command line that the boot loader starts."""
-        return read_boot_entry(self.tree, self.plan, self.boot_mount)
+        return read_boot_entry(self.tree, self.plan, self.boot_mount, laid_files(self.plan))
 
     @cached_property
     def started_kernel(self) -> bytes:  # type: ignore[override] # read when it is asked for, as the tree is

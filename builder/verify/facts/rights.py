@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from builder.boot_methods.table import planned_words
 from builder.disk.dpkg import DpkgPackage
 from builder.disk.entry import Entry
 from builder.plan.first_boot import CLOUD_CONFIG, FIRMWARE, render_cloud_config, render_sudoers
-from builder.plan.kernel_words import find_ways_in, planned_words
+from builder.plan.kernel_words import find_ways_in
 from builder.plan.user_data import digest_user_data
 from builder.plan.ways.places import is_of_root
 from builder.recipe.expect import Expected

@@ -16,8 +16,6 @@ from builder.disk.accounts import read_groups, read_shadow, read_users
 from builder.disk.blobs import written_ranges
 from builder.disk.dpkg import find_changed_files, read_packages
 from builder.disk.elf import is_foreign
-from builder.disk.entry import Entry, Piece
-from builder.disk.filetree import FileTree
 from builder.disk.fstab import read_fstab
 from builder.errors import VerifyError
 from builder.plan.model import BlobPlan
@@ -26,22 +24,7 @@ from builder.verify.facts.cloud import Cloud
 from builder.verify.facts.image import ImageFacts
 from builder.verify.facts.services import Services
 from builder.verify.live.system import Listener, load_listener
-
-
-def make_tree(work: Path, files: dict[str, str]) -> FileTree:
-    """Return a tree with these files, their directories, and links where a text starts with ->."""
-    entries = {"/": Entry("/", "directory", 0o755, 0, 0, 0, 0)}
-    for number, (path, text) in enumerate(files.items()):
-        for parent in [str(each) for each in Path(path).parents]:
-            entries.setdefault(parent, Entry(parent, "directory", 0o755, 0, 0, 0, 0))
-        if text.startswith("->"):
-            entries[path] = Entry(path, "symlink", 0o777, 0, 0, 0, 0, target=text[2:])
-            continue
-        source = work / str(number)
-        source.write_text(text)
-        size = len(text.encode())
-        entries[path] = Entry(path, "file", 0o644, 0, 0, size, 0, pieces=(Piece(0, size, source, 0),))
-    return FileTree(entries.values())
+from tests.support.file_trees import make_tree
 
 
 @pytest.mark.parametrize(

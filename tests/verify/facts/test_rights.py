@@ -35,7 +35,7 @@ from builder.rootfs.delivered import (
 from builder.rootfs.model import ACLS, CAPABILITY, DELIVERED
 from builder.verify.facts.rights import KINDS, Rights
 from builder.verify.facts.ways import MOST_JUDGED, SEED_COST
-from tests.verify.facts.test_facts import make_tree
+from tests.support.file_trees import make_tree
 
 PASSWD = (
     "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\npi:x:1000:1000::/home/pi:/bin/zsh\n"

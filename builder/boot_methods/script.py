@@ -25,3 +25,14 @@ def render_script(plan: Plan) -> str:
     for name, value in {**script_files(plan), "cmdline": quote.line(plan.kernel_cmdline)}.items():
         text = text.replace(f"{{{name}}}", value)
     return text
+
+
+UBOOT_OTHERS = tuple(
+    f"{prefix}{name}"
+    for prefix in ("", "boot/")
+    for name in (
+        *("extlinux/extlinux.conf", "boot.scr", "boot.scr.uimg", "boot.ini", "uenv.txt"),
+        *("uboot.env", "uboot-redund.env", "ubootefi.var", "efi/boot/*.efi"),
+    )
+)
+"""U-Boot's include/config_distro_bootcmd.h and boot/bootmeth-uclass.c; uboot.env is its environment on a FAT."""

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from builder.boot_methods.model import BootEntry
+from builder.boot_methods.table import planned_words, read_boot_entry
 from builder.disk.fstab import read_fstab
 from builder.errors import VerifyError
-from builder.plan.kernel_words import planned_words
 from builder.plan.model import Plan
 from builder.units import MIB
-from builder.verify.facts.boot import BootEntry, read_boot_entry
-from builder.verify.parametrize import TABLES
+from builder.verify.parametrize import TABLES, laid_files
 from tests.support.boot_files import ENTRY, NEW, OLD, boot_files
+from tests.support.file_trees import make_tree
 from tests.support.qemu_images import plan_of
-from tests.verify.facts.test_facts import make_tree
 
 BOARDS = {
     "rpi": ("/boot/firmware", f"/boot/firmware/vmlinuz-{NEW}", f"/boot/firmware/initrd.img-{NEW}"),
@@ -44,7 +44,8 @@ SHELL = "init=/bin/sh"
 def read(board: str, work: Path, changed: dict[str, str] | None = None, plan: Plan | None = None) -> BootEntry:
     """Return what starts of a board's boot files, with others in their place or besides."""
     plan = plan or plan_of(board)
-    return read_boot_entry(make_tree(work, boot_files(plan) | (changed or {})), plan, BOARDS[board][0])
+    tree = make_tree(work, boot_files(plan) | (changed or {}))
+    return read_boot_entry(tree, plan, BOARDS[board][0], laid_files(plan))
 
 
 def changed(board: str, path: str, old: str, new: str) -> dict[str, str]:
@@ -82,7 +83,7 @@ def test_files_that_the_board_lays_are_known(tmp_path: Path) -> None:
 def test_kernels_of_riscv64_have_another_name(tmp_path: Path) -> None:
     text = boot_files(plan_of("visionfive2"))[EXTLINUX].replace("vmlinuz", "vmlinux")
     tree = make_tree(tmp_path, {EXTLINUX: text})
-    assert read_boot_entry(tree, plan_of("visionfive2"), "/boot/firmware").kernel == f"/boot/vmlinux-{NEW}"
+    assert read_boot_entry(tree, plan_of("visionfive2"), "/boot/firmware", ()).kernel == f"/boot/vmlinux-{NEW}"
 
 
 def test_lines_of_the_recipe_are_read_wherever_the_hook_puts_them(tmp_path: Path) -> None:

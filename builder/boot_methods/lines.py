@@ -22,6 +22,9 @@ HINT = (
 )
 COMMENT = r"(?:#[^\x00-\x08\x0a-\x1f\x7f]*)?"
 """A comment or an empty line."""
+NAME = r"[A-Za-z0-9_][A-Za-z0-9._+~-]*"
+PATH = rf"(?:/{NAME})+"
+TEXT = r"[^\x00-\x1f\x7f]*"
 SHOWN = 100
 LARGEST = MIB
 """Limit for a boot file; real ones have a few KiB."""
