@@ -32,6 +32,7 @@ FLOORS = {
     "artefact": 4,
     "signing": 4,
     "boot_methods": 5,
+    "filesystems": 5,
     "rootfs": 6,
     "image": 6,
     "verify": 6,

@@ -18,13 +18,13 @@ from types import MappingProxyType
 from builder import log
 from builder.choices import Assembler
 from builder.errors import MachineError, SpaceError, ToolError, VerifyError
+from builder.filesystems.model import MAKERS
+from builder.filesystems.target import Target, target_in_file
 from builder.image import loop, offline
 from builder.image.blobs import check_blobs, find_blobs, write_blobs
-from builder.image.filesystems import MAKERS
 from builder.image.model import Image
 from builder.image.sizes import find_trees, measure_slots
 from builder.image.table import check_table, disk_bytes, write_table
-from builder.image.target import Target, target_in_file
 from builder.plan.model import Plan, Slot
 from builder.rootfs.model import Rootfs
 from builder.system.workspace import Workspace

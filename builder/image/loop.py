@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from builder.errors import BusyError, ToolError
-from builder.image.target import Target, slot_sectors
+from builder.filesystems.target import Target, slot_sectors
 from builder.plan.model import Slot
 from builder.system.loop import CONTROL, find_free, loop_node
 from builder.system.process import run

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from builder.image.target import Target, target_in_file
+from builder.filesystems.target import Target, target_in_file
 from builder.plan.model import Slot
 from builder.system.workspace import Workspace
 

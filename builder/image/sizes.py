@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import RecipeError, SpaceError
-from builder.image.filesystems import MAKERS, Content
+from builder.filesystems.model import MAKERS, Content
 from builder.plan.model import Disk, Slot
 from builder.rootfs.model import Rootfs
 from builder.system.workspace import Workspace

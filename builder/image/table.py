@@ -11,7 +11,7 @@ from pathlib import Path
 
 from builder.disk.partitions import DiskTable, read_table
 from builder.errors import VerifyError
-from builder.image.target import slot_sectors
+from builder.filesystems.target import slot_sectors
 from builder.plan.model import Disk, Slot
 from builder.system.process import run
 from builder.units import MIB, SECTOR, align_up

@@ -15,9 +15,9 @@ import typer
 from builder import log
 from builder.artefact.build_record import SUFFIX, Record, is_of_plan, read_record
 from builder.compression import Compression
-from builder.disk.contents import read_contents
 from builder.disk.image_file import OpenImage, find_artefact, open_image
 from builder.errors import RecipeError, VerifyError
+from builder.packaging.contents import read_contents
 from builder.packaging.installed import read_installed
 from builder.packaging.make import VALID_DAYS, Hardware, PackageInput, make_packaged_image
 from builder.packaging.model import PackagedImage

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder import log
-from builder.disk.ext4 import is_ext4, read_ext4, read_ext4_file
-from builder.disk.fat import is_fat32, read_fat_file
 from builder.disk.image_file import OpenImage, open_image
 from builder.disk.partitions import read_whole_table
 from builder.disk.region import Region
 from builder.disk.unpack import unpack
 from builder.errors import MachineError, RecipeError, VerifyError, disk_full_as_space_error
+from builder.filesystems.ext4.read import is_ext4, read_ext4, read_ext4_file
+from builder.filesystems.fat32.read import is_fat32, read_fat_file
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards, load_board

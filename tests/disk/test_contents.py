@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.disk.contents import read_contents
 from builder.errors import VerifyError
+from builder.packaging.contents import read_contents
 from builder.units import MIB
 from tests.support.card import MAWK, STATUS, make_card
 

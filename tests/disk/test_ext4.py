@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from builder.disk.ext4 import is_ext4, read_ext4
-from builder.disk.filesystems import read_facts
 from builder.disk.filetree import FileTree
 from builder.disk.region import Region
 from builder.errors import VerifyError
+from builder.filesystems.ext4.read import is_ext4, read_ext4
+from builder.filesystems.table import read_facts
 from builder.units import MIB
 
 pytestmark = pytest.mark.machine

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from builder.disk.entry import Entry
-from builder.disk.fat_directory import Short, read_entries
 from builder.disk.filetree import FileTree
 from builder.disk.mounts import Mounts
 from builder.errors import VerifyError
+from builder.filesystems.fat32.directory import Short, read_entries
 
 LABEL = b"BOOT       " + b"\x08" + bytes(20)
 DELETED = b"\xe5" + b"LD     TXT" + b"\x20" + bytes(20)

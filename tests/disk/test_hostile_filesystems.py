@@ -13,11 +13,11 @@ import pytest
 
 from builder.disk import walk
 from builder.disk.entry import LARGEST, Entry
-from builder.disk.ext4 import read_ext4, read_ext4_file
-from builder.disk.fat import read_fat, read_fat_file
 from builder.disk.region import Region
 from builder.disk.unpack import unpack
 from builder.errors import VerifyError
+from builder.filesystems.ext4.read import read_ext4, read_ext4_file
+from builder.filesystems.fat32.read import read_fat, read_fat_file
 from builder.units import GIB, MIB
 
 pytestmark = pytest.mark.machine

@@ -18,18 +18,21 @@ from typing import cast
 
 import pytest
 
-from builder.disk import contents, dpkg, ext4, fat, initrd, walk
-from builder.disk.contents import read_contents
+from builder.disk import dpkg, initrd, walk
 from builder.disk.dpkg import find_changed_files
 from builder.disk.elf import HEAD_BYTES, is_elf
 from builder.disk.entry import Entry
-from builder.disk.ext4 import read_ext4
-from builder.disk.fat import find_free, read_fat
-from builder.disk.filesystems import read_facts
 from builder.disk.image_file import open_image
 from builder.disk.initrd import read_initrd
 from builder.disk.region import Region
 from builder.errors import VerifyError
+from builder.filesystems.ext4 import read as ext4
+from builder.filesystems.ext4.read import read_ext4
+from builder.filesystems.fat32 import read as fat
+from builder.filesystems.fat32.read import find_free, read_fat
+from builder.filesystems.table import read_facts
+from builder.packaging import contents
+from builder.packaging.contents import read_contents
 from builder.rootfs.model import DELIVERED
 from builder.units import GIB, KIB, MIB
 from builder.verify.facts import kernel

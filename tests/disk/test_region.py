@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from builder.disk.blobs import SIGNATURE, find_wrong_bytes, written_ranges
-from builder.disk.fat import is_fat32
-from builder.disk.fat_boot import read_boot_sector, read_free_bytes
 from builder.disk.region import MTOOLS, Region
+from builder.filesystems.fat32.boot_sector import read_boot_sector, read_free_bytes
+from builder.filesystems.fat32.read import is_fat32
 from builder.plan.model import BlobPlan
 from builder.units import MIB
 from tests.conftest import ROOT

@@ -70,7 +70,7 @@ def test_another_id_is_found(small: Rootfs, workspace: Workspace) -> None:
 def test_a_wrong_measure_does_not_go_unnoticed(
     small: Rootfs, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("builder.image.ext4._file_blocks", lambda path, size_bytes: 0)
+    monkeypatch.setattr("builder.filesystems.ext4.make._file_blocks", lambda path, size_bytes: 0)
     (small.trees["/"] / "unseen").write_bytes(b"u" * 4 * MIB)
     with pytest.raises(VerifyError, match="free bytes; expected"):
         make_image(make_plan(make_disk()), small, workspace, assembler=Assembler.OFFLINE)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from builder.image import ext4, fat32
-from builder.image.fat_names import check_names
-from builder.image.inodes import _extra, _seconds, read_superblock
+from builder.filesystems.ext4 import make as ext4
+from builder.filesystems.ext4.inodes import _extra, _seconds, read_superblock
+from builder.filesystems.fat32 import make as fat32
+from builder.filesystems.fat32.names import check_names
+from builder.filesystems.target import Target, copied, target_in_file
 from builder.image.sizes import find_size
-from builder.image.target import Target, copied, target_in_file
 from builder.system.workspace import Workspace
 from builder.units import KIB, MIB, SECTOR
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builder.disk.free_space import find_unused
 from builder.errors import ReleaseError
 from builder.packaging.bmap import BLOCK, NO_CHECKSUM, BmapCheck, make_bmap, read_bmap, render_bmap
+from builder.packaging.free_space import find_unused
 from builder.units import MIB
 from tests.support.card import make_card
 

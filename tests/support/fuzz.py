@@ -25,13 +25,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.disk.contents import read_contents
 from builder.disk.entry import Entry
-from builder.disk.ext4 import read_ext4
-from builder.disk.fat import read_fat
 from builder.disk.region import Region
 from builder.disk.unpack import unpack
 from builder.errors import BoardwrightError
+from builder.filesystems.ext4.read import read_ext4
+from builder.filesystems.fat32.read import read_fat
+from builder.packaging.contents import read_contents
 from builder.packaging.installed import read_installed
 from builder.plan.make import make_plan
 from builder.plan.model import Plan

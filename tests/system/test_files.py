@@ -162,13 +162,13 @@ OURS = {
             "rootfs/configure",
             "rootfs/layers",
         ),
-        *("rootfs/apt/supply", "rootfs/twins", "image/blobs", "image/ext4"),
+        *("rootfs/apt/supply", "rootfs/twins", "image/blobs", "filesystems/ext4/make"),
     ),
     "an image and what is packed with it, piece by piece": (
         *(
             "engine/docker/pack",
             "engine/docker/put_image",
-            "image/target",
+            "filesystems/target",
             "artefact/files",
             "packaging/bmap",
         ),
@@ -181,8 +181,8 @@ OURS = {
             "verify/live/containers",
         ),
         *(
-            "disk/ext4",
-            "disk/filesystems",
+            "filesystems/ext4/read",
+            "filesystems/table",
             "disk/region",
             "verify/plugin",
             "verify/live/qemu/machine",

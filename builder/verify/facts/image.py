@@ -18,15 +18,15 @@ from builder.disk.accounts import Account, Group, read_groups, read_shadow, read
 from builder.disk.dpkg import DpkgPackage, find_changed_files, read_diverted, read_owners, read_packages, read_sums
 from builder.disk.elf import HEAD_BYTES, is_elf, is_foreign
 from builder.disk.entry import Entry
-from builder.disk.ext4 import read_ext4
-from builder.disk.fat import read_fat
-from builder.disk.filesystems import FilesystemFacts, check_filesystem, read_facts
 from builder.disk.filetree import File, FileTree
 from builder.disk.fstab import Mount, read_fstab
 from builder.disk.join import MountedPart, join
 from builder.disk.partitions import DiskPartition, DiskTable, read_table
 from builder.disk.region import Region
 from builder.errors import BoardwrightError
+from builder.filesystems.ext4.read import read_ext4
+from builder.filesystems.fat32.read import read_fat
+from builder.filesystems.table import FilesystemFacts, check_filesystem, read_facts
 from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
 from builder.system.paths import merge_into_usr

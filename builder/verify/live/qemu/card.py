@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.disk.fat import read_fat
 from builder.disk.region import MTOOLS, Region
 from builder.errors import MachineError
+from builder.filesystems.fat32.read import read_fat
 from builder.plan.model import Plan, Slot
 from builder.recipe.model import Filesystem
 from builder.system.process import run

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.disk.entry import LARGEST, Entry
-from builder.disk.ext4 import read_ext4_file
-from builder.disk.fat import read_fat
 from builder.errors import VerifyError
+from builder.filesystems.ext4.read import read_ext4_file
+from builder.filesystems.fat32.read import read_fat
 from builder.plan.model import Plan
 from builder.text import find_hidden
 from builder.units import render_size

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.disk.ext4 import is_ext4, read_ext4
-from builder.disk.filesystems import read_facts
 from builder.disk.filetree import File, FileTree
-from builder.disk.free_space import Range, find_unused
 from builder.disk.partitions import read_whole_table
 from builder.disk.region import Region
 from builder.errors import VerifyError
+from builder.filesystems.ext4.read import is_ext4, read_ext4
+from builder.filesystems.table import read_facts
+from builder.packaging.free_space import Range, find_unused
 from builder.units import MIB
 
 STATUS = "/var/lib/dpkg/status"

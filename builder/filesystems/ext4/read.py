@@ -16,11 +16,11 @@ from dataclasses import replace
 from functools import cached_property
 
 from builder.disk.entry import Entry, Kind, Piece
-from builder.disk.ext4_blocks import walk_extents, walk_map
-from builder.disk.ext4_super import MAGIC, read_sizes
 from builder.disk.region import Region
 from builder.disk.walk import LARGEST_DIRECTORY, MOST_READ, MOST_TEXT, Budget, Walk, damaged
 from builder.errors import VerifyError
+from builder.filesystems.ext4.blocks import walk_extents, walk_map
+from builder.filesystems.ext4.superblock import MAGIC, read_sizes
 from builder.units import KIB, MIB
 
 ROOT = 2

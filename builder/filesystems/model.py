@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from builder.image import ext4, fat32
-from builder.image.target import Target
+from builder.filesystems.ext4 import make as ext4
+from builder.filesystems.fat32 import make as fat32
+from builder.filesystems.target import Target
 from builder.plan.model import Slot
 from builder.recipe.model import Filesystem
 from builder.system.workspace import Workspace

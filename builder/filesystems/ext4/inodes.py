@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from builder.image.target import Target
+from builder.filesystems.target import Target
 
 BLOCK = 4096
 INODE_BYTES = 256

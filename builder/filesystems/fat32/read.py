@@ -2,8 +2,8 @@
 """What is on a FAT32: read from the bytes of the image, because many kernels cannot mount one, and nothing of it is
 copied. A FAT knows no owners and no modes; they are what a mount gives it.
 
-As in builder.disk.ext4, no number is believed: a chain of clusters that comes back to itself, a directory in two
-places and a name that is none are refused (Microsoft, FAT32 File System Specification, fatgen103).
+As in builder.filesystems.ext4.read, no number is believed: a chain of clusters that comes back to itself, a directory
+in two places and a name that is none are refused (Microsoft, FAT32 File System Specification, fatgen103).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from array import array
 from collections.abc import Iterator
 
 from builder.disk.entry import Entry, Piece
-from builder.disk.fat_boot import read_boot_sector
-from builder.disk.fat_directory import Short, read_entries
 from builder.disk.region import Region
 from builder.disk.walk import LARGEST_DIRECTORY, MOST_READ, Budget, Walk, damaged
 from builder.errors import VerifyError
+from builder.filesystems.fat32.boot_sector import read_boot_sector
+from builder.filesystems.fat32.directory import Short, read_entries
 from builder.units import MIB, SECTOR
 
 MODE = 0o755

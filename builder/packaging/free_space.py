@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from builder.disk.ext4 import is_ext4
-from builder.disk.fat import find_free, is_fat32
 from builder.disk.partitions import read_table
 from builder.disk.region import Region
+from builder.filesystems.ext4.read import is_ext4
+from builder.filesystems.fat32.read import find_free, is_fat32
 from builder.system.process import run
 
 READ_S = 60.0

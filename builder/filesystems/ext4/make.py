@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import ToolError, VerifyError
-from builder.image.inodes import BLOCK, Superblock, find_corrections, read_superblock
-from builder.image.target import Target
+from builder.filesystems.ext4.inodes import BLOCK, Superblock, find_corrections, read_superblock
+from builder.filesystems.target import Target
 from builder.plan.model import Slot
 from builder.system.process import run
 from builder.system.workspace import Workspace

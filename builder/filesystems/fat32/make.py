@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.disk.fat_boot import read_boot_sector, read_free_bytes
 from builder.disk.region import MTOOLS
 from builder.errors import RecipeError, VerifyError
-from builder.image.fat_names import check_names
-from builder.image.target import Target, copied
+from builder.filesystems.fat32.boot_sector import read_boot_sector, read_free_bytes
+from builder.filesystems.fat32.names import check_names
+from builder.filesystems.target import Target, copied
 from builder.plan.model import Slot
 from builder.system.process import run
 from builder.system.workspace import Workspace

@@ -8,10 +8,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.disk.ext4 import is_ext4
-from builder.disk.fat import is_fat32
-from builder.disk.fat_boot import read_boot_sector, read_free_bytes
 from builder.disk.region import Region
+from builder.filesystems.ext4.read import is_ext4
+from builder.filesystems.fat32.boot_sector import read_boot_sector, read_free_bytes
+from builder.filesystems.fat32.read import is_fat32
 from builder.system.process import Result, run
 from builder.system.sparse import copy_range
 from builder.text import make_line

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""ext4: read, made and checked."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""FAT32: read, made and checked."""
