@@ -76,7 +76,7 @@ def test_the_root_filesystem_fills_the_disk(system: System, plan: Plan) -> None:
 
 
 def test_a_slot_is_mounted_where_planned(system: System, slot: Slot) -> None:
-    assert system.mounts[slot.mount]["fstype"] == {"fat32": "vfat"}.get(slot.filesystem, slot.filesystem)
+    assert system.mounts[slot.mount]["fstype"] == slot.filesystem.row.linux
 
 
 def test_a_slot_can_be_written(system: System, slot: Slot) -> None:

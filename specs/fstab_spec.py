@@ -22,7 +22,7 @@ def test_fstab_finds_a_slot_by_the_id_in_the_table(image: ImageFacts, slot: Slot
 
 
 def test_fstab_mounts_a_slot_as_its_filesystem(image: ImageFacts, slot: Slot) -> None:
-    assert image.fstab[slot.mount].kind == {"fat32": "vfat", "ext4": "ext4"}[slot.filesystem]
+    assert image.fstab[slot.mount].kind == slot.filesystem.row.linux
 
 
 def test_fstab_mounts_a_slot_with_the_options_of_the_recipe(image: ImageFacts, slot: Slot) -> None:

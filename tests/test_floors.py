@@ -17,6 +17,7 @@ BUILDER = Path(__file__).parent.parent / "builder"
 FLOORS = {
     "architecture": 0,
     "compression": 0,
+    "filesystem": 0,
     "choices": 0,
     "errors": 0,
     "log": 0,

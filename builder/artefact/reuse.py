@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from builder import compression, filesystem
 from builder.artefact.files import Artefact, Compression
-from builder.compression import PROGRAMS
 from builder.plan.model import Plan
 from builder.recipe.facts import ByteCount, InputName, InputValue
 from builder.recipe.values import FrozenModel, PlainName, Sha256
@@ -19,7 +19,7 @@ from builder.system.checksums import sha256_file
 from builder.system.files import InputError, read_bytes
 from builder.system.fingerprint import digest_code, find_versions
 
-TOOLS = ("e2fsprogs", "mtools", "fdisk", *dict.fromkeys(PROGRAMS.values()))
+TOOLS = ("fdisk", *dict.fromkeys([*filesystem.PROGRAMS.values(), *compression.PROGRAMS.values()]))
 """Debian packages of the programs that make an artefact."""
 RECORD = "artefacts.json"
 CODE = ("pipeline", "verify.plugin", "../specs", "../specs/data")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder import compression, filesystem
 from builder.cache.usage import in_use
 from builder.choices import EmulationChoice
-from builder.compression import PROGRAMS
 from builder.engine.apt import can_install, install_packages
 from builder.errors import MachineError
 from builder.plan.model import Plan
@@ -24,8 +24,8 @@ from builder.system.tools import DEBIAN_PACKAGES, has_tool
 from builder.system.workspace import Workspace, open_workspace
 
 TOOLS = (
-    *("mmdebstrap", "unshare", "setpriv", "sfdisk", "mke2fs", "e2fsck", "debugfs", "dumpe2fs"),
-    *("mformat", "mcopy", "mmd", "fsck.vfat", "losetup", "mount", "umount", *PROGRAMS, "gpg"),
+    *("mmdebstrap", "unshare", "setpriv", "sfdisk", *filesystem.PROGRAMS),
+    *("losetup", "mount", "umount", *compression.PROGRAMS, "gpg"),
 )
 
 

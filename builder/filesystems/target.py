@@ -7,14 +7,11 @@ tools also get the length of the range, and do not write outside of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.disk.region import Region
 from builder.plan.model import Slot
-from builder.system.sparse import copy_range
 from builder.units import SECTOR
 
 
@@ -47,16 +44,3 @@ def slot_sectors(slot: Slot) -> int:
 def target_in_file(path: Path, slot: Slot) -> Target:
     """Return the range of a slot in an image file."""
     return Target(path, slot.start_sector * SECTOR, slot.start_sector, slot_sectors(slot))
-
-
-@contextmanager
-def copied(target: Target) -> Iterator[Path]:
-    """Yield a sparse copy of a range of a file, in the same directory, for tools without an option for an offset."""
-    path = target.path.with_name(f"{target.path.name}.{target.start_sector}.copy")
-    try:
-        with target.path.open("rb") as source, path.open("wb") as copy:
-            end = target.offset_bytes + target.size_bytes
-            copy_range(source.fileno(), copy.fileno(), target.offset_bytes, end)
-        yield path
-    finally:
-        path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from builder import log
 from builder.choices import Assembler
 from builder.errors import MachineError, SpaceError, ToolError, VerifyError
-from builder.filesystems.model import MAKERS
+from builder.filesystems.table import DRIVERS, read_facts
 from builder.filesystems.target import Target, target_in_file
 from builder.image import loop, offline
 from builder.image.blobs import check_blobs, find_blobs, write_blobs
@@ -70,7 +70,7 @@ def make_image(
             write_table(disk, image.path, workspace.log_file)
         for slot in disk.slots:
             with log.step(f"{slot.filesystem} {slot.name}"), open_slot(workspace, image.path, slot) as target:
-                MAKERS[slot.filesystem].make(target, slot, trees[slot.name], plan.epoch, workspace)
+                DRIVERS[slot.filesystem].make(target, slot, trees[slot.name], plan.epoch, workspace)
         with log.step("check the image"):
             check_image(image)
             check_blobs(files, image.path)
@@ -84,7 +84,7 @@ def check_image(image: Image) -> None:
         raise VerifyError(f"{image.path.name}: found {size_bytes} bytes; expected {image.size_bytes}")
     check_table(image.disk, image.path)
     for slot in image.disk.slots:
-        MAKERS[slot.filesystem].check(target_in_file(image.path, slot), slot)
+        DRIVERS[slot.filesystem].check(target_in_file(image.path, slot), slot)
 
 
 def _choose_assembler(wanted: Assembler) -> OpenSlot:
@@ -106,7 +106,7 @@ def _make_file(image: Image) -> None:
 
 def _check_margin(plan: Plan, image: Image) -> None:
     for asked, slot in zip(plan.disk.slots, image.disk.slots, strict=True):
-        free_bytes = MAKERS[slot.filesystem].free_bytes(target_in_file(image.path, slot))
+        free_bytes = read_facts(target_in_file(image.path, slot)).free_bytes
         log.note(f"{slot.name}: {render_size(free_bytes)} free")
         if asked.sectors is None and free_bytes < slot.margin_bytes:
             raise VerifyError(

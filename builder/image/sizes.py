@@ -9,7 +9,8 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import RecipeError, SpaceError
-from builder.filesystems.model import MAKERS, Content
+from builder.filesystems.model import Content
+from builder.filesystems.table import DRIVERS
 from builder.plan.model import Disk, Slot
 from builder.rootfs.model import Rootfs
 from builder.system.workspace import Workspace
@@ -36,7 +37,7 @@ def measure_slots(disk: Disk, trees: Mapping[str, Path], workspace: Workspace) -
 
 
 def _measure(slot: Slot, tree: Path, workspace: Workspace) -> Slot:
-    content = MAKERS[slot.filesystem].measure(tree, workspace)
+    content = DRIVERS[slot.filesystem].measure(tree, workspace)
     if slot.sectors is None:
         size_bytes = find_size(content, slot.margin_bytes)
         log.note(f"{slot.name} gets {render_size(size_bytes)}, {render_size(slot.margin_bytes)} of it free")

@@ -12,9 +12,9 @@ from builder.disk.filetree import File, FileTree
 from builder.disk.partitions import read_whole_table
 from builder.disk.region import Region
 from builder.errors import VerifyError
-from builder.filesystems.ext4.read import is_ext4, read_ext4
-from builder.filesystems.table import read_facts
-from builder.packaging.free_space import Range, find_unused
+from builder.filesystems.model import Range
+from builder.filesystems.table import DRIVERS, detect_filesystem, read_facts
+from builder.packaging.free_space import find_unused
 from builder.units import MIB
 
 STATUS = "/var/lib/dpkg/status"
@@ -54,10 +54,12 @@ def read_contents(raw: Path) -> Contents:
         facts = read_facts(place)
         name = facts.label or f"partition {partition.number}"
         areas.append(Area(name, facts.kind, facts.size_bytes, facts.free_bytes))
-        if tree is None and is_ext4(place):
+        if tree is None:
             tree = _find_system(place)
     if tree is None:
-        raise VerifyError(f"{raw.name} has no ext4 with {STATUS}", hint="name an image that `boardwright build` made")
+        raise VerifyError(
+            f"{raw.name} has no filesystem with {STATUS}", hint="name an image that `boardwright build` made"
+        )
     status = tree.file(STATUS).content_string
     names = re.findall(r"^Package: (\S+)$", status, re.MULTILINE)
     files = {name: tree.file(f"/usr/share/doc/{name}/copyright") for name in names}
@@ -80,5 +82,9 @@ def _read_copyrights(files: Mapping[str, File]) -> dict[str, str]:
 
 
 def _find_system(place: Region) -> FileTree | None:
-    tree = FileTree(read_ext4(place))
+    """Return the files of a filesystem with dpkg's database; None for any other."""
+    name = detect_filesystem(place)
+    if name is None or not name.row.keeps_owners:
+        return None
+    tree = FileTree(DRIVERS[name].read_entries(place, "/"))
     return tree if tree.file(STATUS).is_file else None

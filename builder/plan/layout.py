@@ -11,17 +11,11 @@ from typing import Literal
 from builder.plan.ids import Identity
 from builder.plan.model import BlobPlan, Disk, Slot
 from builder.recipe.geometry import BACKUP_SECTORS, Extent, holes_of, place_partitions
-from builder.recipe.model import Blob, Filesystem, Partition, Recipe, Table
+from builder.recipe.model import Blob, Partition, Recipe, Table
 from builder.units import load_size
 
-MBR_TYPES = {"esp": "ef", "fat32": "c", "ext4": "83"}
-"""Partition types of an MBR, as sfdisk takes them: EFI system, FAT32 with LBA, Linux."""
-GPT_TYPES = {
-    "esp": "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
-    "fat32": "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7",
-    "ext4": "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
-}
-"""Partition types of a GPT: EFI system (UEFI specification 2.10, 5.3.3), Microsoft basic data, Linux filesystem."""
+ESP_TYPES = {"mbr": "ef", "gpt": "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"}
+"""Partition types of an EFI system partition (UEFI specification 2.10, 5.2.2 and 5.3.3), as sfdisk takes them."""
 
 DEVICE_TIMEOUT = "x-systemd.device-timeout="
 
@@ -48,8 +42,7 @@ def _make_slot(table: Table, index: int, extent: Extent, identity: Identity) -> 
     partition = table.partitions[index]
     number = index + 1
     is_mbr = table.type == "mbr"
-    is_fat = partition.filesystem is Filesystem.FAT32
-    kind = "esp" if "esp" in partition.flags else partition.filesystem.value
+    row = partition.filesystem.row
     partuuid = identity.make_uuid(f"partition {partition.name}")
     if is_mbr:  # The kernel's PARTUUID of signature and number (block/partitions/msdos.c: "%08x-%02x").
         partuuid = f"{make_mbr_id(table, identity)}-{number:02x}"
@@ -63,10 +56,10 @@ def _make_slot(table: Table, index: int, extent: Extent, identity: Identity) -> 
         mount=partition.mount,
         options=_find_options(partition),
         label=partition.label,
-        type_code=MBR_TYPES[kind] if is_mbr else GPT_TYPES[kind],
+        type_code=ESP_TYPES[table.type] if "esp" in partition.flags else row.mbr_type if is_mbr else row.gpt_type,
         bootable="boot" in partition.flags,
         partuuid=partuuid,
-        fs_id=(identity.make_id32 if is_fat else identity.make_uuid)(f"filesystem {partition.name}"),
+        fs_id=(identity.make_id32 if row.has_short_id else identity.make_uuid)(f"filesystem {partition.name}"),
     )
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from builder.filesystem import Filesystem
 from builder.recipe.expect import Expected
-from builder.recipe.model import Filesystem, Recipe
+from builder.recipe.model import Recipe
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from builder.filesystem import Filesystem
 from builder.recipe.boot import Boot
 from builder.recipe.check_disk import Finding, check_blobs, check_table
 from builder.recipe.check_users import check_locale, check_users
-from builder.recipe.model import Archive, Docker, Filesystem, Kernel, Table
+from builder.recipe.model import Archive, Docker, Kernel, Table
 from builder.recipe.nodes import join_options, suggest
 from builder.recipe.qemu import Qemu
 

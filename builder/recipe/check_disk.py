@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+from builder.filesystem import Filesystem
 from builder.recipe.geometry import (
     ALIGNMENT_SECTORS,
     FIRST_SECTOR,
@@ -16,13 +17,15 @@ from builder.recipe.geometry import (
     place_partitions,
     written_ranges,
 )
-from builder.recipe.model import Blob, Filesystem, Partition, Table
-from builder.recipe.nodes import Steps
+from builder.recipe.model import Blob, Partition, Table
+from builder.recipe.nodes import Steps, join_options
 from builder.units import SECTOR, load_size
 
 Finding = tuple[Steps, str]
 MBR_SECTORS = 2**32
 """An MBR counts sectors in 32 bits."""
+ROOTS = join_options(item for item in Filesystem if item.row.keeps_owners)
+"""Filesystems for /, for messages."""
 
 
 def check_table(table: Table) -> Iterator[Finding]:
@@ -69,10 +72,11 @@ def _check_root(table: Table) -> Iterator[Finding]:
         mounts = ", ".join(partition.mount for partition in table.partitions)
         yield ("table", "partitions"), f"found partitions mounted at {mounts}; expected one mounted at /"
     for index in roots:
-        if table.partitions[index].filesystem is Filesystem.FAT32:
+        name = table.partitions[index].filesystem
+        if not name.row.keeps_owners:
             yield (
                 ("table", "partitions", index, "filesystem"),
-                "found fat32; expected ext4 for /: it keeps owners",
+                f"found {name}; expected {ROOTS} for /: it keeps owners",
             )
 
 

@@ -8,14 +8,15 @@ the directory of the board that names them; `builder.recipe.load` resolves them.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from builder.architecture import Architecture
+from builder.filesystem import Filesystem
 from builder.recipe.boot import Boot
 from builder.recipe.expect import Expect
+from builder.recipe.nodes import join_options
 from builder.recipe.qemu import Qemu
 from builder.recipe.values import (
     ArchiveName,
@@ -160,20 +161,12 @@ class User(FrozenModel):
     """Use of sudo: not at all, with the password, or without (for users who log in by key)."""
 
 
-class Filesystem(StrEnum):
-    """Filesystems that can be created without mounting them."""
-
-    FAT32 = "fat32"
-    EXT4 = "ext4"
-
-
 class Partition(FrozenModel):
     """A partition. Partitions are on the disk in the order given."""
 
     name: PartitionName
     """Name of the slot, and of the partition in a GPT."""
-    filesystem: Filesystem
-    """fat32 or ext4."""
+    filesystem: Filesystem = Field(description=f"{join_options(Filesystem)}.")
     size: Literal["auto"] | Size
     """Size, or `auto`: the size of the content plus `margin` (last partition only)."""
     margin: Size = "256MiB"
@@ -191,10 +184,13 @@ class Partition(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.filesystem is Filesystem.FAT32 and len(self.label) > 11:
-            raise ValueError(f"found the label {self.label!r}; expected at most 11 characters for fat32")
-        if self.filesystem is Filesystem.FAT32 and self.size != "auto" and load_size(self.size) < 34 * 1024 * 1024:
-            raise ValueError(f"found {self.size}; expected at least 34MiB for fat32 (65525 clusters of 512 bytes)")
+        name, row = self.filesystem, self.filesystem.row
+        if len(self.label) > row.label_letters:
+            raise ValueError(
+                f"found the label {self.label!r}; expected at most {row.label_letters} characters for {name}"
+            )
+        if row.minimum and self.size != "auto" and load_size(self.size) < load_size(row.minimum):
+            raise ValueError(f"found {self.size}; expected at least {row.minimum} for {name} ({row.minimum_reason})")
         return self
 
 

@@ -24,7 +24,6 @@ from builder.rootfs.apt.resolve import APT_OPTIONS
 from builder.rootfs.configure import link_firmware
 from builder.rootfs.emulation import Emulation
 from builder.rootfs.fstab import render_fstab
-from builder.rootfs.model import FSTAB_TYPES
 from builder.system.paths import write_text
 from builder.system.process import run
 
@@ -151,7 +150,7 @@ def write_board_seed(plan: Plan, seed: Path, pins: str) -> None:
     link_firmware(plan, seed)
     write_text(seed, "/etc/fstab", render_fstab(plan, by="label"))
     # Without this line initramfs-tools inspects the root partition of this machine, and leaves fsck out of the initrd.
-    root = next(FSTAB_TYPES[slot.filesystem] for slot in plan.disk.slots if slot.mount == "/")
+    root = next(slot.filesystem.row.linux for slot in plan.disk.slots if slot.mount == "/")
     write_text(seed, "/etc/initramfs-tools/conf.d/boardwright", f"FSTYPE={root}\n")
     for path, text in find_boot_program(plan).seed.items():
         write_text(seed, path, text)

@@ -7,7 +7,6 @@ from typing import Literal
 
 from builder import quote
 from builder.plan.model import Plan, Slot
-from builder.rootfs.model import FSTAB_TYPES
 
 
 def render_fstab(plan: Plan, *, by: Literal["partuuid", "label"] = "partuuid") -> str:
@@ -18,7 +17,7 @@ def render_fstab(plan: Plan, *, by: Literal["partuuid", "label"] = "partuuid") -
     slots = sorted(plan.disk.slots, key=lambda slot: slot.mount)
     rows = [
         quote.line(
-            f"{_name(slot, by)} {slot.mount} {FSTAB_TYPES[slot.filesystem]} {slot.options}"
+            f"{_name(slot, by)} {slot.mount} {slot.filesystem.row.linux} {slot.options}"
             f" 0 {1 if slot.mount == '/' else 2}"
         )
         for slot in slots

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.recipe.model import Filesystem
-
 DELIVERED = "/usr/lib/boardwright/delivered.json"
 """File of an image that records the rights and files of its packages (delivered.py writes it, specs read it)."""
 RESOLVER = "../run/systemd/resolve/stub-resolv.conf"
 """Target of the link /etc/resolv.conf; systemd-resolved creates it at boot."""
 HELD = "hold ok installed"
 """Status in dpkg of a package that upgrades must not change (apt-mark hold)."""
-FSTAB_TYPES = {Filesystem.FAT32: "vfat", Filesystem.EXT4: "ext4"}
 """Filesystem types of fstab by the recipe's names."""
 CLOUD_DISTRO = "/usr/lib/python3/dist-packages/cloudinit/distros/boardwright.py"
 """What the build adds to cloud-init."""

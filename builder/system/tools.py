@@ -7,20 +7,13 @@ import os
 import shutil
 from pathlib import Path
 
+from builder import compression, filesystem
 from builder.architecture import QEMU_PACKAGES
-from builder.compression import PROGRAMS
 from builder.errors import MachineError
 
 DEBIAN_PACKAGES = {
     "sfdisk": "fdisk",
-    "mke2fs": "e2fsprogs",
-    "e2fsck": "e2fsprogs",
-    "debugfs": "e2fsprogs",
-    "dumpe2fs": "e2fsprogs",
-    "mformat": "mtools",
-    "mcopy": "mtools",
-    "mmd": "mtools",
-    "fsck.vfat": "dosfstools",
+    **filesystem.PROGRAMS,
     "losetup": "mount",
     "mount": "mount",
     "umount": "mount",
@@ -28,7 +21,7 @@ DEBIAN_PACKAGES = {
     "setpriv": "util-linux",
     "chroot": "coreutils",
     "mmdebstrap": "mmdebstrap",
-    **PROGRAMS,
+    **compression.PROGRAMS,
     "zip": "zip",
     "gpg": "gpg",
     "dpkg-deb": "dpkg",

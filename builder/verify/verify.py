@@ -20,8 +20,7 @@ from builder.disk.partitions import read_whole_table
 from builder.disk.region import Region
 from builder.disk.unpack import unpack
 from builder.errors import MachineError, RecipeError, VerifyError, disk_full_as_space_error
-from builder.filesystems.ext4.read import is_ext4, read_ext4, read_ext4_file
-from builder.filesystems.fat32.read import is_fat32, read_fat_file
+from builder.filesystems.table import DRIVERS, detect_filesystem
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import list_boards, load_board
@@ -162,7 +161,8 @@ def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> 
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
     tree.mkdir()
     with log.step("unpack the root filesystem"):
-        unpack(read_ext4(ImageFacts(Path(task.image), plan, tree).place(root)), tree)
+        place = ImageFacts(Path(task.image), plan, tree).place(root)
+        unpack(DRIVERS[root.filesystem].read_entries(place, "/"), tree)
     return tuple(enter(tree, plan.recipe.architecture.value))
 
 
@@ -206,12 +206,16 @@ def read_claim(raw: Path) -> Claim:
     release, epoch = b"", 0
     for partition in read_whole_table(raw).partitions:
         place = Region(raw, partition.offset_bytes)
-        if is_fat32(place):
-            release = release or read_fat_file(place, "os-release", limit=CLAIM_BYTES) or b""
-        elif is_ext4(place):
-            etc_release = read_ext4_file(place, "/etc/os-release", limit=CLAIM_BYTES)
-            clock = read_ext4_file(place, "/usr/lib/clock-epoch", limit=0)
-            release, epoch = release or (etc_release[0] if etc_release else b""), epoch or (clock[1] if clock else 0)
+        name = detect_filesystem(place)
+        if name is None:
+            continue
+        read = DRIVERS[name].read_file
+        if not name.row.keeps_owners:
+            file = read(place, "/os-release", CLAIM_BYTES)
+            release = release or (file[0] if file else b"")
+            continue
+        file, clock = read(place, "/etc/os-release", CLAIM_BYTES), read(place, "/usr/lib/clock-epoch", 0)
+        release, epoch = release or (file[0] if file else b""), epoch or (clock[1] if clock else 0)
     return Claim(_find_value(BOARD_LINE, release), _find_value(VERSION_LINE, release), epoch)
 
 

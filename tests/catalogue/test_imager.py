@@ -16,11 +16,11 @@ from builder.catalogue.addresses import Addresses
 from builder.catalogue.imager import SCHEMA, check_document, image_for_imager, make_manifests, make_os_list, render
 from builder.catalogue.listing import ReleaseList, sort_releases
 from builder.errors import ReleaseError
+from builder.filesystem import Filesystem
 from builder.packaging.model import Release
 from builder.plan.first_boot import FIRMWARE
 from builder.plan.user_data import check_user_data
 from builder.recipe.load import list_boards, load_board
-from builder.recipe.model import Filesystem
 from tests.support.published import Published, digest, image_of
 
 ROOT = Path(__file__).parents[2]

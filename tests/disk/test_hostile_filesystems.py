@@ -192,7 +192,7 @@ def test_an_ext4_that_the_next_mount_changes_is_refused(
     place = make_ext4(source, tmp_path / "image", "-b", "4096")
     assert read_ext4(place)
     leave(place)
-    for read in (read_ext4, lambda place: read_ext4_file(place, "/etc/passwd", limit=100)):
+    for read in (read_ext4, lambda place: read_ext4_file(place, "/etc/passwd", 100)):
         with pytest.raises(VerifyError, match="the ext4 was not unmounted") as caught:
             read(place)
         assert "e2fsck -p" in caught.value.hint
@@ -225,10 +225,10 @@ def test_a_file_of_terabytes_is_listed_and_not_read(source: Path, tmp_path: Path
     with pytest.raises(VerifyError, match=rf"/etc/passwd has 12884901888 bytes; at most {LARGEST} are read"):
         entry.read()
     assert entry.read(4) == b"root"
-    found = read_ext4_file(place, "/etc/passwd", limit=4)
+    found = read_ext4_file(place, "/etc/passwd", 4)
     assert found
     assert found[0] == b"root"
-    assert read_ext4_file(place, "/etc/none", limit=4) is read_ext4_file(place, "/etc/passwd/x", limit=4) is None
+    assert read_ext4_file(place, "/etc/none", 4) is read_ext4_file(place, "/etc/passwd/x", 4) is None
 
 
 # Written
@@ -311,6 +311,7 @@ def mtool(*words: str | Path) -> None:
 
 
 def test_a_fat_is_read_as_mtools_would(fat: Region, tmp_path: Path) -> None:
+    mtool("mcopy", "-i", fat.path, tmp_path / "UPPER.TXT", "::/overlays/deep/")
     entries = {entry.path: entry for entry in read_fat(fat, "/boot")}
     out = tmp_path / "out"
     out.mkdir()
@@ -322,8 +323,14 @@ def test_a_fat_is_read_as_mtools_would(fat: Region, tmp_path: Path) -> None:
         if copy.is_file():
             assert entries[path].read() == copy.read_bytes()
             assert entries[path].mtime == int(copy.stat().st_mtime)
-    assert read_fat_file(fat, "CONFIG.TXT", limit=3) == bytes([5000 % 251]) * 3
-    assert read_fat_file(fat, "none", limit=3) is None
+    for name in (path.relative_to(out) for path in out.rglob("*") if path.is_file()):
+        assert read_fat_file(fat, f"/{name}".upper(), 3) == (
+            (out / name).read_bytes()[:3],
+            entries[f"/boot/{name}"].mtime,
+        )
+    assert read_fat_file(fat, "CONFIG.TXT", 3)
+    folder = next(path.relative_to(out) for path in out.rglob("*") if path.is_dir())
+    assert [read_fat_file(fat, path, 3) for path in ("none", f"/{folder}", "config.txt/x", "")] == [None] * 4
 
 
 def find_entry(fat: Region, short: bytes) -> int:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from builder.filesystem import Filesystem
 from builder.plan.model import BlobPlan, Disk, PackagePlan, Plan, Slot
-from builder.recipe.model import Filesystem, Recipe
+from builder.recipe.model import Recipe
 from builder.rootfs.model import Rootfs
 from builder.system.workspace import Workspace, open_workspace
 from builder.units import MIB

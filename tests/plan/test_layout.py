@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builder.filesystem import Filesystem
 from builder.plan.ids import Identity
 from builder.plan.layout import find_disk_sectors, make_disk
 from builder.recipe.boot import Boot, BootMethod
 from builder.recipe.check_disk import check_blobs, check_table
 from builder.recipe.geometry import ALIGNMENT_SECTORS, FIRST_SECTOR, TABLE_BYTES, find_overlap, written_ranges
-from builder.recipe.model import Architecture, Archive, Blob, Filesystem, Kernel, Key, Partition, Recipe, Table
+from builder.recipe.model import Architecture, Archive, Blob, Kernel, Key, Partition, Recipe, Table
 from builder.units import MIB
 
 CHECKED = settings(deadline=None, max_examples=60, derandomize=True)

@@ -168,7 +168,7 @@ OURS = {
         *(
             "engine/docker/pack",
             "engine/docker/put_image",
-            "filesystems/target",
+            "filesystems/fat32/make",
             "artefact/files",
             "packaging/bmap",
         ),
@@ -182,7 +182,6 @@ OURS = {
         ),
         *(
             "filesystems/ext4/read",
-            "filesystems/table",
             "disk/region",
             "verify/plugin",
             "verify/live/qemu/machine",

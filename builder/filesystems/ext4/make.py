@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.disk.region import Region
 from builder.errors import ToolError, VerifyError
 from builder.filesystems.ext4.inodes import BLOCK, Superblock, find_corrections, read_superblock
 from builder.filesystems.target import Target
 from builder.plan.model import Slot
-from builder.system.process import run
+from builder.system.process import Result, run
 from builder.system.workspace import Workspace
 from builder.units import MIB, SECTOR, align_up
 
@@ -67,7 +68,7 @@ class Ext4Content:
     workspace: Workspace
 
     def shortage_bytes(self, size_bytes: int, margin_bytes: int) -> int:
-        """Return how many bytes the filesystem is too small; see filesystems.Content."""
+        """Return how many bytes the filesystem is too small; see model.Content."""
         if size_bytes < MINIMUM_BYTES:
             return MINIMUM_BYTES - size_bytes
         empty = _read_empty(size_bytes, self.workspace)
@@ -107,9 +108,14 @@ def make(target: Target, slot: Slot, tree: Path, epoch: int, workspace: Workspac
     _correct(target, tree.lstat(), epoch)
 
 
+def fsck(region: Region, size_bytes: int, copy: Path) -> Result:
+    """Return the result of e2fsck, which reads a filesystem inside a file: it needs neither length nor copy."""
+    return run(["e2fsck", "-f", "-n", region.for_e2fsprogs], ok=range(256))
+
+
 def check(target: Target, slot: Slot) -> None:
     """Raise VerifyError unless the filesystem is intact and has the slot's uuid and label."""
-    result = run(["e2fsck", "-f", "-n", target.for_e2fsprogs], ok=range(256))
+    result = fsck(target, target.size_bytes, target.path)
     if result.code != 0:
         raise VerifyError(f"e2fsck finds slot {slot.name} damaged:\n{(result.stdout + result.stderr).strip()}")
     superblock = read_superblock(target)
@@ -118,11 +124,6 @@ def check(target: Target, slot: Slot) -> None:
             f"slot {slot.name}: found uuid {superblock.uuid} and label {superblock.label!r};"
             f" expected {slot.fs_id.lower()} and {slot.label!r}"
         )
-
-
-def free_bytes(target: Target) -> int:
-    """Return the free bytes for users' files, without the reserved blocks."""
-    return read_superblock(target).usable_blocks * BLOCK
 
 
 def _mke2fs(path: Path, size_bytes: int, arguments: list[str], epoch: int, workspace: Workspace) -> None:

@@ -9,6 +9,7 @@ and what a crafted one makes of few bytes is limited.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -21,6 +22,7 @@ from builder.disk.walk import LARGEST_DIRECTORY, MOST_READ, MOST_TEXT, Budget, W
 from builder.errors import VerifyError
 from builder.filesystems.ext4.blocks import walk_extents, walk_map
 from builder.filesystems.ext4.superblock import MAGIC, read_sizes
+from builder.system.process import run
 from builder.units import KIB, MIB
 
 ROOT = 2
@@ -30,6 +32,8 @@ INODE_HAS_EXTENTS = 0x80000
 FLAT_LINK = 60
 """A symbolic link shorter than this lies in its inode."""
 
+READ_S = 60.0
+"""For dumpe2fs, which takes a second for a card of 64 GiB."""
 MOST_RUNS = 1_000_000
 MOST_NODES = 256 * MIB
 """Bytes of the blocks that say where content lies; they are enough for 64 GiB in blocks of 1 KiB."""
@@ -68,7 +72,24 @@ def read_ext4(place: Region) -> list[Entry]:
         raise _damaged(str(error)) from None
 
 
-def read_ext4_file(place: Region, path: str, *, limit: int) -> tuple[bytes, int] | None:
+def read_entries(place: Region, mount: str) -> list[Entry]:
+    """Return everything in the filesystem by its path below `mount`; VerifyError for a damaged one."""
+    top = mount.rstrip("/")
+    entries = read_ext4(place)
+    return [replace(entry, path=(top + entry.path).rstrip("/")) for entry in entries] if top else entries
+
+
+def find_free(place: Region) -> Iterator[tuple[int, int]]:
+    """Yield start and end, in bytes of the filesystem, of its free blocks."""
+    report = run(["dumpe2fs", place.for_e2fsprogs], timeout_s=READ_S).stdout
+    size = re.search(r"^Block size: +(\d+)", report, re.MULTILINE)
+    block = int(size[1]) if size else 0
+    for line in re.findall(r"^  Free blocks: (.+)$", report, re.MULTILINE):
+        for first, last in re.findall(r"(\d+)(?:-(\d+))?", line):
+            yield int(first) * block, (int(last or first) + 1) * block
+
+
+def read_ext4_file(place: Region, path: str, limit: int) -> tuple[bytes, int] | None:
     """Return the first bytes of a file and its time of modification; None where no regular file is.
 
     path  from the root, without links on the way

@@ -6,10 +6,14 @@ as it is.
 from __future__ import annotations
 
 import struct
+import uuid
 from dataclasses import dataclass
 
+from builder.disk.region import Region
 from builder.disk.walk import damaged
 from builder.errors import VerifyError
+from builder.filesystems.model import FilesystemFacts
+from builder.text import make_line
 from builder.units import KIB
 
 MAGIC = b"\x53\xef"
@@ -58,6 +62,23 @@ def read_sizes(raw: bytes, room: int) -> Sizes:
     if not per_group or descriptor not in range(32, 65) or not inodes:
         raise damaged("ext4", "its superblock has no sizes of groups")
     return Sizes(block, inode, inodes, per_group, descriptor, first, min(blocks * block, room))
+
+
+def read_facts(region: Region) -> FilesystemFacts:
+    """Return what a superblock says of its filesystem, also where read_sizes refuses it."""
+    raw = region.read(1024, 1024).ljust(1024, b"\0")
+
+    def number(low: int, high: int) -> int:
+        value: int = struct.unpack_from("<I", raw, low)[0]
+        return value + (struct.unpack_from("<I", raw, high)[0] << 32 if has_64bit else 0)
+
+    incompatible = struct.unpack_from("<I", raw, 96)[0]
+    has_64bit = bool(incompatible & 0x80)
+    block = 1024 << min(struct.unpack_from("<I", raw, 24)[0], 6)
+    free = max(0, number(12, 344) - number(8, 340)) * block
+    kind = "ext4" if incompatible & 0x40 else "ext2 or ext3"
+    label = raw[120:136].partition(b"\0")[0].decode(errors="replace")
+    return FilesystemFacts(kind, str(uuid.UUID(bytes=raw[104:120])), make_line(label), number(4, 336) * block, free)
 
 
 def _check_features(raw: bytes, incompatible: int) -> None:

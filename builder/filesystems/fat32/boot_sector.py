@@ -10,6 +10,8 @@ import struct
 from dataclasses import dataclass
 
 from builder.disk.region import Region
+from builder.filesystems.model import FilesystemFacts
+from builder.text import make_line
 from builder.units import SECTOR
 
 
@@ -65,6 +67,13 @@ def read_boot_sector(region: Region) -> BootSector:
         volume_id=f"{struct.unpack_from('<I', raw, 67)[0]:08x}",
         label=raw[71:82].decode("ascii", errors="replace").rstrip(),
     )
+
+
+def read_facts(region: Region) -> FilesystemFacts:
+    """Return what a FAT32 says of itself; its free space is that of its summary, which fsck.vfat checks."""
+    boot = read_boot_sector(region)
+    free = read_free_bytes(region, boot)
+    return FilesystemFacts("fat32", boot.volume_id, make_line(boot.label), boot.sectors * SECTOR, free)
 
 
 def read_free_bytes(region: Region, boot: BootSector) -> int:

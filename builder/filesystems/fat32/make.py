@@ -11,16 +11,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.disk.region import MTOOLS
+from builder.disk.region import MTOOLS, Region
 from builder.errors import RecipeError, VerifyError
-from builder.filesystems.fat32.boot_sector import read_boot_sector, read_free_bytes
+from builder.filesystems.fat32.boot_sector import read_boot_sector
 from builder.filesystems.fat32.names import check_names
-from builder.filesystems.target import Target, copied
+from builder.filesystems.target import Target
 from builder.plan.model import Slot
-from builder.system.process import run
+from builder.system.process import Result, run
+from builder.system.sparse import copy_range
 from builder.system.workspace import Workspace
 from builder.units import MIB, SECTOR
 
@@ -56,7 +58,7 @@ class FatContent:
     lengths: tuple[int, ...]
 
     def shortage_bytes(self, size_bytes: int, margin_bytes: int) -> int:
-        """Return how many bytes the filesystem is too small; see filesystems.Content."""
+        """Return how many bytes the filesystem is too small; see model.Content."""
         cluster = find_cluster_sectors(size_bytes // SECTOR)
         if cluster is None:
             return max(MINIMUM_BYTES - size_bytes, MIB)
@@ -112,22 +114,34 @@ def make(target: Target, slot: Slot, tree: Path, epoch: int, workspace: Workspac
                 mtool("mcopy", *options, *(folder.path / name for name in names), f"::{folder.inside}/")
 
 
+def fsck(region: Region, size_bytes: int, copy: Path) -> Result:
+    """Return the result of fsck.vfat. It has no option for an offset, so it gets a sparse copy."""
+    with copied(region, size_bytes, copy):
+        return run(["fsck.vfat", "-n", copy], ok=range(256))
+
+
+@contextmanager
+def copied(region: Region, size_bytes: int, copy: Path) -> Iterator[None]:
+    """Write a sparse copy of a range of a file, and remove it at the end."""
+    try:
+        with region.path.open("rb") as source, copy.open("wb") as target:
+            end = region.offset_bytes + size_bytes
+            copy_range(source.fileno(), target.fileno(), region.offset_bytes, end)
+        yield
+    finally:
+        copy.unlink(missing_ok=True)
+
+
 def check(target: Target, slot: Slot) -> None:
     """Raise VerifyError unless the filesystem is intact, is a FAT32 and has the slot's id and label."""
-    # fsck.vfat has no option for an offset, so it gets a sparse copy.
-    with copied(target) as path:
-        result = run(["fsck.vfat", "-n", path], ok=range(256))
+    copy = target.path.with_name(f"{target.path.name}.{target.start_sector}.copy")
+    result = fsck(target, target.size_bytes, copy)
     if result.code != 0:
         raise VerifyError(f"fsck.vfat finds slot {slot.name} damaged:\n{(result.stdout + result.stderr).strip()}")
     found = read_boot_sector(target)
     planned = (slot.fs_id.replace("-", "").lower(), slot.label.upper())
     if (found.volume_id, found.label) != planned or found.clusters < CLUSTERS.start - 16:
         raise VerifyError(f"slot {slot.name}: found {found}; expected a FAT32 with the id and label {planned}")
-
-
-def free_bytes(target: Target) -> int:
-    """Return the room left, as the filesystem's own summary says (FSInfo, checked by fsck.vfat)."""
-    return read_free_bytes(target, read_boot_sector(target))
 
 
 def find_cluster_sectors(sectors: int) -> int | None:

@@ -43,13 +43,16 @@ def read_fat(place: Region, mount: str) -> list[Entry]:
         raise _damaged(str(error)) from None
 
 
-def read_fat_file(place: Region, name: str, *, limit: int) -> bytes | None:
-    """Return the first bytes of a file of the root directory; None where it is not."""
+def read_fat_file(place: Region, path: str, limit: int) -> tuple[bytes, int] | None:
+    """Return the first bytes of a file and its time of modification; None if there is no such file.
+
+    path  from the root, in any case
+    """
     try:
-        entry = _Fat(place).find_in_root(name)
+        entry = _Fat(place).find(path)
     except struct.error as error:
         raise _damaged(str(error)) from None
-    return entry.read(limit) if entry else None
+    return (entry.read(limit), entry.mtime) if entry else None
 
 
 def find_free(place: Region) -> Iterator[tuple[int, int]]:
@@ -89,18 +92,25 @@ class _Fat:
     def walk(self, mount: str) -> Iterator[Entry]:
         """Yield every entry, each directory before what is in it."""
         yield Entry(mount, "directory", MODE, 0, 0, 0, 0)
-        root = Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)
+        root = self._open_root()
         # Letters outside of ASCII are folded too: two names that any system takes for one are refused.
         walk = Walk("FAT", self._list, lambda short: short.first if short.is_directory else None, fold=str.lower)
         for path, short in walk.below(mount, root):
             yield self._make(short, path)
 
-    def find_in_root(self, name: str) -> Entry | None:
-        """Return a file of the root directory, written in any case."""
-        for each, short in self._list("/", Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)):
-            if each.lower() == name.lower() and not short.is_directory:
-                return self._make(short, f"/{each}")
-        return None
+    def find(self, path: str) -> Entry | None:
+        """Return the file at a path from the root, in any case; None if there is none."""
+        short, top = self._open_root(), ""
+        for part in path.strip("/").split("/"):
+            names = self._list(top or "/", short) if short.is_directory else ()
+            match = next((item for item in names if item[0].lower() == part.lower()), None)
+            if match is None:
+                return None
+            top, short = f"{top}/{match[0]}", match[1]
+        return None if short.is_directory else self._make(short, top)
+
+    def _open_root(self) -> Short:
+        return Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)
 
     def find_free(self) -> Iterator[tuple[int, int]]:
         """Yield start and end of what is free."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 
@@ -24,11 +23,9 @@ from builder.disk.join import MountedPart, join
 from builder.disk.partitions import DiskPartition, DiskTable, read_table
 from builder.disk.region import Region
 from builder.errors import BoardwrightError
-from builder.filesystems.ext4.read import read_ext4
-from builder.filesystems.fat32.read import read_fat
-from builder.filesystems.table import FilesystemFacts, check_filesystem, read_facts
+from builder.filesystems.model import FilesystemFacts
+from builder.filesystems.table import DRIVERS, read_facts
 from builder.plan.model import Plan, Slot
-from builder.recipe.model import Filesystem
 from builder.system.paths import merge_into_usr
 from builder.system.process import Result, run
 from builder.units import SECTOR
@@ -92,7 +89,8 @@ class ImageFacts(Kernels):
 
     def fsck(self, slot: Slot) -> Result:
         """Check the filesystem of a slot with fsck and return the result."""
-        return check_filesystem(self.place(slot), self.partition(slot).sectors * SECTOR, self._scratch / "fsck.copy")
+        size_bytes = self.partition(slot).sectors * SECTOR
+        return DRIVERS[slot.filesystem].fsck(self.place(slot), size_bytes, self._scratch / "fsck.copy")
 
     def read_disk(self, offset_bytes: int, size_bytes: int) -> bytes:
         """Return bytes of the disk."""
@@ -114,18 +112,14 @@ class ImageFacts(Kernels):
         slots = self.plan.disk.slots
         try:
             return join(
-                MountedPart(slot.mount, slot.filesystem is Filesystem.FAT32, partial(self._read_slot, slot))
+                MountedPart(slot.mount, slot.filesystem.row.ignores_case, partial(self._read_slot, slot))
                 for slot in slots
             )
         except (BoardwrightError, AssertionError, ValueError) as error:
             return f"the filesystems cannot be read: {error}"
 
     def _read_slot(self, slot: Slot, mount: str) -> list[Entry]:
-        if slot.filesystem is Filesystem.FAT32:
-            return read_fat(self.place(slot), mount)
-        top = mount.rstrip("/")
-        entries = read_ext4(self.place(slot))
-        return [replace(entry, path=(top + entry.path).rstrip("/")) for entry in entries] if top else entries
+        return DRIVERS[slot.filesystem].read_entries(self.place(slot), mount)
 
     def file(self, path: str) -> File:
         """Return the file at a path of the system."""

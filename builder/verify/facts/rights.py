@@ -22,7 +22,7 @@ from builder.plan.kernel_words import find_ways_in
 from builder.plan.user_data import digest_user_data
 from builder.plan.ways.places import is_of_root
 from builder.recipe.expect import Expected
-from builder.rootfs.model import ACLS, CAPABILITY, CLOUD_DISTRO, DELIVERED, FSTAB_TYPES, HELD, RESOLVER
+from builder.rootfs.model import ACLS, CAPABILITY, CLOUD_DISTRO, DELIVERED, HELD, RESOLVER
 from builder.system.checksums import sha256_bytes
 from builder.system.files import load_json
 from builder.verify.facts.ways import WayFacts, find_beside_files, find_files_and_links
@@ -274,7 +274,7 @@ KINDS: Mapping[str, RightKind] = {
     "held": RightKind(_find_held),
     "swap": RightKind(_find_swap),
     "mounts": RightKind(
-        _find_mounts, lambda image: {slot.mount: FSTAB_TYPES[slot.filesystem] for slot in image.plan.disk.slots}
+        _find_mounts, lambda image: {slot.mount: slot.filesystem.row.linux for slot in image.plan.disk.slots}
     ),
     "programs": RightKind(_find_programs),
     "access": RightKind(find_files_and_links, _written, _find_beside_files),

@@ -20,6 +20,7 @@ from builder.disk.dpkg import read_owners, read_packages, read_sums
 from builder.disk.entry import Entry
 from builder.disk.filetree import FileTree
 from builder.disk.fstab import read_fstab
+from builder.filesystem import Filesystem
 from builder.plan.kernel_words import split_words
 from builder.plan.model import Plan
 from builder.recipe.expect import Expect, Expected
@@ -99,7 +100,7 @@ def put(path: str, **fields: object) -> Change:
     return change
 
 
-ROOT_SLOT = SimpleNamespace(mount="/", filesystem="ext4")
+ROOT_SLOT = SimpleNamespace(mount="/", filesystem=Filesystem.EXT4)
 
 
 def make_image(
@@ -320,7 +321,10 @@ def test_traces_are_allowed_with_what_is_below(tmp_path: Path) -> None:
 
 
 def test_a_filesystem_of_its_own_is_no_trace_and_what_is_in_it_is(tmp_path: Path) -> None:
-    slots = (SimpleNamespace(mount="/", filesystem="ext4"), SimpleNamespace(mount="/var/lib/docker", filesystem="ext4"))
+    slots = (
+        SimpleNamespace(mount="/", filesystem=Filesystem.EXT4),
+        SimpleNamespace(mount="/var/lib/docker", filesystem=Filesystem.EXT4),
+    )
     image = make_image(tmp_path, put("/other"), files={"/var/lib/docker/lost+found/x": ""}, slots=slots)
     assert image.find_traces("/var/lib/docker") == []
     image = make_image(tmp_path, put("/other"), files={"/var/lib/docker/x": ""}, slots=slots)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from builder.disk.region import MTOOLS, Region
 from builder.errors import MachineError
+from builder.filesystem import Filesystem
 from builder.filesystems.fat32.read import read_fat
 from builder.plan.model import Plan, Slot
-from builder.recipe.model import Filesystem
 from builder.system.process import run
 from builder.units import GIB, SECTOR
 

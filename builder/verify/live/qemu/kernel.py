@@ -18,8 +18,8 @@ from pathlib import Path
 
 from builder.disk.entry import LARGEST, Entry
 from builder.errors import VerifyError
-from builder.filesystems.ext4.read import read_ext4_file
 from builder.filesystems.fat32.read import read_fat
+from builder.filesystems.table import DRIVERS
 from builder.plan.model import Plan
 from builder.text import find_hidden
 from builder.units import render_size
@@ -73,7 +73,7 @@ def take_boot_files(card: Path, plan: Plan, directory: Path) -> BootFiles:
 def take_root_file(card: Path, plan: Plan, path: str, directory: Path) -> Path:
     """Copy a file of a card's root filesystem in the same way; VerifyError if it is missing or too large."""
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
-    file = read_ext4_file(find_place(card, root), path, limit=LARGEST)
+    file = DRIVERS[root.filesystem].read_file(find_place(card, root), path, LARGEST)
     if not file or not file[0] or len(file[0]) == LARGEST:
         fault = f"more than {render_size(LARGEST)} at" if file and file[0] else "no"
         raise VerifyError(f"the root filesystem of the image has {fault} {path}", hint=AGAIN)

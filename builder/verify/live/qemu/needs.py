@@ -9,6 +9,7 @@ from pathlib import Path
 
 from builder.architecture import QEMU_PACKAGES, Architecture
 from builder.compression import find_compression
+from builder.filesystem import CHECKERS
 from builder.recipe.model import Recipe
 from builder.recipe.qemu import Qemu
 from builder.system.process import run
@@ -17,7 +18,7 @@ from builder.verify.live.qemu.command import find_uefi
 
 CARD = ("sfdisk", "mcopy")
 """Programs that read an image's table and make its card."""
-SPECS = ("sfdisk", "e2fsck", "fsck.vfat", "zstd")
+SPECS = ("sfdisk", *CHECKERS, "zstd")
 """Programs for the specs; zstd unpacks initrds."""
 
 
