@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
@@ -209,12 +208,3 @@ def test_every_target_that_tests_has_the_tests_tools() -> None:
     needs = dict(re.findall(r"^([a-z-]+): (\.venv/\S+)", makefile, re.MULTILINE))
     assert {name for name, need in needs.items() if need == ".venv/ready-test"} >= {"test", "check", "bench"}
     assert needs["build"] == needs["doctor"] == ".venv/ready"
-
-
-@pytest.mark.parametrize(("name", "version"), [("tenacity", "8.4.1"), ("tqdm", "4.67.1")])
-def test_a_container_has_a_version_that_is_allowed(name: str, version: str) -> None:
-    """In the builder image the code runs with the libraries of Debian trixie."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    ranges = {each.name: each.specifier for each in map(Requirement, project["dependencies"])}
-    assert ranges[name].contains(version)
-    assert f"python3-{name} " in (ROOT / "Dockerfile.builder").read_text(encoding="utf-8")
