@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who may import whom: only what lies on a lower floor; of a neighbour folder on the same floor only its `model`.
+"""What may import what: only what lies on a lower floor; of a neighbour folder on the same floor only its `model`.
 
 A `model` holds the frozen values that one stage hands to the next, and nothing that works on them.
 """
@@ -51,9 +51,9 @@ FLOORS = {
     "cli": 12,
     "__main__": 13,
 }
-"""The floor of each module and folder of builder/. What is not here has no place yet: give it one."""
+"""The floor of each module and folder of builder/. A new one needs a row here, and one in docs/design.md."""
 NEIGHBOURS_ALLOWED = {0, 1}
-"""The floors of small modules, where one may stand on another as long as nobody stands on himself."""
+"""The floors of small modules, which may import each other, but not in a circle."""
 
 
 def find_imports(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
@@ -79,7 +79,7 @@ def place_of(path: Path) -> str:
 
 
 def check(place: str, name: str) -> str:
-    """Return what is wrong with `place` importing `name` (dotted, below builder), or nothing."""
+    """Return the problem of `place` importing `name` (dotted, below builder), or ""."""
     imported, _, inside = name.partition(".")
     if place == "":
         return f"builder/__init__.py imports {imported}"
@@ -119,7 +119,7 @@ def test_imports_go_down() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_nobody_stands_on_himself() -> None:
+def test_no_part_imports_itself_in_a_circle() -> None:
     below: dict[str, set[str]] = {}
     for _, _, place, name in edges():
         imported = name.split(".")[0]
