@@ -234,7 +234,7 @@ def run_in_image(image: str, *argv: str) -> str:
         try:
             api.start(container)
             code = api.wait(container)["StatusCode"]
-            output = api.logs(container).decode()
+            output = api.logs(container, stderr=code != 0).decode()
         finally:
             api.remove_container(container, force=True)
     assert code == 0, output
