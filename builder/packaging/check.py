@@ -26,6 +26,7 @@ from builder.packaging.model import (
     load_release,
 )
 from builder.packaging.requested import find_mismatch, warn_of_age
+from builder.system.atomic import PARTIAL
 from builder.system.checksums import sha256_file
 from builder.system.files import InputError, read_bytes
 from builder.text import make_line
@@ -90,7 +91,9 @@ def check_release(directory: Path, key: str = "") -> Findings:
     All other problems are in the result.
     """
     public = AnyPublicKey.load(key) if key else None
-    directories = sorted({path.parent for path in directory.rglob(f"*{SUFFIX}") if ".partial" not in str(path)})
+    directories = sorted(
+        {path.parent for path in directory.rglob(f"*{SUFFIX}") if not _is_partial(path.relative_to(directory))}
+    )
     if not directories:
         raise ReleaseError(f"{directory} has no packaged image", hint="make one with `boardwright package IMAGE`")
     packages: list[PackagedImage] = []
@@ -110,6 +113,11 @@ def check_release(directory: Path, key: str = "") -> Findings:
             signers |= dict.fromkeys(claimed)
             problems += [PackageProblem(file, text, "trust") for file, text in wrong]
     return Findings(tuple(packages), tuple(problems), tuple(signers), public is not None)
+
+
+def _is_partial(path: Path) -> bool:
+    """Return whether a path lies in a directory that is still being written (builder.artefact.files)."""
+    return any(part.startswith(".") and part.endswith(PARTIAL) for part in path.parts)
 
 
 def _find_missing_boards(directory: Path) -> Iterator[PackageProblem]:

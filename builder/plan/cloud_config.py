@@ -16,7 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from builder.recipe.nodes import join_options, suggest
+from builder.recipe.nodes import suggest
+from builder.recipe.phrases import join_options
 
 SCHEMAS = Path(__file__).with_name("schemas")
 KINDS = {

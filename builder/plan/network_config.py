@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from builder.plan.cloud_config import ConfigFault, find_faults, load_schema
-from builder.recipe.nodes import join_options, suggest
+from builder.recipe.nodes import suggest
+from builder.recipe.phrases import join_options
 
 DEVICES = (
     *("ethernets", "wifis", "bonds", "bridges", "vlans", "tunnels", "modems", "vrfs", "dummy-devices"),

@@ -9,6 +9,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from builder.recipe.phrases import join_options
 from builder.recipe.values import Address, FileName, FrozenModel, KernelWords, Lines, TreePath, Word
 
 
@@ -73,7 +74,7 @@ class BootMethod(StrEnum):
 
 def _join_methods(key: str) -> str:
     """Return the methods that allow a key, for a message."""
-    return " or ".join(method for method in BootMethod if key in method.row.allowed)
+    return join_options(method for method in BootMethod if key in method.row.allowed)
 
 
 OF_METHODS = tuple(dict.fromkeys(key for method in BootMethod for key in method.row.allowed))

@@ -16,7 +16,8 @@ from builder.recipe.boot import Boot
 from builder.recipe.check_disk import Finding, check_blobs, check_table
 from builder.recipe.check_users import check_locale, check_users
 from builder.recipe.model import Archive, Docker, Kernel, Table
-from builder.recipe.nodes import join_options, suggest
+from builder.recipe.nodes import suggest
+from builder.recipe.phrases import join_options
 from builder.recipe.qemu import Qemu
 
 Parts = Mapping[str, Any]

@@ -18,7 +18,8 @@ from builder.recipe.geometry import (
     written_ranges,
 )
 from builder.recipe.model import Blob, Partition, Table
-from builder.recipe.nodes import Steps, join_options
+from builder.recipe.nodes import Steps
+from builder.recipe.phrases import join_options
 from builder.units import SECTOR, load_size
 
 Finding = tuple[Steps, str]

@@ -28,12 +28,12 @@ from builder.recipe.nodes import (
     Node,
     Problem,
     find_node,
-    join_options,
     merge_maps,
     plain_value,
     render_path,
     suggest,
 )
+from builder.recipe.phrases import join_options
 from builder.recipe.skeleton import render_board, render_readme
 from builder.recipe.yaml_reader import describe, load_tree
 from builder.system.atomic import give_name

@@ -24,11 +24,11 @@ from builder.recipe.nodes import (
     Scalar,
     Steps,
     find_node,
-    join_options,
     render_path,
     shorten,
     suggest,
 )
+from builder.recipe.phrases import join_options
 from builder.recipe.values import ALLOWED
 from builder.recipe.yaml_reader import describe
 

@@ -16,7 +16,7 @@ from builder.architecture import Architecture
 from builder.filesystem import Filesystem
 from builder.recipe.boot import Boot
 from builder.recipe.expect import Expect
-from builder.recipe.nodes import join_options
+from builder.recipe.phrases import join_options
 from builder.recipe.qemu import Qemu
 from builder.recipe.values import (
     ArchiveName,

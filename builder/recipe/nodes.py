@@ -133,12 +133,6 @@ def suggest(word: str, options: Iterable[str]) -> str:
     return f' (did you mean "{near[0]}"?)' if near else ""
 
 
-def join_options(options: Iterable[str]) -> str:
-    """Return "a, b or c", for a sentence; "no value" without options."""
-    *others, last = [*options] or ["no value"]
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def find_node(root: Node, path: Steps) -> tuple[Steps, Node]:
     """Return the node at `path`, or the nearest existing node above it, with the path of that node."""
     node = root

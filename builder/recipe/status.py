@@ -10,7 +10,8 @@ from typing import Any, Literal, cast, get_args
 from builder.recipe.load import list_boards, load_board
 from builder.recipe.messages import check_no_problems
 from builder.recipe.model import Recipe
-from builder.recipe.nodes import Problem, Scalar, join_options, plain_value, shorten
+from builder.recipe.nodes import Problem, Scalar, plain_value, shorten
+from builder.recipe.phrases import join_options
 from builder.recipe.yaml_reader import describe, load_tree
 
 Proof = Literal["planned", "built", "kernel", "booted"]

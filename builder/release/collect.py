@@ -14,6 +14,7 @@ from pathlib import Path
 from builder import log
 from builder.errors import ReleaseError
 from builder.packaging.check import PackageProblem, check_directory
+from builder.packaging.check_signatures import AnyPublicKey, check_signatures
 from builder.packaging.model import SUFFIX, PackagedFile, PackagedImage, Released, load_packaged_image
 from builder.packaging.tag import Tag, bare_version
 from builder.system.checksums import sha256_file
@@ -62,6 +63,8 @@ class Requirements:
     """True if all packages must be signed."""
     unverified: bool = False
     """True if packages are allowed whose specs were not run."""
+    key: AnyPublicKey | None = None
+    """Public key of the publisher; signatures are checked with it."""
 
 
 Check = Callable[[Path, PackagedImage], Iterable[PackageProblem]]
@@ -91,6 +94,8 @@ def collect(directory: Path, demand: Requirements, *, check: Check = check_direc
             signed = _find_signed(path, package)
             if demand.signed and len(signed) < 2:
                 wrong.append(f"{package.name}{SUFFIX} is not signed")
+            elif len(signed) > 1:
+                wrong += [f"{file}: {fault}" for file, fault in check_signatures(path, package, demand.key)[1]]
             problems.extend(f"{package.board}: {problem}" for problem in wrong)
             if not wrong:
                 checked.append(CheckedImage(path, Released(package=package, signed=signed)))

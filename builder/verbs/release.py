@@ -17,6 +17,7 @@ from builder.catalogue.addresses import Addresses
 from builder.catalogue.download_page import PublisherPage
 from builder.catalogue.make import make_catalogue
 from builder.errors import RecipeError
+from builder.packaging.check_signatures import AnyPublicKey
 from builder.packaging.tag import load_tag
 from builder.recipe.status import list_made
 from builder.release import publish
@@ -26,7 +27,6 @@ from builder.release.git_history import find_tag_object
 from builder.release.publish import PublishRequest, TargetResult
 from builder.release.target import Publisher, ReleaseContent
 from builder.release.targets import PublisherConfig, make_publishers
-from builder.signing.signature import load_public_key
 from builder.text import TextTable
 from builder.units import render_size
 from builder.verbs.options import BOARDS, PACKAGED, Boards, Json, Key, Verbose, load_key_text
@@ -80,9 +80,16 @@ def release(
         load = load_tag(tag)
         wish = make_wish(load, channel or (), back=back)
         url = _check_url(public_url)
-        publishers = _make_publishers(to or (), tag=tag, url=url, key=key)
+        text = load_key_text(key)
+        public = AnyPublicKey.load(text) if text else None
+        publishers = _make_publishers(to or (), tag=tag, url=url, key=public)
         demand = Requirements(
-            load, board or list_made(boards), only=bool(board), signed=require_signature, unverified=unverified
+            load,
+            board or list_made(boards),
+            only=bool(board),
+            signed=require_signature,
+            unverified=unverified,
+            key=public,
         )
         release_content = ReleaseContent(load, collect(packaged, demand))
         order = PublishRequest(release_content, wish, url, Path(), lambda: datetime.now(UTC))
@@ -122,9 +129,9 @@ def _show(done: Sequence[TargetResult], order: PublishRequest, *, dry: bool) -> 
     log.note(f"{order.release_content.tag.text} would update the channels {', '.join(order.wish.channels)}")
 
 
-def _make_publishers(to: Sequence[str], *, tag: str, url: str, key: str) -> list[Publisher]:
-    text = load_key_text(key)
-    site = PublisherPage(key=load_public_key(text).text if text else "")
+def _make_publishers(to: Sequence[str], *, tag: str, url: str, key: AnyPublicKey | None) -> list[Publisher]:
+    # A key of GnuPG is a block of text, which the commands on the page cannot take.
+    site = PublisherPage(key=key.text if key and not key.is_gpg else "")
     catalogue = partial(make_catalogue, addresses=Addresses(url), site=site)
     return make_publishers(to, PublisherConfig(url=url, tag_object=find_tag_object(Path(), tag), catalogue=catalogue))
 

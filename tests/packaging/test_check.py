@@ -260,6 +260,13 @@ def test_a_spoilt_package_is_found_out(small: MadePackage, spoilt: Path, name: s
         findings.check()
 
 
+def test_only_a_directory_that_is_being_written_is_left_out(small: MadePackage, tmp_path: Path) -> None:
+    top = tmp_path / "my.partial-release"
+    shutil.copytree(small.directory, top / "a.partial.copy" / small.directory.name)
+    shutil.copytree(small.directory, top / f".{small.directory.name}.package.partial" / small.directory.name)
+    assert len(check_release(top).packages) == 1
+
+
 def test_a_sound_one_is_sound_with_and_without_a_key(small: MadePackage) -> None:
     key = small.public.read_text()
     findings = check_release(small.directory, key)

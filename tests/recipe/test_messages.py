@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.recipe.nodes import join_options
+from builder.recipe.phrases import join_options
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from builder.packaging.model import load_packaged_image, render_package
 from builder.system.checksums import sha256_file
 from tests.chain.conftest import boardwright
 from tests.support.archive import serve
+from tests.support.keys import MinisignKey
 from tests.support.packaged_fixtures import MadePackage
 
 pytestmark = [pytest.mark.machine]
@@ -97,4 +98,14 @@ def test_what_verify_refuses_is_not_released(made: MadePackage, tmp_path: Path) 
     done = boardwright("release", f"v{version_of(made)}", *words)
     assert done.returncode != 0
     assert f"{bom.name}: it differs from" in done.stderr
+    assert not (tmp_path / "public").exists()
+
+
+def test_a_signature_of_another_key_is_not_released(made: MadePackage, tmp_path: Path) -> None:
+    other = MinisignKey(tmp_path, "other")
+    words: list[str | Path] = ["--packaged", made.directory.parent, "--board", "rpi", "--to", f"dir:{tmp_path}/public"]
+    done = boardwright("release", f"v{version_of(made)}", *words, "--key", other.public)
+    assert done.returncode == 11, done.stderr
+    for suffix in (".package.json", ".SHA256SUMS", ".provenance.json"):
+        assert f"rpi: {made.directory.name}{suffix}: " in done.stderr
     assert not (tmp_path / "public").exists()

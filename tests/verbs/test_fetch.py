@@ -82,7 +82,7 @@ def test_a_key_in_the_working_directory_is_taken(
         (["pi9"], 3, "has no board pi9"),
         (["rpi", "--channel", "beta"], 5, "has no channel beta"),
         (["rpi", "--version", "7"], 3, "has no release v7 or 7"),
-        (["rpi", "--key", "nowhere.pub"], 6, "not a minisign public key or a file with one"),
+        (["rpi", "--key", "nowhere.pub"], 3, "expected a file or a public key"),
         (["rpi", "--from", "nowhere"], 3, "expected an address of releases"),
     ],
 )
