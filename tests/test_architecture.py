@@ -14,7 +14,7 @@ from tests.support.one_row import ask_with_row
 ROW = """\
     LOONG64 = (
         "loong64",
-        Machine(
+        ArchitectureRow(
             title="64-bit LoongArch",
             multiarch="loongarch64-linux-gnu",
             qemu="loongarch64",
