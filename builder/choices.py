@@ -52,11 +52,3 @@ class Level(StrEnum):
 
     OFFLINE = "offline"
     CHROOT = "chroot"
-
-
-class CiProvider(StrEnum):
-    """A CI system."""
-
-    GITHUB = "github"
-    GITLAB = "gitlab"
-    TRAVIS = "travis"

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Render the file of a CI system from a template, compare it with the repository's, write it.
-
-A template is the file itself, with `%{name}` where it depends on the repository. `%%` is a percent sign.
-"""
+"""Render the file of a CI system from its template, compare it with the repository's, write it."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ import string
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.ci.provider import CiProvider
 from builder.ci.repository import Repository, relative
 from builder.errors import RecipeError
 from builder.system.atomic import write_replaced
@@ -22,29 +20,6 @@ BRANCH = "main"
 MOVE = "move that file or directory away"
 _BRANCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PIN = re.compile(r"@[0-9a-f]{40} # v\S+")
-
-
-@dataclass(frozen=True)
-class Provider:
-    """A CI system."""
-
-    path: str
-    """Path of its file in the repository."""
-    template: str
-    each: str = ""
-    """Template of a line for each board, if the file names them."""
-
-
-PROVIDERS = {
-    "github": Provider(".github/workflows/boardwright.yml", "github.yml"),
-    "gitlab": Provider(".gitlab-ci.yml", "gitlab.yml"),
-    "travis": Provider(
-        ".travis.yml",
-        "travis.yml",
-        each='    - {<<: *build, name: "%{board}", env: BOARD=%{board},'
-        ' workspaces: {create: {name: "%{board}", paths: [%{prefix}dist]}}}',
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -59,8 +34,8 @@ class _Template(string.Template):
     delimiter = "%"  # "$" is used by shells and by expressions of the CI systems.
 
 
-def render(name: str, repository: Repository, boards: list[str], *, branch: str = BRANCH) -> CiFile:
-    """Return the file of the CI system `name` for a repository.
+def render(provider: CiProvider, repository: Repository, boards: list[str], *, branch: str = BRANCH) -> CiFile:
+    """Return the file of a CI system for a repository.
 
     boards  names of all boards, for systems that cannot list them at run time
     branch  the branch on which each commit builds all boards
@@ -72,25 +47,25 @@ def render(name: str, repository: Repository, boards: list[str], *, branch: str 
             f"--branch: found {branch!r}; expected letters, digits and ._/-",
             hint="set --branch to the branch of releases",
         )
-    provider, tool = PROVIDERS[name], repository.tool
-    options = [f"--provider {name}"]
+    row, tool = provider.row, repository.tool
+    options = [f"--provider {provider}"]
     if not repository.is_boardwright:
         options.append(f"--directory {relative(repository.top, tool)}")
     if branch != BRANCH:
         options.append(f"--branch {branch}")
     tool_path = relative(tool, repository.top)
     prefix = "" if repository.is_boardwright else f"{tool_path}/"
-    text = _Template((Path(__file__).parent / provider.template).read_text(encoding="utf-8")).substitute(
+    text = _Template((Path(__file__).parent / row.template).read_text(encoding="utf-8")).substitute(
         tool=tool_path,
         prefix=prefix,
         boards=relative(repository.boards, tool),
         install=f"ci install {' '.join(options)}",
         check="make check" if repository.is_boardwright else "make boards",
         names=", ".join(f'"{board}"' for board in boards),  # In quotes: "on" is a valid name.
-        each="\n".join(_Template(provider.each).substitute(board=board, prefix=prefix) for board in boards),
+        each="\n".join(_Template(row.each).substitute(board=board, prefix=prefix) for board in boards),
         branch=branch,
     )
-    return CiFile(repository.top / provider.path, text)
+    return CiFile(repository.top / row.path, text)
 
 
 def compare(wanted: CiFile, repository: Repository) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 from builder import log
 from builder.ci.install import BRANCH, compare, render, write
 from builder.ci.matrix import find_changed, load_kinds
+from builder.ci.provider import CiProvider
 from builder.ci.repository import load_repository
 from builder.errors import RecipeError
 from builder.recipe.status import list_made
@@ -22,16 +22,7 @@ HINT = "`boardwright ci install --force` replaces it; lines with - are in the fi
 
 ci = typer.Typer(help="Let a CI system build, test and release the boards of a repository.", no_args_is_help=True)
 
-
-class ProviderName(StrEnum):
-    """A CI system."""
-
-    GITHUB = "github"
-    GITLAB = "gitlab"
-    TRAVIS = "travis"
-
-
-Provider = Annotated[ProviderName, typer.Option(help="The CI system.")]
+Provider = Annotated[CiProvider, typer.Option(help="The CI system.")]
 Directory = Annotated[
     Path, typer.Option("--directory", exists=True, file_okay=False, help="Top directory of the repository.")
 ]
@@ -60,7 +51,7 @@ def install(
     """Write the file with which a CI system builds, tests and releases the boards of a repository."""
     with cli_session(json=False):
         repository = load_repository(directory, boards)
-        wanted = render(provider.value, repository, list_made(repository.boards), branch=branch)
+        wanted = render(provider, repository, list_made(repository.boards), branch=branch)
         difference = compare(wanted, repository)
         if not difference:
             log.note(f"{wanted.path} is current")

@@ -9,44 +9,46 @@ from pathlib import Path
 
 import pytest
 
-from builder.ci.install import PROVIDERS, render
+from builder.ci.install import render
+from builder.ci.provider import CiProvider
 from builder.ci.repository import load_repository
 from builder.recipe.load import list_boards
-from builder.verbs.ci import ProviderName
 from tests.conftest import ROOT
 from tests.support.ci_repository import call, git
 from tests.test_cli import check_error
 
-every_provider = pytest.mark.parametrize("name", PROVIDERS)
+every_provider = pytest.mark.parametrize("provider", CiProvider)
 
 
-def test_the_command_line_knows_every_provider() -> None:
-    assert [*ProviderName] == [*PROVIDERS]
+def test_the_command_line_lists_every_provider() -> None:
+    assert re.findall(r"--provider \W+([\w|]+\w)", call("ci", "install", "--help", COLUMNS="200").stdout) == [
+        "|".join(CiProvider)
+    ]
 
 
 def test_this_repository_has_its_own_current_file() -> None:
     """After a change of builder/ci/github.yml: boardwright ci install --provider github --force."""
-    wanted = render("github", load_repository(ROOT, None), list_boards(ROOT / "boards"))
+    wanted = render(CiProvider.GITHUB, load_repository(ROOT, None), list_boards(ROOT / "boards"))
     assert wanted.path.read_text(encoding="utf-8") == wanted.text
 
 
 @every_provider
-def test_it_is_written_where_the_system_looks_and_then_left_alone(fork: Path, name: str) -> None:
-    path = fork / PROVIDERS[name].path
-    done = call("ci", "install", "--provider", name, cwd=fork)
+def test_it_is_written_where_the_system_looks_and_then_left_alone(fork: Path, provider: CiProvider) -> None:
+    path = fork / provider.row.path
+    done = call("ci", "install", "--provider", provider, cwd=fork)
     assert (done.returncode, done.stdout) == (0, f"{path}\n"), done.stderr
     before = path.stat()
     assert before.st_mode & 0o777 == 0o644
-    again = call("ci", "install", "--provider", name, cwd=fork)
+    again = call("ci", "install", "--provider", provider, cwd=fork)
     assert (again.returncode, again.stdout) == (0, "")
     assert "is current" in again.stderr
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert git(fork, "status", "--porcelain", "--untracked-files=all") == f"?? {PROVIDERS[name].path}"
+    assert git(fork, "status", "--porcelain", "--untracked-files=all") == f"?? {provider.row.path}"
 
 
 @every_provider
-def test_a_changed_file_is_not_written_over_without_force(fork: Path, name: str) -> None:
-    words, path = ("ci", "install", "--provider", name), fork / PROVIDERS[name].path
+def test_a_changed_file_is_not_written_over_without_force(fork: Path, provider: CiProvider) -> None:
+    words, path = ("ci", "install", "--provider", provider), fork / provider.row.path
     call(*words, cwd=fork)
     made = path.read_text()
     path.write_text(made.replace("make .venv/ready", "make .venv/ready mine"))
@@ -54,7 +56,7 @@ def test_a_changed_file_is_not_written_over_without_force(fork: Path, name: str)
     check_error(
         call(*words, cwd=fork),
         3,
-        "-    - make .venv/ready mine" if name == "gitlab" else "make .venv/ready mine",
+        "-    - make .venv/ready mine" if provider is CiProvider.GITLAB else "make .venv/ready mine",
         "--force",
     )
     assert path.read_text() == changed
@@ -63,8 +65,8 @@ def test_a_changed_file_is_not_written_over_without_force(fork: Path, name: str)
 
 
 @every_provider
-def test_check_writes_nothing_and_says_whether_it_is_current(fork: Path, name: str) -> None:
-    words, path = ("ci", "install", "--provider", name), fork / PROVIDERS[name].path
+def test_check_writes_nothing_and_says_whether_it_is_current(fork: Path, provider: CiProvider) -> None:
+    words, path = ("ci", "install", "--provider", provider), fork / provider.row.path
     check_error(
         call(*words, "--check", cwd=fork), 3, "differs from what this program writes", "+# Made by: boardwright"
     )
@@ -77,7 +79,7 @@ def test_check_writes_nothing_and_says_whether_it_is_current(fork: Path, name: s
 
 
 def test_the_pins_of_actions_may_be_newer(fork: Path) -> None:
-    words, path = ("ci", "install", "--provider", "github"), fork / PROVIDERS["github"].path
+    words, path = ("ci", "install", "--provider", "github"), fork / CiProvider.GITHUB.row.path
     call(*words, cwd=fork)
     newer = re.sub(r"(actions/checkout)@[0-9a-f]{40} # v\S+", rf"\1@{'a' * 40} # v9.0.0", path.read_text())
     path.write_text(newer)
@@ -97,13 +99,13 @@ def test_a_new_board_makes_it_out_of_date_where_it_names_them(fork: Path, name: 
 
 
 @every_provider
-def test_the_file_says_how_it_was_made(boards_only: Path, name: str) -> None:
+def test_the_file_says_how_it_was_made(boards_only: Path, provider: CiProvider) -> None:
     (boards_only / "boards").rename(boards_only / "hardware")
-    call("ci", "install", "--provider", name, "--branch", "trunk", "--boards", "hardware", cwd=boards_only)
-    text = (boards_only / PROVIDERS[name].path).read_text()
+    call("ci", "install", "--provider", provider, "--branch", "trunk", "--boards", "hardware", cwd=boards_only)
+    text = (boards_only / provider.row.path).read_text()
     said = re.search(r"Made by: boardwright (.*)", text)
     assert said
-    assert said.group(1) == f"ci install --provider {name} --directory .. --branch trunk"
+    assert said.group(1) == f"ci install --provider {provider} --directory .. --branch trunk"
     assert f".venv/bin/boardwright {said.group(1)} --check" in text
     again = call(*said.group(1).split(), "--check", cwd=boards_only / "boardwright", BOARDWRIGHT_BOARDS="../hardware")
     assert again.returncode == 0, again.stderr

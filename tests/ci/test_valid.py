@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from builder.ci.install import PROVIDERS
+from builder.ci.provider import CiProvider
 from tests.conftest import ROOT
 from tests.support.ci_repository import call
 from tests.test_cli import Done
 
 PROGRAMS = Path(sys.executable).parent
-every_provider = pytest.mark.parametrize("name", PROVIDERS)
+every_provider = pytest.mark.parametrize("name", CiProvider)
 every_repository = pytest.mark.parametrize("repository", ["fork", "boards_only"])
 Installed = Callable[[str, str], Path]
 
@@ -32,7 +32,7 @@ def installed(request: pytest.FixtureRequest) -> Installed:
         place: Path = request.getfixturevalue(repository)
         done = call("ci", "install", "--provider", name, cwd=place)
         assert done.returncode == 0, done.stderr
-        return place / PROVIDERS[name].path
+        return place / CiProvider(name).row.path
 
     return install
 
