@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 
 from builder import log
+from builder.choices import CacheMode
 from builder.errors import DownloadError, ReleaseError, TrustError
 from builder.net.http import LOOK
-from builder.net.location import Location
+from builder.net.location import Location, parse_location
 from builder.net.retry import RetryPolicy, TemporaryError, retry
 from builder.net.s3 import TROUBLE, is_missing, list_all, make_client, say
 from builder.packaging.model import LONGEST, PackagedFile
 from builder.release.collect import ReleaseFile
 from builder.release.content_types import LASTING, MOVING, type_of
-from builder.release.file_tree import ConflictError, StoredObject
+from builder.release.file_tree import ConflictError, FileTreePublisher, StoredObject
 from builder.release.multipart import PART_BYTES, Upload, aborted_on_error, digests_of, find_uploads, split
+from builder.release.target import Publisher, PublisherConfig
 from builder.system.checksums import sha256_bytes
 
 if TYPE_CHECKING:
@@ -236,3 +238,8 @@ class _UnknownConditionError(Exception):
 def _check_unchanged(item: ReleaseFile, sha256: str) -> None:
     if sha256 != item.file.sha256:
         raise TrustError(f"{item.path} changed while it was sent", hint="run the same again")
+
+
+def make_publisher(text: str, config: PublisherConfig) -> Publisher:
+    """Return the target of `s3://BUCKET/PREFIX`; raise RecipeError for an invalid address."""
+    return FileTreePublisher(Bucket(parse_location(text, CacheMode.RW, "--to")), config.url, config.catalogue)

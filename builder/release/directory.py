@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from builder.errors import ReleaseError, TrustError, disk_full_as_space_error
+from builder.errors import RecipeError, ReleaseError, TrustError, disk_full_as_space_error
 from builder.packaging.model import PackagedFile
 from builder.release.collect import ReleaseFile
-from builder.release.file_tree import ConflictError, StoredObject
+from builder.release.file_tree import ConflictError, FileTreePublisher, StoredObject
+from builder.release.target import Publisher, PublisherConfig
 from builder.system.atomic import PARTIAL, replaced, write_replaced
 from builder.system.checksums import sha256_bytes, sha256_file
 from builder.system.locks import locked
@@ -80,3 +81,11 @@ class Directory:
         except OSError as error:
             hint = "name a directory that is writable"
             raise ReleaseError(f"--to {self.name}: {error.strerror}: {error.filename}", hint=hint) from error
+
+
+def make_publisher(text: str, config: PublisherConfig) -> Publisher:
+    """Return the target of `dir:PATH`; raise RecipeError without a path."""
+    path = text.removeprefix("dir:")
+    if not path:
+        raise RecipeError("--to: found 'dir:'; expected dir:PATH", hint="add a directory, such as dir:public")
+    return FileTreePublisher(Directory(Path(path).resolve()), config.url, config.catalogue)

@@ -11,7 +11,7 @@ A tag without release.json was never released: other files that a failed run lef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import quote
@@ -31,7 +31,7 @@ from builder.packaging.model import (
 from builder.packaging.tag import Tag, find_tag
 from builder.release.channels import LATEST, STABLE, merge
 from builder.release.collect import ReleaseFile
-from builder.release.target import ChannelChoice, PlannedUpload, Previous, ReleaseContent, What
+from builder.release.target import Catalogue, ChannelChoice, PlannedUpload, Previous, ReleaseContent, What
 from builder.system.checksums import sha256_bytes
 from builder.units import render_size
 
@@ -78,10 +78,6 @@ class FileStore(Protocol):
 
     def tidy(self, folder: str) -> None:
         """Remove unfinished uploads of failed runs below a folder."""
-
-
-Catalogue = Callable[[Sequence[Release], Sequence[Channel]], Mapping[str, bytes]]
-"""Return files by name from all releases and channels of a store; the same input gives the same files."""
 
 
 @dataclass

@@ -8,25 +8,35 @@ made it to create the tag) gets them. A public release with other files of ours 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from builder import log
-from builder.errors import ReleaseError
+from builder.errors import RecipeError, ReleaseError
 from builder.net.retry import TemporaryError, retry
 from builder.packaging.model import RELEASE_NAME, PackagedFile, Release, load_release, render
 from builder.packaging.tag import find_tag
 from builder.release.channels import STABLE
 from builder.release.file_tree import find_before
-from builder.release.github_api import AlreadyExistsError, Api
+from builder.release.github_api import RETRIES, AlreadyExistsError, Api, load_server
 from builder.release.github_assets import Assets
 from builder.release.github_model import ApiRepository, FoundRelease, GitRef
-from builder.release.target import ChannelChoice, PlannedUpload, Previous, ReleaseContent, What
+from builder.release.target import (
+    ChannelChoice,
+    PlannedUpload,
+    Previous,
+    Publisher,
+    PublisherConfig,
+    ReleaseContent,
+    What,
+)
 from builder.system.checksums import sha256_bytes
 from builder.units import GIB, render_size
 
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 LARGEST_BYTES = 2 * GIB - 1
 """GitHub takes files below 2 GiB (docs.github.com, About releases)."""
 LONGEST_NOTES = 120_000
@@ -247,3 +257,11 @@ def _join(body: str, notes: str) -> str:
     if len(notes) > LONGEST_NOTES:
         notes = notes[:LONGEST_NOTES].rpartition("\n")[0] + f"\n\n(the rest is in {RELEASE_NAME})\n"
     return f"{written}\n\n{MARK}\n{notes}".lstrip()
+
+
+def make_publisher(text: str, config: PublisherConfig) -> Publisher:
+    """Return the target of `github:OWNER/REPO`; raise RecipeError for an invalid address, or without a token."""
+    repository = text.removeprefix("github:")
+    if not REPOSITORY.fullmatch(repository):
+        raise RecipeError(f"--to: found {text!r}; expected github:OWNER/REPO", hint="name the repository")
+    return GitHubPublisher(Api(load_server(), RETRIES), repository, config.tag_object)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Interface of targets of releases. A new target is a class with these methods, and a row in targets.py.
+"""Interface of targets of releases. A new kind of target is a module with a class that has these methods, and a row in
+targets.py. The function `make_publisher` of the module returns an object of the class.
 
 A release is published in four steps: `look`, `send`, `publish`, `point`. Each runs for all targets before the next
 begins. Each may be repeated: existing files and releases are kept.
@@ -7,15 +8,17 @@ begins. Each may be repeated: existing files and releases are kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from builder.packaging.model import Release
+from builder.packaging.model import Channel, Release
 from builder.packaging.tag import Tag
 from builder.release.collect import CheckedImage, ReleaseFile
 
 What = Literal["send", "there", "replace"]
+Catalogue = Callable[[Sequence[Release], Sequence[Channel]], Mapping[str, bytes]]
+"""Return files by name from all releases and channels of a store; the same input gives the same files."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,18 @@ class Previous:
     """None if the target does not have this data."""
     packages: dict[str, str]
     """Text of the list of packages, by board."""
+
+
+@dataclass(frozen=True)
+class PublisherConfig:
+    """Settings of targets besides their address."""
+
+    url: str = ""
+    """Public URL of trees; empty if not known."""
+    tag_object: str = ""
+    """What the tag is in the checkout here."""
+    catalogue: Catalogue | None = None
+    """Function that makes the files of the catalogue of a tree."""
 
 
 class Publisher(Protocol):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Create the targets of `--to`. A new kind of target is a publisher and a row here.
+"""Table of the kinds of targets of `--to`: one row for each. A new kind is a module with a publisher, and a row.
 
 Targets are published in the order of the rows: the one that notifies people first, those that programs poll last.
 """
@@ -7,76 +7,80 @@ Targets are published in the order of the rows: the one that notifies people fir
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from enum import StrEnum
+from importlib import import_module
+from typing import Protocol, Self, cast
 
-from builder.choices import CacheMode
 from builder.errors import RecipeError
-from builder.net.location import parse_location
-from builder.net.retry import RetryPolicy
-from builder.release.bucket import Bucket
-from builder.release.directory import Directory
-from builder.release.file_tree import Catalogue, FileTreePublisher
-from builder.release.github import GitHubPublisher
-from builder.release.github_api import RETRIES, Api, load_server
-from builder.release.multipart import PART_BYTES
-from builder.release.target import Publisher
+from builder.recipe.nodes import join_options
+from builder.release.target import Publisher, PublisherConfig
 
-REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
-EXAMPLES = "github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH"
+
+class TargetModule(Protocol):
+    """A module with the publisher of a kind of target."""
+
+    def make_publisher(self, text: str, config: PublisherConfig) -> Publisher:
+        """Return the target of an address; raise RecipeError for an invalid one."""
 
 
 @dataclass(frozen=True)
-class PublisherConfig:
-    """Settings of targets besides their address."""
+class TargetRow:
+    """Properties of a kind of target."""
 
-    url: str = ""
-    """Public URL of trees; empty if not known."""
-    tag_object: str = ""
-    """What the tag is in the checkout here."""
-    policy: RetryPolicy = RETRIES
-    """Of requests to GitHub."""
-    part_bytes: int = PART_BYTES
-    catalogue: Catalogue | None = None
-    """Function that makes the files of the catalogue of a tree."""
+    address: str
+    """Its address in messages and in --help; what a user fills in is in upper case."""
+    module: str
+    """Module of this folder with its publisher. It is imported when it is used: the library for buckets is large."""
+    has_url: bool = False
+    """True if its files have a public URL, which --public-url names."""
 
-
-def _github(text: str, setting: PublisherConfig) -> Publisher:
-    repository = text.removeprefix("github:")
-    if not REPOSITORY.fullmatch(repository):
-        raise RecipeError(f"--to: found {text!r}; expected github:OWNER/REPO", hint="name the repository")
-    return GitHubPublisher(Api(load_server(), setting.policy), repository, setting.tag_object)
+    @property
+    def prefix(self) -> str:
+        """Start of its address: "s3://"."""
+        return re.split("[A-Z]", self.address)[0]
 
 
-def _s3(text: str, setting: PublisherConfig) -> Publisher:
-    place = Bucket(parse_location(text, CacheMode.RW, "--to"), part_bytes=setting.part_bytes)
-    return FileTreePublisher(place, setting.url, setting.catalogue)
+class TargetKind(StrEnum):
+    """The text of an address before the first colon; `row` has its properties."""
+
+    row: TargetRow
+
+    def __new__(cls, name: str, row: TargetRow | None = None) -> Self:
+        assert row is not None  # The default is only for the type of TargetKind("dir"), which looks up a member.
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.row = row
+        return member
+
+    GITHUB = ("github", TargetRow("github:OWNER/REPO", "github"))
+    S3 = ("s3", TargetRow("s3://BUCKET/PREFIX", "bucket", has_url=True))
+    DIR = ("dir", TargetRow("dir:PATH", "directory", has_url=True))
 
 
-def _dir(text: str, setting: PublisherConfig) -> Publisher:
-    path = text.removeprefix("dir:")
-    if not path:
-        raise RecipeError("--to: found 'dir:'; expected dir:PATH", hint="add a directory, such as dir:public")
-    return FileTreePublisher(Directory(Path(path).resolve()), setting.url, setting.catalogue)
+ADDRESSES = join_options(kind.row.address for kind in TargetKind)
+WITH_URL = join_options(kind.row.prefix for kind in TargetKind if kind.row.has_url)
 
 
-TARGETS: Mapping[str, Callable[[str, PublisherConfig], Publisher]] = {
-    "github": _github,
-    "s3": _s3,
-    "dir": _dir,
-}
-"""Kinds of targets by the text before the first colon."""
-
-
-def make_publishers(texts: Sequence[str], setting: PublisherConfig) -> list[Publisher]:
+def make_publishers(texts: Sequence[str], config: PublisherConfig) -> list[Publisher]:
     """Return the targets of --to, in the order of publishing; raise RecipeError for an invalid one."""
     if not texts:
-        raise RecipeError("--to: missing; expected a target", hint=f"use {EXAMPLES}; repeat --to for several targets")
-    kinds = list(TARGETS)
-    for text in texts:
-        if text.partition(":")[0] not in kinds or ":" not in text:
-            shown = re.sub(r"//[^/@]*@", "//***@", text)  # Hides credentials.
-            raise RecipeError(f"--to: found {shown!r}; expected {EXAMPLES}", hint="change the argument of --to")
-    ordered = sorted(dict.fromkeys(texts), key=lambda text: kinds.index(text.partition(":")[0]))
-    return [TARGETS[text.partition(":")[0]](text, setting) for text in ordered]
+        raise RecipeError("--to: missing; expected a target", hint=f"use {ADDRESSES}; repeat --to for several targets")
+    kinds = {text: _find_kind(text) for text in texts}
+    order = list(TargetKind)
+    ordered = sorted(kinds.items(), key=lambda item: order.index(item[1]))
+    return [_load(kind).make_publisher(text, config) for text, kind in ordered]
+
+
+def _find_kind(text: str) -> TargetKind:
+    name, colon, _ = text.partition(":")
+    kind = next((kind for kind in TargetKind if colon and kind == name), None)
+    if kind is None:
+        shown = re.sub(r"//[^/@]*@", "//***@", text)  # Hides credentials.
+        raise RecipeError(f"--to: found {shown!r}; expected {ADDRESSES}", hint="change the argument of --to")
+    return kind
+
+
+def _load(kind: TargetKind) -> TargetModule:
+    return cast(TargetModule, import_module(f"builder.release.{kind.row.module}"))

@@ -25,8 +25,8 @@ from builder.release.channels import make_wish
 from builder.release.collect import Requirements, collect
 from builder.release.git_history import find_tag_object
 from builder.release.publish import PublishRequest, TargetResult
-from builder.release.target import Publisher, ReleaseContent
-from builder.release.targets import PublisherConfig, make_publishers
+from builder.release.target import Publisher, PublisherConfig, ReleaseContent
+from builder.release.targets import ADDRESSES, WITH_URL, make_publishers
 from builder.text import TextTable
 from builder.units import render_size
 from builder.verbs.options import BOARDS, PACKAGED, Boards, Json, Key, Verbose, load_key_text
@@ -36,7 +36,7 @@ TagName = Annotated[str, typer.Argument(help="The tag to release, such as v1.0 o
 Packaged = Annotated[Path, typer.Option("--packaged", help="Directory of the packaged images.")]
 To = Annotated[
     list[str] | None,
-    typer.Option("--to", metavar="TARGET", help="github:OWNER/REPO, s3://BUCKET/PREFIX or dir:PATH; can be repeated."),
+    typer.Option("--to", metavar="TARGET", help=f"{ADDRESSES}; can be repeated."),
 ]
 ChannelNames = Annotated[
     list[str] | None,
@@ -47,7 +47,7 @@ OfBoards = Annotated[
     typer.Option("--board", help="A board of this release; default: all below --boards."),
 ]
 PublicUrl = Annotated[
-    str, typer.Option("--public-url", help="Public address of the files in --to s3:// or dir: https://…")
+    str, typer.Option("--public-url", help=f"Public address of the files in --to {WITH_URL} https://…")
 ]
 RequireSignature = Annotated[
     bool, typer.Option("--require-signature", help="Refuse a packaged image that is not signed.")

@@ -12,7 +12,8 @@ from builder.errors import RecipeError
 from builder.packaging.model import load_release
 from builder.release.file_tree import FileTreePublisher
 from builder.release.github import GitHubPublisher
-from builder.release.targets import PublisherConfig, make_publishers
+from builder.release.target import PublisherConfig
+from builder.release.targets import make_publishers
 from tests.support.bucket import ENVIRONMENT
 from tests.support.packaged import make_package
 from tests.test_cli import Done, call, check_error
