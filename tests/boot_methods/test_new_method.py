@@ -71,7 +71,7 @@ from builder.system.fingerprint import find_code
 from builder.verify.facts.image import read_boot_entry
 from builder.verify.parametrize import TABLES, find_traits
 from tests.conftest import ROOT
-from tests.support.file_trees import make_tree
+from tests.support.trees import make_tree
 from tests.boot_methods.test_new_method import BOARD, WRONG
 
 copy, scratch = Path(sys.argv[1]), Path(sys.argv[2])

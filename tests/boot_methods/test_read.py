@@ -18,8 +18,8 @@ from builder.plan.model import Plan
 from builder.units import MIB
 from builder.verify.parametrize import TABLES, laid_files
 from tests.support.boot_files import ENTRY, NEW, OLD, boot_files
-from tests.support.file_trees import make_tree
 from tests.support.qemu_images import plan_of
+from tests.support.trees import make_tree
 
 BOARDS = {
     "rpi": ("/boot/firmware", f"/boot/firmware/vmlinuz-{NEW}", f"/boot/firmware/initrd.img-{NEW}"),

@@ -43,8 +43,8 @@ from builder.verify.live.qemu.kernel import take_boot_files
 from tests.disk.test_hostile_filesystems import debug, make_ext4, mtool
 from tests.disk.test_initrd import archive
 from tests.support.card import make_card
-from tests.support.file_trees import make_tree
 from tests.support.qemu_images import FILES, make_fat_image, plan_of
+from tests.support.trees import make_tree
 
 pytestmark = pytest.mark.machine
 

@@ -13,8 +13,8 @@ from builder.disk.entry import Entry
 from builder.disk.filetree import FileTree
 from builder.disk.join import MountedPart, join
 from builder.verify.facts.rights import Rights
-from tests.support.file_trees import make_tree
-from tests.verify.facts.test_rights import FILES, ROOT_SLOT, Image
+from tests.support.rights import FILES, ROOT_SLOT, Image
+from tests.support.trees import make_tree
 
 FIRMWARE = "/boot/firmware"
 

@@ -24,7 +24,7 @@ from builder.verify.facts.cloud import Cloud
 from builder.verify.facts.image import ImageFacts
 from builder.verify.facts.services import Services
 from builder.verify.live.system import Listener, load_listener
-from tests.support.file_trees import make_tree
+from tests.support.trees import make_tree
 
 
 @pytest.mark.parametrize(

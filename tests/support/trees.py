@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Trees of files as readers of images return them, made from texts."""
+"""Trees of files as a disk reader gives them, made of texts."""
 
 from __future__ import annotations
 
