@@ -19,7 +19,10 @@ from builder.recipe.load import load_board
 from builder.verify.facts.image import ImageFacts
 from tests.chain.conftest import EPOCH, VERSION
 from tests.conftest import ROOT
-from tests.support.ways_in import AUTOLOGIN, HONEST, OTHER_WORDS, UNIT, WAYS, WORDS
+from tests.support.ways_in import WAYS
+from tests.support.ways_in.honest import HONEST
+from tests.support.ways_in.texts import AUTOLOGIN, UNIT
+from tests.support.ways_in.words import OTHER_WORDS, WORDS
 
 CMDLINE = "/boot/firmware/cmdline.txt"
 

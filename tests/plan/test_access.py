@@ -16,7 +16,10 @@ from builder.verify.facts.ways import OWN_PROGRAMS
 from tests.chain.test_users_boards import PAGE_BOARDS
 from tests.conftest import ROOT
 from tests.support.qemu_images import plan_of
-from tests.support.ways_in import AUTOLOGIN, HONEST, WAYS, WORDS
+from tests.support.ways_in import WAYS
+from tests.support.ways_in.honest import HONEST
+from tests.support.ways_in.texts import AUTOLOGIN
+from tests.support.ways_in.words import WORDS
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""Ways in by keys, passwords, users and what decides who logs in: ssh, PAM, sudo, polkit, sysusers, shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.support.ways_in.texts import KEY
+
+LOGINS: Mapping[str, tuple[str, str]] = {
+    "keys of root": ("/root/.ssh/authorized_keys", KEY),
+    "keys of the user": ("/home/pirate/.ssh/authorized_keys", KEY),
+    "keys of a second file": ("/home/pirate/.ssh/authorized_keys2", KEY),
+    "keys that are a link": ("/root/.ssh/authorized_keys", "-> /boot/firmware/keys"),
+    "keys elsewhere": ("/etc/ssh/sshd_config.d/10-x.conf", "AuthorizedKeysFile /boot/firmware/keys\n"),
+    "a command for keys": ("/etc/ssh/sshd_config.d/10-x.conf", "AuthorizedKeysCommand /usr/bin/cat /boot/firmware/k\n"),
+    "an authority for keys": ("/etc/ssh/sshd_config.d/10-x.conf", "TrustedUserCAKeys /etc/ssh/ca.pub\n"),
+    "empty passwords by ssh": ("/etc/ssh/sshd_config.d/10-x.conf", "PermitEmptyPasswords yes\n"),
+    "another configuration of ssh": ("/etc/ssh/sshd_config", "PermitRootLogin yes\nPermitEmptyPasswords yes\n"),
+    "a host that is trusted": ("/etc/ssh/shosts.equiv", "mallory.example.org\n"),
+    "the environment of ssh": ("/etc/default/ssh", "SSHD_OPTS=-oPermitEmptyPasswords=yes\n"),
+    "PAM lets everybody in": ("/etc/pam.d/common-auth", "auth sufficient pam_permit.so\n"),
+    "PAM of ssh": ("/etc/pam.d/sshd", "auth sufficient pam_permit.so\naccount sufficient pam_permit.so\n"),
+    "a service of PAM": ("/etc/pam.d/other", "auth required pam_permit.so\n"),
+    "sudo without a password": ("/etc/sudoers.d/x", "ALL ALL=(ALL) NOPASSWD:ALL\n"),
+    "another sudoers": ("/etc/sudoers", "ALL ALL=(ALL) NOPASSWD:ALL\n"),
+    "polkit": ("/etc/polkit-1/rules.d/10-x.rules", "polkit.addRule(() => polkit.Result.YES);\n"),
+    "users of another database": ("/var/lib/extrausers/shadow", "mallory::20000:0:99999:7:::\n"),
+    "keys of a directory that is a link": ("/root/.ssh", "-> /boot/firmware/ssh"),
+    "keys of a service": ("/var/lib/git/.ssh/authorized_keys", KEY),
+    "a directory of PAM that is a link": ("/etc/pam.d", "-> /srv/pam.d"),
+    "a password of systemd": ("/etc/credstore/passwd.hashed-password.root", "$y$j9T$x\n"),
+    "a user of systemd's database": ("/etc/userdb/mallory.user", '{"userName": "mallory", "uid": 0}\n'),
+    "a second root at the next start": ("/usr/lib/sysusers.d/x.conf", "u mallory 0 - /root /usr/bin/bash\n"),
+    "a plugin of sudo": ("/etc/sudo.conf", "Plugin sudoers_policy /srv/x.so\n"),
+    "a profile of PAM": ("/usr/share/pam-configs/x", "Auth:\n\tsufficient pam_permit.so\n"),
+    "a shell for a user of the system": ("/etc/sysusers.d/x.conf", 'u x - "x" /srv "/bin/b\\x61sh"\n'),
+    "a user with the number of root's file": ("/etc/sysusers.d/x.conf", "u x /etc/passwd\n"),
+    "a group of the user": ("/etc/sysusers.d/x.conf", "m nobody docker\n"),
+    "a screen that logs in": ("/etc/lightdm/lightdm.conf", "[Seat:*]\nautologin-user=root\n"),
+    "a screen of GNOME that logs in": ("/etc/gdm3/daemon.conf", "[daemon]\nAutomaticLogin=root\n"),
+    "a screen of greetd": ("/etc/greetd/config.toml", "x"),
+    "a network of users": ("/etc/sssd/sssd.conf", "[sssd]\n"),
+    "Kerberos": ("/etc/krb5.conf", "[libdefaults]\n"),
+    "a home of systemd": ("/var/lib/systemd/home/mallory.home", "x"),
+    "a command of shares": ("/etc/samba/smb.conf", "[x]\nroot pre exec = passwd -d root\n"),
+    "who may ask ssh": ("/etc/hosts.allow", "sshd: ALL: twist /bin/sh\n"),
+    "a home turned elsewhere": ("/home/pirate", "-> /srv/p"),
+    "a name with two lines": ("/etc/sudoers.d/x\ny", "pirate ALL=(ALL) NOPASSWD: ALL\n"),
+    "somebody whom all programs trust": ("/usr/local/share/ca-certificates/x.crt", "x"),
+    "a module of shares": ("/etc/samba/smb.conf", "[global]\npreload modules = /srv/x.so\n"),
+    "a hook of shares": ("/etc/samba/smb.conf", "[global]\nwins hook = /srv/x\n"),
+    "passwords of shares": ("/etc/samba/smb.conf", "[global]\npassdb backend = smbpasswd:/srv/x\n"),
+    "logs of shares": ("/etc/samba/smb.conf", "[global]\nlog file = /etc/cron.d/x\n"),
+    "a module of keys": ("/etc/pkcs11/modules/x.module", "module: /srv/x.so\n"),
+    "a share for all": ("/etc/samba/smb.conf", "[x]\npath=/\nguest ok=yes\n"),
+    "a plugin of shares": ("/etc/samba/smb.conf", "[x]\nvfs objects = /srv/x.so\n"),
+    "a user of the group of sudo": ("/etc/sysusers.d/x.conf", "u x 471:27\n"),
+    "a credential beside the kernel": ("/boot/efi/LOADER/credentials/passwd.hashed-password.root.cred", "x"),
+}
