@@ -29,6 +29,7 @@ from builder.system.signals import never_lost
 from builder.system.tools import DEBIAN_PACKAGES
 from tests.support.bucket import ENVIRONMENT, Bucket, serve_bucket
 from tests.support.groups import GroupScheduling, find_group, rank
+from tests.support.log import Heard
 from tests.support.packages import PACKAGES, find_missing
 
 pytest_plugins = ["tests.support.packaged_fixtures"]
@@ -95,6 +96,14 @@ def builder_image() -> str:
     """The name of the builder image; of several workers the first makes it."""
     with _alone("builder-image"), open_engine() as api:
         return make_builder_image(api)
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    """The log of a test, as events."""
+    sink = Heard()
+    with log.use(sink):
+        yield sink
 
 
 @pytest.fixture

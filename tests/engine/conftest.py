@@ -8,23 +8,18 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from docker import APIClient
 from docker.errors import NotFound
 
-from builder import log
 from builder.engine.docker import boot, console, query, run
-from builder.engine.docker.cache_access import Access
 from builder.engine.docker.connect import open_engine
-from builder.engine.docker.run import NO_ACCESS, Outcome, run_in_docker
 from builder.errors import MachineError
-from builder.request import BuildRequest, make_request
+from builder.request import make_request
 from tests.conftest import ROOT
-from tests.support.log import Heard
+from tests.support.stub_builds import StubBuild
 
 STUB = ROOT / "tests/support/engine_stub.py"
 DOCKERFILE = r"""FROM {base}
@@ -32,30 +27,6 @@ COPY __main__.py /usr/lib/boardwright/python/builder/__main__.py
 RUN printf '#!/bin/sh\nexec sleep infinity\n' > /usr/local/bin/socat && chmod +x /usr/local/bin/socat
 """
 """Builds need no socat, and the builder image has none; the container of a machine runs it."""
-
-
-@dataclass(frozen=True)
-class StubBuild:
-    """A build in a container whose stub behaves as the request's version says."""
-
-    request: BuildRequest
-    volume: str
-    access: Access = NO_ACCESS
-
-    @property
-    def state(self) -> Path:
-        return self.request.state
-
-    @property
-    def output(self) -> Path:
-        return self.request.output
-
-    def run(self) -> Outcome:
-        return run_in_docker(self.request, self.access, volume=self.volume)
-
-    def but(self, **changes: Any) -> StubBuild:
-        """Return the same with other fields of the request."""
-        return replace(self, request=self.request.model_copy(update=changes))
 
 
 @pytest.fixture(scope="session")
@@ -103,13 +74,6 @@ def volume(api: APIClient, tmp_path: Path) -> Iterator[str]:
         api.remove_volume(name, force=True)
     except NotFound:
         return
-
-
-@pytest.fixture
-def heard() -> Iterator[Heard]:
-    sink = Heard()
-    with log.use(sink):
-        yield sink
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.engine.conftest import StubBuild
-from tests.engine.docker.test_run import Containers, RequestOf
+from tests.support.stub_builds import Containers, RequestOf, StubBuild
 
 pytestmark = pytest.mark.engine
 

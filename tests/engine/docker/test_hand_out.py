@@ -16,8 +16,8 @@ from docker import APIClient
 from builder.engine.docker import hand_out, run
 from builder.errors import Interrupted, SpaceError, ToolError, TrustError, VerifyError
 from builder.log import Event
-from tests.engine.conftest import StubBuild
 from tests.support.log import Heard
+from tests.support.stub_builds import StubBuild
 
 pytestmark = pytest.mark.engine
 RequestOf = Callable[[str], StubBuild]

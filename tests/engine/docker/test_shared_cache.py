@@ -19,9 +19,9 @@ from builder.engine.docker.container import STATE
 from builder.errors import Interrupted
 from builder.net.location import load_location
 from builder.system.proxy import HERE
-from tests.engine.conftest import StubBuild
 from tests.support.bucket import BUCKET, KEY, SECRET, TOKEN, Bucket, serve_bucket
 from tests.support.log import Heard
+from tests.support.stub_builds import StubBuild
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("aws_user")]
 RequestOf = Callable[[str], StubBuild]

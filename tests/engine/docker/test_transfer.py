@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The way out of a container: packs that are whole, damaged, cut or hostile, and this machine's own troubles."""
+"""Packs of files from a container: whole, damaged, cut or hostile, and a disk that refuses them."""
 
 from __future__ import annotations
 
@@ -10,57 +10,25 @@ import struct
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
 import requests
 import zstandard
-from docker import APIClient
 
 from builder import log
 from builder.artefact.files import Artefact
 from builder.engine import dispatch
 from builder.engine.docker.connect import engine_errors
 from builder.engine.docker.hand_out import read_announced
-from builder.engine.docker.layer import find_layer, take_file
-from builder.engine.docker.pack import GRAIN, MAGIC, PIECE_BYTES, write_pack
+from builder.engine.docker.pack import GRAIN, MAGIC, write_pack
 from builder.engine.docker.receive import receive_from_layer, unpack
-from builder.errors import BoardwrightError, Interrupted, MachineError, SpaceError, ToolError, TrustError
+from builder.errors import MachineError, SpaceError, ToolError, TrustError
 from builder.net import progress
 from builder.plan.model import Plan
 from builder.request import BuildRequest
-from builder.system import sparse
-from tests.support.hostile import check_message
+from tests.support.container_files import CONTENTS, DATA
 from tests.support.log import Heard
-
-DATA = os.urandom(3 * GRAIN)
-CONTENTS = {
-    "hole": b"start" + bytes(5 * PIECE_BYTES) + b"end",
-    "empty": b"",
-    "zeros": bytes(GRAIN * 3 + 7),
-    "data": DATA + bytes(2 * GRAIN) + DATA + bytes(100),
-}
-
-
-def describe(path: Path) -> Artefact:
-    return Artefact(path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> list[Artefact]:
-    source = tmp_path / "source"
-    source.mkdir()
-    for name, content in CONTENTS.items():
-        (source / name).write_bytes(content)
-    return [describe(source / name) for name in CONTENTS]
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    path = tmp_path / "target"
-    path.mkdir()
-    return path
 
 
 def pack(artefacts: list[Artefact], tmp_path: Path) -> bytes:
@@ -260,127 +228,3 @@ def test_a_file_that_cannot_be_packed_is_said(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "pread", fail)
     with pytest.raises(OSError, match="Input/output error"):
         write_pack([tmp_path / "x"], tmp_path / "pack")
-
-
-def test_a_layer_gives_copies_with_their_holes(made: list[Artefact], target: Path, tmp_path: Path) -> None:
-    with (tmp_path / "source/hole").open("wb") as stream:
-        stream.write(b"start")
-        stream.seek(5 + 5 * PIECE_BYTES)
-        stream.write(b"end")
-    receive_from_layer(Path("/"), made, target)
-    assert {path.name: path.read_bytes() for path in target.iterdir()} == CONTENTS
-    assert (target / "hole").stat().st_blocks * 512 <= 4 * GRAIN
-    assert not (target / "hole").samefile(made[0].path)
-
-
-def test_a_copy_is_stopped_between_its_pieces(
-    made: list[Artefact], target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sparse, "PIECE_BYTES", GRAIN)
-    answers = iter([False, False, True])
-
-    def check() -> None:
-        if next(answers):
-            raise Interrupted("stopped")
-
-    with pytest.raises(Interrupted):
-        receive_from_layer(Path("/"), made[3:], target, check)
-    assert (target / "data").read_bytes()[: 2 * GRAIN] == DATA[: 2 * GRAIN]
-
-
-def test_a_layer_has_the_announced_file(made: list[Artefact], target: Path) -> None:
-    with made[3].path.open("ab") as stream:
-        stream.write(b"x")
-    with pytest.raises(TrustError, match=f"data: found {len(CONTENTS['data']) + 1} bytes; expected"):
-        receive_from_layer(Path("/"), made[3:], target)
-    os.truncate(made[3].path, 5)
-    os.truncate(made[3].path, len(CONTENTS["data"]))
-    (target / "data").unlink()
-    with pytest.raises(TrustError, match="arrived with sha256"):
-        receive_from_layer(Path("/"), made[3:], target)
-
-
-def test_a_copy_of_a_file_that_becomes_shorter_ends(
-    made: list[Artefact], target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sendfile", lambda *_: 0)
-    with pytest.raises(OSError, match="became shorter"):
-        take_file(Path("/"), made[3].path, target / "data")
-
-
-def make_link(path: Path) -> None:
-    path.symlink_to("/etc/hostname")
-
-
-def make_pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-@pytest.mark.parametrize("make", [make_link, make_pipe, Path.mkdir])
-def test_only_a_file_is_taken_from_a_layer(tmp_path: Path, target: Path, make: Callable[[Path], None]) -> None:
-    make(tmp_path / "x")
-    with pytest.raises(ToolError, match="/x: not found in the container"):
-        take_file(tmp_path, Path("/x"), target / "x")
-    assert not list(target.iterdir())
-
-
-def test_no_path_leaves_a_layer(tmp_path: Path, target: Path) -> None:
-    directory = tmp_path / "layer"
-    directory.mkdir()
-    (tmp_path / "x").write_text("outside")
-    (directory / "up").symlink_to("..")
-    for path in ("/../x", "/up/x", "/../../../../../../x", "/absent/../../x"):
-        with pytest.raises(ToolError, match="not found in the container"):
-            take_file(directory, Path(path), target / "x")
-    assert not list(target.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("name", "upper", "found"),
-    [("overlay2", "layer", True), ("overlay2", "absent", False), ("overlay2", "", False), ("vfs", "layer", False)],
-)
-def test_a_layer_is_proved_by_what_was_put_into_it(tmp_path: Path, name: str, upper: str, found: bool) -> None:
-    (tmp_path / "layer/build/boards").mkdir(parents=True)
-    driver = {"Name": name, "Data": {"UpperDir": str(tmp_path / upper) if upper else ""}}
-    engine = cast(APIClient, SimpleNamespace(inspect_container=lambda _: {"GraphDriver": driver}))
-    assert find_layer(engine, "x", "/build/boards") == (tmp_path / upper if found else None)
-
-
-def test_an_engine_without_graph_drivers_has_no_layer() -> None:
-    engine = cast(APIClient, SimpleNamespace(inspect_container=lambda _: {}))
-    assert find_layer(engine, "x", "/build/boards") is None
-
-
-ROW = {"path": "/build/dist/x", "size": 1, "sha256": "0" * 64}
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        "text",
-        5,
-        [5],
-        [{"path": "/x"}],
-        [ROW | {"path": 5}],
-        [ROW | {"path": "/"}],
-        [ROW | {"path": "/build/.."}],
-        [ROW | {"path": "/build/a\0b"}],
-        [ROW | {"size": -1}],
-        [ROW | {"size": "many"}],
-        [ROW | {"size": float("inf")}],
-        [ROW | {"size": 10**400}],
-        [ROW | {"path": "/build/a\nb"}],
-        [ROW | {"path": "/build/\u202ea"}],
-        [ROW | {"path": ["x" * 5000] * 50}],
-        [ROW | {"sha256": "0" * 63}],
-        [ROW, ROW],
-    ],
-)
-def test_what_a_container_announces_is_checked(rows: object) -> None:
-    with pytest.raises(BoardwrightError, match="the build announced") as caught:
-        read_announced(rows)
-    check_message(caught.value.message)
-
-
-def test_what_a_container_announces_is_read() -> None:
-    assert read_announced([ROW]) == [Artefact(Path("/build/dist/x"), 1, "0" * 64)]
