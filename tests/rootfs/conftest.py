@@ -17,12 +17,22 @@ import pytest
 from builder.plan.make import make_plan
 from builder.plan.model import Plan
 from builder.recipe.load import load_board
+from builder.rootfs import emulation, overlayfs
+from builder.rootfs.emulation import Emulation
 from builder.rootfs.model import Rootfs
-from builder.rootfs.stored_tree import find_intact, open_rootfs
+from builder.rootfs.stored_tree import (
+    StoredTree,
+    find_intact,
+    find_stored_tree,
+    open_rootfs,
+    write_stored_tree,
+)
 from builder.system.process import run
-from builder.system.workspace import open_workspace
+from builder.system.workspace import Workspace, open_workspace
 from tests.conftest import ROOT
 from tests.support.archive import Archive, serve
+from tests.support.emulation import REDIRECT, make_rootfs, write_tool
+from tests.support.foreign import compile_twin
 from tests.support.keys import OpenPgpKey, make_openpgp_key
 from tests.support.rootfs_boards import EPOCH, PlanReal, plan_board
 from tests.support.rootfs_system import MadeRootfs, take_rootfs, write_system
@@ -131,3 +141,66 @@ def copy_trees(rootfs: Rootfs, directory: Path) -> Rootfs:
     for mount, tree in rootfs.trees.items():
         run(["cp", "--archive", tree, trees[mount]])
     return Rootfs(trees, rootfs.packages)
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH of one directory, where dpkg says that the machine is an amd64."""
+    directory = tmp_path / "tools"
+    directory.mkdir()
+    write_tool(directory / "dpkg", "echo amd64")
+    monkeypatch.setenv("PATH", str(directory))
+    return directory
+
+
+@pytest.fixture
+def rootfs(tmp_path: Path) -> Path:
+    make_rootfs(tmp_path / "rootfs")
+    return tmp_path / "rootfs"
+
+
+@pytest.fixture
+def redirect(tmp_path: Path) -> Emulation:
+    """Twins for all programs of the rootfs but one."""
+    tree = tmp_path / "twins"
+    compile_twin(tree / "bin/tool")
+    for name in ("usr/bin/dpkg", "usr/bin/dpkg-deb", "usr/bin/python3.13"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree / "bin/tool", tree / name)
+    (tree / "qemu").touch()
+    return replace(REDIRECT, helper=emulation._make_helper(tmp_path), twins=tree)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with open_workspace(tmp_path / "state", "board") as one:
+        yield one
+
+
+@pytest.fixture
+def layer(tmp_path: Path, workspace: Workspace) -> StoredTree:
+    """A layer with all that is hard to carry: a removed file, a replaced directory, a capability, an owner, a link."""
+    low = tmp_path / "low"
+    (low / "dir").mkdir(parents=True)
+    for name in ("gone", "dir/old"):
+        (low / name).touch()
+    below = overlayfs.Layer(low, is_whole=True)
+    aside = workspace.scratch / "made"
+    with overlayfs.changing([below], aside / "tree", workspace) as (tree, is_whole):
+        assert not is_whole
+        (tree / "gone").unlink()
+        (tree / "dir/old").unlink()
+        (tree / "dir").rmdir()
+        (tree / "dir").mkdir()
+        (tree / "program").write_text("#!/bin/sh\n")
+        run(["chown", "1000:1001", tree / "program"])
+        run(["setcap", "cap_net_raw+ep", tree / "program"])
+        (tree / "also").hardlink_to(tree / "program")
+        (tree / "link").symlink_to("program")
+    write_stored_tree(aside, is_whole=False, below=(), packages=(), origins={})
+    directory = tmp_path / "one/layers/packages-trixie-arm64-0a"
+    directory.parent.mkdir(parents=True)
+    aside.rename(directory)
+    kept = find_stored_tree(directory)
+    assert kept
+    return kept
