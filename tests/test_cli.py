@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 from tests.support.rootfs_boards import write_tiny
 from tests.test_errors import CODES
 
-SAID_ELSEWHERE = {"VERSION", "USER_DATA", "SOURCE_DATE_EPOCH", "BOARDWRIGHT_BOARDS", "BOARDWRIGHT_WORK"}
+OPTION_VARIABLES = {"VERSION", "USER_DATA", "SOURCE_DATE_EPOCH", "BOARDWRIGHT_BOARDS", "BOARDWRIGHT_WORK"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 Done = subprocess.CompletedProcess[str]
 
@@ -31,7 +31,7 @@ def command(*words: str | Path, module: str = "builder") -> list[str]:
 
 def call(*words: str | Path, cwd: Path = ROOT, module: str = "builder", **env: str) -> Done:
     """Call the command line, without what the caller's environment says about builds."""
-    place = {name: value for name, value in os.environ.items() if name not in SAID_ELSEWHERE}
+    place = {name: value for name, value in os.environ.items() if name not in OPTION_VARIABLES}
     place |= {"PYTHONPATH": str(ROOT), **env}
     return subprocess.run(
         command(*words, module=module), cwd=cwd, env=place, capture_output=True, text=True, check=False

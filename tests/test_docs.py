@@ -186,8 +186,8 @@ def table_rows(text: str, heading: str) -> list[list[str]]:
 
 def test_exit_codes_are_those_of_the_code() -> None:
     rows = table_rows((ROOT / "docs/building.md").read_text(encoding="utf-8"), "Exit codes")
-    said = {kind: int(code) for code, kind, _ in rows if kind}
-    assert said == {name: kind.exit_code for name, kind in KINDS.items()}
+    codes = {kind: int(code) for code, kind, _ in rows if kind}
+    assert codes == {name: kind.exit_code for name, kind in KINDS.items()}
     assert {int(code) for code, kind, _ in rows if not kind} == {0, CliRunner().invoke(app, ["no-such-verb"]).exit_code}
 
 
@@ -196,9 +196,9 @@ def test_environment_variables_are_all_named() -> None:
     used = {name for path in sources for name in re.findall(r'"(BOARDWRIGHT_[A-Z_]+)"', path.read_text())}
     _, variables = known_words()
     rows = table_rows((ROOT / "docs/building.md").read_text(encoding="utf-8"), "Environment")
-    said = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
-    assert used | variables - {"BOARD"} <= said
-    assert {name for name in said if name.startswith("BOARDWRIGHT_")} == used | {
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert used | variables - {"BOARD"} <= listed
+    assert {name for name in listed if name.startswith("BOARDWRIGHT_")} == used | {
         name for name in variables if name.startswith("BOARDWRIGHT_")
     }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The story of a run, on every sink."""
+"""The log of a run, on every sink."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def tell() -> None:
-    """A story with everything in it."""
+    """A log with every kind of event."""
     with log.step("rootfs"):
         log.note("242 packages")
         with log.step("bootstrap"):

@@ -97,9 +97,9 @@ def test_a_terminal_shows_it_in_lines_and_tables(capsys: pytest.CaptureFixture[s
     table.add_row(HOSTILE)
     table.add_row("[/red] [bold]")
     print_table(table)
-    said = capsys.readouterr().out
-    assert SEEN in said
-    assert "[/red] [bold]" in said
+    output = capsys.readouterr().out
+    assert SEEN in output
+    assert "[/red] [bold]" in output
 
 
 def test_errors_and_results_show_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,10 +108,10 @@ def test_errors_and_results_show_it(capsys: pytest.CaptureFixture[str]) -> None:
     show_error(error)
     print_line(HOSTILE)
     print_json([HOSTILE])
-    said = capsys.readouterr()
-    assert said.err.count(SEEN) == 3
-    assert "\n\\::error::x" in said.err
-    line, data = said.out.splitlines()
+    captured = capsys.readouterr()
+    assert captured.err.count(SEEN) == 3
+    assert "\n\\::error::x" in captured.err
+    line, data = captured.out.splitlines()
     assert line == SEEN
     assert json.loads(data) == [HOSTILE]
 
@@ -121,7 +121,7 @@ ALLOWED = {
     *("cli.py", "verbs/session.py", "text.py", "engine/display.py", "doctor/doctor.py"),
     "verbs/schema.py",  # made from our own types
     "verify/live/try_console.py",  # runs on the system that is asked
-    "rootfs/namespaces.py",  # stands alone; whoever starts it reads what it says
+    "rootfs/namespaces.py",  # stands alone; its starter reads its output
 }
 
 

@@ -92,10 +92,10 @@ def test_older_files_of_the_name_are_replaced_and_others_left_alone(image: Path,
 
 def test_progress_is_told(image: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "INTERVAL_S", 0.001)
-    story = io.StringIO()
-    with log.use(log.Json(story)):
+    output_stream = io.StringIO()
+    with log.use(log.Json(output_stream)):
         make(image, output, Compression.GZ)
-    events = [json.loads(line) for line in story.getvalue().splitlines()]
+    events = [json.loads(line) for line in output_stream.getvalue().splitlines()]
     fractions = [event["data"]["fraction"] for event in events if event["kind"] == "progress"]
     assert fractions == sorted(fractions)
     assert 0 <= fractions[0] <= fractions[-1] <= 1
@@ -158,18 +158,18 @@ def test_reports_are_handed_out_under_their_own_names(image: Path, tmp_path: Pat
 def test_the_image_is_announced_before_the_reports(
     image: Path, output: Path, monkeypatch: pytest.MonkeyPatch, compression: Compression
 ) -> None:
-    """Whoever takes it to another disk makes it be there; without, all is on the disk before it has its name."""
+    """Without a copy to another disk, all is on the disk before it has its name."""
     synced: list[str] = []
     monkeypatch.setattr(
         os, "fsync", lambda descriptor: synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
     )
-    told: list[Artefact | str] = []
+    announced: list[Artefact | str] = []
 
     def report(digest: str) -> list[Path]:
-        told.append(digest)
+        announced.append(digest)
         return []
 
-    for announce in (told.append, None):
+    for announce in (announced.append, None):
         with open_partial(output, "x", None) as partial:
             first, *_ = finish_artefact(
                 image,
@@ -183,7 +183,10 @@ def test_the_image_is_announced_before_the_reports(
                 on_product=announce,
             )
         if announce:
-            assert told == [Artefact(partial / first.path.name, first.size_bytes, first.sha256), sha256_file(image)]
+            assert announced == [
+                Artefact(partial / first.path.name, first.size_bytes, first.sha256),
+                sha256_file(image),
+            ]
             assert not synced
     names = ("x.img" if compression == "none" else "x.img.zst", "x.packages", "dist")
     assert set(names) <= set(synced)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""With whose credentials a bucket is asked, where, and that nobody hears of them."""
+"""The credentials and the place of a bucket, and that no log shows them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.delenv(name)
 
@@ -45,7 +45,7 @@ def test_requests_are_signed_with_what_the_environment_says(bucket: Bucket, tmp_
         assert SECRET not in str(asked.headers)
 
 
-def test_a_profile_is_asked_too(nobody: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_is_asked_too(no_credentials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profiles = tmp_path / "credentials"
     profiles.write_text(f"[ci]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profiles))
@@ -59,7 +59,7 @@ def test_a_profile_is_asked_too(nobody: None, tmp_path: Path, monkeypatch: pytes
     assert "AWS_PROFILE" in caught.value.hint
 
 
-def test_without_credentials_one_reads_unsigned(nobody: None, bucket: Bucket, tmp_path: Path) -> None:
+def test_without_credentials_one_reads_unsigned(no_credentials: None, bucket: Bucket, tmp_path: Path) -> None:
     bucket.write("ci/refs/a.json", b'{"sha256": "%s", "facts": {}}' % (b"0" * 64))
     with open_remote(load(bucket, writable=False)) as remote:
         assert Store(tmp_path / "store", remote).find_ref("a")
@@ -67,7 +67,7 @@ def test_without_credentials_one_reads_unsigned(nobody: None, bucket: Bucket, tm
     assert not any("Authorization" in asked.headers for asked in bucket.door.asked)
 
 
-def test_without_credentials_one_cannot_write(nobody: None, bucket: Bucket) -> None:
+def test_without_credentials_one_cannot_write(no_credentials: None, bucket: Bucket) -> None:
     with pytest.raises(RecipeError, match="no credentials to write with") as caught, open_remote(load(bucket)):
         pass
     assert "--cache-mode ro" in caught.value.hint
@@ -114,9 +114,9 @@ def test_amazon_is_asked_where_nothing_is_said() -> None:
 @pytest.mark.parametrize("code", ["AccessDenied", "ExpiredToken", "SignatureDoesNotMatch"])
 def test_credentials_are_never_told(bucket: Bucket, tmp_path: Path, code: str) -> None:
     bucket.door.refuse(403, code, only="PUT")
-    story = io.StringIO()
+    output = io.StringIO()
     (tmp_path / "source").write_bytes(b"content")
-    with log.use(log.Json(story)), open_remote(load(bucket)) as remote:
+    with log.use(log.Json(output)), open_remote(load(bucket)) as remote:
         Store(tmp_path / "store", remote).take(tmp_path / "source")
-    assert code in story.getvalue()
-    assert not [word for word in (KEY, SECRET, TOKEN) if word in story.getvalue()]
+    assert code in output.getvalue()
+    assert not [word for word in (KEY, SECRET, TOKEN) if word in output.getvalue()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A shared store whose server refuses, breaks off, is silent or absent: left out, and said once."""
+"""A shared store whose server refuses, breaks off, is silent or absent: left out, with one warning."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_on_github_links_are_whole(place: Place) -> None:
 
 def test_everything_of_a_board_is_there(page: Page, place: Place) -> None:
     package = place.releases[1].boards["rpi"].package
-    for said in (
+    for sentence in (
         *(package.title, "64-bit Arm", "bluetooth, ethernet, gpio, wifi", "1.0", "stable", "615 tests passed"),
         *("SBOM, SPDX", "Block map", "Packages", "Test report", "Checksums", "Description"),
         *(file.sha256 for file in package.files if file.role == "image"),
@@ -138,7 +138,7 @@ def test_everything_of_a_board_is_there(page: Page, place: Place) -> None:
         *(f"boardwright fetch rpi --from {BASE} --key {KEY}", f"minisign -Vm boardwright-rpi-1.0.SHA256SUMS -P {KEY}"),
         *("sha256sum --check --ignore-missing boardwright-rpi-1.0.SHA256SUMS", f"--release {BASE}/v1.0/rpi --key"),
     ):
-        assert said in page.text, said
+        assert sentence in page.text, sentence
 
 
 def test_without_a_key_nothing_is_said_of_signatures(place: Place) -> None:

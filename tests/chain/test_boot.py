@@ -63,7 +63,7 @@ def test_a_container_boots_an_image_and_lets_ssh_in(qemu_amd64: Built, tmp_path:
         # Until the Docker Engine of the system has its bridge, which has the address of the one that ssh comes through.
         words = [*ssh, "systemctl is-system-running --wait; uname -m"]
         asked = pool.submit(subprocess.run, words, capture_output=True, text=True, timeout=600)
-        while not asked.done():  # A machine whose console nobody reads stands still.
+        while not asked.done():  # A machine whose console is not read stands still.
             terminal.expect(["\n", pexpect.TIMEOUT], timeout=1)
     assert asked.result().stdout == "running\nx86_64\n", asked.result().stderr
     terminal.send("\x01x")

@@ -106,7 +106,7 @@ def leftovers(docked: tuple[Place, str]) -> list[str]:
 def kill_container(running: Running, api: APIClient, volume: str) -> None:
     (name,) = containers(api, volume)
     api.kill(name)
-    assert running.wait() == 7, running.said
+    assert running.wait() == 7, running.output
     assert containers(api, volume) == []
 
 
@@ -146,7 +146,7 @@ def test_the_next_build_in_a_container_gives_it_back_too(
     running.wait_for_line("the loop device is there")
     kill(running, api, volume)
     again = start(docked, image)
-    assert again.wait() == 0, again.said
+    assert again.wait() == 0, again.output
     assert leftovers(docked) == []
     assert containers(api, volume) == []
     assert devices() == []

@@ -51,9 +51,9 @@ def fill(place: Place, *, free_bytes: int) -> Path:
 def test_a_full_disk_is_said_and_leaves_nothing(small: Place, free_mib: int, where: str) -> None:
     filler = fill(small, free_bytes=free_mib * MIB)
     build = small.build()
-    assert build.code == 8, build.said
+    assert build.code == 8, build.output
     steps = [event["text"] for event in build.events if event["kind"] == "fail"]
-    assert steps[-1] == where, build.said
+    assert steps[-1] == where, build.output
     assert build.events[-1]["data"]["kind"] == "space"
     assert small.traces() == []
     assert small.products() == []
@@ -73,7 +73,7 @@ def test_an_image_that_is_not_compressed_needs_no_second_room(small: Place) -> N
 def test_a_full_disk_while_compressing(small: Place) -> None:
     filler = fill(small, free_bytes=11 * MIB)
     build = small.build("--compress", "zst")
-    assert build.code == 8, build.said
+    assert build.code == 8, build.output
     assert [event["text"] for event in build.events if event["kind"] == "fail"][-1] == "artefact: zst"
     assert small.traces() == []
     assert small.products() == []
@@ -84,7 +84,7 @@ def test_a_disk_without_a_single_byte_left(small: Place) -> None:
     filler = fill(small, free_bytes=0)
     subprocess.run(["dd", "if=/dev/zero", f"of={filler}.rest", "bs=512"], stderr=subprocess.DEVNULL, check=False)
     build = small.build()
-    assert build.code == 8, build.said
+    assert build.code == 8, build.output
     filler.unlink()
     assert small.traces() == []
     assert small.products() == []

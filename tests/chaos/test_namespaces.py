@@ -50,7 +50,7 @@ def test_mmdebstrap_ends_with_the_build(supplied: Place, number: signal.Signals)
     own = namespaces(descendants(build.process.pid)) - namespaces([os.getpid()])
     assert len(own) >= 2, "a PID and a mount namespace of its own"
     build.process.send_signal(number)
-    assert build.wait() == (-9 if number == signal.SIGKILL else 130), build.said
+    assert build.wait() == (-9 if number == signal.SIGKILL else 130), build.output
     wait_until(lambda: not own & namespaces(everybody()), "a process lives on in the build's namespaces")
     if number == signal.SIGKILL:
         assert place.doctor("--fix")[1] == []

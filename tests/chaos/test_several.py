@@ -45,7 +45,7 @@ def made(place: Place) -> list[str]:
 
 
 def told_by(running: Running, kind: str = "") -> list[str]:
-    """Return the boards of the events, in the order of the story."""
+    """Return the boards of the events, in the order of their events."""
     return [
         event["data"]["board"] for event in running.events if "board" in event["data"] and kind in ("", event["kind"])
     ]
@@ -67,7 +67,7 @@ def environment(place: Place) -> dict[str, str]:
 
 def test_all_are_built(place: Place, boards: tuple[str, ...]) -> None:
     running = place.build(*boards, "--jobs", "3")
-    assert running.code == 0, running.said
+    assert running.code == 0, running.output
     assert made(place) == images("other", "third", "tiny")
     assert sorted(told_by(running, "result")) == ["other", "third", "tiny"]
     for event in running.events:
@@ -80,7 +80,7 @@ def test_all_are_built(place: Place, boards: tuple[str, ...]) -> None:
 
 def test_one_after_the_other_in_the_order_given(place: Place, boards: tuple[str, ...]) -> None:
     running = place.build(*reversed(boards), "--jobs", "1")
-    assert running.code == 0, running.said
+    assert running.code == 0, running.output
     assert [board for board, _ in groupby(told_by(running))] == ["tiny", "third", "other"]
 
 
@@ -91,7 +91,7 @@ def test_two_at_once_and_the_third_when_one_is_done(place: Place, boards: tuple[
     wait_until(place.reached.exists, "mke2fs does not start")
     assert not list(place.state.glob("journals/third-*"))
     (place.path / "go").touch()
-    assert running.wait() == 0, running.said
+    assert running.wait() == 0, running.output
     assert made(place) == images("other", "third", "tiny")
 
 
@@ -112,7 +112,7 @@ def test_a_name_that_comes_twice_is_built_once(place: Place, boards: tuple[str, 
 def test_one_that_fails_does_not_stop_the_others(place: Place, boards: tuple[str, ...]) -> None:
     fail_other(place)
     running = place.build(*boards)
-    assert running.code == 7, running.said
+    assert running.code == 7, running.output
     assert made(place) == images("third", "tiny")
     (error, end) = [event for event in running.events if event["kind"] == "error"]
     assert "no luck today" in error["text"]
@@ -126,7 +126,7 @@ def test_the_first_that_failed_gives_the_exit_code(place: Place, boards: tuple[s
     fail_other(place)
     (place.boards / "third/board.yaml").write_text("title: [\n")
     first, second = place.build(*boards), place.build(*reversed(boards))
-    assert (first.code, second.code) == (7, 3), first.said
+    assert (first.code, second.code) == (7, 3), first.output
     assert first.events[-1]["text"] == "2 of 3 boards failed: other (tool), third (recipe)"
     assert made(place) == images("tiny")
 
@@ -139,8 +139,8 @@ def test_one_that_is_killed_is_an_error_of_that_board(place: Place, boards: tupl
     wait_until(lambda: len(children(running.process.pid)) == 1, "the others have not ended")
     (child,) = children(running.process.pid)
     os.kill(child, signal.SIGKILL)
-    assert running.wait() == 7, running.said
-    assert "the build's process was killed by SIGKILL" in running.said
+    assert running.wait() == 7, running.output
+    assert "the build's process was killed by SIGKILL" in running.output
     place.doctor("--fix")
     assert place.traces() == []
 
@@ -156,7 +156,7 @@ def test_a_signal_ends_all_and_leaves_nothing(place: Place, boards: tuple[str, .
     running = place.start(*boards, "--jobs", "2")
     wait_until(place.reached.exists, "mke2fs does not start")
     running.process.send_signal(number)
-    assert running.wait() == 130, running.said
+    assert running.wait() == 130, running.output
     assert place.traces() == []
     assert made(place) == []
     assert sorted(told_by(running, "error")) == ["other", "tiny"], "the third has not begun"
@@ -197,20 +197,20 @@ def test_a_terminal_has_a_row_for_each(place: Place, boards: tuple[str, ...]) ->
         program, words, cwd=str(ROOT), env=environment(place), encoding="utf-8", dimensions=(40, 120), timeout=60
     )
     terminal.expect(pexpect.EOF)
-    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.before or "")
+    screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.before or "")
     terminal.close()
-    assert terminal.exitstatus == 7, said
-    assert re.search(r"third +waiting", said)
-    last = said[said.rindex("✓ tiny") :]
+    assert terminal.exitstatus == 7, screen
+    assert re.search(r"third +waiting", screen)
+    last = screen[screen.rindex("✓ tiny") :]
     assert re.search(r"✓ tiny +\d+ s", last)
     assert re.search(r"✗ other +\d+ s", last)
     assert re.search(r"✓ third +\d+ s", last)
-    assert said.count("other  error: sfdisk ended with exit code 1") == 1
+    assert screen.count("other  error: sfdisk ended with exit code 1") == 1
     assert "1 of 3 boards failed: other (tool)" in last
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["tiny", "nosuch"], 3, "board 'nosuch': not found"),
         (["tiny", "--all"], 2, "expected names of boards, or --all"),
@@ -218,7 +218,7 @@ def test_a_terminal_has_a_row_for_each(place: Place, boards: tuple[str, ...]) ->
     ],
 )
 def test_what_cannot_be_meant_is_said_before_anything_is_built(
-    place: Place, words: Sequence[str], code: int, said: str
+    place: Place, words: Sequence[str], code: int, message: str
 ) -> None:
     command = [sys.executable, "-m", "builder", "build", *words, "--boards", str(place.boards)]
     done = subprocess.run(
@@ -230,5 +230,5 @@ def test_what_cannot_be_meant_is_said_before_anything_is_built(
         check=False,
     )
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert made(place) == []

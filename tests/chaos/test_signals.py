@@ -43,7 +43,7 @@ def test_a_signal_ends_it_and_leaves_nothing(supplied: Place, stage: Stage, numb
     build = place.start(*stage.options, reuse=stage.reuse)
     wait_until(place.reached.exists, f"{stage.tool} does not start")
     build.process.send_signal(number)
-    assert build.wait() == 130, build.said
+    assert build.wait() == 130, build.output
     assert place.traces() == []
     assert place.products() == []
     assert build.events[-1]["kind"] == "error"
@@ -72,7 +72,7 @@ setsid sh -c 'while :; do i=$((i+1)); mkdir d$i; echo x >d$i/f; done' {path} &
 touch {reached}
 wait
 """
-"""A mmdebstrap that leaves somebody behind, out of its process group, who writes into the tree without end."""
+"""A mmdebstrap that leaves a process behind, out of its process group, which writes into the tree without end."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
@@ -102,7 +102,7 @@ def test_more_signals_do_not_cut_the_giving_back_short(place: Place, first: sign
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
         build.process.send_signal(number)
     (place.path / "go").touch()
-    assert build.wait() == 130, build.said
+    assert build.wait() == 130, build.output
     assert place.traces() == []
     assert place.products() == []
 
@@ -113,6 +113,6 @@ def test_a_signal_while_a_finished_slot_is_given_back_waits(place: Place) -> Non
     wait_until(place.reached.exists, "nothing is given back")
     build.process.send_signal(signal.SIGINT)
     (place.path / "go").touch()
-    assert build.wait() == 130, build.said
+    assert build.wait() == 130, build.output
     assert place.traces() == []
     assert place.products() == []

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.machine
 def test_two_boards_at_once_do_not_disturb_each_other(place: Place) -> None:
     place.add_board("other")
     alone = [place.build("--output", place.path / "alone", board=name) for name in ("tiny", "other")]
-    assert [build.code for build in alone] == [0, 0], [build.said for build in alone]
+    assert [build.code for build in alone] == [0, 0], [build.output for build in alone]
     together = [place.start(board=name) for name in ("tiny", "other", "tiny", "other")]
-    assert [build.wait() for build in together] == [0] * 4, [build.said for build in together]
+    assert [build.wait() for build in together] == [0] * 4, [build.output for build in together]
     assert place.traces() == []
     for name in ("tiny", "other"):
         file = f"boardwright-{name}-1.img"
@@ -32,7 +32,7 @@ def test_one_that_is_killed_does_not_disturb_the_other(place: Place) -> None:
     assert place.build(die_after=2, by="SIGKILL").code == -9
     assert place.doctor("--fix")[1] == []
     (place.path / "go").touch()
-    assert living.wait() == 0, living.said
+    assert living.wait() == 0, living.output
     assert place.traces() == []
 
 
@@ -43,8 +43,8 @@ def test_the_same_board_waits_and_says_so(place: Place) -> None:
     second = place.start()
     second.wait_for_line(f"board tiny is being built by process {first.process.pid} on ")
     (place.path / "go").touch()
-    assert first.wait() == 0, first.said
-    assert second.wait() == 0, second.said
+    assert first.wait() == 0, first.output
+    assert second.wait() == 0, second.output
     assert place.traces() == []
 
 
@@ -56,5 +56,5 @@ def test_without_waiting_the_same_board_is_busy(place: Place) -> None:
     assert second.code == 9
     assert second.events[-1]["text"].startswith(f"board tiny is being built by process {first.process.pid} on ")
     (place.path / "go").touch()
-    assert first.wait() == 0, first.said
+    assert first.wait() == 0, first.output
     assert place.traces() == []

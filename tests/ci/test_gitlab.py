@@ -43,7 +43,7 @@ class Pipeline:
     """PASS or FAIL by job."""
     calls: list[str]
     """How the stand-in was called, sorted."""
-    said: str
+    output: str
 
 
 RunPipeline = Callable[..., Pipeline]
@@ -70,9 +70,9 @@ def run_pipeline(node_programs: Path, tmp_path: Path) -> RunPipeline:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "BOARDWRIGHT"))}
         env |= {"NO_COLOR": "1", "PATH": f"{apt.parent}:{env['PATH']}"}
         done = subprocess.run([*map(str, words)], cwd=place, env=env, capture_output=True, text=True, check=False)
-        said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-        ended = {job: word for word, job in re.findall(r"^ (PASS|FAIL|WARN) +(\S.*?) *$", said, re.MULTILINE)}
-        return Pipeline(done.returncode, ended, sorted(calls.read_text().splitlines()), said)
+        output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+        ended = {job: word for word, job in re.findall(r"^ (PASS|FAIL|WARN) +(\S.*?) *$", output, re.MULTILINE)}
+        return Pipeline(done.returncode, ended, sorted(calls.read_text().splitlines()), output)
 
     return run
 
@@ -101,7 +101,7 @@ def built(pipeline: Pipeline) -> list[str]:
 
 def test_the_main_branch_builds_all_boards(project: Path, run_pipeline: RunPipeline) -> None:
     ran = run_pipeline(project, BOARDWRIGHT_CACHE="s3://cache")
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert ran.ended == dict.fromkeys(["check", "boards", *(f"build: [{board}]" for board in ALL)], "PASS")
     assert ran.calls == [f"build {board} VERSION= CACHE=s3://cache MODE=" for board in ALL]
     reports = sorted(path.name for path in (project / "dist").glob("*.specs.xml"))
@@ -120,14 +120,14 @@ def test_a_merge_request_builds_its_boards_and_writes_to_no_cache(project: Path,
         BOARDWRIGHT_CACHE="s3://cache",
         BOARDWRIGHT_CACHE_MODE="rw",
     )
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert ran.calls == [f"build {board} VERSION= CACHE=s3://cache MODE=ro" for board in ("rpi", "rpi5")]
-    assert "this change does not affect qemu-arm64" in ran.said
+    assert "this change does not affect qemu-arm64" in ran.output
 
 
 def test_a_tag_builds_packages_and_releases_without_a_cache(project: Path, run_pipeline: RunPipeline) -> None:
     ran = run_pipeline(project, **TAG, BOARDWRIGHT_PUBLIC_URL="https://images.example.org", BOARDWRIGHT_BOOT="x rpi5 y")
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert [*ran.ended.values()] == ["PASS"] * 8
     images = " ".join(f"dist/boardwright-{board}-1.0.img.zst" for board in ALL)
     rest = "VERSION= CACHE=s3://cache MODE="
@@ -142,7 +142,7 @@ def test_a_tag_builds_packages_and_releases_without_a_cache(project: Path, run_p
 
 def test_a_tag_with_nowhere_to_go_ends_with_packages(project: Path, run_pipeline: RunPipeline) -> None:
     ran = run_pipeline(project, CI_COMMIT_TAG="v1.0")
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert "package" in ran.ended
     assert "release" not in ran.ended
     assert "release/" in "".join(ran.calls)
@@ -170,6 +170,6 @@ def test_boards_of_their_own_are_built_by_a_submodule(
 ) -> None:
     project = prepare(boards_only, boards_only / "boardwright", tmp_path / "calls")
     ran = run_pipeline(project, **TAG)
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.output
     assert sorted(built(ran)) == ALL
     assert "release" in ran.ended

@@ -103,11 +103,11 @@ def test_the_file_says_how_it_was_made(boards_only: Path, provider: CiProvider) 
     (boards_only / "boards").rename(boards_only / "hardware")
     call("ci", "install", "--provider", provider, "--branch", "trunk", "--boards", "hardware", cwd=boards_only)
     text = (boards_only / provider.row.path).read_text()
-    said = re.search(r"Made by: boardwright (.*)", text)
-    assert said
-    assert said.group(1) == f"ci install --provider {provider} --directory .. --branch trunk"
-    assert f".venv/bin/boardwright {said.group(1)} --check" in text
-    again = call(*said.group(1).split(), "--check", cwd=boards_only / "boardwright", BOARDWRIGHT_BOARDS="../hardware")
+    made_by = re.search(r"Made by: boardwright (.*)", text)
+    assert made_by
+    assert made_by.group(1) == f"ci install --provider {provider} --directory .. --branch trunk"
+    assert f".venv/bin/boardwright {made_by.group(1)} --check" in text
+    again = call(*made_by.group(1).split(), "--check", cwd=boards_only / "boardwright", BOARDWRIGHT_BOARDS="../hardware")
     assert again.returncode == 0, again.stderr
     assert "../hardware" in text
     assert str(boards_only) not in text

@@ -70,7 +70,7 @@ CONFIG = file(b"CONFIG  TXT", "config.txt")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (CONFIG + bytes(32) + file(b"USER-D~1   ", "user-data"), "has entries behind its end"),
         (CONFIG + bytes(2048) + b"\1", "has entries behind its end"),
@@ -92,8 +92,8 @@ CONFIG = file(b"CONFIG  TXT", "config.txt")
         (file(b"USER-D~1   ", "user\0data"), "has the name 'user', which none can have"),
     ],
 )
-def test_what_readers_would_not_agree_on_is_refused(content: bytes, said: str) -> None:
-    with pytest.raises(VerifyError, match=f"the FAT is damaged: /boot .*{said}"):
+def test_what_readers_would_not_agree_on_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(VerifyError, match=f"the FAT is damaged: /boot .*{message}"):
         read(content)
 
 

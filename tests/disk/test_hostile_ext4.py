@@ -118,18 +118,18 @@ CRAFTED: list[Callable[[Region], str]] = [
 @pytest.mark.parametrize("craft", CRAFTED, ids=lambda craft: craft.__name__)
 def test_a_crafted_ext4_is_refused(craft: Callable[[Region], str], source: Path, tmp_path: Path) -> None:
     place = make_ext4(source, tmp_path / "image")
-    said = craft(place)
-    with pytest.raises(VerifyError, match=said) as caught:
+    message = craft(place)
+    with pytest.raises(VerifyError, match=message) as caught:
         read_ext4(place)
     assert "ext4" in caught.value.message
 
 
 def leave_a_journal(place: Region) -> None:
     """Another passwd waits in the journal; in its place is still the old one."""
-    said = subprocess.run(["debugfs", "-R", "bmap /etc/passwd 0", place.path], check=True, stdout=-1).stdout
+    block = subprocess.run(["debugfs", "-R", "bmap /etc/passwd 0", place.path], check=True, stdout=-1).stdout
     other = place.path.with_name("other")
     other.write_bytes(b"evil::0:0::/root:/bin/sh\n".ljust(4096, b"\n"))
-    debug(place, "jo", f"jw -b {int(said)} {other}", "jc")
+    debug(place, "jo", f"jw -b {int(block)} {other}", "jc")
     assert place.path.read_bytes()[1024 + 96] & 0x4
     assert subprocess.run(["e2fsck", "-f", "-n", place.path], stdout=-1, stderr=-1, check=False).returncode == 0
 
@@ -170,14 +170,16 @@ def test_a_name_may_have_a_line_break_and_is_one_name(source: Path, tmp_path: Pa
     assert [entry.path for entry in read_ext4(place) if "\n" in entry.path] == ["/etc/a\n_12_xy"]
 
 
-@pytest.mark.parametrize(("limit", "said"), [("MOST_ENTRIES", "more than 4 entries"), ("DEEPEST", "more than 4 direc")])
+@pytest.mark.parametrize(
+    ("limit", "message"), [("MOST_ENTRIES", "more than 4 entries"), ("DEEPEST", "more than 4 direc")]
+)
 def test_there_is_an_end_to_it(
-    limit: str, said: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limit: str, message: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (source / "1/2/3/4/5").mkdir(parents=True)
     place = make_ext4(source, tmp_path / "image")
     monkeypatch.setattr(walk, limit, 4)
-    with pytest.raises(VerifyError, match=said):
+    with pytest.raises(VerifyError, match=message):
         read_ext4(place)
 
 

@@ -118,6 +118,6 @@ def have_a_table_too_small(fat: Region) -> str:
     ids=lambda craft: craft.__name__,
 )
 def test_a_crafted_fat_is_refused(craft: Callable[[Region], str], fat: Region) -> None:
-    said = craft(fat)
-    with pytest.raises(VerifyError, match=said):
+    message = craft(fat)
+    with pytest.raises(VerifyError, match=message):
         read_fat(fat, "/boot")

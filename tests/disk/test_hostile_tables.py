@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Partition tables that somebody crafted: read, or refused in words, and soon."""
+"""Partition tables that are damaged on purpose: read, or refused with a message, and soon."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def gpt_entry(start: int, end: int, name: str = "root", *, kind: bytes = LINUX) 
 
 
 def write_gpt(image: Path, entries: list[bytes], *, count: int = 128, size: int = 128, **header: int) -> Path:
-    """Write a GPT whose checksums are right, whatever else is said in it."""
+    """Write a GPT whose checksums are right, whatever else it has."""
     table = b"".join(entries).ljust(128 * 128, b"\0")
     fields = {"current": 1, "backup": DISK_SECTORS - 1, "first": 34, "last": DISK_SECTORS - 34, "table": 2} | header
 
@@ -59,7 +59,7 @@ def write_mbr(image: Path, rows: list[tuple[int, int, int]]) -> Path:
 
 
 def read(image: Path) -> DiskTable | str:
-    """Return the table, or what is said of it; either comes within seconds."""
+    """Return the table, or the message about it; either comes within seconds."""
     begun = time.monotonic()
     try:
         return read_whole_table(image)

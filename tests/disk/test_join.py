@@ -122,5 +122,5 @@ def test_a_way_in_is_one_in_any_case(
     change: Callable[[dict[str, str]], dict[str, str]], path: str, tmp_path: Path
 ) -> None:
     image = Image(mount_fat(tmp_path, FILES, change({"/os-release": ""})), slots=(ROOT_SLOT,))
-    (said,) = Rights(image).find_unasked("access")
-    assert said.startswith(f"{path} (")
+    (row,) = Rights(image).find_unasked("access")
+    assert row.startswith(f"{path} (")

@@ -24,17 +24,17 @@ def _event(kind: str, text: str, /, **data: object) -> bytes:
 
 
 def test_an_event_in_pieces_is_one_event(heard: Heard) -> None:
-    story = EventStream()
+    stream = EventStream()
     for byte in _event("note", "grüße"):
-        story.hear(bytes([byte]), None)
-    story.end()
+        stream.hear(bytes([byte]), None)
+    stream.end()
     assert heard.texts("note") == ["grüße"]
 
 
 def test_anything_else_is_a_line(heard: Heard) -> None:
-    story = EventStream()
-    story.hear(b'{"kind": "no json\n{"kind": "note"}\nplain', b"aside\n\n")
-    story.end()
+    stream = EventStream()
+    stream.hear(b'{"kind": "no json\n{"kind": "note"}\nplain', b"aside\n\n")
+    stream.end()
     assert heard.texts("line") == ['{"kind": "no json', '{"kind": "note"}', "aside", "plain"]
 
 
@@ -56,8 +56,8 @@ def test_anything_else_is_a_line(heard: Heard) -> None:
     ids=lambda line: repr(line[:60]),
 )
 def test_what_is_no_event_is_a_line(heard: Heard, line: bytes) -> None:
-    story = EventStream()
-    story.hear(line + b"\n", None)
+    stream = EventStream()
+    stream.hear(line + b"\n", None)
     assert heard.texts("line") == [line.decode()]
     assert [event.kind for event in heard.events] == ["line"]
 
@@ -66,36 +66,36 @@ def test_what_is_no_event_is_a_line(heard: Heard, line: bytes) -> None:
 @given(text=TEXT)
 @settings(max_examples=30, deadline=None)
 def test_any_text_of_an_event_is_shown_or_kept(kind: str, text: str) -> None:
-    told = io.StringIO()
-    with log.use(log.Plain(told)):
-        story = EventStream()
-        story.hear(_event(kind, text, hint=text, kind=text), text.encode("utf-8", "replace"))
-        story.end()
-    assert find_hidden(told.getvalue()) == ""
-    assert kind != "error" or story.failure(1, killed="").message == text
+    output = io.StringIO()
+    with log.use(log.Plain(output)):
+        stream = EventStream()
+        stream.hear(_event(kind, text, hint=text, kind=text), text.encode("utf-8", "replace"))
+        stream.end()
+    assert find_hidden(output.getvalue()) == ""
+    assert kind != "error" or stream.failure(1, killed="").message == text
 
 
 def test_steps_that_did_not_end_fail(heard: Heard) -> None:
-    story = EventStream()
-    story.hear(_event("start", "a") + _event("start", "b") + _event("end", "b") + _event("start", "c"), None)
-    story.end()
+    stream = EventStream()
+    stream.hear(_event("start", "a") + _event("start", "b") + _event("end", "b") + _event("start", "c"), None)
+    stream.end()
     assert heard.texts("fail") == ["c", "a"]
 
 
 def test_result_and_error_are_kept_not_shown(heard: Heard) -> None:
-    story = EventStream()
-    story.hear(_event("result", "r", x=1) + _event("error", "bad", kind="trust", hint="h"), None)
-    assert story.result == {"x": 1}
-    failure = story.failure(6, killed="")
+    stream = EventStream()
+    stream.hear(_event("result", "r", x=1) + _event("error", "bad", kind="trust", hint="h"), None)
+    assert stream.result == {"x": 1}
+    failure = stream.failure(6, killed="")
     assert type(failure) is TrustError
     assert (failure.message, failure.hint) == ("bad", "h")
     assert not heard.events
 
 
 def test_an_unknown_kind_is_a_plain_error(heard: Heard) -> None:
-    story = EventStream()
-    story.hear(_event("error", "bad", kind="new"), None)
-    assert type(story.failure(1, killed="")) is BoardwrightError
+    stream = EventStream()
+    stream.hear(_event("error", "bad", kind="new"), None)
+    assert type(stream.failure(1, killed="")) is BoardwrightError
 
 
 def test_silence_is_said() -> None:

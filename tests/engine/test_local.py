@@ -30,12 +30,12 @@ def plan() -> Plan:
 
 
 def fake_apt_get(place: Path, monkeypatch: pytest.MonkeyPatch, *, code: int = 0) -> Path:
-    said = place / "said"
+    calls = place / "calls"
     program = place / "apt-get"
-    program.write_text(f'#!/bin/sh\necho "$@" >> {said}\nexit {code}\n')
+    program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\nexit {code}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
-    return said
+    return calls
 
 
 def lack_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,30 +46,30 @@ def lack_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_missing_is_named_and_installed(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard
 ) -> None:
-    said = fake_apt_get(tmp_path, monkeypatch)
+    calls = fake_apt_get(tmp_path, monkeypatch)
     lack_a_tool(monkeypatch)
     local.install_tools(plan)
     assert any("package-of-it" in text for text in heard.texts("note"))
-    assert said.read_text().splitlines()[-1].endswith(" package-of-it")
+    assert calls.read_text().splitlines()[-1].endswith(" package-of-it")
 
 
 def test_nothing_is_installed_where_nothing_is_missing(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = fake_apt_get(tmp_path, monkeypatch)
+    calls = fake_apt_get(tmp_path, monkeypatch)
     monkeypatch.setattr(local, "TOOLS", ("sh",))
     local.install_tools(plan)
-    assert not said.exists()
+    assert not calls.exists()
 
 
 def test_a_missing_keyring_is_installed_too(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = fake_apt_get(tmp_path, monkeypatch)
+    calls = fake_apt_get(tmp_path, monkeypatch)
     monkeypatch.setattr(local, "TOOLS", ("sh",))
     debian = plan.recipe.archives["debian"]
     key = debian.key.model_copy(update={"file": "/usr/share/keyrings/elsewhere-archive-keyring.gpg"})
     archives = {"debian": debian.model_copy(update={"key": key})}
     local.install_tools(replace(plan, recipe=plan.recipe.model_copy(update={"archives": archives})))
-    assert said.read_text().splitlines()[-1].endswith(" elsewhere-archive-keyring")
+    assert calls.read_text().splitlines()[-1].endswith(" elsewhere-archive-keyring")
 
 
 def test_a_failing_apt_get_is_an_error(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,8 +114,8 @@ def test_what_a_shell_changes_is_thrown_away(tmp_path: Path) -> None:
 def copy_shell(root: Path) -> None:
     for name in ("proc", "sys", "dev", "boot/firmware", "root", "tmp"):
         (root / name).mkdir(parents=True)
-    said = subprocess.run(["ldd", "/bin/bash"], check=True, capture_output=True, text=True).stdout
-    libraries = [word for word in said.split() if word.startswith("/")]
+    listing = subprocess.run(["ldd", "/bin/bash"], check=True, capture_output=True, text=True).stdout
+    libraries = [word for word in listing.split() if word.startswith("/")]
     for path in ["/bin/bash", *libraries]:
         target = root / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)

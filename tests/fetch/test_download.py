@@ -126,7 +126,7 @@ def test_a_spoilt_file_is_refused_and_nothing_stays(
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "kind", "said"),
+    ("behaviour", "kind", "message"),
     [
         ("cuts", DownloadError, "the file ended after 100000 of"),
         ("endless", TrustError, "found more than"),
@@ -139,10 +139,10 @@ def test_another_length_is_refused(
     tmp_path: Path,
     behaviour: Behaviour,
     kind: type[Exception],
-    said: str,
+    message: str,
 ) -> None:
     server.behaviour = behaviour
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         download(url, wanted, tmp_path / "out")
     assert NAME not in names(tmp_path / "out")
 
@@ -182,12 +182,12 @@ def test_a_call_that_ended_just_now_keeps_its_file(
 
 def test_progress_goes_on_from_what_was_there(url: str, wanted: PackagedFile, content: bytes, tmp_path: Path) -> None:
     (tmp_path / f".{NAME}.partial").write_bytes(content[: len(content) // 2])
-    story = io.StringIO()
-    with log.use(log.Json(story)):
+    output = io.StringIO()
+    with log.use(log.Json(output)):
         download(url, wanted, tmp_path)
-    assert '"fraction": 1.0' in story.getvalue()
-    assert '"fraction": 0.1' not in story.getvalue()
-    assert "resuming after" in story.getvalue()
+    assert '"fraction": 1.0' in output.getvalue()
+    assert '"fraction": 0.1' not in output.getvalue()
+    assert "resuming after" in output.getvalue()
 
 
 @pytest.mark.parametrize("kind", ["uri", "quoted"])
@@ -287,7 +287,7 @@ def test_a_release_that_broke_off_is_gone_on_with(
 
 
 @pytest.mark.parametrize(
-    ("place", "said"),
+    ("place", "message"),
     [
         ("{url}", "expected an address of releases|expected the address of a release"),
         ("{url}/v2.0", "expected the address of a release"),
@@ -297,8 +297,8 @@ def test_a_release_that_broke_off_is_gone_on_with(
         ("ftp://127.0.0.1/v1.0", "expected an address of releases"),
     ],
 )
-def test_what_is_no_release_is_an_error(server: Server, tmp_path: Path, place: str, said: str) -> None:
-    with pytest.raises(RecipeError, match=said) as caught:
+def test_what_is_no_release_is_an_error(server: Server, tmp_path: Path, place: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as caught:
         download_release(place.format(url=server.url), tmp_path)
     assert caught.value.hint
     assert names(tmp_path) == ["srv"]

@@ -111,7 +111,7 @@ def test_a_channel_that_goes_back_is_refused(
     assert "--version 1.0" in caught.value.hint
     assert f"{NAME}.img.xz" not in names(tmp_path / "out")
     assert get("qemu-arm64").package.version == "1.0", "of another board nothing newer is here"
-    assert get(version="1.0").package.version == "1.0", "somebody who wants it gets it"
+    assert get(version="1.0").package.version == "1.0", "it is there where it is asked for"
 
 
 def test_what_describes_no_image_is_passed_over(

@@ -45,11 +45,11 @@ def test_what_passes_is_overcome(server: Server, tmp_path: Path, path: str) -> N
 
 
 def test_progress_goes_from_nothing_to_all(server: Server, tmp_path: Path) -> None:
-    story = io.StringIO()
-    with log.use(log.Json(story)):
+    output = io.StringIO()
+    with log.use(log.Json(output)):
         fetch(server.url("good"), sha256=DIGEST, cache=tmp_path)
-    assert '"fraction": 1.0' in story.getvalue()
-    assert 1 < story.getvalue().count('"progress"') <= 100
+    assert '"fraction": 1.0' in output.getvalue()
+    assert 1 < output.getvalue().count('"progress"') <= 100
 
 
 def test_of_many_that_want_one_file_one_asks(server: Server, tmp_path: Path) -> None:

@@ -91,12 +91,12 @@ def test_credentials_are_never_told(
     server: Server, tmp_path: Path, path: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = server.url(path).replace("127.", "joe:hunter2@127.") + "?token=hunter2#hunter2"
-    story = io.StringIO()
-    said = ""
-    with log.use(log.Json(story)):
+    output = io.StringIO()
+    message = ""
+    with log.use(log.Json(output)):
         try:
             fetch(url, sha256=DIGEST, cache=tmp_path)
         except (DownloadError, TrustError) as error:
-            said = error.message + error.hint
-    assert "hunter2" not in said + story.getvalue() + capsys.readouterr().err
+            message = error.message + error.hint
+    assert "hunter2" not in message + output.getvalue() + capsys.readouterr().err
     assert "hunter2" not in bare(url)

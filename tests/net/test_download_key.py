@@ -89,11 +89,11 @@ def test_other_keys_are_refused(server: Server, tmp_path: Path, keys: Keys, armo
         "broken": (keys.export("one@example.org", options=armour)[:40], "no OpenPGP public key"),
         "secret": (keys.secret("one@example.org"), "the secret key"),
     }
-    for name, (content, said) in cases.items():
+    for name, (content, message) in cases.items():
         server.key = content
         with pytest.raises(TrustError) as caught:
             fetch_key(server.url("key"), keys.one, tmp_path)
-        assert said in caught.value.message, name
+        assert message in caught.value.message, name
         assert keys.one in caught.value.message, name
     assert names(tmp_path) == []
 

@@ -182,8 +182,8 @@ def test_a_build_in_a_container_passes_it_on(kept: Kept, wait: Callable[[float],
     with log.use(Json(stream)), Progress("x.img.zst", 100 * MIB) as progress:
         wait(1)
         progress.update(20 * MIB)
-    story = EventStream()
-    story.hear(stream.getvalue().encode(), None)
+    events = EventStream()
+    events.hear(stream.getvalue().encode(), None)
     assert log.last_words(kept.events[1]) == " 20% 00:04 left at 20 MiB/s  x.img.zst"
 
 

@@ -31,17 +31,17 @@ def file(place: Path, suffix: str) -> Path:
 
 
 def seal(place: Path) -> None:
-    """Make description and sums fit again, as whoever spoils a package on purpose would; only the key is not his."""
+    """Make description and sums fit again, as an attacker would; only the key is another."""
     description = file(place, ".package.json")
-    said = json.loads(description.read_text())
+    document = json.loads(description.read_text())
     sums = file(place, ".SHA256SUMS")
-    rows = [each for each in said["files"] if (place / each["name"]).is_file()]
+    rows = [each for each in document["files"] if (place / each["name"]).is_file()]
     kept = [each["name"] for each in rows if each["role"] not in ("sums", "signature")]
     sums.write_text("".join(render_sum(sha256_file(place / name), name) for name in kept))
     for each in rows:
         path = place / each["name"]
         each.update(size_bytes=path.stat().st_size, sha256=sha256_file(path))
-    description.write_text(json.dumps(said | {"files": rows}))
+    description.write_text(json.dumps(document | {"files": rows}))
 
 
 def edit(suffix: str, change: Callable[[Any], None]) -> Way:
@@ -149,7 +149,7 @@ WAYS: dict[str, tuple[Way, str]] = {
     "a zip is cut short": (cut(".img.zip"), r"img\.zip cannot be unpacked"),
     "a gz is cut short": (cut(".img.gz"), r"img\.gz cannot be unpacked"),
     "an image is gone": (lambda place: file(place, ".img.gz").unlink(), r"img\.gz: .* the file is missing"),
-    "a file nobody knows": (add_a_file, r"extra: it is not in the description"),
+    "a file that is not listed": (add_a_file, r"extra: it is not in the description"),
     "a link in the place of a file": (link, r"packages: .* the file is missing"),
     "the map is of another image": (another_map, "the block map does not fit: blocks 0-"),
     "the map is damaged": (replace(".bmap", "<ImageSize>", "<ImageSiz>"), r"bmap: the block map cannot be read"),
@@ -243,7 +243,7 @@ WAYS: dict[str, tuple[Way, str]] = {
     "a signature is missing": (
         lambda place: file(place, ".package.json.minisig").unlink(), r"package\.json: it is not signed"
     ),
-    "somebody else has signed": (sign_anew, r"package\.json: .*(key|Signature)"),
+    "another key has signed": (sign_anew, r"package\.json: .*(key|Signature)"),
     "all fits but the signature": (
         edit(".package.json", lambda data: data.update(title="Another")), "json: the signature is not of this file"
     ),

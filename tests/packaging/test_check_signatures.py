@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signatures: minisign and gpg themselves accept ours, and a key is seen by nobody."""
+"""Signatures: minisign and gpg themselves accept ours, and no other process sees a key."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 @dataclass(frozen=True)
 class Gpg:
-    """A key of GnuPG, and the home of whoever checks with it."""
+    """A key of GnuPG, and the home of the gpg that checks with it."""
 
     secret: SecretKey
     public: str
@@ -85,8 +85,8 @@ def file(tmp_path: Path) -> Path:
 
 def test_minisign_accepts_our_signature(file: Path, pair: Pair) -> None:
     minisign.sign([file], pair.secret, comment="boardwright-x-1")
-    said = tool("minisign", "-V", "-p", pair.public_file, "-m", file)
-    assert "Trusted comment: boardwright-x-1\n" in said
+    output = tool("minisign", "-V", "-p", pair.public_file, "-m", file)
+    assert "Trusted comment: boardwright-x-1\n" in output
     signature = file.with_name("SHA256SUMS.minisig")
     public = load_public_key(pair.public)
     assert find_fault(file, signature, public) == ""
@@ -239,8 +239,8 @@ def test_a_signature_has_an_end(
         signature.write_bytes(bytes(gpg.LONGEST + 1))
     else:
         signature.symlink_to("/etc/hostname")
-    said = {"packed": "still running", "long": "more than 64 KiB", "link out": "leads out of"}
-    assert said[kind] in gpg.verify(file, signature, gpg_key.public)
+    reasons = {"packed": "still running", "long": "more than 64 KiB", "link out": "leads out of"}
+    assert reasons[kind] in gpg.verify(file, signature, gpg_key.public)
     assert list(memory.iterdir()) == []
 
 

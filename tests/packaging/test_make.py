@@ -73,17 +73,17 @@ def test_common_tools_accept_it(made: MadePackage, tmp_path: Path) -> None:
     assert NTIAChecker(str(made.directory / f"{NAME}.spdx.json")).compliant
     copy = tmp_path / "copy.img"
     # Without --bmap it looks for a map of the image's name beside it, and says so.
-    said = subprocess.run(
+    done = subprocess.run(
         ["bmaptool", "copy", made.directory / f"{NAME}.img.xz", copy], check=True, capture_output=True, text=True
     )
-    assert "discovered bmap file" in said.stderr + said.stdout
+    assert "discovered bmap file" in done.stderr + done.stdout
     assert copy.read_bytes() == (made.work / "raw.img").read_bytes()
 
 
 def test_the_provenance_is_a_statement_of_in_toto(made: MadePackage) -> None:
-    said = json.loads((made.directory / f"{NAME}.provenance.json").read_text())
-    Statement.copy_from_pb(ParseDict(said, statement_pb2.Statement())).validate()
-    definition = said["predicate"]["buildDefinition"]
+    statement = json.loads((made.directory / f"{NAME}.provenance.json").read_text())
+    Statement.copy_from_pb(ParseDict(statement, statement_pb2.Statement())).validate()
+    definition = statement["predicate"]["buildDefinition"]
     debs = {
         each["name"].split()[0]: each for each in definition["resolvedDependencies"] if "pkg:deb" in each.get("uri", "")
     }
@@ -91,7 +91,7 @@ def test_the_provenance_is_a_statement_of_in_toto(made: MadePackage) -> None:
         name: text.split()[1] for name, text in DEBS.items()
     }
     assert definition["internalParameters"]["archives"]["debian"]["url"] == "http://deb.debian.org/debian"
-    assert {each["name"] for each in said["subject"]} == {
+    assert {each["name"] for each in statement["subject"]} == {
         f"{NAME}.img{end}" for end in ("", ".xz", ".zst", ".gz", ".zip")
     }
 
@@ -234,8 +234,8 @@ def test_without_the_record_of_the_build_less_is_said(dist: Path) -> None:
     (dist / f"{NAME}.build.json").unlink()
     done = pack(dist, "--compress", "zst")
     assert f"{NAME}.build.json is missing" in done.stderr
-    said = json.loads((dist.parent / "out" / NAME / f"{NAME}.provenance.json").read_text())
-    rows = said["predicate"]["buildDefinition"]["resolvedDependencies"]
+    statement = json.loads((dist.parent / "out" / NAME / f"{NAME}.provenance.json").read_text())
+    rows = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
     assert len(rows) == len(DEBS)
     assert not [row for row in rows if "digest" in row]
 

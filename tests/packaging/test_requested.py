@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A good signature of something else: whoever fetches and whoever checks is told, by the same words."""
+"""A good signature of something else: fetch and check refuse it, with the same message."""
 
 from __future__ import annotations
 
@@ -76,22 +76,22 @@ def find_tag(tree: Path) -> str:
 def test_who_checks_a_release_is_told(
     lie: Callable[[Path], str], server: Server, signer: MinisignKey, tmp_path: Path
 ) -> None:
-    said = lie(server.tree)
+    message = lie(server.tree)
     place = f"{server.url}/{find_tag(server.tree)}/rpi"
     with open_release(place, tmp_path) as directory:
         findings = check_release(directory, signer.public_text)
-    assert said in [problem.text for problem in findings.problems if problem.kind == "trust"]
+    assert message in [problem.text for problem in findings.problems if problem.kind == "trust"]
     with pytest.raises(TrustError, match="the release has "):
         findings.check()
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_who_fetches_is_told(lie: Callable[[Path], str], server: Server, signer: MinisignKey, tmp_path: Path) -> None:
-    said = lie(server.tree)
+    message = lie(server.tree)
     wanted = FetchRequest("rpi", version=find_tag(server.tree), key=load_public_key(signer.public_text))
     with pytest.raises(TrustError) as caught:
         fetch(open_source(server.url), wanted, tmp_path / "out")
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert not (tmp_path / "out").exists()
 
 

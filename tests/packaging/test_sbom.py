@@ -113,8 +113,8 @@ def test_what_is_no_bill_is_said_not_to_be_one(text: str) -> None:
 
 
 def test_a_maintainer_that_is_nobody_is_not_invented() -> None:
-    nobody = read_installed("Package: x\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n", {}, {})
-    sbom = Sbom("x", "X", "1", "trixie", EPOCH, DIGEST, "", nobody)
+    unmaintained = read_installed("Package: x\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n", {}, {})
+    sbom = Sbom("x", "X", "1", "trixie", EPOCH, DIGEST, "", unmaintained)
     assert parts(render_spdx(sbom), "packages")["x"]["supplier"] == "NOASSERTION"
     assert "supplier" not in parts(render_cyclonedx(sbom), "components")["x"]
     assert check_spdx(render_spdx(sbom)) == check_cyclonedx(render_cyclonedx(sbom)) == []

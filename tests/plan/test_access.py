@@ -137,7 +137,7 @@ def test_meta_data_needs_no_first_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "content",
     [
         "hostname: harbour\nfqdn: harbour.example.org\npreserve_hostname: false\nmanage_etc_hosts: localhost",
         "locale: en_GB.UTF-8\ntimezone: America/Argentina/Buenos_Aires\nkeyboard: {layout: de, variant: nodeadkeys}",
@@ -150,8 +150,8 @@ def test_meta_data_needs_no_first_line() -> None:
         "hostname:",
     ],
 )
-def test_a_seed_may_say_what_lets_nobody_in(said: str) -> None:
-    assert not lets_in(f"#cloud-config\n{said}\n".encode())
+def test_a_seed_may_say_what_lets_nobody_in(content: str) -> None:
+    assert not lets_in(f"#cloud-config\n{content}\n".encode())
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ BOARDS = list_boards(ROOT / "boards")
 def render(board: str) -> str:
     """Return the plan as `boardwright plan` prints it, without the keys of its stages, which change with our code."""
     words = ["plan", board, "--version", "1.0", "--epoch", "1790000000", "--state", str(GOLDEN / "none")]
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "builder", *words], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    text = re.sub(r"^Stages\n.*?\n\n", "", said.stdout, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^Stages\n.*?\n\n", "", done.stdout, flags=re.MULTILINE | re.DOTALL)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Broken recipes and everything that is said about them.
+"""Broken recipes and every message about them.
 
 A case of tests/recipe/broken/*.txt is a name after ===, the text of boards/x/board.yaml, and after ! each line that is
 expected, all of them and no other. Most texts start from the board `good` (tests/support/recipes.py). @ stands for
@@ -30,8 +30,8 @@ def _load_cases(file: Path) -> list[Case]:
     for part in file.read_text(encoding="utf-8").split("=== ")[1:]:
         name, *lines = part.removesuffix("\n\n").split("\n")
         text = "".join(f"{line}\n" for line in lines if line and not line.startswith("! "))
-        said = (line[2:].replace("@", "boards/x/board.yaml") for line in lines if line.startswith("! "))
-        cases.append(Case(name, text, tuple(said)))
+        expected = (line[2:].replace("@", "boards/x/board.yaml") for line in lines if line.startswith("! "))
+        cases.append(Case(name, text, tuple(expected)))
     return cases
 
 

@@ -123,7 +123,7 @@ def check(place: tuple[Steps, bool], text: str, directory: Path) -> None:
 
 
 def load(boards: Path) -> tuple[Board | None, str]:
-    """Return the board x, or what is said about it."""
+    """Return the board x, or the messages about it."""
     try:
         return load_board(boards, "x"), ""
     except RecipeError as error:

@@ -137,8 +137,8 @@ def test_a_directory_whose_name_begins_alike_is_outside(boards: Path) -> None:
 @pytest.mark.parametrize(("written", "code"), [("\\0", "0000"), ("\\uD800\\uDC00", "D800"), ("\\u202e", "202E")])
 def test_a_character_that_cannot_be_seen(boards: Path, written: str, code: str) -> None:
     write_board(boards, "low", f'extends: good\nusers:\n  me: {{gecos: "a{written}b"}}\n')
-    said = f"found the invisible character U+{code}; remove it"
-    assert _lines(boards, "low") == [f"boards/low/board.yaml:3:15: {said}"]
+    message = f"found the invisible character U+{code}; remove it"
+    assert _lines(boards, "low") == [f"boards/low/board.yaml:3:15: {message}"]
 
 
 def test_overlays_ancestors_first(boards: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_recipe_that_is_no_file_of_its_board(boards: Path, tmp_path: Path, kin
     (tmp_path / "credentials").write_text("https://token:SECRET@example.org")
     file = directory / "board.yaml"
     file.unlink()
-    said = {
+    messages = {
         "link": "a link that leads out of boards/low; expected one that stays inside",
         "device": "a link that leads",
     }
@@ -239,7 +239,8 @@ def test_a_recipe_that_is_no_file_of_its_board(boards: Path, tmp_path: Path, kin
     else:
         file.symlink_to(tmp_path / "credentials" if kind == "link" else "/dev/zero")
     (line,) = _lines(boards, "low")
-    assert line.startswith(f"boards/low/board.yaml:1:1: found {said.get(kind, 'a pipe, which can be read only once')}")
+    message = messages.get(kind, "a pipe, which can be read only once")
+    assert line.startswith(f"boards/low/board.yaml:1:1: found {message}")
     assert "SECRET" not in line
 
 

@@ -18,14 +18,14 @@ def _load(tmp_path: Path, data: bytes) -> tuple[object, list[str]]:
     file.write_bytes(data)
     problems: list[Problem] = []
     tree = load_tree(file, problems)
-    said = [str(problem).removeprefix(f"{file}:") for problem in problems]
-    return (None if tree is None else plain_value(tree)), said
+    messages = [str(problem).removeprefix(f"{file}:") for problem in problems]
+    return (None if tree is None else plain_value(tree)), messages
 
 
 def test_values_keep_their_yaml_1_2_types(tmp_path: Path) -> None:
     text = b"a: yes\nb: true\nc: 010\nd: 2026-01-01\ne: '1.0'\nf: 1.0\ng: [x, {y: 12:30}]\nh: ''\ni: !!str 5\n"
-    value, said = _load(tmp_path, text)
-    assert said == []
+    value, messages = _load(tmp_path, text)
+    assert messages == []
     assert value == {
         "a": "yes",
         "b": True,
@@ -40,7 +40,7 @@ def test_values_keep_their_yaml_1_2_types(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"title: caf\xe9\n", "1:11: found the byte 0xe9; expected UTF-8"),
         (b"a: 1\nb: x\nc: \xff\n", "3:4: found the byte 0xff; expected UTF-8"),
@@ -50,24 +50,24 @@ def test_values_keep_their_yaml_1_2_types(tmp_path: Path) -> None:
         (b"%YAML 2.0\n---\na: 1\n", "1:1: not YAML: found incompatible YAML document (version 1.* is required)"),
     ],
 )
-def test_refuses_what_is_no_text_for_a_recipe(tmp_path: Path, data: bytes, said: str) -> None:
-    assert _load(tmp_path, data) == (None, [said])
+def test_refuses_what_is_no_text_for_a_recipe(tmp_path: Path, data: bytes, message: str) -> None:
+    assert _load(tmp_path, data) == (None, [message])
 
 
 def test_alias_bomb_is_refused_quickly(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     for level in range(1, 15):
         lines.append(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]")
-    value, said = _load(tmp_path, "\n".join(lines).encode())
+    value, messages = _load(tmp_path, "\n".join(lines).encode())
     assert value is None
-    assert [line.partition(": ")[2] for line in said] == [
+    assert [line.partition(": ")[2] for line in messages] == [
         "found more than 20000 values through aliases; write them without"
     ]
 
 
 def test_aliases_and_anchors_said_twice_are_fine(tmp_path: Path) -> None:
-    value, said = _load(tmp_path, b"a: &x [1]\nb: *x\nc: &x 2\nd: *x\n")
-    assert (value, said) == ({"a": [1], "b": [1], "c": 2, "d": 2}, [])
+    value, messages = _load(tmp_path, b"a: &x [1]\nb: *x\nc: &x 2\nd: *x\n")
+    assert (value, messages) == ({"a": [1], "b": [1], "c": 2, "d": 2}, [])
 
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ NINES = "9" * 5000
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (f"a: {NINES}\n", f"1:4: found '{'9' * 57}…', a number of 5000 characters; expected at most 40"),
         (f"a: 0x{NINES}\n", f"1:4: found '0x{'9' * 55}…', a number of 5002 characters; expected at most 40"),
@@ -99,8 +99,8 @@ NINES = "9" * 5000
         ),
     ],
 )
-def test_a_message_repeats_no_long_text(tmp_path: Path, text: str, said: str) -> None:
-    assert said in _load(tmp_path, text.encode())[1]
+def test_a_message_repeats_no_long_text(tmp_path: Path, text: str, message: str) -> None:
+    assert message in _load(tmp_path, text.encode())[1]
 
 
 def test_a_message_is_of_limited_length(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What was proved of a board is said of boards that are there, in words that mean something."""
+"""The proof of a board is claimed of boards that are there, in words that have a meaning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_boards_of_ones_own_need_no_status(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("nobody: built", "'nobody'; expected an existing board"),
+        ("absent: built", "'absent'; expected an existing board"),
         ("good: perfect", "1:7: found 'perfect' for good; expected planned, built"),
         ("good: [built]", "1:7: found a list for good; expected planned, built"),
         ("good: *x", "1:7: not YAML: found undefined alias 'x'"),

@@ -24,13 +24,14 @@ from tests.support.bucket_target import IMAGE, MIB, BucketTarget
 def test_objects_say_what_they_are_and_how_long_they_last(bucket_target: BucketTarget) -> None:
     bucket_target.release()
     bucket_target.check()
-    said = {}
+    headers = {}
     for key in bucket_target.server.list_keys():
         head = bucket_target.server.client.head_object(Bucket=BUCKET, Key=key)
-        said[key.rpartition("/")[2].removeprefix("boardwright-rpi-1.0")] = (head["ContentType"], head["CacheControl"])
+        name = key.rpartition("/")[2].removeprefix("boardwright-rpi-1.0")
+        headers[name] = (head["ContentType"], head["CacheControl"])
         assert head["Metadata"]["sha256"] == hashlib.sha256(bucket_target.server.read(key)).hexdigest()
     lasting, moving = "public, max-age=31536000, immutable", "public, max-age=60, must-revalidate"
-    assert said == {
+    assert headers == {
         ".SHA256SUMS": ("text/plain; charset=utf-8", lasting),
         ".img.xz": ("application/x-xz", lasting),
         ".package.json": ("application/json", lasting),
@@ -113,7 +114,7 @@ def test_releases_at_once_are_all_remembered(bucket_target: BucketTarget) -> Non
     for name in ("stable", "latest"):
         assert {entry.tag for entry in bucket_target.channel(name).history} == {"v1.0", "v1.1", "v1.2"}
         assert bucket_target.channel(name).release.tag == "v1.2"
-    assert bucket_target.server.door.count("PUT", "channels/stable") > 3, "nobody was in the way of anybody"
+    assert bucket_target.server.door.count("PUT", "channels/stable") > 3, "no release met another at a channel"
 
 
 def test_the_channels_of_a_bucket_can_be_listed(bucket_target: BucketTarget) -> None:
@@ -130,9 +131,9 @@ def test_a_server_without_conditions_is_written_to_with_a_warning(bucket_target:
         return False
 
     bucket_target.server.door.behave = behave
-    story = io.StringIO()
-    with log.use(log.Plain(story)):
+    output = io.StringIO()
+    with log.use(log.Plain(output)):
         bucket_target.release()
-    assert "knows no conditional writes" in story.getvalue()
+    assert "knows no conditional writes" in output.getvalue()
     bucket_target.server.door.reset()
     bucket_target.check()

@@ -38,13 +38,13 @@ def test_trouble_is_said_and_credentials_are_not(
     bucket_target: BucketTarget, status: int, code: str, only: str, kind: type[BoardwrightError], words: str
 ) -> None:
     bucket_target.server.door.refuse(status, code, only=only)
-    story = io.StringIO()
-    with log.use(log.Json(story)), pytest.raises(kind) as caught:
+    output = io.StringIO()
+    with log.use(log.Json(output)), pytest.raises(kind) as caught:
         bucket_target.release()
-    said = f"{caught.value.message} {caught.value.hint}"
-    assert words in said
-    assert f"s3://{BUCKET}/rel" in said
-    assert not [secret for secret in (KEY, SECRET, TOKEN) if secret in said + story.getvalue()]
+    text = f"{caught.value.message} {caught.value.hint}"
+    assert words in text
+    assert f"s3://{BUCKET}/rel" in text
+    assert not [secret for secret in (KEY, SECRET, TOKEN) if secret in text + output.getvalue()]
     bucket_target.server.door.reset()
     bucket_target.release()
     bucket_target.check()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Only what is whole and proven is released, and all that is wrong is said at once."""
+"""Only what is whole and proven is released, and all that is wrong is in one error."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     change(tmp_path, make_package(tmp_path, "rpi", "2.0"), specs=red)
     change(tmp_path, make_package(tmp_path, "rpi5", signed=False), specs=None)
     (tmp_path / "empty").mkdir()
-    said = say(tmp_path, demand("rpi", "rpi5", "qemu-arm64", signed=True))
-    assert said.splitlines() == [
+    message = say(tmp_path, demand("rpi", "rpi5", "qemu-arm64", signed=True))
+    assert message.splitlines() == [
         "v1.0 is not released:",
         f"  - {tmp_path}/empty: found 0 files *.package.json; expected one",
         "  - qemu-arm64: its package is missing",
@@ -100,11 +100,11 @@ def test_damage_is_seen(tmp_path: Path) -> None:
     listing.unlink()
     sums.write_bytes(b"short")
     (place / "boardwright-rpi-1.0.notes").write_text("who wrote this?")
-    said = say(tmp_path, demand())
-    assert "rpi: boardwright-rpi-1.0.img.xz: found sha256" in said
-    assert "rpi: boardwright-rpi-1.0.packages: it is in the description, but the file is missing" in said
-    assert "rpi: boardwright-rpi-1.0.SHA256SUMS: found 5 bytes; expected 27" in said
-    assert "rpi: boardwright-rpi-1.0.notes: it is not in the description" in said
+    message = say(tmp_path, demand())
+    assert "rpi: boardwright-rpi-1.0.img.xz: found sha256" in message
+    assert "rpi: boardwright-rpi-1.0.packages: it is in the description, but the file is missing" in message
+    assert "rpi: boardwright-rpi-1.0.SHA256SUMS: found 5 bytes; expected 27" in message
+    assert "rpi: boardwright-rpi-1.0.notes: it is not in the description" in message
 
 
 def test_a_link_is_no_file(tmp_path: Path) -> None:
@@ -118,9 +118,9 @@ def test_a_link_is_no_file(tmp_path: Path) -> None:
 def test_names_must_fit_into_one_flat_place(tmp_path: Path) -> None:
     package = make_package(tmp_path, "rpi")
     change(tmp_path, package, files=[package.files[1], package.files[1]])
-    said = say(tmp_path, demand())
-    assert "boardwright-rpi-1.0.packages: it is in the description twice" in said
-    assert "the description has no image" in said
+    message = say(tmp_path, demand())
+    assert "boardwright-rpi-1.0.packages: it is in the description twice" in message
+    assert "the description has no image" in message
 
 
 def test_a_board_has_one_package(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_release_is_drafted_filled_and_published(github_target: GitHubTarget) 
     release, done = github_target.release()
     github_target.check()
     assert sorted(github_target.front.state.contents("v1.0")) == NAMES
-    assert all(draft == [True] for draft in seen[seen.index([True]) : -1]), "nobody saw it before it was complete"
+    assert all(draft == [True] for draft in seen[seen.index([True]) : -1]), "it was public before it was complete"
     made = github_target.front.state.release("v1.0")
     assert (made["name"], made["prerelease"], github_target.front.state.latest) == ("v1.0", False, "v1.0")
     assert made["body"] == f"{MARK}\n{release.notes}"

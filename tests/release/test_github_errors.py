@@ -42,12 +42,12 @@ def test_trouble_is_said_and_the_token_is_not(
     words: str,
 ) -> None:
     github_target.front.refuse(status, message, only=only, headers=headers)
-    story = io.StringIO()
-    with log.use(log.Json(story)), pytest.raises(kind) as caught:
+    output = io.StringIO()
+    with log.use(log.Json(output)), pytest.raises(kind) as caught:
         github_target.release()
-    said = f"{caught.value.message} {caught.value.hint}"
-    assert all(word in said for word in words.split("|")), said
-    assert TOKEN not in said + story.getvalue() + repr(github_target.publisher())
+    text = f"{caught.value.message} {caught.value.hint}"
+    assert all(word in text for word in words.split("|")), text
+    assert TOKEN not in text + output.getvalue() + repr(github_target.publisher())
     assert not any(not each["draft"] for each in github_target.front.state.releases.values())
     github_target.front.reset()
     github_target.release()

@@ -171,10 +171,10 @@ def test_an_upload_that_somebody_ends_begins_anew(bucket_target: BucketTarget) -
 
 def test_where_unfinished_uploads_may_not_be_listed_one_does_without(bucket_target: BucketTarget) -> None:
     bucket_target.server.door.refuse(403, "AccessDenied", only=r"GET .*\?uploads")
-    story = io.StringIO()
-    with log.use(log.Plain(story)):
+    output = io.StringIO()
+    with log.use(log.Plain(output)):
         bucket_target.release(size_bytes=6 * MIB)
-    assert "unfinished uploads cannot be listed" in story.getvalue()
+    assert "unfinished uploads cannot be listed" in output.getvalue()
     bucket_target.server.door.reset()
     bucket_target.check(size_bytes=6 * MIB)
 
@@ -243,9 +243,9 @@ def test_an_interrupt_waits_for_no_slow_network_and_leaves_nothing(bucket_target
     ) as process:
         assert slow.wait(30)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
-    assert b"Traceback" not in said
+        _, output = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert b"Traceback" not in output
     assert unfinished(bucket_target.server) == []
 
 

@@ -102,7 +102,7 @@ def test_many_rows_are_folded(tmp_path: Path) -> None:
 
 
 def test_what_strangers_write_stays_on_its_line(tmp_path: Path) -> None:
-    """The list of the release before comes from a server, subjects from whoever made a commit."""
+    """The list of the release before comes from a server, subjects from the author of a commit."""
     make_package(tmp_path / "now", "rpi", rows=ROWS)
     before = previous(tmp_path / "before")
     listed = listing(ROWS | {"<img src=x>|[a](b)\x1b[2J": "1", "docker\u202e`x`": "2\x07"})

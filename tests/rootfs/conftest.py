@@ -76,7 +76,7 @@ def signer() -> Iterator[OpenPgpKey]:
 
 @pytest.fixture(scope="session")
 def stranger() -> Iterator[OpenPgpKey]:
-    """A key that nobody trusts."""
+    """A key that no board trusts."""
     with make_openpgp_key("stranger") as one:
         yield one
 
@@ -124,7 +124,7 @@ def made(
 
 @contextmanager
 def surroundings(home: Path) -> Iterator[None]:
-    """Build as somebody whose habits must not reach the image."""
+    """Build with settings of a user, which must not reach the image."""
     before = os.umask(0o077)
     try:
         with pytest.MonkeyPatch.context() as patch:

@@ -66,30 +66,30 @@ UNKNOWN = {
 }
 
 
-def _explain(plan: Plan, said: str) -> BoardwrightError:
+def _explain(plan: Plan, output: str) -> BoardwrightError:
     noise = "I: running apt-get update...\ndone\n"
-    result = Result(("mmdebstrap",), 25, "", f"{noise}{said}\nE: mmdebstrap failed to run\n")
+    result = Result(("mmdebstrap",), 25, "", f"{noise}{output}\nE: mmdebstrap failed to run\n")
     return explain(result, plan, Path("/room/build.log"), name="mmdebstrap")
 
 
-@pytest.mark.parametrize("said", UNTRUSTED.values(), ids=UNTRUSTED.keys())
-def test_what_is_not_to_be_trusted(plan: Plan, said: str) -> None:
-    error = _explain(plan, said)
-    assert (type(error), said in error.message) == (TrustError, True)
+@pytest.mark.parametrize("output", UNTRUSTED.values(), ids=UNTRUSTED.keys())
+def test_what_is_not_to_be_trusted(plan: Plan, output: str) -> None:
+    error = _explain(plan, output)
+    assert (type(error), output in error.message) == (TrustError, True)
     assert "/room/build.log" in error.hint
     assert "apt-get update" not in error.message
 
 
-@pytest.mark.parametrize("said", UNREACHABLE.values(), ids=UNREACHABLE.keys())
-def test_what_cannot_be_reached(plan: Plan, said: str) -> None:
-    error = _explain(plan, said)
-    assert (type(error), said in error.message) == (DownloadError, True)
+@pytest.mark.parametrize("output", UNREACHABLE.values(), ids=UNREACHABLE.keys())
+def test_what_cannot_be_reached(plan: Plan, output: str) -> None:
+    error = _explain(plan, output)
+    assert (type(error), output in error.message) == (DownloadError, True)
     assert "/room/build.log" in error.hint
 
 
-@pytest.mark.parametrize(("said", "names"), UNKNOWN.items())
-def test_what_no_archive_has(plan: Plan, said: str, names: str) -> None:
-    error = _explain(plan, said)
+@pytest.mark.parametrize(("output", "names"), UNKNOWN.items())
+def test_what_no_archive_has(plan: Plan, output: str, names: str) -> None:
+    error = _explain(plan, output)
     suites = "trixie, trixie-security, trixie-updates"
     short = re.sub(r" \(asked for by [^)]+\)", "", error.message)
     assert (type(error), short) == (RecipeError, f"boards/rpi: no package {names} for arm64 in {suites}")
@@ -129,8 +129,8 @@ def test_anything_else_is_the_tools(plan: Plan) -> None:
 
 
 def test_a_full_disk(plan: Plan) -> None:
-    said = "dpkg-deb: error: failed to write: No space left on device"
-    assert type(_explain(plan, said)) is SpaceError
+    output = "dpkg-deb: error: failed to write: No space left on device"
+    assert type(_explain(plan, output)) is SpaceError
 
 
 # real archives on loopback
@@ -268,7 +268,7 @@ APT::Get::AllowUnauthenticated "true";
 def test_a_careless_configuration_of_this_machine_does_not_count(
     tmp_path: Path, archive: Archive, signer: OpenPgpKey, stranger: OpenPgpKey, case: str
 ) -> None:
-    """APT's configuration is laid over this machine's in a mount namespace: nobody else sees it."""
+    """APT's configuration is laid over this machine's in a mount namespace: no other process sees it."""
     ages = {"expired": (-10 * DAY_S, -DAY_S), "early": (DAY_S, 2 * DAY_S)}.get(case, (-3600, DAY_S))
     archive.publish(ages_s=ages, signed=case != "unsigned", signer=stranger if case == "stranger" else signer)
     plan_from(tmp_path, archive, signer)

@@ -57,7 +57,7 @@ def spoil(path: Path, content: bytes) -> None:
 
 
 def build(made: MadeRootfs, state: Path, board: str = "board") -> tuple[StoredTree, Trees, list[str]]:
-    """Make a rootfs; return it, all that is seen of it, and what was said."""
+    """Make a rootfs; return it, all that is seen of it, and the notes of its log."""
     sink = Heard("note", "warn", "start")
     with log.use(sink), open_workspace(state, board) as workspace:
         kept = take_rootfs(plan_board(made.boards, board), workspace, cache=state / "cache")
@@ -74,8 +74,8 @@ def made_steps(texts: list[str]) -> list[str]:
 @pytest.mark.slow
 class TestReal:
     def test_a_room_of_its_own_takes_both_layers(self, made: MadeRootfs, own: Path) -> None:
-        kept, _, said = build(made, own)
-        assert made_steps(said) == ["system"]
+        kept, _, notes = build(made, own)
+        assert made_steps(notes) == ["system"]
         assert kept.digest == made.kept.digest
         assert str(own) not in Path("/proc/self/mountinfo").read_text()
 
@@ -83,16 +83,16 @@ class TestReal:
         write_board(made.boards, "file", "extends: board\n")
         (made.boards / "file/files/etc").mkdir(parents=True)
         (made.boards / "file/files/etc/mine").write_text("mine\n")
-        kept, trees, said = build(made, own, "file")
-        assert made_steps(said) == ["system"]
+        kept, trees, notes = build(made, own, "file")
+        assert made_steps(notes) == ["system"]
         assert kept.below == made.kept.below
         assert ("/", "etc/mine") in {entry[:2] for entry in trees}
 
     def test_a_damaged_base_is_found_and_made_again(self, made: MadeRootfs, own: Path) -> None:
         victim, content = damage(own, made.kept.below[0])
-        kept, _, said = build(made, own)
-        assert made_steps(said) == ["base", "system"]
-        self.check_is_whole_again(made, own, kept, said, step=0)
+        kept, _, notes = build(made, own)
+        assert made_steps(notes) == ["base", "system"]
+        self.check_is_whole_again(made, own, kept, notes, step=0)
         assert victim.read_bytes() == content
 
     def test_damaged_packages_are_made_again_with_an_index_that_was_cut_short(
@@ -104,16 +104,16 @@ class TestReal:
         (index,) = (own / "cache/apt").glob(f"*/var/lib/apt/lists/*_{name}_*_Packages")
         whole = index.read_bytes()
         spoil(index, whole[: len(whole) // 2])
-        kept, _, said = build(made, own)
-        assert made_steps(said) == ["packages", "system"]
-        self.check_is_whole_again(made, own, kept, said, step=1)
+        kept, _, notes = build(made, own)
+        assert made_steps(notes) == ["packages", "system"]
+        self.check_is_whole_again(made, own, kept, notes, step=1)
         assert victim.read_bytes() == content
-        assert f"{index} is damaged; it is fetched again" in said
+        assert f"{index} is damaged; it is fetched again" in notes
         assert index.read_bytes() == whole
 
-    def check_is_whole_again(self, made: MadeRootfs, own: Path, kept: StoredTree, said: list[str], step: int) -> None:
+    def check_is_whole_again(self, made: MadeRootfs, own: Path, kept: StoredTree, notes: list[str], step: int) -> None:
         layer = own / "cache/layers" / made.kept.below[step]
-        assert any(f"{layer} is damaged" in text for text in said)
+        assert any(f"{layer} is damaged" in text for text in notes)
         assert kept.digest == made.kept.digest
         again, before = (find_stored_tree(state / "cache/layers" / layer.name) for state in (own, made.state))
         assert again
@@ -123,11 +123,11 @@ class TestReal:
     def test_without_overlayfs_the_same_is_seen(
         self, made: MadeRootfs, own: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """All that lies on another is made anew: the lowest layer is a whole tree everywhere."""
+        """All that lies on another is made again: the lowest layer is a whole tree everywhere."""
         monkeypatch.setattr(overlayfs, "find_obstacle", lambda _: "not today")
         shutil.rmtree(own / "cache/layers" / made.kept.below[1])
-        kept, trees, said = build(made, own)
-        assert "storing layers as whole trees: not today" in said
+        kept, trees, notes = build(made, own)
+        assert "storing layers as whole trees: not today" in notes
         packages = find_stored_tree(own / "cache/layers" / made.kept.below[1])
         assert packages
         assert (packages.is_whole, kept.is_whole) == (True, True)
@@ -151,7 +151,7 @@ class TestReal:
         with ThreadPoolExecutor() as pool:
             pairs = list(pool.map(lambda name: build(made, own, name), ("left", "right")))
         assert len(installs) == 1
-        assert sorted(made_steps(said) for _, _, said in pairs) == [["packages", "system"], ["system"]]
+        assert sorted(made_steps(notes) for _, _, notes in pairs) == [["packages", "system"], ["system"]]
         left, right = (kept for kept, _, _ in pairs)
         assert left.below == right.below
         assert left.below[0] == made.kept.below[0]

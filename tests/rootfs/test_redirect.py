@@ -29,24 +29,24 @@ class TestRefusals:
     )
     def test_qemu_runs_all_by_the_registered_handler(self, tmp_path: Path, forbid: str, refused: str) -> None:
         plain = replace(REDIRECT, mode=Mode.QEMU)
-        said = self.run_inside(plain, forbid, f"print(choose(architecture='arm64')); {self.try_program(tmp_path)}")
-        assert "<Mode.QEMU: 'qemu'>" in said
-        assert "private=False" in said
-        assert f"refused: {refused}" in said
-        assert said.endswith("e/bin\n")
-        assert "twelve times slower" in said
+        output = self.run_inside(plain, forbid, f"print(choose(architecture='arm64')); {self.try_program(tmp_path)}")
+        assert "<Mode.QEMU: 'qemu'>" in output
+        assert "private=False" in output
+        assert f"refused: {refused}" in output
+        assert output.endswith("e/bin\n")
+        assert "twelve times slower" in output
 
     def test_it_is_an_error_where_no_handler_is_registered(self) -> None:
         native = Emulation(Mode.NATIVE, "amd64", "test")
-        said = self.run_inside(native, "mount -t tmpfs none /proc/irq", "choose(architecture='arm64')")
-        assert "MachineError: arm64 programs cannot run here: refused: fresh /proc" in said
+        output = self.run_inside(native, "mount -t tmpfs none /proc/irq", "choose(architecture='arm64')")
+        assert "MachineError: arm64 programs cannot run here: refused: fresh /proc" in output
 
     def test_it_is_an_error_where_the_redirect_is_wanted(self) -> None:
         plain = replace(REDIRECT, mode=Mode.QEMU)
-        said = self.run_inside(
+        output = self.run_inside(
             plain, "mount -t tmpfs none /proc/irq", "choose(architecture='arm64', wanted=EmulationChoice.REDIRECT)"
         )
-        assert "MachineError: --emulation redirect does not work for arm64: refused: fresh /proc" in said
+        assert "MachineError: --emulation redirect does not work for arm64: refused: fresh /proc" in output
 
     def test_a_refused_registration_is_told(self) -> None:
         broken = replace(REDIRECT, mode=Mode.QEMU, qemu=Path("/none"))
@@ -70,7 +70,7 @@ class TestRefusals:
 @pytest.mark.machine
 class TestRedirect:
     @pytest.mark.parametrize(
-        ("argv", "said"),
+        ("argv", "output"),
         [
             (["/bin/tool"], "n/bin/"),
             (["/bin/alias"], "n/bin/"),
@@ -84,9 +84,9 @@ class TestRedirect:
         ids=" ".join,
     )
     def test_a_program_runs_as_its_twin_where_one_serves(
-        self, rootfs: Path, redirect: Emulation, argv: list[str], said: str
+        self, rootfs: Path, redirect: Emulation, argv: list[str], output: str
     ) -> None:
-        assert run(command(redirect, argv, rootfs=rootfs, chroot=True)).stdout[:6] == said
+        assert run(command(redirect, argv, rootfs=rootfs, chroot=True)).stdout[:6] == output
 
     def test_a_dpkg_that_knows_the_target_serves_every_call(self, rootfs: Path, redirect: Emulation) -> None:
         assert redirect.twins

@@ -158,7 +158,7 @@ def test_an_archive_without_the_package(made: MadeRootfs, tmp_path: Path) -> Non
 
 @pytest.fixture
 def ask_apt(made: MadeRootfs, tmp_path: Path, signer: OpenPgpKey) -> Callable[..., BoardwrightError]:
-    """Install a package from an archive by the image's own APT, and explain what it said."""
+    """Install a package from an archive by the image's own APT, and explain its output."""
     signer.write_public(tmp_path / "apt/key.asc")
     how = emulate.choose(architecture=made.plan.recipe.architecture)
     (tmp_path / "apt/lists/partial").mkdir(parents=True)

@@ -64,7 +64,7 @@ def test_who_only_reads_packs_nothing(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "note"),
     [
         ({"origins": {"base": Inputs({"suite": "trixie"}, {})}}, "it was made from other inputs"),
         ({"below": ("base-trixie-arm64-0a",)}, "layers below: found none; expected base-trixie-arm64-0a"),
@@ -72,12 +72,12 @@ def test_who_only_reads_packs_nothing(
     ],
 )
 def test_what_is_another_layer_is_not_taken(
-    bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, change: dict[str, Any], said: str
+    bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, change: dict[str, Any], note: str
 ) -> None:
     send(bucket, layer, tmp_path, workspace)
-    taken, story = take(bucket, layer, tmp_path, workspace, replace(PLAIN, **change))
+    taken, notes = take(bucket, layer, tmp_path, workspace, replace(PLAIN, **change))
     assert taken is None
-    assert any(said in text for text in story), story
+    assert any(note in text for text in notes), notes
     assert not (tmp_path / "two/layers" / layer.directory.name).exists()
 
 
@@ -102,19 +102,19 @@ def test_a_machine_with_nothing_builds_from_anothers_layers(made: MadeRootfs, bu
     """
 
     def build(name: str, remote: Remote) -> tuple[StoredTree, list[str]]:
-        story = Heard()
-        with log.use(story), open_workspace(tmp_path / name, "board") as workspace:
+        heard = Heard()
+        with log.use(heard), open_workspace(tmp_path / name, "board") as workspace:
             plan = plan_board(made.boards, "board")
             cache = tmp_path / name / "cache"
-            return take_rootfs(plan, workspace, cache=cache, remote=remote), story.kept
+            return take_rootfs(plan, workspace, cache=cache, remote=remote), heard.kept
 
     run(["mkdir", "-p", tmp_path / "first/cache"])
     run(["cp", "--archive", made.state / "cache/store", tmp_path / "first/cache/store"])
     damaged, content = damage(Store(tmp_path / "first/cache/store"), "dash")
     with opened(bucket) as remote:
-        first, said = build("first", remote)
-    assert any(f"{damaged} is damaged" in text for text in said)
-    counts = [match for text in said if (match := re.match(r"(\d+) of (\d+) packages are in the cache", text))]
+        first, notes = build("first", remote)
+    assert any(f"{damaged} is damaged" in text for text in notes)
+    counts = [match for text in notes if (match := re.match(r"(\d+) of (\d+) packages are in the cache", text))]
     assert [int(match[2]) - int(match[1]) for match in counts] == [1, 0]  # The damaged one is of the base.
     assert damaged.read_bytes() == content
     assert (first.digest, first.origins, first.below) == (made.kept.digest, made.kept.origins, made.kept.below)
@@ -124,10 +124,10 @@ def test_a_machine_with_nothing_builds_from_anothers_layers(made: MadeRootfs, bu
         assert theirs
         assert ours.digest == theirs.digest
     with opened(bucket, CacheMode.RO) as remote:
-        second, said = build("second", remote)
+        second, notes = build("second", remote)
     assert second.digest == first.digest
-    assert not any(text.startswith(("base: ", "packages: ", "download ")) for text in said)
-    assert sum("cache hit" in text and text.startswith("layer ") for text in said) == 2
+    assert not any(text.startswith(("base: ", "packages: ", "download ")) for text in notes)
+    assert sum("cache hit" in text and text.startswith("layer ") for text in notes) == 2
 
 
 def damage(store: Store, package: str) -> tuple[Path, bytes]:

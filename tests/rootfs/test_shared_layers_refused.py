@@ -63,13 +63,13 @@ def test_files_of_packages_are_compared(bucket: Bucket, tmp_path: Path, workspac
     elif spoil == "link":
         program.symlink_to("/bin/true")
     send(bucket, record(made.directory, [SUDO]), tmp_path, workspace)
-    taken, story = take(bucket, made, tmp_path, workspace, WANTED)
+    taken, notes = take(bucket, made, tmp_path, workspace, WANTED)
     assert (taken is None) is bool(spoil)
-    assert any("/usr/bin/sudo differs from package sudo" in text for text in story) is bool(spoil)
+    assert any("/usr/bin/sudo differs from package sudo" in text for text in notes) is bool(spoil)
 
 
 @pytest.mark.parametrize(
-    ("recorded", "status", "others", "said"),
+    ("recorded", "status", "others", "note"),
     [
         ([SUDO, NANO], "install ok installed", 0, "package nano 2.0 is not expected"),
         ([SUDO, NANO], "install ok installed", 1, "its record and dpkg's list have different packages"),
@@ -85,13 +85,13 @@ def test_a_layer_has_the_packages_that_are_foreseen_and_no_other(
     recorded: Sequence[InstalledPackage],
     status: str,
     others: int,
-    said: str,
+    note: str,
 ) -> None:
     made = make_layer(tmp_path, recorded=recorded, status=status)
     send(bucket, made, tmp_path, workspace)
-    taken, story = take(bucket, made, tmp_path, workspace, replace(WANTED, others=others))
+    taken, notes = take(bucket, made, tmp_path, workspace, replace(WANTED, others=others))
     assert taken is None
-    assert any(said in text for text in story), story
+    assert any(note in text for text in notes), notes
 
 
 KEY = "a key of thirty-two bytes or more"
@@ -118,9 +118,9 @@ def test_with_a_key_only_what_is_signed_is_taken(
     use(sender)
     send(bucket, layer, tmp_path, workspace)
     use(taker)
-    taken, story = take(bucket, layer, tmp_path, workspace)
+    taken, notes = take(bucket, layer, tmp_path, workspace)
     assert (taken is not None) is is_taken
-    assert is_taken or any("is not signed with the key" in text for text in story)
+    assert is_taken or any("is not signed with the key" in text for text in notes)
 
 
 def test_a_short_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,10 +183,10 @@ def test_what_unpacks_to_more_than_its_packages_is_not_taken(
 ) -> None:
     monkeypatch.setattr(shared_layers, "ROOM_BYTES", 2 * MIB)
     _send_spoilt(bucket, layer, tmp_path, workspace, _much_of_little)
-    taken, said = take(bucket, layer, tmp_path, workspace, replace(PLAIN, packed_bytes=packed_bytes))
+    taken, notes = take(bucket, layer, tmp_path, workspace, replace(PLAIN, packed_bytes=packed_bytes))
     assert taken is None, "it is another one than its record says, too"
-    told = any("more than 12 MiB come, which is all that it can hold" in text for text in said)
-    assert (told, not list(workspace.scratch.rglob("zeros"))) == (is_refused, is_refused)
+    is_noted = any("more than 12 MiB come, which is all that it can hold" in text for text in notes)
+    assert (is_noted, not list(workspace.scratch.rglob("zeros"))) == (is_refused, is_refused)
 
 
 @pytest.mark.parametrize("spoil", [_no_archive, _other_content])
@@ -194,7 +194,7 @@ def test_what_is_not_the_layer_is_not_taken(
     bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, spoil: Spoil
 ) -> None:
     _send_spoilt(bucket, layer, tmp_path, workspace, spoil)
-    taken, said = take(bucket, layer, tmp_path, workspace)
+    taken, notes = take(bucket, layer, tmp_path, workspace)
     assert taken is None
-    assert any("cannot be unpacked" in text or "was changed" in text for text in said)
+    assert any("cannot be unpacked" in text or "was changed" in text for text in notes)
     assert not (tmp_path / "two/layers" / layer.directory.name).exists()

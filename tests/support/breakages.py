@@ -240,7 +240,7 @@ def damage_the_boot_filesystem(mutant: Mutant) -> None:
     with mutant.disk.open("rb") as stream:
         stream.seek(mutant.start("/boot/firmware") + 14)
         reserved = int.from_bytes(stream.read(2), "little")
-    # A cluster that belongs to nobody, in the first of the two tables only.
+    # A cluster that belongs to no file, in the first of the two tables only.
     mutant.poke(mutant.start("/boot/firmware") + reserved * 512 + 4 * 90_000, b"\xff\xff\xff\x0f")
 
 

@@ -45,8 +45,8 @@ class BucketTarget:
 
     def order(self, tag: str = "v1.0", *, size_bytes: int = 3000, seed: str = "") -> PublishRequest:
         packages = self.packages(tag, size_bytes=size_bytes, seed=seed)
-        wish = make_wish(load_tag(tag), (), back=False)
-        return PublishRequest(ship(packages, tag), wish, "", self.root, lambda: datetime.now(UTC))
+        choice = make_wish(load_tag(tag), (), back=False)
+        return PublishRequest(ship(packages, tag), choice, "", self.root, lambda: datetime.now(UTC))
 
     def tree(self) -> FileTreePublisher:
         return FileTreePublisher(Bucket(parse_location(self.text, CacheMode.RW, "--to"), part_bytes=PART))

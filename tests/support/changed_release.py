@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Changes that somebody who may write to a server makes to a published release, without its key."""
+"""Changes of a published release by an attacker who may write to the server and has no key."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def change_released(published: Published, change: Callable[[Released], Released]
 
 
 def describe_again(published: Published, package: PackagedImage) -> None:
-    """Write and name another description of the rpi; whoever does this has no key, so the signature is the old one."""
+    """Write and name another description of the rpi; without a key, the signature is the old one."""
     text = render_package(package)
     path = published.tree / "v1.0/rpi" / f"{NAME}.package.json"
     path.write_text(text, encoding="utf-8")

@@ -196,15 +196,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Running:
-    """A build that was started, its story and its end."""
+    """A build that was started, its output and its end."""
 
     process: subprocess.Popen[str]
-    _said: list[str] = field(default_factory=list)
+    _parts: list[str] = field(default_factory=list)
 
     def wait(self) -> int:
         """Wait for the end and return the exit code (minus the number of the signal that killed it)."""
-        said = self.process.communicate(timeout=120)[0]
-        self._said.append(said)
+        text = self.process.communicate(timeout=120)[0]
+        self._parts.append(text)
         return self.process.returncode
 
     @property
@@ -212,18 +212,18 @@ class Running:
         return self.process.returncode
 
     @property
-    def said(self) -> str:
-        return "".join(self._said)
+    def output(self) -> str:
+        return "".join(self._parts)
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.said.splitlines() if line.startswith('{"kind"')]
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith('{"kind"')]
 
     def wait_for_line(self, words: str) -> None:
-        """Read the story up to a line with these words."""
+        """Read the output up to a line with these words."""
         assert self.process.stdout
         for line in self.process.stdout:
-            self._said.append(line)
+            self._parts.append(line)
             if words in line:
                 return
         raise AssertionError(f"it ended without saying {words!r}")

@@ -16,7 +16,7 @@ import pytest
 
 from builder import cli
 from tests.conftest import ROOT
-from tests.test_cli import SAID_ELSEWHERE, Done
+from tests.test_cli import OPTION_VARIABLES, Done
 
 IDENTITY = ("-c", "user.name=tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false")
 
@@ -68,7 +68,7 @@ def make_boards_only(place: Path) -> Path:
 def call(*words: str | Path, cwd: Path = ROOT, **env: str) -> Done:
     """Call the command line as tests.test_cli does, but in this process: that is a tenth of the time."""
     out, err = io.StringIO(), io.StringIO()
-    place = {name: value for name, value in os.environ.items() if name not in SAID_ELSEWHERE} | env
+    place = {name: value for name, value in os.environ.items() if name not in OPTION_VARIABLES} | env
     argv = ["boardwright", *map(str, words)]
     with ExitStack() as stack:
         for each in (

@@ -39,8 +39,8 @@ class DirectoryTarget:
             load = load_tag(tag)
             for board in ("rpi", "qemu-arm64"):
                 make_package(packages, board, load.version, seed=seed)
-        wish = make_wish(load_tag(tag), channels, back=back)
-        return PublishRequest(ship(packages, tag), wish, "https://x.example", self.root, lambda: NOW)
+        choice = make_wish(load_tag(tag), channels, back=back)
+        return PublishRequest(ship(packages, tag), choice, "https://x.example", self.root, lambda: NOW)
 
     def tree(self) -> FileTreePublisher:
         return FileTreePublisher(Directory(self.public), "https://x.example")
@@ -60,7 +60,7 @@ class DirectoryTarget:
 
 
 class Meddled(Directory):
-    """A directory in which somebody else writes between reading and writing."""
+    """A directory in which another run writes between reading and writing."""
 
     def __init__(self, path: Path, meddle: Callable[[str], None]) -> None:
         super().__init__(path)

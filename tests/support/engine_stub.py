@@ -329,12 +329,12 @@ def shell() -> None:
     print(f"size {os.get_terminal_size()}" if sys.stdout.isatty() else "no terminal", flush=True)
     with contextlib.suppress(EOFError):
         while True:
-            said = input()
-            print(f"heard {said}", flush=True)
-            print(f"aside {said}", file=sys.stderr, flush=True)
-            if said == "bye":
+            line = input()
+            print(f"heard {line}", flush=True)
+            print(f"aside {line}", file=sys.stderr, flush=True)
+            if line == "bye":
                 break
-            if said == "size":
+            if line == "size":
                 print(f"size {os.get_terminal_size()}", flush=True)
     sys.exit(7)
 
@@ -361,11 +361,11 @@ def serve():
         server.accept()[0].sendall(b"SSH-2.0-stub")
 threading.Thread(target=serve, daemon=True).start()
 print("key", open("/build/machine/id.pub").read())
-while said := input():
-    print("heard", said, os.get_terminal_size() if sys.stdout.isatty() else "")
-    if said in ("bye", "break"):
+while line := input():
+    print("heard", line, os.get_terminal_size() if sys.stdout.isatty() else "")
+    if line in ("bye", "break"):
         break
-sys.exit(3 if said == "break" else 0)
+sys.exit(3 if line == "break" else 0)
 """
 
 

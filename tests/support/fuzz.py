@@ -207,18 +207,18 @@ def read_all(image: Path, plan: Plan, scratch: Path) -> Iterator[Callable[[], ob
 
 
 def try_image(image: Path, plan: Plan, scratch: Path) -> list[str]:
-    """Return what was said of an image: sentences, or the traceback of what should not be."""
-    said = []
+    """Return the messages about an image: sentences, or the traceback of what should not be."""
+    messages = []
     for act in read_all(image, plan, scratch):
         (scratch / "tree").mkdir(exist_ok=True)
         try:
             act()
         except (BoardwrightError, AssertionError) as error:
-            said.append(f"{type(error).__name__}: {error}")
+            messages.append(f"{type(error).__name__}: {error}")
         except Exception:
-            said.append(traceback.format_exc())
+            messages.append(traceback.format_exc())
         shutil.rmtree(scratch / "tree", ignore_errors=True)
-    return said
+    return messages
 
 
 def find_own_peak() -> int:
@@ -238,11 +238,11 @@ def main(good: Path, boards: Path, scratch: Path, seed: int, count: int) -> None
         work.mkdir()
         with changed(change, seal=chance.random() < 0.8) as image:
             begun = time.monotonic()
-            said = try_image(image, plan, work)
+            messages = try_image(image, plan, work)
             seconds = time.monotonic() - begun
         shutil.rmtree(work)
         peak = max(find_own_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-        line = {"number": number, "region": change.region, "seconds": seconds, "kib": peak, "said": said}
+        line = {"number": number, "region": change.region, "seconds": seconds, "kib": peak, "messages": messages}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 

@@ -37,8 +37,8 @@ PLAIN = Foreseen(origins={}, below=(), packages=frozenset(), own=frozenset())
 def take(
     bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: Workspace, foreseen: Foreseen = PLAIN
 ) -> tuple[StoredTree | None, list[str]]:
-    """Take the layer on another machine; return it and what was said."""
-    story = Heard()
-    with log.use(story), opened(bucket, CacheMode.RO) as remote:
+    """Take the layer on another machine; return it and the notes of the log."""
+    heard = Heard()
+    with log.use(heard), opened(bucket, CacheMode.RO) as remote:
         directory = tmp_path / "two/layers" / layer.directory.name
-        return take_layer(Store(tmp_path / "two/store", remote), directory, workspace, foreseen), story.kept
+        return take_layer(Store(tmp_path / "two/store", remote), directory, workspace, foreseen), heard.kept

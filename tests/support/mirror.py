@@ -70,9 +70,9 @@ class Mirror:
         return requests.Session()
 
     def _sign(self, top: str) -> bytes:
-        said = self._fetch(f"{top}/InRelease").decode()
+        signed = self._fetch(f"{top}/InRelease").decode()
         del self.kept[f"{top}/InRelease"]
-        head = said.partition("\n\n")[2].partition("-----BEGIN PGP SIGNATURE")[0]
+        head = signed.partition("\n\n")[2].partition("-----BEGIN PGP SIGNATURE")[0]
         kept = [line for line in re.split(r"^(?:MD5Sum|SHA256):\n", head, flags=re.M)[0].splitlines() if line]
         lines = [line for line in kept if not line.startswith(("Acquire-By-Hash", "Changelogs"))]
         return self.signer.sign("\n".join([*lines, "SHA256:", *self._sums(top, head)]) + "\n").encode()

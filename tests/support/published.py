@@ -225,7 +225,7 @@ def serving(tree: Path) -> Iterator[Server]:
 
 
 def change_release(published: Published, tag: str, change: Callable[[Release], Release]) -> Release:
-    """Change what release.json says, as somebody who may write to the server can."""
+    """Change release.json, as an attacker who may write to the server can."""
     path = published.tree / tag / "release.json"
     changed = change(Release.model_validate_json(path.read_bytes()))
     path.write_bytes(render(changed))

@@ -60,12 +60,12 @@ MADE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", MADE)
 def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
-    make, said = MADE[kind]
+    make, problem = MADE[kind]
     path = tmp_path / "file"
     make(path)
     with pytest.raises(InputError) as caught:
         read_text(path, limit=MIB)
-    assert (caught.value.problem, caught.value.message) == (said, f"{path}: {said}")
+    assert (caught.value.problem, caught.value.message) == (problem, f"{path}: {problem}")
     assert isinstance(caught.value, RecipeError)
     assert caught.value.hint
 

@@ -87,11 +87,11 @@ def test_a_checkout_of_another_user_is_said(checkout: Path, monkeypatch: pytest.
     for path in (checkout, *checkout.rglob("*")):
         os.chown(path, 12345, 12345, follow_symlinks=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    said: list[str] = []
-    monkeypatch.setattr(log, "warn", said.append)
+    warnings: list[str] = []
+    monkeypatch.setattr(log, "warn", warnings.append)
     assert (find_version(checkout), find_epoch(checkout)) == ("dirty", None)
-    assert len(said) == 1
-    assert f"git config --global --add safe.directory {checkout}" in said[0]
+    assert len(warnings) == 1
+    assert f"git config --global --add safe.directory {checkout}" in warnings[0]
 
 
 @pytest.mark.parametrize("how", ["monitor", "hook", "signature", "transport"])

@@ -138,8 +138,8 @@ def test_what_starts_when_its_parent_is_dead_already_does_nothing(tmp_path: Path
 def test_an_interrupt_ends_the_child(tmp_path: Path) -> None:
     parent, child = started(tmp_path)
     parent.send_signal(signal.SIGINT)
-    _, said = parent.communicate(timeout=10)
-    assert b"KeyboardInterrupt" in said
+    _, stderr = parent.communicate(timeout=10)
+    assert b"KeyboardInterrupt" in stderr
     assert not is_alive(child)
 
 
@@ -172,18 +172,18 @@ def test_an_interrupt_is_for_the_program_on_our_terminal() -> None:
 
 
 def test_a_program_beside_us_ends_with_the_block(tmp_path: Path) -> None:
-    said = tmp_path / "said"
-    with running(["sh", "-c", "echo out; echo err >&2; sleep 60 & echo $!; wait"], output=said) as process:
-        wait_until(lambda: len(said.read_text().split()) == 3, "it says nothing")
+    output = tmp_path / "output"
+    with running(["sh", "-c", "echo out; echo err >&2; sleep 60 & echo $!; wait"], output=output) as process:
+        wait_until(lambda: len(output.read_text().split()) == 3, "it says nothing")
         assert process.poll() is None
-    assert said.read_text().split()[:2] == ["out", "err"]
-    child = int(said.read_text().split()[2])
+    assert output.read_text().split()[:2] == ["out", "err"]
+    child = int(output.read_text().split()[2])
     wait_until(lambda: not is_alive(child), "its child lives")
     assert not is_alive(process.pid)
 
 
 def test_a_program_beside_us_may_end_by_itself(tmp_path: Path) -> None:
-    with running(["sh", "-c", "exit 3"], output=tmp_path / "said") as process:
+    with running(["sh", "-c", "exit 3"], output=tmp_path / "output") as process:
         assert process.wait(10) == 3
 
 

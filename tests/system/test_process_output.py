@@ -67,8 +67,8 @@ def test_open_files_are_input_and_output(tmp_path: Path) -> None:
 
 
 def test_the_log_holds_commands_and_lines_and_the_step_hears_them(tmp_path: Path) -> None:
-    path, story = tmp_path / "build.log", io.StringIO()
-    with log.use(log.Plain(story, verbose=True)):
+    path, output = tmp_path / "build.log", io.StringIO()
+    with log.use(log.Plain(output, verbose=True)):
         sh("echo one; echo two >&2", log_file=path)
         sh("echo 'three four'", log_file=path)
     lines = path.read_text().splitlines()
@@ -76,7 +76,7 @@ def test_the_log_holds_commands_and_lines_and_the_step_hears_them(tmp_path: Path
     assert lines[0].startswith("$ ")
     assert sorted(lines[1:3]) == ["one", "two"]
     assert lines[4] == "three four"
-    assert "| three four" in story.getvalue()
+    assert "| three four" in output.getvalue()
 
 
 def test_a_bad_end_points_to_the_log(tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_a_log_on_a_full_disk_blocks_nobody() -> None:
 
 
 class _Deaf:
-    """A sink whose stream was closed by the reader at its other end, once the story has begun."""
+    """A sink whose stream was closed by the reader at its other end, once the output has begun."""
 
     def show(self, event: log.Event) -> None:
-        raise BrokenPipeError("nobody listens")
+        raise BrokenPipeError("the reader has closed it")
 
 
 def test_a_story_that_nobody_hears_blocks_nobody(tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY"])
 def test_a_program_gets_the_name_that_apt_reads(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "http://proxy:3128")
-    said = run(["env"]).stdout.splitlines()
-    assert [line for line in said if "proxy" in line.lower()] == ["http_proxy=http://proxy:3128"]
+    lines = run(["env"]).stdout.splitlines()
+    assert [line for line in lines if "proxy" in line.lower()] == ["http_proxy=http://proxy:3128"]
 
 
 def test_the_lower_case_comes_first_and_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What will not go is waited for a while, then said; a journal on a full disk keeps its order."""
+"""Resources that stay in use: waited for, then an error; a journal on a full disk keeps its order."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from builder.system.workspace import find_leftovers, open_journal
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "GONE_S", 0.1)
 
 
 @pytest.mark.machine
-def test_a_loop_device_that_somebody_has_open_is_said(tmp_path: Path, impatient: None) -> None:
+def test_a_loop_device_that_somebody_has_open_is_said(tmp_path: Path, short_wait: None) -> None:
     backing = tmp_path / "card.img"
     backing.write_bytes(bytes(1024 * 1024))
     device = Path(run(["losetup", "--find", "--show", backing]).stdout.strip())
@@ -56,7 +56,7 @@ def test_a_directory_that_is_still_written_to_is_tried_again(tmp_path: Path, mon
 
 @pytest.mark.parametrize(("number", "once"), [(errno.ENOTEMPTY, False), (errno.EPERM, True)])
 def test_a_directory_that_will_not_go_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: None, number: int, once: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_wait: None, number: int, once: bool
 ) -> None:
     tries: list[Path] = []
     monkeypatch.setattr(shutil, "rmtree", failing_rmtree(number, 1000, tries))

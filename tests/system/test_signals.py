@@ -79,24 +79,24 @@ def test_other_threads_are_never_interrupted() -> None:
 
 @pytest.mark.parametrize("number", ENDING)
 def test_signals_wait_their_turn_in_a_queue(number: signal.Signals) -> None:
-    said: list[object] = []
-    with queued(said.append):
-        said.append("before")
+    received: list[object] = []
+    with queued(received.append):
+        received.append("before")
         signal.raise_signal(number)
         signal.raise_signal(number)
-        said.append("after")
-    assert said == ["before", number, number, "after"]
+        received.append("after")
+    assert received == ["before", number, number, "after"]
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(number)
 
 
 def test_after_an_error_signals_are_no_longer_queued() -> None:
-    said: list[object] = []
-    with pytest.raises(ValueError, match="inside"), queued(said.append):
+    received: list[object] = []
+    with pytest.raises(ValueError, match="inside"), queued(received.append):
         raise ValueError("inside")
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
-    assert said == []
+    assert received == []
 
 
 def test_an_interrupt_in_the_garbage_collector_comes_once_more() -> None:
@@ -119,9 +119,9 @@ def test_another_exception_that_python_ignores_is_told_as_ever(monkeypatch: pyte
         def __del__(self) -> None:
             raise ValueError
 
-    told: list[type[BaseException]] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+    kinds: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: kinds.append(lost.exc_type))
     with never_lost():
         Failing()
-    assert told == [ValueError]
+    assert kinds == [ValueError]
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -77,7 +77,7 @@ def test_a_key_in_the_working_directory_is_taken(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["pi9"], 3, "has no board pi9"),
         (["rpi", "--channel", "beta"], 5, "has no channel beta"),
@@ -87,11 +87,11 @@ def test_a_key_in_the_working_directory_is_taken(
     ],
 )
 def test_mistakes_have_a_message_a_hint_and_a_code(
-    server: Server, tmp_path: Path, words: list[str], code: int, said: str
+    server: Server, tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     done = call(tmp_path, *words, BOARDWRIGHT_RELEASES=server.url)
     assert done.returncode == code
-    assert said in done.stderr
+    assert message in done.stderr
     assert "hint:" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""

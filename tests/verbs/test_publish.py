@@ -79,7 +79,7 @@ def test_channels_are_those_that_are_named(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "tag", "said"),
+    ("words", "tag", "message"),
     [
         (["--to", "ftp:somewhere"], "v1.0", "found 'ftp:somewhere'; expected"),
         (["--to", "s3://joe:hunter2@bucket"], "v1.0", "--to: has a user or a key in it"),
@@ -92,9 +92,11 @@ def test_channels_are_those_that_are_named(root: Path) -> None:
         ([], "nightly", "found 'nightly'; expected a version"),
     ],
 )
-def test_what_makes_no_sense_is_said_before_anything_is_done(root: Path, words: list[str], tag: str, said: str) -> None:
+def test_what_makes_no_sense_is_said_before_anything_is_done(
+    root: Path, words: list[str], tag: str, message: str
+) -> None:
     done = release(root, "--board", "rpi", *words, tag=tag, GITHUB_TOKEN="", GH_TOKEN="")
-    check_error(done, 3, said)
+    check_error(done, 3, message)
     assert "hunter2" not in done.stderr
     assert not (root / "public").exists()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`boardwright boot`, `verify --boot` and `--host` where they cannot do what they are asked: said, and nothing left."""
+"""`boardwright boot`, `verify --boot` and `--host` where they cannot work: an error, and nothing left."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class Tried:
     region: str
     seconds: float
     kib: int
-    said: list[str]
+    messages: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -163,11 +163,11 @@ def digest(good: Path) -> list[bytes]:
 def test_each_region_had_its_turn(good: Path, tried: list[Tried]) -> None:
     assert len(tried) == COUNT
     assert {each.region for each in tried} == set(find_regions(good))
-    assert len([each for each in tried if each.said]) > COUNT // 4, "most mutations matter"
+    assert len([each for each in tried if each.messages]) > COUNT // 4, "most mutations matter"
 
 
 def test_nothing_is_a_traceback(tried: list[Tried]) -> None:
-    assert [each for each in tried if any("Traceback" in text for text in each.said)] == []
+    assert [each for each in tried if any("Traceback" in text for text in each.messages)] == []
 
 
 def test_none_takes_long(tried: list[Tried]) -> None:
@@ -198,7 +198,7 @@ class Place:
     top: Path
 
     def call(self, verb: str, image: Path) -> Called:
-        """Call a verb and return what it said, and what it and all that it started took."""
+        """Call a verb and return its output, and what it and all that it started took."""
         words: list[str | Path] = [sys.executable, "-m", "builder", verb, image, *VERBS[verb]]
         words += ["--boards", ROOT / "boards", "--state", self.top / "state"]
         words += [] if verb == "boot" else [OUTPUT[verb], self.top / "out"]
@@ -286,8 +286,8 @@ def test_a_command_ends_in_words(number: int, good: Path, place: Place) -> None:
 def find_odd(reports: Path) -> list[str]:
     """Return what verdicts say that is an error of Python's and no sentence."""
     texts = [json.loads(path.read_text()) for path in reports.glob("*.specs.json")]
-    said = [verdict["message"] for report in texts for verdict in report["verdicts"]]
-    return [text for text in said if re.match(r"(?!builder\.)[\w.]*(Error|Exception)\b", text)]
+    messages = [verdict["message"] for report in texts for verdict in report["verdicts"]]
+    return [text for text in messages if re.match(r"(?!builder\.)[\w.]*(Error|Exception)\b", text)]
 
 
 def test_the_images_themselves_are_read(good: Path, place: Place) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Verifying a file from the command line to the report: what is said of images that are none, and of those that are."""
+"""Verifying a file from the command line to the report: errors for files that are no image, and reports."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make_image(work: Path, board: str, *, version: str = "1.0") -> Path:
     return path
 
 
-def wish(**changes: object) -> VerifyOptions:
+def make_options(**changes: object) -> VerifyOptions:
     return VerifyOptions(**{"boards": ROOT / "boards", **changes})  # type: ignore[arg-type]
 
 
@@ -68,7 +68,7 @@ def test_an_image_says_what_it_is(image: Path) -> None:
 
 
 def test_a_poor_image_is_red_and_leaves_a_report_for_people_and_programs(image: Path, tmp_path: Path) -> None:
-    report = verify_artefact(image, wish(only="disk"), tmp_path / "state")
+    report = verify_artefact(image, make_options(only="disk"), tmp_path / "state")
     red = {verdict.name for verdict in report.failures}
     assert "test_the_disk_has_the_planned_id" in red
     assert "test_partitions_do_not_overlap" not in red
@@ -81,7 +81,7 @@ def test_a_poor_image_is_red_and_leaves_a_report_for_people_and_programs(image: 
 
 def test_the_image_is_not_changed(image: Path, tmp_path: Path) -> None:
     before = image.read_bytes()
-    verify_artefact(image, wish(), tmp_path / "state")
+    verify_artefact(image, make_options(), tmp_path / "state")
     assert image.read_bytes() == before
 
 
@@ -103,35 +103,35 @@ def test_what_has_no_table_is_no_image(tmp_path: Path) -> None:
     path = tmp_path / "noise.img"
     path.write_bytes(bytes(MIB))
     with pytest.raises(VerifyError, match="no partition table"):
-        verify_artefact(path, wish(), tmp_path / "state")
+        verify_artefact(path, make_options(), tmp_path / "state")
 
 
 def test_an_image_of_nobody_needs_a_board(tmp_path: Path) -> None:
     image = make_image(tmp_path, "")
     with pytest.raises(RecipeError, match="os-release has no BOARDWRIGHT_BOARD") as caught:
-        verify_artefact(image, wish(), tmp_path / "state")
+        verify_artefact(image, make_options(), tmp_path / "state")
     assert "--board" in caught.value.hint
-    assert verify_artefact(image, wish(board="rpi", only="do_not_overlap"), tmp_path / "state").board == "rpi"
+    assert verify_artefact(image, make_options(board="rpi", only="do_not_overlap"), tmp_path / "state").board == "rpi"
 
 
 def test_a_board_that_is_not_here_is_named_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"board toaster is not in .* qemu-amd64"):
-        verify_artefact(make_image(tmp_path, "toaster"), wish(), tmp_path / "state")
+        verify_artefact(make_image(tmp_path, "toaster"), make_options(), tmp_path / "state")
 
 
 def test_a_place_for_the_report_is_asked_for_before_the_work(image: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot be written") as caught:
-        verify_artefact(image, wish(reports=tmp_path / "missing"), tmp_path / "state")
+        verify_artefact(image, make_options(reports=tmp_path / "missing"), tmp_path / "state")
     assert "--report" in caught.value.hint
 
 
 def test_words_that_no_spec_has_are_said(image: Path, tmp_path: Path) -> None:
     with pytest.raises(VerifyError, match="no spec was run"):
-        verify_artefact(image, wish(only="unicorn"), tmp_path / "state")
+        verify_artefact(image, make_options(only="unicorn"), tmp_path / "state")
 
 
 def test_without_a_list_of_packages_its_spec_is_left_out(image: Path, tmp_path: Path) -> None:
-    only = wish(only="packages_are_those_of_the_list")
+    only = make_options(only="packages_are_those_of_the_list")
     with pytest.raises(VerifyError, match="no spec was run"):
         verify_artefact(image, only, tmp_path / "state")
     (tmp_path / "card.packages").write_text("name\tversion\n")
@@ -144,7 +144,7 @@ def test_a_spec_that_cannot_be_read_is_no_verdict(image: Path, tmp_path: Path, m
     (own / "broken_spec.py").write_text("import nothing_of_that_name\n")
     monkeypatch.setattr(runner, "find_specs", lambda: own)
     with pytest.raises(ToolError, match="nothing_of_that_name"):
-        verify_artefact(image, wish(), tmp_path / "state")
+        verify_artefact(image, make_options(), tmp_path / "state")
 
 
 def test_specs_that_are_missing_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_spec_of_ones_own_is_run_and_asks_in_sentences(
         "@pytest.mark.parametrize('slot', [1])\ndef test_mine(slot): assert slot == 1\n"
     )
     monkeypatch.setattr(runner, "find_specs", lambda: own)
-    report = verify_artefact(image, wish(only="own_spec"), tmp_path / "state")
+    report = verify_artefact(image, make_options(only="own_spec"), tmp_path / "state")
     found = {verdict.sentence: verdict.outcome for verdict in report.verdicts}
     assert found == {"it has a (red)": "passed", "it has a (green)": "failed", "mine (1)": "passed"}
 
@@ -182,14 +182,14 @@ def test_specs_have_their_time_and_their_memory(image: Path, tmp_path: Path, mon
         "def test_sleeper(): time.sleep(600)\n"
     )
     monkeypatch.setattr(runner, "find_specs", lambda: own)
-    report = verify_artefact(image, wish(only="own_spec and not sleeper"), tmp_path / "state")
+    report = verify_artefact(image, make_options(only="own_spec and not sleeper"), tmp_path / "state")
     assert [(verdict.name, verdict.outcome) for verdict in report.verdicts] == [
         ("test_memory", "failed"),
         ("test_next", "passed"),
     ]
     assert "MemoryError" in report.failures[0].message
     with open_image(image, tmp_path) as found, pytest.raises(ToolError, match="was still running after 5 s"):
-        run_specs(make_task(found, wish(), tmp_path), only="sleeper", timeout_s=5)
+        run_specs(make_task(found, make_options(), tmp_path), only="sleeper", timeout_s=5)
 
 
 @pytest.mark.parametrize(("board", "version"), [("../../x", "1.0"), ("rpi", "1 \x1b[2J"), ("rpi", "../1")])
@@ -213,16 +213,16 @@ def test_the_level_chroot_calls_programs_in_the_unpacked_tree(
     def enter(tree: Path, architecture: str) -> list[str]:
         return ["echo", architecture, next((tree / "usr").iterdir()).name]
 
-    wished = wish(only="own_spec", levels=("offline", "chroot"), enter=enter)
-    report = verify_artefact(image, wished, tmp_path / "state")
+    options = make_options(only="own_spec", levels=("offline", "chroot"), enter=enter)
+    report = verify_artefact(image, options, tmp_path / "state")
     assert [(verdict.name, verdict.outcome) for verdict in report.verdicts] == [("test_it_runs", "passed")]
 
 
 def test_the_level_chroot_is_for_root(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    wished = wish(levels=("offline", "chroot"), enter=lambda _tree, _architecture: ["true"])
+    options = make_options(levels=("offline", "chroot"), enter=lambda _tree, _architecture: ["true"])
     with pytest.raises(MachineError, match="only root may") as caught:
-        verify_artefact(image, wished, tmp_path / "state")
+        verify_artefact(image, options, tmp_path / "state")
     assert "--level offline" in caught.value.hint
 
 

@@ -36,7 +36,7 @@ def read_machine(answer: bytes) -> Any:
     try:
         result = load_json(answer)
     except ValueError:
-        raise ToolError("no event") from None  # A line that is no JSON is none (engine/story.py).
+        raise ToolError("no event") from None  # A line that is no JSON is no event (builder/engine/events.py).
     return load_machine(result).model_dump()
 
 

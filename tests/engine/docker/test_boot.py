@@ -88,8 +88,8 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def wish(image: Path) -> VerifyOptions:
-    """A wish that goes to a stub; `only` says how that behaves."""
+def options(image: Path) -> VerifyOptions:
+    """Options that go to a stub; `only` is how it behaves."""
     return VerifyOptions(boards=image.parent / "boards", levels=("offline",), boot=True)
 
 
@@ -100,9 +100,9 @@ def is_clean(image: Path) -> bool:
 
 @pytest.mark.engine
 def test_the_report_arrives_where_it_would_be_otherwise(
-    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
+    image: Path, options: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
-    report = verify_in_docker(image, replace(wish, only="specs"), image.parent / "state")
+    report = verify_in_docker(image, replace(options, only="specs"), image.parent / "state")
     assert [verdict.outcome for verdict in report.verdicts] == ["failed"]
     written = json.loads((image.parent / "boardwright-x-1.specs.json").read_text())
     assert written["image"] == image.name
@@ -120,23 +120,23 @@ def test_the_report_arrives_where_it_would_be_otherwise(
 
 @pytest.mark.engine
 def test_an_error_of_the_specs_is_the_same_here(
-    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
+    image: Path, options: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
     with pytest.raises(DownloadError, match="the mirror is away"):
-        verify_in_docker(image, replace(wish, only="fail"), image.parent / "state")
+        verify_in_docker(image, replace(options, only="fail"), image.parent / "state")
     assert not containers()
     assert is_clean(image)
 
 
 @pytest.mark.engine
-def test_what_is_no_report_is_said(image: Path, wish: VerifyOptions, stub: str, heard: Heard) -> None:
+def test_what_is_no_report_is_said(image: Path, options: VerifyOptions, stub: str, heard: Heard) -> None:
     with pytest.raises(ToolError, match="invalid report from the container"):
-        verify_in_docker(image, replace(wish, only="absent"), image.parent / "state")
+        verify_in_docker(image, replace(options, only="absent"), image.parent / "state")
 
 
 @pytest.mark.engine
 def test_an_interrupt_leaves_no_container(
-    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
+    image: Path, options: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
     def interrupt(event: Event) -> None:
         if event.text == "begun":
@@ -144,24 +144,24 @@ def test_an_interrupt_leaves_no_container(
 
     heard.on_event = interrupt
     with pytest.raises(Interrupted):
-        verify_in_docker(image, replace(wish, only="slow"), image.parent / "state")
+        verify_in_docker(image, replace(options, only="slow"), image.parent / "state")
     assert "stopping the verification; ^C again kills it" in heard.texts("note")
     assert not containers()
     assert is_clean(image)
 
 
-def test_a_report_that_cannot_be_written_is_said_first(image: Path, wish: VerifyOptions, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_said_first(image: Path, options: VerifyOptions, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="the report cannot be written to"):
-        verify_in_docker(image, replace(wish, reports=tmp_path / "absent"), image.parent / "state")
+        verify_in_docker(image, replace(options, reports=tmp_path / "absent"), image.parent / "state")
 
 
 @pytest.mark.engine
 def test_a_port_that_is_taken_is_said(
-    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
+    image: Path, options: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        console = open_console_in_docker(image, wish, image.parent / "state", ssh_port=port)
+        console = open_console_in_docker(image, options, image.parent / "state", ssh_port=port)
         with pytest.raises(BusyError, match=f"{port} is in use"), console:
             pass
     assert not containers()
@@ -170,9 +170,9 @@ def test_a_port_that_is_taken_is_said(
 
 @pytest.mark.engine
 def test_an_error_while_the_machine_is_made_is_the_same_here(
-    image: Path, wish: VerifyOptions, stub: str, heard: Heard, containers: Containers
+    image: Path, options: VerifyOptions, stub: str, heard: Heard, containers: Containers
 ) -> None:
-    console = open_console_in_docker(image, replace(wish, board="broken"), image.parent / "state")
+    console = open_console_in_docker(image, replace(options, board="broken"), image.parent / "state")
     with pytest.raises(DownloadError, match="the mirror is away"), console:
         pass
     assert not containers()
@@ -185,8 +185,8 @@ from builder.verbs.session import cli_session
 from builder.verify.verify import VerifyOptions
 boot.make_boot_image = lambda _: sys.argv[1]
 image = pathlib.Path(sys.argv[2])
-wish = VerifyOptions(boards=image.parent / "boards")
-with cli_session(json=False), boot.open_console_in_docker(image, wish, image.parent / "state") as console:
+options = VerifyOptions(boards=image.parent / "boards")
+with cli_session(json=False), boot.open_console_in_docker(image, options, image.parent / "state") as console:
     print(console.ssh, flush=True)
     console.use()
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which Engine is found, and what is said when there is none."""
+"""The Engine that is found, and the error when there is none."""
 
 from __future__ import annotations
 

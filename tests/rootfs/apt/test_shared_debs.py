@@ -42,13 +42,13 @@ def test_another_machine_downloads_nothing(bucket: Bucket, packages: list[Archiv
         for package in packages:
             copy = shutil.copyfile(tmp_path / "debs" / package.file, tmp_path / "copy")
             one.set_ref(f"deb/{package.file}", one.take(copy, package.sha256), {})
-    story = io.StringIO()
-    with log.use(log.Plain(story)), open_remote(place) as remote:
+    output = io.StringIO()
+    with log.use(log.Plain(output)), open_remote(place) as remote:
         two = Store(tmp_path / "two", remote)
         missing = place_debs(packages[:-1], two, tmp_path / "placed")
     assert missing == []
-    assert "4 of 4 packages are in the cache; 0 B to download" in story.getvalue()
-    assert "shared cache: took 4 objects" in story.getvalue()
+    assert "4 of 4 packages are in the cache; 0 B to download" in output.getvalue()
+    assert "shared cache: took 4 objects" in output.getvalue()
     for package in packages[:-1]:
         assert (tmp_path / "placed" / package.file).read_bytes() == (tmp_path / "debs" / package.file).read_bytes()
     assert bucket.door.count("HEAD") <= 5 + 4

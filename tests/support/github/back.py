@@ -69,8 +69,8 @@ class BackHandler(Handler):
             with self.server.state.lock:
                 self.dispatch(unquote(parts.path), asked, body)
         except Refused as refused:
-            said = {"documentation_url": "https://docs.github.com/rest", "status": str(refused.status)}
-            self.answer(refused.status, json.dumps({**said, **refused.body}).encode())
+            fields = {"documentation_url": "https://docs.github.com/rest", "status": str(refused.status)}
+            self.answer(refused.status, json.dumps({**fields, **refused.body}).encode())
 
     do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the base class looks for these names
 

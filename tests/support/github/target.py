@@ -24,7 +24,7 @@ IMAGE = r"POST .*name=boardwright-rpi-1\.0\.img\.xz"
 
 @dataclass
 class GitHubTarget:
-    """GitHub, a clock that nobody waits for, and packages made as they are needed."""
+    """GitHub, a clock that runs without waiting, and packages made as they are needed."""
 
     front: Front
     root: Path
@@ -41,8 +41,8 @@ class GitHubTarget:
         if not packages.exists():
             rows = {"bash": tag}
             make_package(packages, "rpi", load_tag(tag).version, seed=seed, rows=rows, size_bytes=size_bytes)
-        wish = make_wish(load_tag(tag), (), back=back)
-        return PublishRequest(ship(packages, tag), wish, "", self.root, lambda: datetime.now(UTC))
+        choice = make_wish(load_tag(tag), (), back=back)
+        return PublishRequest(ship(packages, tag), choice, "", self.root, lambda: datetime.now(UTC))
 
     def release(self, tag: str = "v1.0", *, seed: str = "", back: bool = False) -> tuple[Release, TargetResult]:
         release, (done,) = publish([self.publisher()], self.order(tag, seed=seed, back=back))

@@ -31,8 +31,8 @@ CLOUD_INIT: Mapping[str, tuple[str, str]] = {
     "vendor-data in capitals, on a FAT partition": ("/boot/firmware/VENDOR-DATA", PASSWORD),
     "user-data of another partition": ("/srv/data/user-data", PASSWORD),
     **{
-        f"user-data: {said}": ("/boot/firmware/user-data", f"#cloud-config\n{said}\n")
-        for said in (
+        f"user-data: {text}": ("/boot/firmware/user-data", f"#cloud-config\n{text}\n")
+        for text in (
             "power_state: {mode: reboot, condition: passwd -d root}",
             "random_seed: {command: [passwd, -d, root], command_required: true}",
             "random_seed: {file: /etc/sudoers.d/x, data: 'ALL ALL=(ALL) NOPASSWD:ALL'}",

@@ -97,4 +97,4 @@ HONEST: tuple[tuple[str, str], ...] = (
     ("/etc/rc2.d/S01x", "-> ../init.d/x"),
     ("/var/lib/systemd/linger/pirate", ""),
 )
-"""What boards have for other ends, and lets nobody in."""
+"""Files that boards have for other purposes, and that are no ways in."""

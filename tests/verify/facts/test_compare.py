@@ -55,7 +55,7 @@ def test_a_file_of_an_image_is_compared(content: bytes, wanted: bytes, expected:
 
 
 def test_a_file_of_any_size_is_compared(tmp_path: Path) -> None:
-    """A board may lay down an archive of containers: more than is read, or hashed, of what nobody expects."""
+    """A board may lay down an archive of containers: more than is read, or hashed, of a file that no recipe expects."""
     size_bytes = 3 << 30
     wanted = tmp_path / "wanted"
     wanted.touch()

@@ -30,7 +30,7 @@ from tests.support.rights import FILES, NOTHING, allow, make_image, put
     ],
 )
 def test_words_of_the_kernel_are_those_of_the_plan(cmdline: str, found: list[str], tmp_path: Path) -> None:
-    """A word of the recipe needs a line of `expect` only where it lets somebody in; any other word does."""
+    """A word of the recipe needs a line of `expect` only where it is a way in; any other word does."""
     image = make_image(tmp_path, lambda _: None, files={"/boot/cmdline.txt": cmdline})
     assert [row.partition(" (of the kernel's")[0].strip('"') for row in image.find_unasked("access")] == found
     asked = make_image(
@@ -47,8 +47,8 @@ def test_no_word_of_the_kernel_is_brought_by_a_package(tmp_path: Path) -> None:
     listed = json.loads(FILES[DELIVERED])
     delivered = json.dumps({**listed, "access": {**listed.get("access", {}), word: what}})
     image = make_image(tmp_path, lambda _: None, files={"/boot/cmdline.txt": word, DELIVERED: delivered})
-    (said,) = image.find_unasked("access")
-    assert said.startswith(f"{word} ({what}")
+    (row,) = image.find_unasked("access")
+    assert row.startswith(f"{word} ({what}")
 
 
 def test_files_that_take_long_to_judge_are_ways_in_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,8 +76,8 @@ def test_no_mount_over_a_place_of_access_is_brought_by_a_package(tmp_path: Path)
     listed = json.loads(FILES[DELIVERED])
     delivered = json.dumps({**listed, "access": {**listed.get("access", {}), "/etc/ssh": what}})
     image = make_image(tmp_path, lambda _: None, files={"/etc/fstab": row, DELIVERED: delivered})
-    (said,) = image.find_unasked("access")
-    assert said.startswith(f"/etc/ssh ({what}")
+    (row,) = image.find_unasked("access")
+    assert row.startswith(f"/etc/ssh ({what}")
 
 
 def test_a_program_of_login_is_held_by_what_the_build_wrote_down_not_by_lists_of_dpkg(tmp_path: Path) -> None:

@@ -124,8 +124,8 @@ def test_qemu_knows_these_options(tmp_path: Path) -> None:
         "-monitor",
         "stdio",
     ]
-    said = run(["qemu-system-x86_64", *options], stdin=b"info status\nquit\n", timeout_s=30)
-    assert "VM status: paused" in said.stdout
+    done = run(["qemu-system-x86_64", *options], stdin=b"info status\nquit\n", timeout_s=30)
+    assert "VM status: paused" in done.stdout
 
 
 CUTTER = """

@@ -189,9 +189,9 @@ def test_of_a_console_without_end_only_the_end_is_looked_at(tmp_path: Path) -> N
         stream.truncate(1 << 40)
         stream.seek(1 << 40)
         stream.write(b"login: ")
-    said = Machine((), str(console), ssh_port=1).console
-    assert said.endswith("login: ")
-    assert len(said) == CONSOLE_BYTES
+    text = Machine((), str(console), ssh_port=1).console
+    assert text.endswith("login: ")
+    assert len(text) == CONSOLE_BYTES
 
 
 def test_the_port_of_a_machine_is_none_that_the_kernel_gives_away(monkeypatch: pytest.MonkeyPatch) -> None:
