@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.conftest import ROOT
 from tests.support.archive import serve
 from tests.support.keys import OpenPgpKey, make_openpgp_key
 from tests.support.rootfs_boards import write_tiny
+from tests.support.wait import wait_until
 from tests.test_cli import KEYRING, Done, check_error, command
 
 pytestmark = pytest.mark.machine
@@ -132,11 +132,8 @@ def _started(words: list[str], sign: Path) -> Iterator[subprocess.Popen[str]]:
         words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         try:
-            deadline = time.monotonic() + 30
-            while not sign.exists():
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            wait_until(lambda: sign.exists() or process.poll() is not None, "mmdebstrap was not started", 30)
+            assert process.poll() is None, process.communicate()
             yield process
         finally:
             process.kill()

@@ -24,6 +24,7 @@ from builder.system.checksums import sha256_file
 from builder.system.workspace import RELEASERS, find_leftovers, open_journal, release
 from builder.units import MIB
 from tests.support.artefacts import ALL, EPOCH, PACKAGES, make, names, unpack
+from tests.support.wait import wait_until
 
 
 @pytest.mark.parametrize("compression", ALL)
@@ -118,13 +119,12 @@ def test_a_killed_build_is_cleaned_up_by_its_journal(image: Path, output: Path, 
     with image.open("wb") as stream:
         stream.write(os.urandom(64 * MIB))
     with subprocess.Popen([sys.executable, "-c", KILLED, image, output, state]) as process:
-        while not (output / ".x.partial" / "x.img.xz").exists():
-            time.sleep(0.01)
+        wait_until((output / ".x.partial" / "x.img.xz").exists, "xz was not started")
         process.send_signal(signal.SIGKILL)
     assert names(output) == [".x.partial"]
-    while not (found := find_leftovers(state)):  # Until xz has started, its process holds the lock too.
-        time.sleep(0.01)
-    (leftovers,) = found
+    # Until xz has started, its process holds the lock too.
+    wait_until(lambda: find_leftovers(state), "the journal of the killed build is still locked")
+    (leftovers,) = find_leftovers(state)
     release(leftovers, RELEASERS)
     assert names(output) == []
 

@@ -7,7 +7,6 @@ import io
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from builder.errors import DownloadError, SpaceError
 from builder.net import http as module
 from builder.net.download import fetch
 from tests.support.download_server import CONTENT, DIGEST, Server, names
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -67,8 +67,7 @@ def test_when_the_first_fails_the_waiting_one_goes_on(
     monkeypatch.setattr(module, "TIMEOUT_S", (5.0, 0.5))
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(fetch, server.url("stalls"), sha256=DIGEST, cache=tmp_path)
-        while not server.asked["stalls"]:
-            time.sleep(0.01)
+        wait_until(lambda: server.asked["stalls"], "the server was not asked")
         second = pool.submit(fetch, server.url("good"), sha256=DIGEST, cache=tmp_path)
         assert isinstance(first.exception(10), DownloadError)
         assert second.result(10).read_bytes() == CONTENT
@@ -80,8 +79,7 @@ def test_what_a_killed_process_left_is_dropped(server: Server, tmp_path: Path) -
         "fetch(sys.argv[1], sha256=sys.argv[2], cache=Path(sys.argv[3]))"
     )
     with subprocess.Popen([sys.executable, "-c", code, server.url("stalls"), DIGEST, tmp_path]) as process:
-        while not server.asked["stalls"]:
-            time.sleep(0.01)
+        wait_until(lambda: server.asked["stalls"], "the server was not asked")
         process.send_signal(signal.SIGKILL)
     assert names(tmp_path) == [f".{DIGEST}.partial"]
     assert fetch(server.url("good"), sha256=DIGEST, cache=tmp_path).read_bytes() == CONTENT

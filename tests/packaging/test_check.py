@@ -20,6 +20,7 @@ from builder.system.checksums import render_sum, sha256_file
 from builder.verbs.options import load_key_text as load_key
 from tests.chain.conftest import boardwright
 from tests.support.dist import NAME
+from tests.support.keys import MinisignKey
 from tests.support.packaged_fixtures import MadePackage
 
 pytestmark = pytest.mark.machine
@@ -132,10 +133,7 @@ def link(place: Path) -> None:
 
 
 def sign_anew(place: Path) -> None:
-    words = ["minisign", "-G", "-W", "-p", place.parent / "other.pub", "-s", place.parent / "other.key"]
-    subprocess.run([*map(str, words)], check=True, capture_output=True)
-    words = ["minisign", "-S", "-s", place.parent / "other.key", "-m", file(place, ".package.json")]
-    subprocess.run([*map(str, words)], check=True, capture_output=True)
+    MinisignKey(place.parent, "other").sign(file(place, ".package.json"))
 
 
 def first(data: Any, key: str) -> Any:

@@ -19,6 +19,7 @@ from builder.packaging.check import check_release
 from builder.signing import gpg, minisign
 from builder.signing.keys import SecretKey, find_key
 from builder.signing.signature import find_fault, find_signer, load_public_key
+from tests.support.keys import MinisignKey
 
 pytestmark = pytest.mark.machine
 PASSWORD = b"correct horse"
@@ -37,11 +38,9 @@ class Pair:
     public_file: Path
 
 
-def make_pair(place: Path, *options: str, password: bytes = b"") -> Pair:
-    files = ("-p", place / "minisign.pub", "-s", place / "minisign.key")
-    tool("minisign", "-G", *options, *files, stdin=(password + b"\n") * 2)
-    secret = SecretKey((place / "minisign.key").read_bytes(), password)
-    return Pair(secret, (place / "minisign.pub").read_text(), place / "minisign.pub")
+def make_pair(place: Path, *, password: bytes = b"") -> Pair:
+    key = MinisignKey(place, "minisign", password=password)
+    return Pair(SecretKey(key.secret.read_bytes(), password), key.public.read_text(), key.public)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +51,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return make_pair(tmp_path_factory.mktemp("minisign"), "-W")
+    return make_pair(tmp_path_factory.mktemp("minisign"))
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,8 @@ def test_a_wrong_key_is_said_without_showing_it(
 def test_a_changed_file_or_another_key_is_refused(file: Path, pair: Pair, tmp_path: Path) -> None:
     minisign.sign([file], pair.secret, comment="x")
     signature, public = file.with_name("SHA256SUMS.minisig"), load_public_key(pair.public)
-    tool("minisign", "-G", "-W", "-p", tmp_path / "other.pub", "-s", tmp_path / "other.key")
-    assert find_fault(file, signature, load_public_key((tmp_path / "other.pub").read_text()))
+    other = MinisignKey(tmp_path, "other")
+    assert find_fault(file, signature, load_public_key(other.public.read_text()))
     file.write_text("what was not signed\n")
     assert find_fault(file, signature, public)
 

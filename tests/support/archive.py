@@ -14,17 +14,16 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from builder.system.process import run
-from tests.support.http_server import running
+from tests.support.http_server import QuietHandler, running
 from tests.support.keys import OpenPgpKey
 
 ARCHITECTURE = "all"
 DAY_S = 86400
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class Quiet(QuietHandler, SimpleHTTPRequestHandler):
     """Keeps connections: APT asks for several files at once, and one that is closed with questions in it is reset,
     answers and all."""
 
@@ -34,9 +33,6 @@ class Quiet(SimpleHTTPRequestHandler):
         self.send_response(code, message)
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
-        return
 
 
 @contextmanager

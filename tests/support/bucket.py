@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ import boto3
 import requests
 from moto.server import ThreadedMotoServer
 
-from tests.support.http_server import running
+from tests.support.http_server import QuietHandler, QuietServer, running
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -81,7 +80,7 @@ class Bucket:
         self.client.put_object(Bucket=BUCKET, Key=key, Body=content, ACL="public-read")
 
 
-class Door(ThreadingHTTPServer):
+class Door(QuietServer):
     """Passes requests on to a server; `behave` answers one itself by returning True."""
 
     daemon_threads = True
@@ -93,9 +92,6 @@ class Door(ThreadingHTTPServer):
         self.end = threading.Event()
         self.behave: Callable[[_Handler], bool] = lambda _: False
         self.receive: Callable[[_Handler], bytes] = lambda handler: handler.receive()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: connections that break are part of the tests."""
 
     def reset(self) -> None:
         self.end.set()
@@ -163,7 +159,7 @@ class Door(ThreadingHTTPServer):
         self.behave = behave
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: Door
@@ -209,9 +205,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
-        return
 
 
 @contextmanager

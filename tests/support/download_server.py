@@ -9,15 +9,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
+
+from tests.support.http_server import QuietHandler, QuietServer
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """Behaves as the first part of the path says; counts what is asked for."""
 
     server: Server
@@ -27,9 +28,6 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked[word] += 1
         behave: Callable[[], None] = getattr(self, f"_{word}", self._missing)
         behave()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
-        return
 
     def _send(self, content: bytes, *, status: int = 200, length: int | None = None, **headers: str) -> None:
         self.send_response(status)
@@ -132,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(self.server.key)
 
 
-class Server(ThreadingHTTPServer):
+class Server(QuietServer):
     """The server and what it remembers."""
 
     def __init__(self) -> None:
@@ -140,9 +138,6 @@ class Server(ThreadingHTTPServer):
         self.asked: Counter[str] = Counter()
         self.release = threading.Event()
         self.key = b""
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients that hang up are part of the tests."""
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/{path}"

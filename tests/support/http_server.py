@@ -7,9 +7,22 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 Behave = Callable[[BaseHTTPRequestHandler], None]
+
+
+class QuietHandler(BaseHTTPRequestHandler):
+    """Handles requests without a line on stderr for each."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
+        return
+
+
+class QuietServer(ThreadingHTTPServer):
+    """Serves without a traceback on stderr for each connection that breaks: these are part of the tests."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        return
 
 
 @contextmanager
@@ -29,14 +42,11 @@ def running(server: ThreadingHTTPServer) -> Iterator[str]:
 def served(behave: Behave) -> Iterator[str]:
     """Yield the address of a server whose every answer is made by a function."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             behave(self)
 
         do_HEAD = do_POST = do_CONNECT = do_GET  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

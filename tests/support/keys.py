@@ -15,14 +15,13 @@ from builder.system.process import run
 
 
 class MinisignKey:
-    """A key pair of the minisign program, without a password."""
+    """A key pair of the minisign program."""
 
-    def __init__(self, directory: Path, name: str) -> None:
+    def __init__(self, directory: Path, name: str, *, password: bytes = b"") -> None:
         self.public = directory / f"{name}.pub"
         self.secret = directory / f"{name}.key"
-        subprocess.run(
-            ["minisign", "-G", "-W", "-p", self.public, "-s", self.secret], check=True, capture_output=True, input=b""
-        )
+        argv = ["minisign", "-G", *([] if password else ["-W"]), "-p", str(self.public), "-s", str(self.secret)]
+        subprocess.run(argv, check=True, capture_output=True, input=(password + b"\n") * 2)
 
     @property
     def public_text(self) -> str:

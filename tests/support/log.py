@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from builder.log import Event
 
@@ -24,6 +25,10 @@ class Heard:
         if not self._kinds or event.kind in self._kinds:
             self.kept.append(event.text)
         self.on_event(event)
+
+    def data(self, name: str) -> list[Any]:
+        """Return what the events have under a name, "" where they have nothing."""
+        return [event.data.get(name, "") for event in self.events]
 
     def texts(self, kind: str) -> list[str]:
         """Return the texts of one kind."""

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ import requests
 from ruamel.yaml import YAML
 
 from tests.conftest import ROOT
-from tests.support.http_server import running
+from tests.support.http_server import QuietHandler, running
 from tests.support.keys import OpenPgpKey, make_openpgp_key
 
 UPSTREAM = "http://deb.debian.org"
@@ -107,7 +107,7 @@ def make_stand_in(path: str) -> bytes:
     return hashlib.shake_256(path.encode()).digest(STAND_IN_BYTES)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
 
     def __init__(self, mirror: Mirror, *arguments: Any) -> None:
@@ -130,9 +130,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Length", str(length))
         self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
-        return
 
 
 @contextmanager

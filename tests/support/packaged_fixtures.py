@@ -50,10 +50,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadePackage]:
 
 @contextmanager
 def making(work: Path, **sizes: int) -> Iterator[MadePackage]:
-    keys = ["minisign", "-G", "-W", "-p", str(work / "key.pub"), "-s", str(work / "key")]
-    subprocess.run(keys, check=True, capture_output=True)
+    key = MinisignKey(work, "key")
     dist = fill_dist(work, **sizes)
-    found = MadePackage(work, dist, work / "release" / NAME, work / "key.pub", (work / "key").read_text())
+    found = MadePackage(work, dist, work / "release" / NAME, key.public, key.secret.read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOARDWRIGHT_MINISIGN_KEY", found.secret)
         done = found.call("-o", work / "release", "--compress", "xz,zst,gz,zip", "--supplier", "Lighthouse")

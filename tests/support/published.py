@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +26,7 @@ from builder.packaging.model import (
     render,
     render_package,
 )
-from tests.support.http_server import running
+from tests.support.http_server import QuietHandler, QuietServer, running
 from tests.support.keys import MinisignKey
 
 EPOCH = 1_790_000_000
@@ -146,7 +145,7 @@ def _file(path: Path, role: Role) -> PackagedFile:
 Behaviour = Literal["good", "no ranges", "breaks once", "breaks", "cuts", "other part", "endless", "stalls"]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """Serves files with Range, as the server's behaviour says."""
 
     server: Server
@@ -193,11 +192,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
-        return
 
-
-class Server(ThreadingHTTPServer):
+class Server(QuietServer):
     """A web server over a directory, and what it remembers."""
 
     def __init__(self, tree: Path) -> None:
@@ -212,9 +208,6 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients that hang up are part of the tests."""
 
 
 @contextmanager

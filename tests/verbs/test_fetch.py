@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests.support.keys import MinisignKey
 from tests.support.published import Published, Server, serving
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.machine
 
@@ -102,9 +102,11 @@ def test_a_killed_call_is_gone_on_with(server: Server, signer: MinisignKey, tmp_
     words = ["rpi", "--from", server.url, "--key", signer.public_text]
     partial = tmp_path / "dist/.boardwright-rpi-1.0.img.xz.partial"
     with subprocess.Popen([sys.executable, "-m", "builder", "fetch", *words], cwd=tmp_path) as process:
-        while not (partial.exists() and partial.stat().st_size):
-            assert process.poll() is None
-            time.sleep(0.01)
+        wait_until(
+            lambda: process.poll() is not None or (partial.exists() and partial.stat().st_size),
+            "nothing was downloaded",
+        )
+        assert process.poll() is None
         process.kill()
     server.behaviour = "good"
     server.goes_on.set()

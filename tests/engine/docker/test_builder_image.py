@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from builder.engine.docker import base_image, builder_image
 from builder.engine.docker.base_image import make_base
 from builder.engine.docker.builder_image import make_builder_image
 from builder.errors import DownloadError, MachineError, ToolError
-from tests.support.http_server import running
+from tests.support.http_server import QuietHandler, running
 from tests.support.log import Heard
 
 pytestmark = pytest.mark.engine
@@ -214,7 +214,7 @@ def test_where_the_base_can_be_made_the_registry_gets_less_time(
     assert any("no answer for 1 s" in text for text in heard.texts("note"))
 
 
-class SlowEngine(BaseHTTPRequestHandler):
+class SlowEngine(QuietHandler):
     """Answers at once, then is silent between two lines of progress for longer than it may be before its answer."""
 
     protocol_version = "HTTP/1.1"
@@ -227,9 +227,6 @@ class SlowEngine(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
             time.sleep(1.5)
         self.wfile.write(b"0\r\n\r\n")
-
-    def log_message(self, *args: object) -> None:
-        pass
 
 
 def test_a_download_may_be_silent_for_longer_than_the_answer(heard: Heard) -> None:

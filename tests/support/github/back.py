@@ -7,22 +7,18 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.github.state import REPO_PATH, REPOSITORY, TOKEN, Json, Refused, State
-from tests.support.http_server import running
+from tests.support.http_server import QuietHandler, QuietServer, running
 
 
-class Server(ThreadingHTTPServer):
+class Server(QuietServer):
     """Serves in a thread of its own until the block ends."""
 
     daemon_threads = True
     request_queue_size = 50
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: connections that break are part of the tests."""
 
     @property
     def place(self) -> tuple[str, int]:
@@ -41,7 +37,7 @@ class Back(Server):
         self.bodies = bodies
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -53,9 +49,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
-        return
 
 
 class BackHandler(Handler):

@@ -14,13 +14,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
+
+from tests.support.wait import wait_until
 
 HERE = Path(__file__).parent
 PATHS = (
@@ -97,12 +98,12 @@ def serve_prism(place: Path, upstream: str, log: Path) -> Iterator[tuple[str, in
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    for _ in range(START_S * 10):
+    def answers() -> bool:
         assert process.poll() is None, log.read_text()
         try:
             requests.get(f"http://127.0.0.1:{port}/", timeout=5)
         except requests.ConnectionError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError(log.read_text())
+            return False
+        return True
+
+    wait_until(answers, f"Prism does not answer; its log is {log}", START_S)
