@@ -49,8 +49,8 @@ def stopping_image(api: APIClient, image: str) -> Iterator[str]:
     name = f"boardwright-chaos:{os.getpid()}"
     dockerfile = f"FROM {image}\nCOPY mke2fs /usr/local/sbin/mke2fs\n"
     context = pack({"Dockerfile": dockerfile.encode(), "mke2fs": STOPPING.encode()})
-    for news in api.build(fileobj=context, custom_context=True, tag=name, decode=True, rm=True):
-        assert "error" not in news, news
+    for row in api.build(fileobj=context, custom_context=True, tag=name, decode=True, rm=True):
+        assert "error" not in row, row
     yield name
     api.remove_image(name, force=True)
 

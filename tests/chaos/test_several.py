@@ -44,8 +44,8 @@ def made(place: Place) -> list[str]:
     return [name for name in place.products() if name.endswith(".img")]
 
 
-def told_by(running: Running, kind: str = "") -> list[str]:
-    """Return the boards of the events, in the order of their events."""
+def list_boards(running: Running, kind: str = "") -> list[str]:
+    """Return the board of each event, in order."""
     return [
         event["data"]["board"] for event in running.events if "board" in event["data"] and kind in ("", event["kind"])
     ]
@@ -69,7 +69,7 @@ def test_all_are_built(place: Place, boards: tuple[str, ...]) -> None:
     running = place.build(*boards, "--jobs", "3")
     assert running.code == 0, running.output
     assert made(place) == images("other", "third", "tiny")
-    assert sorted(told_by(running, "result")) == ["other", "third", "tiny"]
+    assert sorted(list_boards(running, "result")) == ["other", "third", "tiny"]
     for event in running.events:
         if event["kind"] == "result":
             rows = event["data"]["artefacts"]
@@ -81,7 +81,7 @@ def test_all_are_built(place: Place, boards: tuple[str, ...]) -> None:
 def test_one_after_the_other_in_the_order_given(place: Place, boards: tuple[str, ...]) -> None:
     running = place.build(*reversed(boards), "--jobs", "1")
     assert running.code == 0, running.output
-    assert [board for board, _ in groupby(told_by(running))] == ["tiny", "third", "other"]
+    assert [board for board, _ in groupby(list_boards(running))] == ["tiny", "third", "other"]
 
 
 def test_two_at_once_and_the_third_when_one_is_done(place: Place, boards: tuple[str, ...]) -> None:
@@ -106,7 +106,7 @@ def test_all_there_are(place: Place, boards: tuple[str, ...]) -> None:
 
 def test_a_name_that_comes_twice_is_built_once(place: Place, boards: tuple[str, ...]) -> None:
     running = place.build("tiny", "other", "other")
-    assert sorted(told_by(running, "result")) == ["other", "tiny"]
+    assert sorted(list_boards(running, "result")) == ["other", "tiny"]
 
 
 def test_one_that_fails_does_not_stop_the_others(place: Place, boards: tuple[str, ...]) -> None:
@@ -159,7 +159,7 @@ def test_a_signal_ends_all_and_leaves_nothing(place: Place, boards: tuple[str, .
     assert running.wait() == 130, running.output
     assert place.traces() == []
     assert made(place) == []
-    assert sorted(told_by(running, "error")) == ["other", "tiny"], "the third has not begun"
+    assert sorted(list_boards(running, "error")) == ["other", "tiny"], "the third has not begun"
     assert running.events[-1]["data"]["kind"] == "interrupted"
 
 

@@ -11,13 +11,13 @@ import pytest
 from builder.errors import VerifyError
 from builder.packaging.contents import read_contents
 from builder.units import MIB
-from tests.support.card import MAWK, STATUS, make_card
+from tests.support.small_image import MAWK, STATUS, make_small_image
 
 pytestmark = pytest.mark.machine
 
 
 def test_dpkg_copyrights_and_room_are_read(tmp_path: Path) -> None:
-    found = read_contents(make_card(tmp_path))
+    found = read_contents(make_small_image(tmp_path))
     assert found.status == STATUS
     assert found.copyrights == {"mawk": MAWK, "libc6": "Free.\n", "base-files": MAWK}, "links are followed"
     fat, root = found.areas

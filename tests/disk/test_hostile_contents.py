@@ -19,7 +19,7 @@ from builder.rootfs.model import DELIVERED
 from builder.units import MIB
 from builder.verify.facts.cloud import SCHEMAS, Cloud
 from builder.verify.facts.rights import KINDS, RightFacts, Rights
-from tests.support.card import make_card
+from tests.support.small_image import make_small_image
 from tests.support.trees import make_tree
 
 pytestmark = pytest.mark.machine
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.machine
 def test_copyright_files_have_an_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "MOST_COPYRIGHT", 10)
     with pytest.raises(VerifyError, match="the copyright files of the image have more than 10 bytes"):
-        read_contents(make_card(tmp_path))
+        read_contents(make_small_image(tmp_path))
 
 
 def test_files_of_packages_have_an_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

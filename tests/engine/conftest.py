@@ -52,8 +52,8 @@ def stub_image(api: APIClient, builder_image: str) -> Iterator[str]:
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     stream.seek(0)
-    for news in api.build(fileobj=stream, custom_context=True, tag=name, decode=True, rm=True):
-        assert "error" not in news, news
+    for row in api.build(fileobj=stream, custom_context=True, tag=name, decode=True, rm=True):
+        assert "error" not in row, row
     yield name
     api.remove_image(name, force=True)
 

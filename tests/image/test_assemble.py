@@ -268,11 +268,11 @@ def test_the_offline_assembler_needs_no_root() -> None:
         if child == 0:
             _assemble_as_nobody(room)
         _, status = os.waitpid(child, 0)
-        told = (room / "told").read_text()
+        output = (room / "output").read_text()
         images = list(room.glob("kept.img"))
     finally:
         shutil.rmtree(room)
-    assert os.waitstatus_to_exitcode(status) == 0, told
+    assert os.waitstatus_to_exitcode(status) == 0, output
     assert images
 
 
@@ -282,13 +282,13 @@ def _assemble_as_nobody(room: Path) -> NoReturn:
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
-        with (room / "told").open("w") as told, log.use(log.Plain(told)):
+        with (room / "output").open("w") as output, log.use(log.Plain(output)):
             try:
                 rootfs = fill_small(room / "trees")
                 with open_workspace(room / "state", "test") as workspace:
                     make_image(make_plan(make_disk()), rootfs, workspace).path.rename(room / "kept.img")
                 code = 0
             except BaseException:
-                traceback.print_exc(file=told)
+                traceback.print_exc(file=output)
     finally:
         os._exit(code)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Block maps: what bmaptool makes of them, on a card that is not new too."""
+"""Block maps: what bmaptool makes of them, also on a disk that was used before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from builder.errors import ReleaseError
 from builder.packaging.bmap import BLOCK, NO_CHECKSUM, BmapCheck, make_bmap, read_bmap, render_bmap
 from builder.packaging.free_space import find_unused
 from builder.units import MIB
-from tests.support.card import make_card
+from tests.support.small_image import make_small_image
 
 
 def check(data: bytes, text: str, piece: int = 1000) -> list[str]:
@@ -57,7 +57,7 @@ def test_what_a_map_leaves_out_is_zero_and_unused(
 
 
 @contextmanager
-def used_card(path: Path, size: int) -> Iterator[str]:
+def used_disk(path: Path, size: int) -> Iterator[str]:
     """A device as large as the image that is full of old bytes."""
     with path.open("wb") as stream:
         for _ in range(size // MIB):
@@ -72,29 +72,29 @@ def used_card(path: Path, size: int) -> Iterator[str]:
 
 @pytest.mark.machine
 def test_a_used_card_has_sound_filesystems_after_a_copy_by_the_map(tmp_path: Path) -> None:
-    image = make_card(tmp_path)
+    image = make_small_image(tmp_path)
     sparse = tmp_path / "sparse.img"  # As an image is that was unpacked: zeros that count are holes too.
     subprocess.run(["cp", "--sparse=always", image, sparse], check=True)
     bmap = make_bmap(sparse, find_unused(sparse))
     assert bmap.mapped_blocks < bmap.blocks // 4
-    (tmp_path / "card.bmap").write_text(render_bmap(bmap))
+    (tmp_path / "image.bmap").write_text(render_bmap(bmap))
     subprocess.run(["xz", "-0", "--keep", image], check=True)
-    card = tmp_path / "card"
-    with used_card(card, image.stat().st_size) as device:
+    disk = tmp_path / "disk"
+    with used_disk(disk, image.stat().st_size) as device:
         copy: list[str | Path] = [
             "bmaptool",
             "--quiet",
             "copy",
             "--bmap",
-            tmp_path / "card.bmap",
+            tmp_path / "image.bmap",
             f"{image}.xz",
             device,
         ]
         subprocess.run(copy, check=True)
-    assert b"\xa5" * MIB in card.read_bytes(), "all of the card was written"
+    assert b"\xa5" * MIB in disk.read_bytes(), "all of the disk was written"
     for tool, start, size in (("fsck.vfat", 1, 34), ("e2fsck", 35, 12)):
         part = tmp_path / "part"
-        part.write_bytes(card.read_bytes()[start * MIB : (start + size) * MIB])
+        part.write_bytes(disk.read_bytes()[start * MIB : (start + size) * MIB])
         words: list[str | Path] = [tool, "-n", *(["-f"] if tool == "e2fsck" else []), part]
         subprocess.run(words, check=True, capture_output=True)
     tree = subprocess.run(["debugfs", "-R", "cat /noise", part], check=True, capture_output=True).stdout
@@ -103,10 +103,10 @@ def test_a_used_card_has_sound_filesystems_after_a_copy_by_the_map(tmp_path: Pat
 
 @pytest.mark.machine
 def test_bmaptool_copies_a_compressed_image_to_the_same_file(tmp_path: Path) -> None:
-    image, copy = make_card(tmp_path), tmp_path / "copy.img"
-    (tmp_path / "card.bmap").write_text(render_bmap(make_bmap(image, find_unused(image))))
+    image, copy = make_small_image(tmp_path), tmp_path / "copy.img"
+    (tmp_path / "image.bmap").write_text(render_bmap(make_bmap(image, find_unused(image))))
     subprocess.run(["zstd", "-q", image], check=True)
-    subprocess.run(["bmaptool", "-q", "copy", "--bmap", tmp_path / "card.bmap", f"{image}.zst", copy], check=True)
+    subprocess.run(["bmaptool", "-q", "copy", "--bmap", tmp_path / "image.bmap", f"{image}.zst", copy], check=True)
     assert copy.read_bytes() == image.read_bytes()
 
 

@@ -23,9 +23,9 @@ from builder.recipe.described import load_described
 from builder.recipe.load import load_board
 from tests.conftest import ROOT
 from tests.packaging.test_model import CHANNEL, DIGEST, PACKAGE, RELEASE
-from tests.support.card import BOARD, EPOCH, VERSION
 from tests.support.dist import DEBS, make_report
 from tests.support.hostile import TEXT, WRONG, Documents, Place, check_message, read
+from tests.support.small_image import BOARD, EPOCH, VERSION
 
 PLAN = make_plan(load_board(ROOT / "boards", BOARD), version=VERSION, epoch=EPOCH, user_data=None)
 RECORD = make_record(PLAN, DIGEST, DEBS).model_copy(update={"builder_image": f"sha256:{DIGEST}"})

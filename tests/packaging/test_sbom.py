@@ -16,7 +16,7 @@ from builder.packaging.installed import read_installed
 from builder.packaging.licences import find_licence
 from builder.packaging.sbom import Sbom
 from builder.packaging.spdx import check_spdx, list_spdx, render_spdx
-from tests.support.card import EPOCH, MAWK, STATUS
+from tests.support.small_image import EPOCH, MAWK, STATUS
 
 DIGEST = "ab" * 32
 PARTS = {("base-files", "13.8", "arm64"), ("libc6", "2.41-12", "arm64"), ("mawk", "1.3.4.20250131-1+b1", "arm64")}

@@ -13,7 +13,7 @@ from builder.plan.make import make_plan
 from builder.recipe.load import load_board
 from builder.system.checksums import sha256_file
 from tests.conftest import ROOT
-from tests.support.card import BOARD, EPOCH, PACKAGES, VERSION, make_card
+from tests.support.small_image import BOARD, EPOCH, PACKAGES, VERSION, make_small_image
 
 NAME = f"boardwright-{BOARD}-{VERSION}"
 DEBS = {"libc6": f"2.41-12 {'11' * 32}", "mawk": f"1.3.4.20250131-1+b1 {'22' * 32}", "base-files": f"13.8 {'33' * 32}"}
@@ -49,11 +49,11 @@ JUNIT = (
 def fill_dist(work: Path, **sizes: int) -> Path:
     """Make the image of a build, compressed, and all files beside it; return the directory.
 
-    sizes  those of make_card
+    sizes  those of make_small_image
     """
     dist = work / "dist"
     dist.mkdir()
-    image = make_card(work, f"{NAME}.img", **sizes)
+    image = make_small_image(work, f"{NAME}.img", **sizes)
     digest = sha256_file(image)
     plan = make_plan(load_board(ROOT / "boards", BOARD), version=VERSION, epoch=EPOCH, user_data=None)
     (dist / f"{NAME}.build.json").write_text(render_record(make_record(plan, digest, DEBS)))

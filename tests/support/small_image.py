@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A card image with all that a package is made from, and nothing else: a FAT, an ext4, dpkg's database."""
+"""A small image with all that a package is made from, and nothing else: a FAT, an ext4, dpkg's database."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ PACKAGES = (
 )
 
 
-def make_card(work: Path, name: str = "card.img", *, fat_mib: int = 34, root_mib: int = 12, noise_mib: int = 3) -> Path:
+def make_small_image(
+    work: Path, name: str = "card.img", *, fat_mib: int = 34, root_mib: int = 12, noise_mib: int = 3
+) -> Path:
     """Return an image of 48 MiB, most of it free.
 
     fat_mib, root_mib  sizes of the two filesystems; 34 MiB is the least that a FAT32 may have, without a FAT it is 0

@@ -121,8 +121,8 @@ for _ in range(15):
 def test_a_crowd_of_builds_loses_no_journal(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", CROWD, str(tmp_path)]
     crowd = [subprocess.Popen([*argv, name], cwd=ROOT, stderr=subprocess.PIPE) for name in "xxyyz"]
-    told = [process.communicate(timeout=60)[1].decode() for process in crowd]
-    assert [process.returncode for process in crowd] == [0] * 5, "\n".join(told)
+    errors = [process.communicate(timeout=60)[1].decode() for process in crowd]
+    assert [process.returncode for process in crowd] == [0] * 5, "\n".join(errors)
     assert journals(tmp_path) == []
 
 

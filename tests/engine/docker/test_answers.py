@@ -101,6 +101,8 @@ def test_a_line_of_a_pull_that_is_none_says_nothing() -> None:
 
 
 def test_a_line_of_a_pull_is_read() -> None:
-    news = load_news(b'{"status": "Downloading", "progressDetail": {"current": 5}, "progress": "[=>  ]", "id": "a"}')
-    assert (news.status, news.progress, news.error) == ("Downloading", "[=>  ]", None)
+    progress = load_news(
+        b'{"status": "Downloading", "progressDetail": {"current": 5}, "progress": "[=>  ]", "id": "a"}'
+    )
+    assert (progress.status, progress.progress, progress.error) == ("Downloading", "[=>  ]", None)
     assert load_news(b'{"message": "no such image"}').message == "no such image"

@@ -13,7 +13,7 @@ CLOUD_INIT: Mapping[str, tuple[str, str]] = {
     "another cloud.cfg": ("/etc/cloud/cloud.cfg", "system_info: {default_user: {plain_text_passwd: hypriot}}\n"),
     "our own configuration, changed": ("/etc/cloud/cloud.cfg.d/90_boardwright.cfg", "datasource_list: [NoCloud]\n"),
     "a seed": ("/var/lib/cloud/seed/nocloud/user-data", PASSWORD),
-    "user-data of the card": ("/boot/firmware/user-data", PASSWORD),
+    "user-data of the FAT partition": ("/boot/firmware/user-data", PASSWORD),
     "user-data in one line": (
         "/boot/firmware/user-data",
         '#cloud-config\n{"password": "hypriot", "ssh_pwauth": true}\n',

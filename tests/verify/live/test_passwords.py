@@ -44,7 +44,7 @@ def inside(change: str, work: Path, *argv: str | Path) -> list[str | Path]:
     return ["unshare", "--mount", "--propagation=private", "sh", "-c", OTHER_ETC % change, work, *argv]
 
 
-def make_bench(work: Path, port: int = 22) -> LiveSystem:
+def make_system(work: Path, port: int = 22) -> LiveSystem:
     reach = SshAddress("mallory", "127.0.0.1", port, fleeting=True)
     return LiveSystem(Running(reach, "x"), work, work / "control", ExitStack())
 
@@ -89,11 +89,11 @@ def ssh_server(change: str, work: Path, *options: str) -> Iterator[int]:
 def test_ssh_takes_the_common_ones_alone(kind: str, tmp_path: Path) -> None:
     change, expected = PASSWORDS[kind]
     with ssh_server(change, tmp_path) as port:
-        assert find_open_by_ssh(make_bench(tmp_path, port), "mallory", tmp_path) == expected
+        assert find_open_by_ssh(make_system(tmp_path, port), "mallory", tmp_path) == expected
 
 
 def test_ssh_that_asks_for_no_password_is_found(tmp_path: Path) -> None:
     # -B: empty passwords are taken. dropbear lets such a user in before it asks.
     with ssh_server("passwd --delete mallory", tmp_path, "-B") as port:
-        found = find_open_by_ssh(make_bench(tmp_path, port), "mallory", tmp_path)
+        found = find_open_by_ssh(make_system(tmp_path, port), "mallory", tmp_path)
     assert set(found) == {"no password at all"}
