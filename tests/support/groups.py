@@ -23,6 +23,8 @@ UPGRADED = "upgraded"
 ROOTFS = "rootfs"
 ENGINE = "engine"
 CHAOS = "chaos"
+GITHUB = "github"
+"""The double of GitHub, with one Prism."""
 GROUPS = {
     "tests/chain/test_boards.py::test_a_boot_loader_one_sector_off_does_not_start": UPGRADED,
     "tests/chain/test_boards.py::test_a_board_with_u_boot_starts": UPGRADED,
@@ -45,6 +47,10 @@ GROUPS = {
     "tests/chaos/test_engine.py": ENGINE,
     "tests/chaos/test_signals.py": CHAOS,
     "tests/chaos/test_namespaces.py": CHAOS,
+    "tests/release/test_github.py": GITHUB,
+    "tests/release/test_github_access.py": GITHUB,
+    "tests/release/test_github_errors.py": GITHUB,
+    "tests/release/test_github_retry.py": GITHUB,
 }
 """Groups that are more than a file, by the start of their tests' names; the first that fits counts."""
 ORDER = (
