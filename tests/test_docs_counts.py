@@ -25,7 +25,8 @@ from builder.verify.plugin import LEVELS, load_rows
 from builder.verify.task import Task
 from tests.packaging.test_check import WAYS as SPOILT
 from tests.support.breakages import BREAKAGES
-from tests.support.ways_in import OTHER_WORDS, WAYS, WORDS
+from tests.support.ways_in import WAYS
+from tests.support.ways_in.words import OTHER_WORDS, WORDS
 from tests.test_docs import PAGES, ROOT, page_name, read_answers
 
 NUMBERS = {"two": 2, "three": 3, "four": 4, "six": 6, "nine": 9, "ten": 10, "twelve": 12}

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Protocol, Self, cast
 
 from builder.errors import RecipeError
-from builder.recipe.nodes import join_options
+from builder.recipe.phrases import join_options
 from builder.release.target import Publisher, PublisherConfig
 
 

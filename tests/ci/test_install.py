@@ -107,7 +107,8 @@ def test_the_file_says_how_it_was_made(boards_only: Path, provider: CiProvider) 
     assert made_by
     assert made_by.group(1) == f"ci install --provider {provider} --directory .. --branch trunk"
     assert f".venv/bin/boardwright {made_by.group(1)} --check" in text
-    again = call(*made_by.group(1).split(), "--check", cwd=boards_only / "boardwright", BOARDWRIGHT_BOARDS="../hardware")
+    words = made_by.group(1).split()
+    again = call(*words, "--check", cwd=boards_only / "boardwright", BOARDWRIGHT_BOARDS="../hardware")
     assert again.returncode == 0, again.stderr
     assert "../hardware" in text
     assert str(boards_only) not in text

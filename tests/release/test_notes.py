@@ -6,7 +6,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.filesystem import Filesystem
 from builder.packaging.model import PackagedPartition, Release, Released
 from builder.release.git_history import Commit, find_commit, find_tag_object, list_commits
 from builder.release.notes import compare, read_packages, render_notes
@@ -21,7 +20,7 @@ AFTER = {
     "new_one": "1.0*",
 }
 BOOT = PackagedPartition(name="boot", filesystem="fat32", size_bytes=2**29, mount="/boot/firmware")
-ROOT = PackagedPartition(name="root", filesystem=Filesystem.EXT4, size_bytes=2**31, mount="/")
+ROOT = PackagedPartition(name="root", filesystem="ext4", size_bytes=2**31, mount="/")
 
 
 def listing(rows: dict[str, str]) -> str:
