@@ -29,11 +29,11 @@ def preview_cache(state: Path, plan: Plan) -> Mapping[str, str]:
     newest = _find_newest(state, plan.board)
     if newest is None:
         return {}
-    kept, artefacts = newest
-    preview, reason = {}, "" if kept.origins else "the inputs of the last build are not known"
+    tree, artefacts = newest
+    preview, reason = {}, "" if tree.origins else "the inputs of the last build are not known"
     for step, inputs in find_plan_inputs(plan).items():
-        if not reason and step in kept.origins:
-            changed = find_changed_input(kept.origins[step].inputs, inputs)
+        if not reason and step in tree.origins:
+            changed = find_changed_input(tree.origins[step].inputs, inputs)
             reason = f"{changed} has changed" if changed else ""
         preview[step] = f"miss: {reason}" if reason else HIT
     for step in ("image", "package"):
@@ -55,7 +55,7 @@ def _find_newest(state: Path, board: str) -> tuple[StoredTree, Path] | None:
     try:
         existing = [(rootfs.stat().st_mtime, rootfs, artefacts) for rootfs, artefacts in records if rootfs.exists()]
         newest = max(existing, default=None)
-        kept = read_kept(newest[1]) if newest else None
+        tree = read_kept(newest[1]) if newest else None
     except PermissionError:  # Root built it.
         return None
-    return (kept, newest[2]) if kept and newest else None
+    return (tree, newest[2]) if tree and newest else None

@@ -27,7 +27,7 @@ from builder.errors import DISK_FULL_HINT, BoardwrightError, SpaceError, ToolErr
 class Verb(NamedTuple):
     """A row of the table: location of the verb (module:name), its help text, its group in --help."""
 
-    place: str
+    location: str
     text: str
     group: str
 
@@ -108,16 +108,16 @@ def _uncollected() -> Iterator[None]:
 class LazyCommand(TyperCommand):
     """A verb in the list of --help; it imports the real command when it is called, and passes the call on."""
 
-    def __init__(self, name: str, place: str, text: str, group: str = "") -> None:
+    def __init__(self, name: str, location: str, text: str, group: str = "") -> None:
         super().__init__(name, help=text, rich_help_panel=group or None, hidden=not group)
-        self.place = place
+        self.location = location
 
     def load(self) -> Any:
         """Import and return the real command or group of commands.
 
         Its type is Any: newer typer has its own copy of click, older typer uses click itself.
         """
-        module, _, attribute = self.place.partition(":")
+        module, _, attribute = self.location.partition(":")
         with _uncollected():
             verb = getattr(import_module(module), attribute)
         holder = typer.Typer(pretty_exceptions_enable=False)
@@ -150,8 +150,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(is_given: bool) -> None:
+    if is_given:
         typer.echo(f"boardwright {__version__}")
         raise typer.Exit
 

@@ -119,11 +119,11 @@ KINDS: dict[str, type[BoardwrightError]] = {
 
 
 @contextmanager
-def disk_full_as_space_error(place: object) -> Iterator[None]:
-    """Raise a SpaceError that names `place` when the disk or the quota is full."""
+def disk_full_as_space_error(target: object) -> Iterator[None]:
+    """Raise a SpaceError that names `target` when the disk or the quota is full."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise SpaceError(f"no space left to write {place}", hint=DISK_FULL_HINT) from error
+        raise SpaceError(f"no space left to write {target}", hint=DISK_FULL_HINT) from error

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Log of a run: steps, notes, progress, warnings. It goes to stderr; stdout is for results.
 
-A step, a note or a line is an Event; a Sink shows events. There are three sinks: Console (rich, for a terminal),
-Plain (lines, for a log file) and Json (one object a line, for a program: a build in a container reports to the
-process outside this way). The only state is the sink in use, which `use` sets.
+A step, a note or a line is an Event; a Sink shows events. There are three sinks: Console (rich, for a terminal), Plain
+(lines, for a log file) and Json (one object a line, for a program). A build in a container reports to the process
+outside in JSON. The only state is the sink in use, which `use` sets.
 """
 
 from __future__ import annotations

@@ -57,18 +57,22 @@ def _build(plan: Plan, request: BuildRequest, on_product: Callable[[Artefact], N
     ):
         workspace.log_file.unlink(missing_ok=True)
         store = Store(cache / "store", remote)
-        wanted = resolve_rootfs(plan, workspace, store, emulation=request.emulation, cache=cache, use=request.rootfs)
+        rootfs_request = resolve_rootfs(
+            plan, workspace, store, emulation=request.emulation, cache=cache, use=request.rootfs
+        )
         inputs = find_artefact_inputs(plan, request.compress, verified=request.verify)
-        origin = {**inputs, "rootfs": wanted.key}
-        made_by = workspace.room / RECORD
-        if request.rootfs is not RootfsUse.NEVER and (made := find_made(made_by, origin, request.output, request.have)):
+        origin = {**inputs, "rootfs": rootfs_request.key}
+        record = workspace.room / RECORD
+        if request.rootfs is not RootfsUse.NEVER and (
+            reused := find_made(record, origin, request.output, request.have)
+        ):
             log.note("nothing changed: reusing the artefacts of the last build")
-            return made
+            return reused
         blobs = fetch_blobs(plan, cache / "files")
-        kept = make_rootfs(wanted)
+        stored = make_rootfs(rootfs_request)
         name = plan.image_name.removesuffix(".img")
         with open_partial(request.output, name, workspace.journal) as partial:
-            with open_rootfs(kept, cache / "layers", workspace) as rootfs:
+            with open_rootfs(stored, cache / "layers", workspace) as rootfs:
                 image = make_image(
                     plan,
                     rootfs,
@@ -81,16 +85,16 @@ def _build(plan: Plan, request: BuildRequest, on_product: Callable[[Artefact], N
                     else None,
                 )
             artefacts = _finish(
-                plan, image.path, kept, workspace, request=request, partial=partial, on_product=on_product
+                plan, image.path, stored, workspace, request=request, partial=partial, on_product=on_product
             )
-        write_made(made_by, origin if kept.origins else {}, artefacts)
+        write_made(record, origin if stored.origins else {}, artefacts)
         return artefacts
 
 
 def _finish(
     plan: Plan,
     image: Path,
-    kept: StoredTree,
+    stored: StoredTree,
     workspace: Workspace,
     *,
     request: BuildRequest,
@@ -98,14 +102,14 @@ def _finish(
     on_product: Callable[[Artefact], None] | None,
 ) -> tuple[Artefact, ...]:
     """Make the artefacts of an image while its specs run; raise VerifyError if one fails."""
-    listing = render_packages(kept.packages)
+    listing = render_packages(stored.packages)
     with ExitStack() as stack:
         verified: Callable[[str], Sequence[Path]] = lambda _: ()  # noqa: E731
         if request.verify:
             verified = stack.enter_context(verifying(plan, image, workspace, packages=listing))
 
         def report(digest: str) -> Sequence[Path]:
-            return (*verified(digest), _write_record(plan, image, digest, kept, workspace))
+            return (*verified(digest), _write_record(plan, image, digest, stored, workspace))
 
         with log.step(f"artefact: {request.compress}"):
             return finish_artefact(
@@ -113,7 +117,7 @@ def _finish(
                 partial,
                 name=plan.image_name.removesuffix(".img"),
                 compression=request.compress,
-                packages=kept.packages,
+                packages=stored.packages,
                 reports=report,
                 on_product=on_product,
                 output=request.output,
@@ -121,9 +125,9 @@ def _finish(
             )
 
 
-def _write_record(plan: Plan, image: Path, digest: str, kept: StoredTree, workspace: Workspace) -> Path:
+def _write_record(plan: Plan, image: Path, digest: str, stored: StoredTree, workspace: Workspace) -> Path:
     """Write the build record of an image."""
-    packages = {name: text for origin in kept.origins.values() for name, text in origin.packages.items()}
+    packages = {name: text for origin in stored.origins.values() for name, text in origin.packages.items()}
     path = workspace.scratch / f"{image.stem}{SUFFIX}"
     path.write_text(render_record(make_record(plan, digest, packages)), encoding="utf-8")
     return path
@@ -142,5 +146,5 @@ def _open_shared(shared: Location | None) -> Iterator[Remote | None]:
 
 def fetch_blobs(plan: Plan, cache: Path) -> Mapping[str, Path]:
     """Download the boot blobs that a recipe names by URL and digest."""
-    wanted = [blob for blob in plan.disk.blobs if blob.source == "url"]
-    return {blob.name: fetch(blob.location, sha256=blob.sha256, cache=cache) for blob in wanted}
+    blobs = [blob for blob in plan.disk.blobs if blob.source == "url"]
+    return {blob.name: fetch(blob.location, sha256=blob.sha256, cache=cache) for blob in blobs}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Make text from outside safe to print.
 
-A name, a title or a line of a tool may contain something that a terminal or a CI system obeys: escape sequences, a
-carriage return that overwrites the line, characters that change the reading direction, `::error::` at the start of a
-line. All output goes through `make_visible` or `dump_json`, in the modules that print (builder.log,
+A name, a title or a line of a tool may contain something that a terminal or a CI system obeys. Examples are escape
+sequences, a carriage return that overwrites the line, characters that change the reading direction, and `::error::` at
+the start of a line. All output goes through `make_visible` or `dump_json`, in the modules that print (builder.log,
 builder.verbs.session).
 """
 

@@ -17,8 +17,8 @@ SIZE = re.compile(r"([0-9]{1,15}) *([A-Za-z]*)")
 def load_size(text: str) -> int:
     """Return the bytes of "512MiB", "8KiB", "16s" (sectors) or "4096".
 
-    Raises ValueError, which names the expected form. Decimal units (MB, GB) are refused: they are read in two ways,
-    which differ by up to 7 %, so that an image might not fit on a card.
+    Raises ValueError, which names the expected form. Decimal units (MB, GB) are refused. They have two meanings, which
+    differ by up to 7 %, so an image might not fit on a card.
     """
     match = SIZE.fullmatch(text.strip(" "))
     if not match or match[2] not in _UNITS:

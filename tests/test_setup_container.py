@@ -132,7 +132,7 @@ def find_lacking(foreign: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
 
 def verb_module(verb: str) -> str:
-    return {**VERBS, **HIDDEN}[verb].place.partition(":")[0]
+    return {**VERBS, **HIDDEN}[verb].location.partition(":")[0]
 
 
 def test_what_makes_a_build_imports_only_what_the_builder_image_has() -> None:

@@ -131,13 +131,13 @@ def finish_artefact(
     listing = write_text(partial / f"{name}.packages", render_packages(packages), keep)
     checksum = write_text(partial / f"{product.name}.sha256", render_sum(described.sha256, product.name), keep)
     copies = [write_text(partial / path.name, path.read_text(encoding="utf-8"), keep) for path in reports(digest)]
-    made = (described, *(_describe(path, sha256_file(path)) for path in (checksum, listing, *copies)))
-    remove_earlier(output, [artefact.path.name for artefact in made], partial)
+    artefacts = (described, *(_describe(path, sha256_file(path)) for path in (checksum, listing, *copies)))
+    remove_earlier(output, [artefact.path.name for artefact in artefacts], partial)
     (output / checksum.name).unlink(missing_ok=True)  # The old digest is wrong from the next line on.
     for path in (product, listing, *copies, checksum):
         give_name(path, output / path.name, durable=False)
     keep(output)
-    return tuple(Artefact(output / artefact.path.name, artefact.size_bytes, artefact.sha256) for artefact in made)
+    return tuple(Artefact(output / artefact.path.name, artefact.size_bytes, artefact.sha256) for artefact in artefacts)
 
 
 def render_packages(packages: Sequence[PackageRow]) -> str:

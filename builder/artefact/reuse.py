@@ -63,11 +63,11 @@ def find_made(
     record: Path, inputs: Mapping[str, str], output: Path, have: Collection[str]
 ) -> tuple[Artefact, ...] | None:
     """Return the artefacts if their inputs are the same and each is in `output` or its digest in `have`; else None."""
-    made = _read(record)
-    if made is None:
+    content = _read(record)
+    if content is None:
         return None
-    files = [Artefact(output / row.path, row.size_bytes, row.sha256) for row in made.files]
-    is_same = made.inputs == inputs and bool(inputs["rootfs"])
+    files = [Artefact(output / row.path, row.size_bytes, row.sha256) for row in content.files]
+    is_same = content.inputs == inputs and bool(inputs["rootfs"])
     if not is_same or not all(file.sha256 in have or is_present(file) for file in files):
         return None
     return tuple(files)
@@ -75,10 +75,10 @@ def find_made(
 
 def find_changed_step(record: Path, plan: Plan, step: str) -> str:
     """Return the changed input that prevents reuse of a step's last product; "" if the plan shows none."""
-    made = _read(record)
-    if made is None:
+    content = _read(record)
+    if content is None:
         return "the record of the last build"
-    inputs = made.inputs
+    inputs = content.inputs
     if inputs.get("program") != digest_code(*CODE):
         return "program"
     key = next(planned.key for planned in plan.steps if planned.name == step)

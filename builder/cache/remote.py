@@ -166,8 +166,8 @@ class Remote:
                     return
 
     def _upload(self, source: str | IO[bytes], key: str, size_bytes: int | None = None) -> None:
-        done = _Done(self, size_bytes)
-        self._pending.append(self._manager.upload(source, self._location.bucket, key, subscribers=[done]))
+        subscriber = _Done(self, size_bytes)
+        self._pending.append(self._manager.upload(source, self._location.bucket, key, subscribers=[subscriber]))
 
     def note_end(self, error: Exception | None, size_bytes: int | None) -> None:
         """Record the result of an upload; called from the upload thread, which has no log sink."""
@@ -206,8 +206,8 @@ class Remote:
             self._trouble = self._trouble or error
             self._is_usable()
 
-    def _key(self, place: str) -> str:
-        return "/".join(filter(None, (self._location.prefix, place)))
+    def _key(self, path: str) -> str:
+        return "/".join(filter(None, (self._location.prefix, path)))
 
     def _object(self, sha256: str) -> str:
         return self._key(f"objects/{sha256[:2]}/{sha256}")

@@ -9,7 +9,8 @@
 Objects are added by rename, so a killed process never leaves a partial one; its unlocked file in parts/ is removed by
 `tidy`. An object is hashed before every use; a damaged one is dropped. The time of its last use is its mtime.
 
-A store may have another behind it (builder/cache/remote.py): missing objects are looked for there, new ones sent there.
+A store may have a shared cache behind it (builder/cache/remote.py). Missing objects are fetched from there, and
+new ones are sent there.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ if TYPE_CHECKING:
     from builder.cache.remote import Remote
 
 PIECE = 1024 * 1024
-AT_ONCE = 8  # objects that come from the other store
+AT_ONCE = 8  # downloads from the shared cache
 FACT = re.compile(r"[ -~]{0,255}")
 
 
 @dataclass(frozen=True)
 class StoreEntry:
-    """An object as a listing shows it; `used` is when it was last used, in seconds since 1970."""
+    """An object as a listing shows it; `used` is the time of its last use, in seconds since 1970."""
 
     sha256: str
     path: Path
@@ -55,7 +56,7 @@ class StoreEntry:
 
 @dataclass(frozen=True)
 class StoreRef:
-    """A name, the object it stands for, and what is known about that."""
+    """A name, the object that it refers to, and facts about the object."""
 
     name: str
     sha256: str
@@ -63,7 +64,7 @@ class StoreRef:
 
 
 class Store:
-    """A store in a directory, which need not exist yet; `remote` is the one behind it."""
+    """A store in a directory, which need not exist yet; `remote` is the shared cache behind it."""
 
     def __init__(self, directory: Path, remote: Remote | None = None) -> None:
         self._remote = remote
@@ -79,11 +80,11 @@ class Store:
 
     def take(self, source: Path, sha256: str | None = None) -> str:
         """Move a file in and return its digest; TrustError when it is not `sha256`, SpaceError on a full disk."""
-        found = sha256_file(source)
-        if sha256 not in (None, found):
-            raise TrustError(f"{source} has sha256 {found}; expected {sha256}")
-        with self._locked(found):
-            target = self._path(found)
+        digest = sha256_file(source)
+        if sha256 not in (None, digest):
+            raise TrustError(f"{source} has sha256 {digest}; expected {sha256}")
+        with self._locked(digest):
+            target = self._path(digest)
             try:
                 give_name(source, target, durable=False)
                 os.utime(target)
@@ -93,8 +94,8 @@ class Store:
                 self._copy(source, target)
         if self._remote:
             with suppress(FileNotFoundError):  # Dropped by another meanwhile.
-                self._remote.send(found, target)
-        return found
+                self._remote.send(digest, target)
+        return digest
 
     def has(self, sha256: str) -> bool:
         """Return whether the object is in this directory, damaged or not."""
@@ -107,20 +108,20 @@ class Store:
         """
         return self._place(sha256, target) or (self._bring(sha256) and self._place(sha256, target))
 
-    def bring(self, wanted: Collection[str]) -> None:
-        """Take those objects that are missing here from the store behind this one, several at once."""
+    def bring(self, digests: Collection[str]) -> None:
+        """Fetch missing objects from the shared cache, several at once."""
         if self._remote is None:
             return
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
             # Each with a copy of the context: its log lines go to the log sink of the caller.
-            for each in [pool.submit(copy_context().run, self._bring, sha256) for sha256 in wanted]:
-                each.result()
+            for download in [pool.submit(copy_context().run, self._bring, sha256) for sha256 in digests]:
+                download.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
     def _bring(self, sha256: str) -> bool:
-        """Take an object from the store behind this one; False when it has no intact one."""
+        """Fetch an object from the shared cache; False if it has no intact one."""
         if self._remote is None:
             return False
         with locked(self._locks / f"bring-{sha256[:2]}"):  # Only downloads of objects with this prefix wait.
@@ -130,8 +131,8 @@ class Store:
                 if not self._remote.fetch(sha256, stream):
                     return False
                 stream.flush()
-                if (found := sha256_file(part)) != sha256:
-                    log.warn(f"the shared cache's object {sha256} has sha256 {found}; it is not used")
+                if (digest := sha256_file(part)) != sha256:
+                    log.warn(f"the shared cache's object {sha256} has sha256 {digest}; it is not used")
                     self._remote.distrust(sha256)
                     return False
                 with self._locked(sha256):
@@ -182,12 +183,12 @@ class Store:
 
     def entries(self) -> list[StoreEntry]:
         """Return all objects, least recently used first."""
-        found = []
+        entries = []
         for path in self._objects.glob("*/*"):
             with suppress(FileNotFoundError):
                 stat = path.stat()
-                found.append(StoreEntry(path.name, path, stat.st_size, stat.st_mtime))
-        return sorted(found, key=lambda entry: (entry.used, entry.sha256))
+                entries.append(StoreEntry(path.name, path, stat.st_size, stat.st_mtime))
+        return sorted(entries, key=lambda entry: (entry.used, entry.sha256))
 
     def drop(self, sha256: str) -> None:
         """Remove an object, if it exists. Other links to the file stay."""
@@ -217,23 +218,23 @@ class Store:
 
     def _is_intact(self, path: Path, sha256: str) -> bool:
         try:
-            found = sha256_file(path)
+            digest = sha256_file(path)
         except FileNotFoundError:
             return False
-        if found != sha256:
-            log.warn(f"{path} is damaged (its sha256 is {found}); it is dropped")
+        if digest != sha256:
+            log.warn(f"{path} is damaged (its sha256 is {digest}); it is dropped")
             path.unlink()
-        return found == sha256
+        return digest == sha256
 
     @contextmanager
     def _part(self) -> Iterator[tuple[Path, IO[bytes]]]:
-        """A new file, locked by us as long as we live; gone at the end unless it was renamed."""
+        """Yield a new file, locked as long as this process lives; remove it at the end unless it was renamed."""
         self._parts.mkdir(parents=True, exist_ok=True)
         while True:
             path = self._parts / os.urandom(8).hex()
             with disk_full_as_space_error(path), path.open("xb") as stream:
                 if not lock_named(stream, path):
-                    continue  # Taken for a leftover between being made and being locked.
+                    continue  # `tidy` removed it as a leftover, between creation and lock.
                 try:
                     yield path, stream
                 finally:

@@ -99,7 +99,8 @@ def in_use(state: Path) -> Iterator[None]:
 
 
 def check_caches(state: Path) -> None:
-    """Raise MachineError for a link in what is written and removed by its name; the trees of systems have links."""
+    """Raise MachineError for a link in directories whose files are written and removed by name, so not in trees of
+    systems."""
     cache = state / "cache"
     check_parts(cache, 2)
     for part in (cache / "apt", cache / "files", cache / "store", *cache.glob("twins/apt-*/")):

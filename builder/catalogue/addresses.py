@@ -39,7 +39,7 @@ class Addresses:
         """Return the absolute URL of a file of a release."""
         return f"{self.releases}/{self._below(tag, board, name)}"
 
-    def own(self, name: str) -> str:
+    def catalogue_file(self, name: str) -> str:
         """Return the absolute URL of a file of the catalogue."""
         return f"{self.catalogue or self.releases}/{quote(name)}"
 

@@ -117,12 +117,11 @@ def make_page(listed: ReleaseList, addresses: Addresses, site: PublisherPage) ->
         cards=cards,
         example=next((card for card in cards if card.offers[0].images), None),
         older=[_older(release, addresses) for release in listed.older],
-        place=addresses.catalogue or addresses.releases,
         releases=_place_to_fetch(addresses),
         unpack={compression.image_suffix: compression.row.by_hand for compression in PREFERRED},
         public=addresses.public,
         imager=any(offer.manifest for card in cards for offer in card.offers),
-        os_list=addresses.own(OS_LIST),
+        os_list=addresses.catalogue_file(OS_LIST),
         script=Markup(script),  # noqa: S704 - our own file
         style=Markup(style),  # noqa: S704 - our own file
         script_digest=_digest(script),
@@ -164,7 +163,7 @@ def _offer(channel: str, release: Release, board: str, addresses: Addresses) -> 
         disk_size=render_size(package.image_size_bytes),
         tests=_tests(package),
         images=tuple(_images(release.tag, board, package, addresses)),
-        manifest=addresses.own(f"{package.name}{MANIFEST}") if image and addresses.public else "",
+        manifest=addresses.catalogue_file(f"{package.name}{MANIFEST}") if image and addresses.public else "",
         files=tuple(_files(release.tag, board, released, addresses)),
     )
 

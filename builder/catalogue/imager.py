@@ -68,7 +68,7 @@ def make_manifests(listed: ReleaseList, addresses: Addresses) -> dict[str, Item]
 
 
 def image_for_imager(package: PackagedImage) -> PackagedFile | None:
-    """Return the best image for Imager; None if there is none, or if Imager does not know the board."""
+    """Return the best image for Imager; None without an image, or if Imager does not list the hardware."""
     by_name = {file.name: file for file in package.files if file.role == "image"}
     names = (f"{package.name}{compression.image_suffix}" for compression in FOR_IMAGER)
     return next((by_name[name] for name in names if name in by_name), None) if package.imager else None
@@ -98,7 +98,7 @@ def _checked(document: Item, name: str) -> Item:
 def _group(name: str, text: str, releases: Sequence[Release], addresses: Addresses) -> list[Item]:
     """Return a list with the group, or [] if the group would be empty."""
     items = [item for release in releases for item in _items(release, addresses)]
-    icon = addresses.own(ICON)
+    icon = addresses.catalogue_file(ICON)
     return [{"name": name, "description": text, "icon": icon, "subitems": items}] if items else []
 
 
@@ -117,8 +117,8 @@ def _system(release: Release, board: str, package: PackagedImage, image: Package
     item: Item = {
         "name": f"Boardwright {package.version} ({package.title})",
         "description": "Debian with Docker. Set a user here: without one, no login is possible.",
-        "icon": addresses.own(ICON),
-        "website": f"{addresses.own('index.html')}#board-{board}",
+        "icon": addresses.catalogue_file(ICON),
+        "website": f"{addresses.catalogue_file('index.html')}#board-{board}",
         "url": addresses.file(release.tag, board, image.name),
         "extract_size": package.image_size_bytes,
         "extract_sha256": package.image_sha256,
@@ -153,7 +153,7 @@ def _devices(packages: Sequence[PackagedImage], addresses: Addresses) -> list[It
         {
             "name": name,
             "description": description,
-            "icon": addresses.own(ICON),
+            "icon": addresses.catalogue_file(ICON),
             "tags": list(dict.fromkeys(tags)),
             "matching_type": "exclusive",
         }

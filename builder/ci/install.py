@@ -68,27 +68,27 @@ def render(provider: CiProvider, repository: Repository, boards: list[str], *, b
     return CiFile(repository.top / row.path, text)
 
 
-def compare(wanted: CiFile, repository: Repository) -> str:
+def compare(file: CiFile, repository: Repository) -> str:
     """Return a unified diff from the existing file to the expected one; "" if it is current.
 
     Commits of pinned actions are not compared: other programs keep them up to date. A missing file differs in every
     line. Raises RecipeError if the file cannot be read.
     """
     try:
-        text = read_text(wanted.path, within=repository.top) if os.path.lexists(wanted.path) else ""
+        text = read_text(file.path, within=repository.top) if os.path.lexists(file.path) else ""
     except InputError as error:
-        raise RecipeError(f"{wanted.path} cannot be read: {error.problem}", hint=MOVE) from error
-    if _PIN.sub("", text) == _PIN.sub("", wanted.text):
+        raise RecipeError(f"{file.path} cannot be read: {error.problem}", hint=MOVE) from error
+    if _PIN.sub("", text) == _PIN.sub("", file.text):
         return ""
-    lines = difflib.unified_diff(text.splitlines(), wanted.text.splitlines(), "found", "wanted", lineterm="")
+    lines = difflib.unified_diff(text.splitlines(), file.text.splitlines(), "found", "wanted", lineterm="")
     return "\n".join(lines)
 
 
-def write(wanted: CiFile, repository: Repository) -> None:
+def write(file: CiFile, repository: Repository) -> None:
     """Write the file atomically. Raises RecipeError if its path is outside the repository, or not writable."""
-    if not wanted.path.resolve().is_relative_to(repository.top):
-        raise RecipeError(f"{wanted.path} leads out of the repository, to {wanted.path.resolve()}", hint=MOVE)
+    if not file.path.resolve().is_relative_to(repository.top):
+        raise RecipeError(f"{file.path} leads out of the repository, to {file.path.resolve()}", hint=MOVE)
     try:
-        write_replaced(wanted.path, wanted.text.encode())
+        write_replaced(file.path, file.text.encode())
     except OSError as error:
-        raise RecipeError(f"{wanted.path} cannot be written: {error.strerror}", hint=MOVE) from error
+        raise RecipeError(f"{file.path} cannot be written: {error.strerror}", hint=MOVE) from error

@@ -121,6 +121,7 @@ def pick_examples(kinds: Mapping[str, ChangeKind]) -> list[str]:
     return list(first.values())
 
 
-def _path(place: Path, repository: Repository) -> str:
-    path = place.relative_to(repository.top).as_posix()
-    return "" if path == "." else path
+def _path(path: Path, repository: Repository) -> str:
+    """Return a path relative to the top of the repository; "" for the top itself."""
+    relative_path = path.relative_to(repository.top).as_posix()
+    return "" if relative_path == "." else relative_path

@@ -64,7 +64,7 @@ def load_repository(top: Path, boards: Path | None) -> Repository:
 
 
 def find_repository(boards: Path) -> Repository | None:
-    """Return the repository of a directory of boards, or None if there is none with Boardwright."""
+    """Return the repository of a directory of boards; None without a repository, or if it has no Boardwright."""
     result = call_git(boards, "rev-parse", "--show-toplevel")
     top = Path(result.stdout.rstrip("\n")).resolve()
     tool = None if result.code else find_tool(top)

@@ -41,13 +41,13 @@ def is_id(text: str) -> bool:
 
 
 def read_users(text: str) -> Mapping[str, Account]:
-    """Return the users of a passwd by name; VerifyError for a line that is none."""
+    """Return the users of a passwd by name; VerifyError for an invalid line."""
     rows = list(_split(text, "passwd", 7, ids=(2, 3)))
     return {row[0]: Account(row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6]) for row in rows}
 
 
 def read_groups(text: str) -> Mapping[str, Group]:
-    """Return the groups of a group file by name; VerifyError for a line that is none."""
+    """Return the groups of a group file by name; VerifyError for an invalid line."""
     rows = list(_split(text, "group", 4, ids=(2,)))
     return {row[0]: Group(row[0], int(row[2]), tuple(filter(None, row[3].split(",")))) for row in rows}
 
@@ -58,9 +58,9 @@ def read_shadow(text: str) -> Mapping[str, str]:
 
 
 def _split(text: str, name: str, count: int, *, ids: Sequence[int] = ()) -> Iterator[list[str]]:
-    """Yield the fields of each line; VerifyError for a line that is none, and a second one of a name.
+    """Yield the fields of each line; VerifyError for an invalid line and for a second line of a name.
 
-    They are not passed over: glibc takes more for a line than is read here, and of two lines the first.
+    They are not skipped: glibc accepts more lines than are read here, and of two lines it takes the first.
     """
     names = set[str]()
     for line in text.split("\n"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where a boot blob is on the disk: all of it but its holes, and but for the signature of the disk."""
+"""Ranges of the disk that a boot blob fills: all of it without its holes and without the disk signature."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def written_ranges(blob: BlobPlan, size_bytes: int) -> Iterator[tuple[int, int]]
         position = max(position, end)
 
 
-def find_wrong_bytes(blob: BlobPlan, start: int, planned: bytes, found: bytes) -> list[int]:
-    """Return the bytes of the disk that differ in a range of a blob, those that are missing included."""
-    if planned == found:
+def find_wrong_bytes(blob: BlobPlan, start: int, planned: bytes, stored: bytes) -> list[int]:
+    """Return the offsets on the disk of bytes that differ in a range of a blob, missing bytes included."""
+    if planned == stored:
         return []
     first = blob.offset_bytes + start
-    pairs = zip(planned, found.ljust(len(planned), b"\0"), strict=True)
+    pairs = zip(planned, stored.ljust(len(planned), b"\0"), strict=True)
     return [first + at for at, (one, other) in enumerate(pairs) if one != other and first + at not in SIGNATURE]

@@ -47,10 +47,10 @@ def read_packages(status: str) -> Mapping[str, DpkgPackage]:
 
 
 def read_paragraphs(status: str) -> Iterator[Fields]:
-    """Yield the fields of each package of a status file, by name in lower case; what is none is passed over.
+    """Yield the fields of each package of a status file, by name in lower case; skip paragraphs without a package.
 
-    Not by python-debian (1.1.1): it ends at a paragraph without fields and at "-----BEGIN PGP SIGNATURE-----", and
-    what a hostile image has after that would not be seen.
+    Not by python-debian (1.1.1): it ends at a paragraph without fields and at "-----BEGIN PGP SIGNATURE-----". What a
+    hostile image has after that would be skipped.
     """
     for paragraph in status.split("\n\n"):
         fields = {name.lower(): value.rstrip() for name, value in FIELD.findall(paragraph)}
@@ -84,17 +84,17 @@ def find_changed_files(tree: FileTree) -> dict[str, str]:
 
 
 def read_sums(tree: FileTree) -> list[tuple[str, str]]:
-    """Return (path, MD5) of the files of packages, of diverted ones where they are now. No configuration is in it."""
+    """Return (path, MD5) of the files of packages, with the current path of diverted ones; no configuration files."""
     diversions = _read_diversions(tree)
-    found = []
+    sums = []
     for listing in tree.glob(f"{INFO}/*.md5sums"):
         package = listing.path.removeprefix(f"{INFO}/").removesuffix(".md5sums").split(":")[0]
         for line in read_lines(listing):
             digest, _, name = line.partition("  ")
             path = f"/{name}"
             diverted_to, by = diversions.get(path, (path, package))
-            found.append((path if by == package else diverted_to, digest))
-    return list(dict.fromkeys(found))  # A list can have a line a million times.
+            sums.append((path if by == package else diverted_to, digest))
+    return list(dict.fromkeys(sums))  # A list can have a line a million times.
 
 
 def _check_size(entries: Iterable[Entry | None]) -> None:
@@ -111,18 +111,18 @@ def _compare(digest: str, entry: Entry | None) -> str:
 
 
 def _read_diversions(tree: FileTree) -> dict[str, tuple[str, str]]:
-    """Return (new place, package that keeps the old one) by path; dpkg writes three lines for each."""
+    """Return (new path, package that keeps the old one) by path; dpkg writes three lines for each."""
     lines = tree.file("/var/lib/dpkg/diversions").content_string.split("\n")
     return {path: (to, by) for path, to, by in zip(lines[::3], lines[1::3], lines[2::3], strict=False)}
 
 
 def read_lines(listing: Entry) -> list[str]:
-    """Return the lines of a list of dpkg's, which ends each with a line feed and with nothing else."""
+    """Return the lines of a list of dpkg, which ends each line with a line feed only."""
     return [line for line in listing.read().decode(errors="surrogateescape").split("\n") if line]
 
 
 def read_owners(tree: FileTree) -> dict[str, str]:
-    """Return the package of every path, merged into /usr, that one says is its own."""
+    """Return the package of each path that a package lists; paths are merged into /usr."""
     return {
         merge_into_usr(path): listing.path.removeprefix(f"{INFO}/").removesuffix(".list").split(":")[0]
         for listing in tree.glob(f"{INFO}/*.list")

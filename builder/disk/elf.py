@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an ELF file is for, by its first bytes (elf.h)."""
+"""The architecture of an ELF file, by its first bytes (elf.h)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def is_elf(head: bytes) -> bool:
 
 def is_foreign(head: bytes, architecture: str) -> bool:
     """Say whether a file that starts so is an ELF of another architecture than Debian's of that name."""
-    own = Architecture(architecture).row
+    row = Architecture(architecture).row
     machine = int.from_bytes(head[18:20], "little" if head[5:6] == b"\x01" else "big")
-    return is_elf(head) and machine not in FREE_OF_MACHINE and (head[4], machine) != (own.elf_class, own.elf_machine)
+    return is_elf(head) and machine not in FREE_OF_MACHINE and (head[4], machine) != (row.elf_class, row.elf_machine)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""One thing in a tree: what it is, who owns it, and where in which file its content lies.
+"""An entry of a tree: its kind, its owner, and the ranges of a file that hold its content.
 
-Content is read where it is, from ranges of the image or of a copy; nothing is unpacked for it.
+Content is read directly from ranges of the image or of a copy; nothing is unpacked for it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Piece:
     """A range of an entry's content; what no piece covers is zero. There may be a million of them."""
 
     start: int
-    """Where it lies in the content, in bytes."""
+    """Offset in the content, in bytes."""
     size_bytes: int
     source: Path
     offset_bytes: int
-    """Where it lies in the source."""
+    """Offset in the source."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class Entry:
     mtime: int
     inode: int = 0
     target: str = ""
-    """Where a symbolic link leads."""
+    """The text of a symbolic link."""
     xattrs: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     pieces: tuple[Piece, ...] = ()
     alias: str = ""
     """Another name that finds it in its directory: the short one of a FAT."""
     budget: Budget | None = field(default=None, compare=False, repr=False)
-    """What may be read of its filesystem, all files together."""
+    """Limit of bytes that are read of its filesystem, all files together."""
     digests: dict[tuple[str, int, tuple[Piece, ...]], str] = field(default_factory=dict, compare=False, repr=False)
-    """What `hash` has found, by kind and content: a large file is read once for all specs."""
+    """Results of `hash` by kind and content: a large file is read once for all specs."""
 
     def read(self, limit: int | None = None) -> bytes:
         """Return the content, or its first `limit` bytes; VerifyError for more than is read of any file."""
@@ -72,9 +72,9 @@ class Entry:
         self._use(size)
         content = bytearray(size)
         for piece in self.pieces:
-            wanted = min(piece.size_bytes, size - piece.start)
-            if wanted > 0:
-                content[piece.start : piece.start + wanted] = _read(piece.source, piece.offset_bytes, wanted)
+            count = min(piece.size_bytes, size - piece.start)
+            if count > 0:
+                content[piece.start : piece.start + count] = _read(piece.source, piece.offset_bytes, count)
         return bytes(content)
 
     def hash(self, name: str, most: int = LARGEST_HASHED) -> str:
@@ -101,7 +101,7 @@ class Entry:
             self.budget.use(count)
 
     def stored(self, most: int) -> Iterator[tuple[int, bytes]]:
-        """Yield (where it lies, content) of what is no hole, at most so many bytes at once."""
+        """Yield (offset, content) of all that is no hole, at most `most` bytes at once."""
         for piece in self.pieces:
             end = min(piece.size_bytes, self.size_bytes - piece.start)
             for at in range(0, end, most):

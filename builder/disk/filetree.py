@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The system of an image as a tree: all filesystems in their places, asked in the words of testinfra.
+"""The system of an image as one tree of all its filesystems, with the file methods of testinfra.
 
-A path is what it means to the booted system: links are followed, absolute ones from the tree's own root, and in a FAT
-names count without regard to case.
+A path is resolved as in the booted system. Links are followed, absolute ones from the root of the tree. In a FAT, names
+are compared without case.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class FileTree:
         return levels
 
     def file(self, path: str) -> File:
-        """Return what is asked about a path, whether something is there or not."""
+        """Return a path of the tree, whether it exists or not."""
         return File(self, path)
 
     def find(self, path: str, *, follow: bool = True) -> Entry | None:
-        """Return what a path leads to, or None. Without `follow`, a link at its very end is itself the answer."""
+        """Return the entry that a path leads to, or None. Without `follow`, a link at its end is returned itself."""
         todo = self._plan(path)
         here, kind, links = "/", "directory", 0
         while todo and kind == "directory":
@@ -89,10 +89,10 @@ class FileTree:
         return True
 
     def glob(self, pattern: str) -> list[Entry]:
-        """Return what matches a pattern of a whole path; * matches within a name. Links are not followed."""
+        """Return the entries that match a pattern of a whole path; * matches within a name. Links are not followed."""
         start, depth = WILD.split(pattern, maxsplit=1)[0], pattern.count("/")
         matches = re.compile(fnmatch.translate(pattern)).match
-        found = [
+        matching = [
             entry
             # As deep as the pattern, so no * can stand for a slash.
             for path, entry in self._levels.get(depth, ())
@@ -100,9 +100,10 @@ class FileTree:
         ]
         if self._in_fats:
             folds = re.compile(fnmatch.translate(fold_name(pattern))).match
-            more = [each for path, each in self._in_fats.items() if path.count("/") == depth and folds(fold_name(path))]
-            found += {each.path: each for each in more if not matches(each.path)}.values()
-        return found
+            paths = [path for path in self._in_fats if path.count("/") == depth and folds(fold_name(path))]
+            entries = [self._in_fats[path] for path in paths]
+            matching += {entry.path: entry for entry in entries if not matches(entry.path)}.values()
+        return matching
 
     def below(self, path: str) -> Iterator[Entry]:
         """Yield everything below a directory, links not followed."""
@@ -139,7 +140,7 @@ def _names(table: str) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class File:
-    """A path of a tree, in the words of testinfra's `host.file`; a path without anything has no content."""
+    """A path of a tree, with the attributes of testinfra's `host.file`; a missing path has empty content."""
 
     tree: FileTree
     path: str
@@ -149,7 +150,7 @@ class File:
 
     @cached_property
     def entry(self) -> Entry | None:
-        """What the path leads to."""
+        """The entry at the path, links followed; None if it is missing."""
         return self.tree.find(self.path)
 
     @property
@@ -160,28 +161,28 @@ class File:
 
     @property
     def exists(self) -> bool:
-        """Whether it leads to anything."""
+        """True if the path leads to an entry."""
         return self.entry is not None
 
     @property
     def is_file(self) -> bool:
-        """Whether it leads to a regular file."""
+        """True if the path leads to a regular file."""
         return self.entry is not None and self.entry.kind == "file"
 
     @property
     def is_directory(self) -> bool:
-        """Whether it leads to a directory."""
+        """True if the path leads to a directory."""
         return self.entry is not None and self.entry.kind == "directory"
 
     @property
     def is_symlink(self) -> bool:
-        """Whether the path itself is a link."""
+        """True if the path itself is a link."""
         entry = self.tree.find(self.path, follow=False)
         return entry is not None and entry.kind == "symlink"
 
     @property
     def target(self) -> str:
-        """What is written in the link; empty where there is none."""
+        """The text of the link; "" if the path is no link."""
         entry = self.tree.find(self.path, follow=False)
         return entry.target if entry else ""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""/etc/fstab, as libmount and systemd read it: each line is one that both read alike, or the image is refused."""
+"""Read /etc/fstab as libmount and systemd do; refuse an image with a line that they read in different ways."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Mount:
 
 
 def read_fstab(text: str) -> dict[str, Mount]:
-    """Return the lines of fstab by mount point, of swap by what is swapped to; the last two fields may be left out
+    """Return the lines of fstab by mount point, those of swap by device or file; the last two fields may be left out
     (fstab(5)).
 
-    Raises VerifyError for a line with fewer than four fields, and for a second one of a mount point: of two, systemd
-    takes the first, mount(8) both.
+    Raises VerifyError for a line with fewer than four fields, and for a second line of a mount point. Of two lines,
+    systemd takes the first, mount(8) takes both.
     """
     rows: dict[str, Mount] = {}
-    places: set[str] = set()
+    points: set[str] = set()
     for line in text.split("\n"):
         fields = FIELD.findall(line)
         if not fields or fields[0].startswith("#"):
@@ -44,10 +44,10 @@ def read_fstab(text: str) -> dict[str, Mount]:
             raise _refuse(line, "at least four fields: what, where, type and options")
         source, where, kind, options = fields[:4]
         where = source if kind == "swap" else where
-        place = _normalise(where)
-        if place in places:
+        point = _normalise(where)
+        if point in points:
             raise _refuse(line, "one line for each mount point")
-        places.add(place)
+        points.add(point)
         turn = int(fields[5]) if fields[5:] and TURN.fullmatch(fields[5]) else 0
         rows.setdefault(where, Mount(source, kind, options, turn))
     return rows
@@ -55,7 +55,7 @@ def read_fstab(text: str) -> dict[str, Mount]:
 
 def _normalise(where: str) -> str:
     """Return a mount point as it is mounted: a space is \\040 in fstab, and /x/ and //x are /x."""
-    path = ESCAPED.sub(lambda found: chr(int(found[1], 8)), where)
+    path = ESCAPED.sub(lambda match: chr(int(match[1], 8)), where)
     return posixpath.normpath("/" + path.lstrip("/")) if path.startswith("/") else path
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The image to verify: found by its path or as the newest of a board, unpacked if it is compressed, never changed."""
+"""Find an image by its path, or the newest of a board, and open it; unpack a compressed one, and never change it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from builder.system.sparse import write_sparse
 from builder.units import render_size
 
 RECORD = ".build.json"
-"""What a build leaves beside its image, with the name of the board (release/record.py)."""
-PACKED = tuple(each.image_suffix for each in Compression if each is not Compression.NONE)
+"""Suffix of the build record beside an image, which names the board (artefact/build_record.py)."""
+PACKED = tuple(compression.image_suffix for compression in Compression if compression is not Compression.NONE)
 MOST_RATIO = 100
-"""How many times larger than its file a disk may be, zeros not counted; those of builds are three to five times."""
+"""Limit of the size of a disk, as a multiple of its file, zeros not counted; disks of builds are three to five."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class OpenImage:
     """An image file and the raw disk in it."""
 
     path: Path
-    """What was asked for."""
+    """The image file, maybe compressed."""
     raw: Path
     """The raw disk; do not write to it."""
     sha256: str
@@ -39,37 +39,38 @@ class OpenImage:
 
     @property
     def name(self) -> str:
-        """The name without what says how it is compressed."""
+        """The name without .img and the suffix of the compression."""
         return name_of(self.path)
 
 
 def name_of(path: Path) -> str:
-    """Return the name of an image file without what says how it is compressed."""
+    """Return the name of an image file without .img and the suffix of the compression."""
     return re.sub(r"\.img(\.\w+)?$", "", path.name)
 
 
-def find_artefact(wanted: str, output: Path, boards: Path) -> Path:
-    """Return the image file that a path or a board's name means; RecipeError when there is none.
+def find_artefact(name: str, output: Path, boards: Path) -> Path:
+    """Return the image file of a path or of a board's name; RecipeError if it does not exist.
 
-    output  where artefacts of a board are looked for; the newest is taken
-    boards  the directory of boards: an image without a record beside it is of the board with the longest fitting name
+    name    path of an image, or name of a board
+    output  directory with the artefacts of boards; the newest artefact of the board is taken
+    boards  directory of boards: an image without a record beside it is of the board with the longest fitting name
     """
-    path = Path(wanted)
+    path = Path(name)
     if path.is_file():
         return path
-    found = [path for suffix in IMAGE_SUFFIXES for path in output.glob(f"boardwright-*{suffix}") if path.is_file()]
+    paths = [path for suffix in IMAGE_SUFFIXES for path in output.glob(f"boardwright-*{suffix}") if path.is_file()]
     names = list_boards(boards) if boards.is_dir() else []
-    own = [path for path in found if _find_board(path, names) == wanted]
-    if not own:
+    fitting = [path for path in paths if guess_board(path, names) == name]
+    if not fitting:
         raise RecipeError(
-            f"{wanted} is no file, and {output} has no image of a board of that name",
-            hint=f"name an image file, or build it first: boardwright build {wanted}",
+            f"{name} is no file, and {output} has no image of a board of that name",
+            hint=f"name an image file, or build it first: boardwright build {name}",
         )
-    return max(own, key=lambda path: path.stat().st_mtime)
+    return max(fitting, key=lambda path: path.stat().st_mtime)
 
 
-def _find_board(path: Path, boards: Sequence[str]) -> str:
-    """Return the board of an image: by the record of its build beside it, else by its name; empty where neither says.
+def guess_board(path: Path, boards: Sequence[str]) -> str:
+    """Return the board of an image: by the build record beside it, else by its name; "" if neither names one.
 
     A version may hold whatever a name of a board does: boardwright-garden-2-1.0 is of garden or of garden-2.
     """

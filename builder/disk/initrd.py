@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is in an initrd: one cpio archive after another, each plain or compressed (Linux,
+"""Read the members of an initrd: one cpio archive after another, each plain or compressed (Linux,
 Documentation/driver-api/early-userspace/buffer-format.rst).
 
-Read here and not unpacked by cpio: that needs root for device nodes, and cannot tell where an archive ends.
+It is not unpacked by cpio, which needs root for device nodes, and does not report where an archive ends.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Member:
     mode: int
     """With the bits of its kind, as in stat(2)."""
     view: memoryview
-    """Where its content lies in the unpacked initrd; a copy of each would be the initrd once more."""
+    """Its content in the unpacked initrd; copies of all members would take the same memory again."""
 
     @property
     def content(self) -> bytes:
@@ -52,16 +52,16 @@ Initrd = Mapping[str, Member]
 def read_initrd(data: bytes) -> Initrd:
     """Return the members of an initrd; VerifyError where it is damaged, neither cpio nor compressed in a known way, or
     more than LARGEST unpacked."""
-    found: dict[str, Member] = {}
+    members: dict[str, Member] = {}
     for count, member in enumerate(_members(data)):
         if count == MOST_MEMBERS:
             raise VerifyError(f"the initrd has more than {MOST_MEMBERS} members")
-        found[member.path] = member
-    return found
+        members[member.path] = member
+    return members
 
 
 def _members(data: bytes) -> Iterator[Member]:
-    """Yield what is in all archives. Linux goes on behind each, plain or compressed (init/initramfs.c)."""
+    """Yield the members of all archives. Linux continues after each, plain or compressed (init/initramfs.c)."""
     position, parts, room = 0, 0, LARGEST
     while (position := (yield from _archives(data, position))) < len(data):
         parts += 1
@@ -90,8 +90,8 @@ def _archives(data: bytes, position: int) -> Generator[Member, None, int]:
 
 
 def _skip_zeros(data: bytes, position: int) -> int:
-    found = NOT_ZERO.search(data, position)
-    return found.start() if found else len(data)
+    match = NOT_ZERO.search(data, position)
+    return match.start() if match else len(data)
 
 
 def _archive(data: bytes, position: int) -> Iterator[tuple[Member | None, int]]:

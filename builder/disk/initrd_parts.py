@@ -50,8 +50,8 @@ def unpack_part(data: bytes, position: int, room: int) -> tuple[bytes | None, in
                 return _unpack_stream(data, position, make(), room)
     except (EOFError, OSError, lzma.LZMAError, zlib.error, struct.error) as error:
         raise VerifyError(f"the initrd is damaged: {error}") from error
-    found = data[position : position + 6].hex()
-    raise VerifyError(f"the initrd goes on with {found}, which is no cpio, zstd, gzip, xz or bzip2")
+    head = data[position : position + 6].hex()
+    raise VerifyError(f"the initrd goes on with {head}, which is no cpio, zstd, gzip, xz or bzip2")
 
 
 def _check_header(data: bytes, position: int) -> None:
@@ -63,17 +63,17 @@ def _check_header(data: bytes, position: int) -> None:
 
 
 def _unpack_stream(data: bytes, position: int, stream: Any, room: int) -> tuple[bytes | None, int]:
-    found = io.BytesIO()
+    unpacked = io.BytesIO()
     # Piece by piece: a stream returns a copy of all that comes after it.
     while not stream.eof:
         piece = data[position : position + PIECE]
         if not piece:
             raise EOFError("it ends within its compressed part")
-        found.write(stream.decompress(piece, room + 1 - found.tell()))
-        if found.tell() > room:
+        unpacked.write(stream.decompress(piece, room + 1 - unpacked.tell()))
+        if unpacked.tell() > room:
             return None, position
         position += len(piece) - len(stream.unused_data)
-    return found.getvalue(), position
+    return unpacked.getvalue(), position
 
 
 def _find_zstd_end(data: bytes, position: int) -> int:
@@ -101,10 +101,10 @@ def _unpack_zstd(frame: bytes, room: int) -> bytes | None:
             assert process.stdout is not None  # Both are pipes.
             assert process.stderr is not None
             with process.stdout, process.stderr:
-                found = process.stdout.read(room + 1)
-                if len(found) > room:
+                content = process.stdout.read(room + 1)
+                if len(content) > room:
                     return None
                 message = process.stderr.read().decode(errors="replace").strip()
             if process.wait():
                 raise VerifyError(f"the initrd is damaged: {message}")
-    return found
+    return content

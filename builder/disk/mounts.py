@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Where the filesystems of a system are mounted, and what that means for the paths below: one hides what was there
-before, and in a FAT names count without regard to case.
+"""The mount points of a system, and their effect on the paths below.
+
+A mount hides what the directory had before. In a FAT, names are compared without case.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ class Mounts:
     fats: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
     """Each mount point, links on the way to it followed, and whether there is a FAT."""
     hidden: tuple[str, ...] = ()
-    """What another filesystem has below a mount point: no program of the system can see it."""
+    """Paths that another filesystem has below a mount point: no program of the system can open them."""
     missing: tuple[str, ...] = ()
-    """Mount points that are no directories."""
+    """Mount points without a directory."""
 
     @cached_property
     def _tops(self) -> tuple[tuple[str, bool], ...]:
@@ -40,8 +41,10 @@ class Mounts:
         return next(is_fat for top, is_fat in self._tops if path.startswith(top))
 
     def fold(self, path: str) -> str:
-        """Return a path as it is compared: in a FAT in lower case, because Linux and boot loaders open /boot/firmware's
-        USER-DATA as user-data too (mount(8), vfat)."""
+        """Return a path as it is compared: in a FAT in lower case.
+
+        Linux and boot loaders open /boot/firmware's USER-DATA as user-data too (mount(8), vfat).
+        """
         if not self.is_fat(path):
             return path
         top = next(top for top, _ in self._tops if path.startswith(top))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A compressed image read as the disk in it, piece by piece: nothing is written, and no more comes than there can be.
+"""Read the disk in a compressed image piece by piece, with limits; nothing is written.
 
-A few kilobytes can be unpacked to terabytes, and a format may ask for gigabytes of memory. So memory is limited where
-the program that unpacks can do that, and the disk ends where its own partition table says, or where the caller does.
+A few kilobytes can be unpacked to terabytes, and a format may ask for gigabytes of memory. So memory is limited if the
+program that unpacks has such an option. The disk ends where its partition table ends, or at the limit of the caller.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from builder.units import GIB, MIB, SECTOR, align_up, render_size
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """LZMA's may ask for 4 GiB of memory."""
 ZIP_ERRORS = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error, zlib.error)
-"""What zipfile raises for damaged and encrypted ones and for unknown versions."""
+"""Exceptions of zipfile for damaged and encrypted files and for unknown versions."""
 LARGEST_ZIP_LIST = MIB
 """Bytes of the list of a zip, which is read as a whole; a release has one file in it."""
 LARGEST = 64 * GIB
 """Of a disk."""
 SLACK = 64 * MIB
-"""What may come after the last partition."""
+"""Bytes that may follow the last partition."""
 HEAD = 64 * 1024
 AGAIN = "compare its checksum; fetch or build it again"
 
@@ -49,18 +49,18 @@ def unpacked(path: Path, *, limit: int = LARGEST, error: type[BoardwrightError] 
         pieces = _read_zip(path, error)
     else:
         pieces = _read(path)
-    came, allowed = 0, limit
+    size_bytes, allowed = 0, limit
     for piece in pieces:
-        if came == 0:
+        if size_bytes == 0:
             allowed = min(limit, find_end(piece[:HEAD]) or limit)
-        came += len(piece)
-        if came > allowed:
+        size_bytes += len(piece)
+        if size_bytes > allowed:
             raise _damaged(path, f"more than {render_size(allowed)} come, which is all that it can hold", error)
         yield piece
 
 
 def find_end(head: bytes) -> int | None:
-    """Return after how many bytes a disk ends by its partition table, some slack included; None where it has none.
+    """Return the size of a disk by its partition table, with SLACK; None if it has no table.
 
     head  its first bytes, two sectors at least
     """
@@ -101,12 +101,12 @@ def _read_zip(path: Path, error: type[BoardwrightError]) -> Iterator[bytes]:
 
 
 class _Limited(io.BufferedReader):
-    """A file of which zipfile gets no more at once: it makes an object of each line of the list."""
+    """A file with a limit for one read: zipfile reads the list at once, and makes an object of each line of it."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return bytes; BadZipFile where more are asked for."""
-        wanted = LARGEST_ZIP_LIST + 1 if size is None or size < 0 else size
-        content = super().read(min(wanted, LARGEST_ZIP_LIST + 1))
+        """Return bytes; BadZipFile if there are more than the limit."""
+        count = LARGEST_ZIP_LIST + 1 if size is None or size < 0 else size
+        content = super().read(min(count, LARGEST_ZIP_LIST + 1))
         if len(content) > LARGEST_ZIP_LIST:
             raise zipfile.BadZipFile(f"its list of files has more than {render_size(LARGEST_ZIP_LIST)}")
         return content

@@ -15,7 +15,7 @@ from builder.units import SECTOR
 
 READ_S = 30.0
 MOST_SECTORS = 2**48
-"""What ATA and every card can address; a GPT has 64 bits for it."""
+"""Largest number of sectors that ATA and every card can address; a GPT has 64 bits for it."""
 WHOLE = "name the image of a whole disk, as `boardwright build` makes it"
 
 
@@ -30,13 +30,13 @@ class DiskPartition:
     """Two hex digits in an MBR, a UUID in lower case in a GPT."""
     bootable: bool
     partuuid: str
-    """What PARTUUID= says."""
+    """The value of PARTUUID=."""
     name: str
     """Only a GPT has names."""
 
     @property
     def offset_bytes(self) -> int:
-        """Where it starts."""
+        """Start in bytes."""
         return self.start_sector * SECTOR
 
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A range of a file, or of a device, that holds a filesystem; and how each tool is told where it begins."""
+"""A range of a file, or of a device, that holds a filesystem; its name for each tool, with the offset."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Writes the tree of an image into a directory of this machine, for programs of it to run in.
+"""Write the tree of an image into a directory of this machine, to run its programs there.
 
-Each name is opened from the directory it is in, following no link: an image that has a link and then a file of the same
-name, or a directory that is a link, reaches nothing outside. Devices, pipes and sockets are left out.
+Each name is opened relative to its directory, and no link is followed. So an image with a link and then a file of the
+same name, or with a directory that is a link, cannot write outside. Devices, pipes and sockets are left out.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Written:
         self._top = top
         self._bytes = 0
         self._names: dict[int, str] = {}
-        """Where each file is that may have more names."""
+        """Path of each file that may have more names, by inode."""
         self._directories: list[Entry] = []
 
     def write(self, entry: Entry) -> None:
@@ -84,7 +84,7 @@ class _Written:
         os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
 
     def leave_out(self, entry: Entry, parent: int, name: str) -> None:
-        """Do without what no program of a level needs."""
+        """Skip an entry that no spec needs."""
 
 
 WRITERS: Mapping[Kind, Callable[[_Written, Entry, int, str], None]] = {

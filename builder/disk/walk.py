@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The way through the directories of a filesystem that is not ours: how far it goes, and which names there can be."""
+"""Walk through the directories of an untrusted filesystem, with limits for entries, depth and names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def damaged(filesystem: str, what: str) -> VerifyError:
 
 @dataclass
 class Budget:
-    """What a filesystem may make of its bytes: few of them can be read many times, by a name or a block each time."""
+    """A limit of what is read of a filesystem: many names or blocks can lead to the same bytes."""
 
     filesystem: str
     what: str
@@ -41,7 +41,7 @@ class Budget:
     used: int = 0
 
     def use(self, count: int) -> None:
-        """Count; VerifyError where it is too much."""
+        """Add to the count; VerifyError above the limit."""
         self.used += count
         if self.used > self.most:
             raise damaged(self.filesystem, f"it has more than {self.most} {self.what}")
@@ -49,45 +49,45 @@ class Budget:
 
 @dataclass
 class Walk(Generic[Node]):
-    """A way through directories."""
+    """A walk through directories."""
 
     filesystem: str
     list: Callable[[str, Node], Iterable[tuple[str, Node]]]
-    """(path, directory): names and what they are, `.` and `..` left out."""
+    """Return the names of a directory (path, node) with their nodes, without `.` and `..`."""
     identify: Callable[[Node], int | None]
-    """The number of a directory, the same wherever it is found; None for what is none."""
+    """Return the number of a directory, the same under each of its paths; None for any other node."""
     fold: Callable[[str], str] = str
-    """What makes two names that count as one the same."""
-    _seen: dict[int | None, str] = field(default_factory=dict, init=False)
+    """Return the form of a name that is compared: equal for two names that count as one."""
+    _paths: dict[int | None, str] = field(default_factory=dict, init=False)
     _entries: Budget = field(init=False)
     _letters: Budget = field(init=False)
 
     def below(self, path: str, top: Node) -> Iterator[tuple[str, Node]]:
         """Yield everything below a directory by path, each directory before what is in it; VerifyError for a directory
         that is in two places, too much, too deep, or a name that none can have."""
-        self._seen[self.identify(top)] = path
+        self._paths[self.identify(top)] = path
         self._entries = Budget(self.filesystem, "entries", MOST_ENTRIES)
         self._letters = Budget(self.filesystem, "letters in its paths", MOST_TEXT)
         level = [(path.rstrip("/"), top)]
         for _ in range(DEEPEST):
             deeper = []
-            for place, directory in level:
-                for each, node in self._look(place, directory):
-                    yield each, node
-                    if self._is_directory(each, node):
-                        deeper.append((each, node))
+            for parent, directory in level:
+                for child, node in self._look(parent, directory):
+                    yield child, node
+                    if self._is_directory(child, node):
+                        deeper.append((child, node))
             level = deeper
         if level:
             raise damaged(self.filesystem, f"it is more than {DEEPEST} directories deep")
 
-    def _look(self, place: str, directory: Node) -> Iterator[tuple[str, Node]]:
+    def _look(self, parent: str, directory: Node) -> Iterator[tuple[str, Node]]:
         names = set[str]()
-        for name, node in self.list(place or "/", directory):
+        for name, node in self.list(parent or "/", directory):
             folded = self.fold(name)
             if folded in names or not _can_be(name):
-                raise damaged(self.filesystem, f"{place or '/'} has the name {name[:80]!r} twice, or it can be none")
+                raise damaged(self.filesystem, f"{parent or '/'} has the name {name[:80]!r} twice, or it can be none")
             names.add(folded)
-            path = f"{place}/{name}"
+            path = f"{parent}/{name}"
             self._entries.use(1)
             self._letters.use(len(path))
             yield path, node
@@ -96,12 +96,12 @@ class Walk(Generic[Node]):
         number = self.identify(node)
         if number is None:
             return False
-        if number in self._seen:
-            raise damaged(self.filesystem, f"{path} is the directory {self._seen[number] or '/'} again")
-        self._seen[number] = path
+        if number in self._paths:
+            raise damaged(self.filesystem, f"{path} is the directory {self._paths[number] or '/'} again")
+        self._paths[number] = path
         return True
 
 
 def _can_be(name: str) -> bool:
-    """Say whether a thing in a directory can have that name."""
+    """Say whether an entry of a directory can have that name."""
     return 0 < len(name) <= LONGEST_NAME and name not in (".", "..") and "/" not in name and "\0" not in name

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Find problems of this machine, and leftovers of interrupted builds on it and in the Engine.
 
-`examine` changes nothing. `give_back` releases resources that are ours and whose owner is dead. Ours are resources in a
-journal below the state directory, containers whose labels name such a journal, and loop devices attached to a file
-below the state directory. The same program examines the Engine's volume, in a container that has it.
+`examine` changes nothing. `give_back` releases our resources if the process that held them has ended. These are
+resources in a journal below the state directory and containers whose labels name such a journal. Loop devices attached
+to a file below the state directory are ours too. The same program examines the Engine's volume, in a container that has
+it.
 """
 
 from __future__ import annotations

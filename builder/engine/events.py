@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Decode the events of a build in a container or child process: one JSON event per line on stdout.
 
-Any other line of stdout or stderr is output of a tool. Events are shown as if they had happened here, except three:
-the result is kept, the error is raised again as the same class, and a finished image is passed on before its specs end.
+Any other line of stdout or stderr is output of a tool. Events are shown as if they had happened here, except three. The
+result is kept, the error is raised again as the same class, and a finished image is passed on before its specs end.
 """
 
 from __future__ import annotations

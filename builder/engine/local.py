@@ -68,14 +68,14 @@ def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:
     """
     load_room(state / "rooms" / board / "rootfs", state / "cache/layers", board)
     # A shell does not need twins: without them the same programs run by qemu-user.
-    how = emulate.choose(architecture=architecture, wanted=EmulationChoice.QEMU)
+    emulation = emulate.choose(architecture=architecture, wanted=EmulationChoice.QEMU)
     with (
         in_use(state),
         open_workspace(state, board) as workspace,
         _changeable(workspace, board, state / "cache/layers") as (tree, binds),
     ):
         return attach(
-            emulate.command(how, ["/bin/bash", "-l"], rootfs=tree, chroot=True, binds=binds),
+            emulate.command(emulation, ["/bin/bash", "-l"], rootfs=tree, chroot=True, binds=binds),
             env={"HOME": "/root", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"},
         )
 
@@ -83,9 +83,9 @@ def enter_rootfs(state: Path, board: str, *, architecture: str) -> int:
 @contextmanager
 def _changeable(workspace: Workspace, board: str, layers: Path) -> Iterator[tuple[Path, dict[str, Path]]]:
     """Yield the rootfs below a new layer, with copies of the trees of its other filesystems."""
-    kept = load_room(workspace.rootfs, layers, board)
-    binds = {mount: workspace.scratch / tree_name(mount) for mount in kept.mounts}
+    stored = load_room(workspace.rootfs, layers, board)
+    binds = {mount: workspace.scratch / tree_name(mount) for mount in stored.mounts}
     for mount, copy in binds.items():
-        shutil.copytree(kept.directory / tree_name(mount), copy, symlinks=True)
-    with changing(list_layers(kept, layers), workspace.scratch / "shell" / TREE, workspace) as (tree, _):
+        shutil.copytree(stored.directory / tree_name(mount), copy, symlinks=True)
+    with changing(list_layers(stored, layers), workspace.scratch / "shell" / TREE, workspace) as (tree, _):
         yield tree, binds

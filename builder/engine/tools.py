@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.choices import Engine
+from builder.disk.image_file import guess_board
 from builder.engine.apt import can_install, install_packages
 from builder.engine.docker.connect import Chosen, choose_engine
 from builder.errors import MachineError
@@ -18,18 +19,18 @@ SPLIT_PACKAGES = {"qemu-system-misc": "qemu-system-riscv"}
 """Packages of Debian 12 and the packages that have their programs since Debian 13."""
 
 
-def choose_tools(wanted: Engine, missing: Sequence[Need]) -> Chosen:
+def choose_tools(engine: Engine, missing: Sequence[Need]) -> Chosen:
     """Return where to work, after the missing tools were installed if it is this machine.
 
     It is this machine if nothing is missing, else a container if an Engine answers, else this machine as root on
-    Debian. `wanted` local or docker forces one of them.
+    Debian. `engine` local or docker forces one of them.
 
     Raises MachineError if none is possible, ToolError if packages cannot be installed.
     """
-    if not missing and wanted != Engine.DOCKER:
+    if not missing and engine != Engine.DOCKER:
         return Engine.LOCAL
     try:
-        chosen = choose_engine(wanted)
+        chosen = choose_engine(engine)
     except MachineError as error:
         raise _explain(missing, error) if missing else error from None
     if chosen == Engine.LOCAL:
@@ -38,13 +39,12 @@ def choose_tools(wanted: Engine, missing: Sequence[Need]) -> Chosen:
 
 
 def guess_recipe(path: Path, board: str, boards: Path) -> Recipe | None:
-    """Return the recipe of the named board, or of the board in the file's name; None if there is neither.
+    """Return the recipe of the named board, or of the board in the image's build record or name; None for no known one.
 
     Only the image itself is certain, but this machine may lack the tools to read it.
     """
     known = list_boards(boards)
-    matching = [name for name in known if path.name.startswith(f"boardwright-{name}-")]
-    name = board or max(matching, key=len, default="")
+    name = board or guess_board(path, known)
     return load_board(boards, name).recipe if name in known else None
 
 

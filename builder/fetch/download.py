@@ -67,16 +67,16 @@ def download(url: str, file: PackagedFile, directory: Path) -> Path:
     return target
 
 
-def download_release(place: str, into: Path) -> Path:
+def download_release(address: str, into: Path) -> Path:
     """Download a release, or one board of it, and return its directory: INTO/<tag>, or INTO/<tag>/<board>.
 
-    place  https://ADDRESS/<tag>, https://ADDRESS/<tag>/<board>, the same as file:// or directory, or
-           github:OWNER/REPO@<tag>, github:OWNER/REPO@<tag>/<board>
+    address  https://ADDRESS/<tag>, https://ADDRESS/<tag>/<board>, the same as file:// or directory, or
+             github:OWNER/REPO@<tag>, github:OWNER/REPO@<tag>/<board>
 
     Digests come from release.json, which is not signed: they prove that the download is complete, not its origin.
     Raises RecipeError (unknown address, release or board), ReleaseError and the errors of `download`.
     """
-    source, release, boards = _open_release(place)
+    source, release, boards = _open_release(address)
     directory = into / release.tag
     with log.step(f"download {release.tag} from {source.name}"):
         for board in boards:
@@ -87,46 +87,46 @@ def download_release(place: str, into: Path) -> Path:
 
 
 @contextmanager
-def open_release(place: str, scratch: Path) -> Iterator[Path]:
+def open_release(address: str, scratch: Path) -> Iterator[Path]:
     """Yield the directory of a release: a local one unchanged, or a remote one downloaded below `scratch`.
 
     A complete download is removed at the end of the block. A failed one stays, and the next call resumes it. Raises
     the errors of `download_release`, and MachineError if a link leads out of `scratch`.
     """
-    if Path(place).is_dir():
-        yield Path(place)
+    if Path(address).is_dir():
+        yield Path(address)
         return
     check_parts(scratch, LEVELS)
-    directory = download_release(place, scratch)
+    directory = download_release(address, scratch)
     try:
         yield directory
     finally:
         shutil.rmtree(directory if (directory / RELEASE_NAME).exists() else directory.parent)
 
 
-def _open_release(place: str) -> tuple[Source, Release, list[str]]:
+def _open_release(address: str) -> tuple[Source, Release, list[str]]:
     """Return the source, the release and the requested boards of an address."""
-    base, tag, board = _split(place)
+    base, tag, board = _split(address)
     source = open_source(base)
     release = source.tagged(tag) if re.fullmatch(TAG, tag) else None
     if release is None:
         hint = "add its tag: https://ADDRESS/v1.0, https://ADDRESS/v1.0/BOARD or github:OWNER/REPO@v1.0"
-        message = f"{place}: {source.name} has no {tag}/release.json; expected the address of a release"
+        message = f"{address}: {source.name} has no {tag}/release.json; expected the address of a release"
         raise RecipeError(message, hint=hint)
     if board and board not in release.boards:
         raise unknown_board(board, release)
     return source, release, [board] if board else list(release.boards)
 
 
-def _split(place: str) -> tuple[str, str, str]:
+def _split(address: str) -> tuple[str, str, str]:
     """Return (address of the releases, tag, board or "")."""
-    if match := re.fullmatch(r"(github:[^@]+)@([^/]+)(?:/(.+))?", place):
+    if match := re.fullmatch(r"(github:[^@]+)@([^/]+)(?:/(.+))?", address):
         return match[1], match[2], match[3] or ""
-    whole = open_source(place)
-    if isinstance(whole, GitHubSource):
-        hint = f"add a tag: {place}@v1.0, or use boardwright fetch --from {place}"
-        raise RecipeError(f"{place} has many releases; expected the address of one", hint=hint)
-    above, _, last = whole.base.rpartition("/") if isinstance(whole, HttpSource) else ("", "", "")
+    source = open_source(address)
+    if isinstance(source, GitHubSource):
+        hint = f"add a tag: {address}@v1.0, or use boardwright fetch --from {address}"
+        raise RecipeError(f"{address} has many releases; expected the address of one", hint=hint)
+    above, _, last = source.base.rpartition("/") if isinstance(source, HttpSource) else ("", "", "")
     if find(f"{above}/{last}/release.json") is not None or not re.fullmatch(BOARD, last):
         return above, last, ""
     return (*_cut(above), last)
@@ -144,7 +144,7 @@ def unknown_board(board: str, release: Release) -> RecipeError:
 
 @contextmanager
 def _partial(path: Path) -> Iterator[IO[bytes]]:
-    """Hold an unfinished file for this process alone."""
+    """Yield an unfinished file, locked by this process."""
     with open_unfinished(path) as stream:
         if not lock_named(stream, path, wait=False):  # Held, or ended just now: then it has got its final name.
             raise BusyError(f"another call is fetching {path}", hint="wait for it, or name another --output")
@@ -156,7 +156,7 @@ def _size(stream: IO[bytes]) -> int:
 
 
 def _fill(url: str, file: PackagedFile, stream: IO[bytes]) -> str:
-    """Have as many bytes in the stream as the file has, and return their sha256."""
+    """Download the rest of a file into the stream, and return the sha256 of all of it."""
     step = log.step(f"fetch {file.name} ({render_size(file.size_bytes)})")
     with step if file.size_bytes > MIB else nullcontext():
         retry(http.RETRIES, bare(url), lambda: _attempt(url, file, stream), hint=AGAIN)
@@ -171,20 +171,20 @@ def _attempt(url: str, file: PackagedFile, stream: IO[bytes]) -> None:
         return
     with open_at(url, start) as opened:
         stream.truncate(opened.start)
-        came = _receive(url, file, opened.start, opened.pieces, stream)
-    if came < file.size_bytes:
-        if came == start:
+        size_bytes = _receive(url, file, opened.start, opened.pieces, stream)
+    if size_bytes < file.size_bytes:
+        if size_bytes == start:
             stream.truncate(0)  # The server has nothing from there on: it may be another file by now.
-        raise TemporaryError(f"the file ended after {came} of {file.size_bytes} bytes")
+        raise TemporaryError(f"the file ended after {size_bytes} of {file.size_bytes} bytes")
 
 
-def _receive(url: str, file: PackagedFile, came: int, pieces: Iterator[bytes], stream: IO[bytes]) -> int:
-    """Append to the stream what comes, and return how much is there."""
+def _receive(url: str, file: PackagedFile, size_bytes: int, pieces: Iterator[bytes], stream: IO[bytes]) -> int:
+    """Append the received bytes to the stream, and return its size."""
     try:
-        with Progress(file.name, file.size_bytes, came) as progress:
+        with Progress(file.name, file.size_bytes, size_bytes) as progress:
             for piece in pieces:
-                came += len(piece)
-                if came > file.size_bytes:
+                size_bytes += len(piece)
+                if size_bytes > file.size_bytes:
                     Path(stream.name).unlink()
                     raise TrustError(
                         f"{bare(url)}: found more than {file.size_bytes} bytes", hint="it is not what was released"
@@ -193,11 +193,11 @@ def _receive(url: str, file: PackagedFile, came: int, pieces: Iterator[bytes], s
                 progress.update(len(piece))
     finally:
         stream.flush()
-    return came
+    return size_bytes
 
 
-def _wrong_digest(url: str, file: PackagedFile, found: str) -> TrustError:
+def _wrong_digest(url: str, file: PackagedFile, sha256: str) -> TrustError:
     return TrustError(
-        f"{bare(url)}: found sha256 {found}; expected {file.sha256}",
+        f"{bare(url)}: found sha256 {sha256}; expected {file.sha256}",
         hint="it differs from the release; do not use it, and tell its publisher",
     )

@@ -59,27 +59,27 @@ class FetchedImage:
     """Name of the key that signed it; empty if no signature was checked."""
 
 
-def fetch(source: Source, wanted: FetchRequest, output: Path) -> FetchedImage:
+def fetch(source: Source, request: FetchRequest, output: Path) -> FetchedImage:
     """Download an image, its description and its block map into `output`.
 
     The image gets its name last, when all checks have passed. Raises RecipeError (unknown board, channel, version or
     compression), DownloadError, ReleaseError, TrustError, BusyError and SpaceError.
     """
     with log.step(f"find the release at {source.name}"):
-        release = find_version(source, wanted.version) if wanted.version else source.newest(wanted.channel)
-        if wanted.board not in release.boards:
-            raise unknown_board(wanted.board, release)
-        released = release.boards[wanted.board]
-        check = _Check(source, release, wanted, released)
+        release = find_version(source, request.version) if request.version else source.newest(request.channel)
+        if request.board not in release.boards:
+            raise unknown_board(request.board, release)
+        released = release.boards[request.board]
+        check = _Check(source, release, request, released)
         package = check.package()
     log.note(f"{package.title}: {package.version}, released {release.date:%Y-%m-%d}")
-    if not wanted.version:
+    if not request.version:
         check_not_older(package, output)
-    image = choose_image(package, wanted.compression)
+    image = choose_image(package, request.compression)
     for file in (*(file for file in package.files if file.role == "bmap"), *check.signed()):
         download(check.address(file.name), file, output)
     path = download(check.address(image.name), image, output)
-    return FetchedImage(path, package, release.tag, image.sha256, wanted.key.name if wanted.key else "")
+    return FetchedImage(path, package, release.tag, image.sha256, request.key.name if request.key else "")
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,18 @@ class _Check:
 
     source: Source
     release: Release
-    wanted: FetchRequest
+    request: FetchRequest
     released: Released
 
     def address(self, name: str) -> str:
-        return self.source.address(self.release.tag, self.wanted.board, name)
+        return self.source.address(self.release.tag, self.request.board, name)
 
     def package(self) -> PackagedImage:
         """Return the description after these checks: its signature (if there is a key), and the server's data."""
         file = self._file(f"{self.released.package.name}{SUFFIX}")
         content = self._read(file)
-        if self.wanted.key:
-            self._check_signature(self.wanted.key, file.name, content)
+        if self.request.key:
+            self._check_signature(self.request.key, file.name, content)
         else:
             log.warn("without a key the signature is not checked: only the server vouches for this image; use --key")
         package = load_described(PackagedImage, content, file.name, error=ReleaseError, hint=NEWER)
@@ -111,10 +111,10 @@ class _Check:
         """Return description and sums with their signatures, which are checked if there is a key."""
         sums = [file for file in self.released.package.files if file.role == "sums"]
         for file in sums:
-            if self.wanted.key:
-                self._check_signature(self.wanted.key, file.name, self._read(file))
-        wanted = {f"{self.released.package.name}{SUFFIX}", *(file.name for file in sums)}
-        return [file for file in self.released.files if file.name.removesuffix(SIGNATURE) in wanted]
+            if self.request.key:
+                self._check_signature(self.request.key, file.name, self._read(file))
+        names = {f"{self.released.package.name}{SUFFIX}", *(file.name for file in sums)}
+        return [file for file in self.released.files if file.name.removesuffix(SIGNATURE) in names]
 
     def _check_signature(self, key: PublicKey, name: str, content: bytes) -> None:
         signature = self._read(self._file(name + SIGNATURE))
@@ -123,7 +123,7 @@ class _Check:
         log.note(f"{name} is signed by the key {key.name}")
 
     def _check_it_is_the_same(self, package: PackagedImage) -> None:
-        if wrong := find_mismatch(package, self.wanted.board, self.release):
+        if wrong := find_mismatch(package, self.request.board, self.release):
             raise TrustError(f"{self.source.name}, {self.release.tag}: {wrong}", hint=TELL)
 
     def _file(self, name: str) -> PackagedFile:
@@ -132,25 +132,25 @@ class _Check:
                 return file
         release = f"{self.source.name}, {self.release.tag}"
         if name.endswith(SIGNATURE):
-            raise TrustError(f"{release}: {self.wanted.board} is not signed: it has no {name}", hint=TELL)
-        raise ReleaseError(f"{release}: {self.wanted.board} has no description {name}", hint="release it again")
+            raise TrustError(f"{release}: {self.request.board} is not signed: it has no {name}", hint=TELL)
+        raise ReleaseError(f"{release}: {self.request.board} has no description {name}", hint="release it again")
 
     def _read(self, file: PackagedFile) -> bytes:
         """Return one of the small files."""
         address = self.address(file.name)
         content = read(address)
-        found = sha256_bytes(content)
-        if found != file.sha256:
-            raise TrustError(f"{bare(address)} has sha256 {found}, wanted is {file.sha256}", hint=TELL)
+        sha256 = sha256_bytes(content)
+        if sha256 != file.sha256:
+            raise TrustError(f"{bare(address)} has sha256 {sha256}, wanted is {file.sha256}", hint=TELL)
         return content
 
 
 def choose_image(package: PackagedImage, compression: Compression | None) -> PackagedFile:
     """Return the image to fetch: of this compression, or the one that is usually smallest.
 
-    Raises RecipeError where the packaged image has none of this compression, ReleaseError where it has none at all.
+    Raises RecipeError if the packaged image has no image of this compression, ReleaseError if it has no image.
     """
-    images = {each: file for each in PREFERRED if (file := _image(package, each))}
+    images = {candidate: file for candidate in PREFERRED if (file := _image(package, candidate))}
     if not images:
         raise ReleaseError(f"{package.name} has no image", hint="package it again")
     if compression is None:
@@ -161,8 +161,8 @@ def choose_image(package: PackagedImage, compression: Compression | None) -> Pac
 
 
 def _image(package: PackagedImage, compression: Compression) -> PackagedFile | None:
-    wanted = f"{package.name}{compression.image_suffix}"
-    return next((file for file in package.files if file.role == "image" and file.name == wanted), None)
+    name = f"{package.name}{compression.image_suffix}"
+    return next((file for file in package.files if file.role == "image" and file.name == name), None)
 
 
 def check_not_older(package: PackagedImage, output: Path) -> None:

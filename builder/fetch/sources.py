@@ -50,16 +50,16 @@ class Source(Protocol):
         """Return the URL of a file of a release."""
 
 
-def open_source(place: str) -> Source:
+def open_source(address: str) -> Source:
     """Return the source for the argument of --from, without a request; raise RecipeError for an invalid one."""
-    if match := re.fullmatch(rf"(?:github:|https://github\.com/){OWNER}(?:/releases)?/?", place):
+    if match := re.fullmatch(rf"(?:github:|https://github\.com/){OWNER}(?:/releases)?/?", address):
         return GitHubSource(match[1], match[2])
-    parts = urlsplit(place)
+    parts = urlsplit(address)
     if (parts.scheme in ("http", "https") and parts.hostname) or parts.scheme == "file":
-        return HttpSource(place.rstrip("/"))
-    if place and not parts.scheme and Path(place).is_dir():
-        return HttpSource(Path(place).resolve().as_uri())
-    raise RecipeError(f"found the address {place}; expected an address of releases", hint=f"use {ALLOWED}")
+        return HttpSource(address.rstrip("/"))
+    if address and not parts.scheme and Path(address).is_dir():
+        return HttpSource(Path(address).resolve().as_uri())
+    raise RecipeError(f"found the address {address}; expected an address of releases", hint=f"use {ALLOWED}")
 
 
 def find_version(source: Source, version: str) -> Release:
@@ -167,16 +167,16 @@ def check_channel_name(channel: str) -> None:
         raise RecipeError(message, hint="use stable or latest")
 
 
-def _load(content: bytes, place: str, tag: str = "") -> Release:
-    release = load_release(content, place)
+def _load(content: bytes, source: str, tag: str = "") -> Release:
+    release = load_release(content, source)
     if tag and release.tag != tag:
-        raise TrustError(f"{place}: found the release {release.tag}; expected {tag}", hint="check the server")
+        raise TrustError(f"{source}: found the release {release.tag}; expected {tag}", hint="check the server")
     return release
 
 
-def _load_list(content: bytes, place: str) -> list[ListedRelease]:
+def _load_list(content: bytes, source: str) -> list[ListedRelease]:
     try:
         return TypeAdapter(list[ListedRelease]).validate_json(content)
     except ValidationError as error:
         problem = f"the response is not a list of releases: {explain(error)}"
-        raise ReleaseError(f"{place}: {problem}", hint="try again later") from None
+        raise ReleaseError(f"{source}: {problem}", hint="try again later") from None

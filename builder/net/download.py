@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Download files by digest into a cache directory.
 
-`fetch` returns CACHE/<sha256>, `fetch_key` CACHE/<fingerprint>.gpg. A file under such a name is complete and is
-what was asked for: it is written beside its name, compared while it streams, synced, renamed, and hashed again
-before every later use. Several processes may share the cache; of two that want one file, the second waits for
-the first.
+`fetch` returns CACHE/<sha256>, `fetch_key` CACHE/<fingerprint>.gpg. A file under such a name is complete and has the
+right content. It is written to a temporary file, hashed while it streams, synced and renamed, and hashed again before
+every later use. Several processes may share the cache; if two need the same file, the second waits for the first.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ FILE_BYTES = 4 * GIB
 KEY_BYTES = MIB
 """Nor a key: those of Debian's archives have 10 to 50 KiB, with their signatures."""
 KEY_FAULTS = {"e": "expired", "r": "revoked", "i": "invalid"}
-"""What gpg says of a key's validity, and APT refuses."""
+"""Validities of a key in gpg's output that APT refuses."""
 
 
 def fetch(url: str, *, sha256: str | None, cache: Path) -> Path:
@@ -72,17 +71,17 @@ def fetch_key(url: str, fingerprint: str, cache: Path) -> Path:
     The key comes from the cache, or from `url`, armoured or not. The result suits APT's Signed-By.
     Raises TrustError (another key, more than one, no key at all), DownloadError and SpaceError.
     """
-    wanted = fingerprint.replace(" ", "").upper()
-    target = cache / f"{wanted}.gpg"
-    if target.exists() and _primary_keys(target) == [wanted]:
+    key_id = fingerprint.replace(" ", "").upper()
+    target = cache / f"{key_id}.gpg"
+    if target.exists() and _primary_keys(target) == [key_id]:
         return target
-    with disk_full_as_space_error(target), _partial(cache / f".{wanted}.partial") as stream:
+    with disk_full_as_space_error(target), _partial(cache / f".{key_id}.partial") as stream:
         _download(url, stream, limit=KEY_BYTES)
         _remove_armour(stream)
         keys = _primary_keys(Path(stream.name))
-        if keys != [wanted]:
+        if keys != [key_id]:
             raise TrustError(
-                f"{bare(url)} holds {' and '.join(keys) or 'no OpenPGP public key'}; expected only the key {wanted}",
+                f"{bare(url)} holds {' and '.join(keys) or 'no OpenPGP public key'}; expected only the key {key_id}",
                 hint="compare the fingerprint with the one that the archive's owner publishes",
             )
         stream.flush()
@@ -104,7 +103,7 @@ def _is_intact(path: Path, sha256: str) -> bool:
 
 @contextmanager
 def _partial(path: Path) -> Iterator[IO[bytes]]:
-    """Open the unfinished file for this process alone; a killed process may have left something in it."""
+    """Yield the unfinished file, locked by this process; it may have content of a killed process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path) as stream:
         try:
@@ -123,7 +122,7 @@ def _locked(path: Path) -> IO[bytes]:
 
 
 def _download(url: str, stream: IO[bytes], *, limit: int) -> str:
-    """Fill the file and return its sha256; DownloadError when more than `limit` bytes come."""
+    """Fill the file and return its sha256; DownloadError if the body is longer than `limit` bytes."""
     return retry(http.RETRIES, bare(url), lambda: _attempt(url, stream, limit))
 
 

@@ -125,8 +125,8 @@ def open_progress(url: str, total_bytes: int) -> Progress:
 def _check_status(url: str, answer: requests.Response, hints: Mapping[int, str]) -> None:
     status = answer.status_code
     if status in TEMPORARY_STATUS:
-        asked = answer.headers.get("Retry-After", "")
-        wait_s = float(asked[:9]) if asked.isdecimal() else 0.0
+        retry_after = answer.headers.get("Retry-After", "")
+        wait_s = float(retry_after[:9]) if retry_after.isdecimal() else 0.0
         raise TemporaryError(f"the server answered {render_status(status)}", wait_s)
     if status != requests.codes.ok:
         raise DownloadError(f"{bare(url)}: the server answered {render_status(status)}", hint=hints.get(status, ""))

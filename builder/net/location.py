@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A place in a bucket, as `--cache` and `--to` say it: s3://BUCKET/PREFIX?endpoint=URL&region=NAME.
+"""A location in a bucket, the value of `--cache` and `--to`: s3://BUCKET/PREFIX?endpoint=URL&region=NAME.
 
-The server is not asked here, and there are no credentials in it: boto3 finds them as for any other program
+It has no credentials, and the server is not contacted here: boto3 finds credentials as for any other program
 (builder/net/s3.py).
 """
 
@@ -22,7 +22,7 @@ OPTIONS = ("endpoint", "region")
 
 @dataclass(frozen=True)
 class Location:
-    """A bucket, a place in it, and what may be done there."""
+    """A bucket, a prefix in it, and whether it is writable."""
 
     bucket: str
     prefix: str = ""
@@ -48,12 +48,12 @@ class Location:
 
 
 def load_location(text: str, mode: CacheMode) -> Location | None:
-    """Return what `--cache` and `--cache-mode` say, None for an empty text; RecipeError when it is no place."""
+    """Return the location of `--cache` with `--cache-mode`, None for an empty text; RecipeError if it is invalid."""
     return parse_location(text, mode, "--cache") if text else None
 
 
 def parse_location(text: str, mode: CacheMode, option: str) -> Location:
-    """Return the place that a text says; RecipeError, which names the option that has it, when it is none."""
+    """Return the location of an option's text; RecipeError, which names the option, if it is invalid."""
     try:
         return _parse(text, mode, option)
     except RecipeError as error:

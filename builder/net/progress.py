@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Progress of bytes that are fetched, sent, copied or compressed: percent, rate and time left.
 
-tqdm counts and measures. What it would draw is an event of the log instead: each sink shows it in its own way, and a
-build in a container passes it on.
+tqdm counts and measures. Instead of its bar there are events of the log, which each sink shows in its own way. A build
+in a container passes them on.
 """
 
 from __future__ import annotations

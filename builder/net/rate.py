@@ -23,9 +23,9 @@ from builder.units import render_size
 
 PIECE_BYTES = 64 * 1024
 PIECE_S = 60.0
-"""What may pass until a piece is there: about 1 KiB a second is the lowest rate."""
+"""Longest wait for a piece: the lowest rate is about 1 KiB a second."""
 HEAD_BYTES = 1024 * 1024
-"""Of status and headers. http.client reads 100 headers of 64 KiB, and passes over any number of 1xx answers."""
+"""Of status and headers. http.client reads 100 headers of 64 KiB, and skips any number of 1xx answers."""
 MOST_REDIRECTS = 5
 TOO_SLOW = f"the server sends less than {PIECE_BYTES / PIECE_S / 1024:.0f} KiB a second"
 
@@ -42,7 +42,7 @@ def find_answer_error(error: BaseException | None) -> AnswerError | None:
 
 
 class LimitedResponse(io.RawIOBase):
-    """The bytes of one answer, of which the head comes first."""
+    """The bytes of one answer: first the head, then the body."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._limit_bytes: int | None = HEAD_BYTES
@@ -52,14 +52,14 @@ class LimitedResponse(io.RawIOBase):
         self._piece_bytes = self._read_bytes = 0
 
     def begin_body(self, limit_bytes: int | None) -> None:
-        """Note that the head was read. `limit_bytes` is how long the answer may be; None: however long."""
+        """Note that the head was read. `limit_bytes` is the limit of the answer; None: no limit."""
         self._is_head, self._limit_bytes = False, limit_bytes
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read what is there, as of any raw stream. Raises AnswerError, and TimeoutError when nothing comes."""
+        """Read the next bytes, as of any raw stream. Raises AnswerError, and TimeoutError if none arrive."""
         begun = time.monotonic()
         count = self._raw.readinto(buffer) or 0
         self._waited_s += time.monotonic() - begun
@@ -95,14 +95,14 @@ class _Socket:
 
 
 class Measured:
-    """What is put before a class of connections (urllib3.connection.HTTPConnection) to have its answers measured."""
+    """Base class that measures the answers of a class of connections (urllib3.connection.HTTPConnection)."""
 
     answer: LimitedResponse
     """The one that is being read."""
     sock: Any
 
     def connect(self) -> None:
-        """Connect, and shake hands where it is TLS: that ends by the timeout, however it comes."""
+        """Connect, with the handshake of TLS; both have the timeout of the socket."""
         super().connect()  # type: ignore[misc]
         self.sock = _Socket(self.sock, self)
 
@@ -113,11 +113,11 @@ class Measured:
         return answer
 
     def limit_body(self, status: int) -> int | None:
-        """Return how long an answer may be, in bytes."""
+        """Return the limit of an answer in bytes; None: no limit."""
         return None
 
     def _tunnel(self) -> None:
-        """Ask a proxy to connect, which answers before TLS begins."""
+        """Open the tunnel of a proxy, whose answer arrives before TLS begins."""
         connected, self.sock = self.sock, _Socket(self.sock, self)
         super()._tunnel()  # type: ignore[misc]
         self.sock = connected
@@ -133,13 +133,13 @@ class Adapter(HTTPAdapter):
         pool: Any = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         if not issubclass(pool.ConnectionCls, Measured):
             pool.ConnectionCls = measure(pool.ConnectionCls)
-        found: HTTPConnectionPool = pool
-        return found
+        connections: HTTPConnectionPool = pool
+        return connections
 
     def send(self, *args: Any, **options: Any) -> requests.Response:
-        """Ask, without following redirections; what is in one beside its address is not read.
+        """Send a request, without following redirections; only the headers of a redirection are read.
 
-        requests would read all of it, and unpack it.
+        requests would read and unpack its whole body.
         """
         answer = super().send(*args, **options)
         if answer.is_redirect:
@@ -154,15 +154,15 @@ def measure(connection: type[Any], by: type[Measured] = Measured) -> type[Any]:
 
 
 class Session(requests.Session):
-    """Raises requests' own error for a redirection to what is no address: urllib's ValueError comes through else."""
+    """Raises requests' own error for a redirection to an invalid address, instead of urllib's ValueError."""
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
-        """Ask, and follow redirections."""
+        """Send a request, and follow redirections."""
         try:
             return super().request(*args, **options)
         except requests.RequestException:
             raise
-        except ValueError as error:  # A port or an address that is none, bytes that are not UTF-8.
+        except ValueError as error:  # An invalid port or address, bytes that are not UTF-8.
             raise requests.exceptions.InvalidURL(str(error)) from error
 
 

@@ -38,26 +38,26 @@ class RetryPolicy:
 
     attempts: int
     hint: str
-    """What to do about a failure that stays."""
+    """Hint for a permanent failure."""
     longest_s: float
     """The longest wait that a server may ask for."""
     total_s: float
     """All waits together."""
     shortens: bool = False
-    """Whether a longer wait is shortened to `longest_s`; otherwise it ends the attempts."""
+    """True if a longer wait is shortened to `longest_s`; otherwise it ends the attempts."""
     first_s: float = 1.0
     """Wait before the second attempt, if the server asks for none."""
     factor: float = 2.0
-    """How many times longer each further wait is."""
+    """Factor by which each further wait is longer."""
     sleep: Callable[[float], None] = nap.sleep
     now: Callable[[], float] = time.time
     """Return seconds since 1970."""
 
     def find_wait(self, state: RetryCallState) -> float:
         """Return the wait before the next attempt: the server's, if that is longer than our own."""
-        own_s = wait_exponential(multiplier=self.first_s, exp_base=self.factor)(state)
-        asked_s = _failure(state).wait_s
-        return max(own_s, min(asked_s, self.longest_s) if self.shortens else asked_s)
+        policy_s = wait_exponential(multiplier=self.first_s, exp_base=self.factor)(state)
+        server_s = _failure(state).wait_s
+        return max(policy_s, min(server_s, self.longest_s) if self.shortens else server_s)
 
     def is_over(self, state: RetryCallState) -> bool:
         """Return whether the last attempt was made, or the next wait is longer than the limits allow."""

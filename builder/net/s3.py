@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A client for a bucket of any server that speaks S3: requests, credentials and error messages.
+"""A client for a bucket of any server with the S3 API: requests, credentials and error messages.
 
-Endpoint, region and credentials are found as by every program of boto3: environment, profile, the machine's role.
-What a caller did wrong is a RecipeError here, before anything is asked; what servers do wrong is one of TROUBLE.
+Endpoint, region and credentials are found as by every program of boto3: environment, profile, the machine's role. An
+error in the settings is a RecipeError, before any request; an error of a server is one of TROUBLE.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ MOST_PAGES = 1000
 """No list is longer: a million names."""
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 STRANGE = (KeyError, ValueError, RecursionError, ResponseParserError)
-"""What the libraries raise for an answer that S3 does not give: without an ETag, with a size that is no number, with
-redirections that have no end."""
+"""Exceptions of the libraries for answers that S3 does not give: without an ETag, with an invalid size, with endless
+redirections."""
 BROKEN = (HTTPError, ConnectionError, TimeoutError)
 """botocore does not wrap these errors while it reads the error response for an object."""
 TROUBLE = (BotoCoreError, ClientError, Boto3Error, RetriesExceededError, *BROKEN, *STRANGE)
-"""What the libraries raise for servers and ways to them. A full disk here is not among it."""
+"""Exceptions of the libraries for failures of the server or the network. A full disk here is not among them."""
 PERMISSIONS = "reading needs s3:GetObject and s3:ListBucket, writing s3:PutObject and s3:AbortMultipartUpload"
 MESSAGES = (
     ((exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError, TimeoutError), "does not answer in time"),
@@ -65,7 +65,7 @@ HINTS = {
 
 
 def make_client(location: Location) -> S3Client:
-    """Return a client for the bucket, which has asked for nothing yet.
+    """Return a client for the bucket, without a request.
 
     Raises RecipeError (no such profile, no credentials to write with, an invalid endpoint).
 
@@ -98,7 +98,7 @@ def make_client(location: Location) -> S3Client:
 
 
 _is_object: ContextVar[bool] = ContextVar("_is_object", default=False)
-"""Whether what is asked for is the content of an object."""
+"""True during a request for the content of an object."""
 
 
 class _Connection(Measured):
@@ -120,16 +120,16 @@ def _measure(client: S3Client) -> None:
         pools[scheme] = type(pool.__name__, (pool,), {"ConnectionCls": measure(pool.ConnectionCls, _Connection)})
 
 
-def list_all(client: S3Client, operation: str, key: str, **asked: str) -> Iterator[dict[str, Any]]:
-    """Yield what all pages of a list have under a key. Raises one of TROUBLE for a list that has no end."""
-    for number, page in enumerate(client.get_paginator(operation).paginate(**asked)):  # type: ignore[call-overload]
+def list_all(client: S3Client, operation: str, key: str, **arguments: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows under a key of all pages of a list. Raises one of TROUBLE for an endless list."""
+    for number, page in enumerate(client.get_paginator(operation).paginate(**arguments)):  # type: ignore[call-overload]
         if number == MOST_PAGES:
             raise ValueError("the list has no end")
         yield from page.get(key, [])
 
 
 def find_credentials(location: Location) -> ReadOnlyCredentials | None:
-    """Return what boto3 finds in the environment, a profile or this machine's role; None to read without."""
+    """Return the credentials of the environment, a profile or this machine's role; None to read without them."""
     try:
         credentials = boto3.Session().get_credentials()
         if credentials:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Check packaged images: checksums, signatures, block maps and lists. All problems are reported at once.
 
-Every file is compared with another source: the description and the checksums with the files, the image with its map and
-digest, the SBOMs with the list of packages, the specs with the image that they were run on.
+Every file is compared with another source. The description and the checksums are compared with the files, and the
+image with its map and digest. The SBOMs are compared with the list of packages, and the specs with their image.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ LONGEST = 300
 class PackageProblem:
     """One problem in a packaged image."""
 
-    place: str
+    name: str
     """A file or a directory."""
     text: str
     kind: Kind = "release"
     """trust: a digest or signature is wrong; release: something is missing or inconsistent."""
 
     def __str__(self) -> str:
-        return f"{make_line(self.place)}: {make_line(self.text)}"
+        return f"{make_line(self.name)}: {make_line(self.text)}"
 
     @classmethod
-    def of(cls, place: str, text: str, kind: Kind = "release") -> PackageProblem:
+    def of(cls, name: str, text: str, kind: Kind = "release") -> PackageProblem:
         """Return a problem, with its text cut to a maximum length: a package may contain texts of any length."""
-        return cls(place, text if len(text) <= LONGEST else f"{text[:LONGEST]}…", kind)
+        return cls(name, text if len(text) <= LONGEST else f"{text[:LONGEST]}…", kind)
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,11 @@ def _find_missing_boards(directory: Path) -> Iterator[PackageProblem]:
             yield PackageProblem(directory.name, f"release.json names the board {board}, but its directory is missing")
 
 
-def _find_other(place: Path, package: PackagedImage) -> Iterator[PackageProblem]:
+def _find_other(directory: Path, package: PackagedImage) -> Iterator[PackageProblem]:
     """Yield the difference between the description of a packaged image and the release.json above (<tag>/<board>)."""
-    release = _load_release(place.parent)
-    if release and (wrong := find_mismatch(package, place.name, release)):
-        yield PackageProblem(place.name, wrong, "trust")
+    release = _load_release(directory.parent)
+    if release and (wrong := find_mismatch(package, directory.name, release)):
+        yield PackageProblem(directory.name, wrong, "trust")
 
 
 def _load_release(directory: Path) -> Release | None:
@@ -140,37 +140,41 @@ def _load_release(directory: Path) -> Release | None:
     return load_release(read_bytes(path, within=directory), path) if path.exists() else None
 
 
-def check_directory(place: Path, package: PackagedImage) -> list[PackageProblem]:
+def check_directory(directory: Path, package: PackagedImage) -> list[PackageProblem]:
     """Return the problems of one directory, without signatures."""
-    problems = list(check_files(place, package))
-    present = {file.name for file in package.files if (place / file.name).is_file()}
-    problems += [PackageProblem.of(file, text, "trust") for file, text in check_sums(place, package)]
+    problems = list(check_files(directory, package))
+    present = {file.name for file in package.files if (directory / file.name).is_file()}
+    problems += [PackageProblem.of(file, text, "trust") for file, text in check_sums(directory, package)]
     for file in package.files:
         if file.role == "image" and file.name in present:
-            problems += [PackageProblem(file.name, text, kind) for kind, text in check_image(place, package, file.name)]
+            problems += [
+                PackageProblem(file.name, text, kind) for kind, text in check_image(directory, package, file.name)
+            ]
     for suffix, check in PAPERS.items():
         is_named = f"{package.name}{suffix}" in {file.name for file in package.files}
         if package.specs is None and suffix in REPORTS and not is_named:
             continue  # The image was packaged with --unverified.
-        problems += _check_paper(place, package, suffix, check)
+        problems += _check_paper(directory, package, suffix, check)
     return problems
 
 
-def check_files(place: Path, package: PackagedImage) -> Iterator[PackageProblem]:
+def check_files(directory: Path, package: PackagedImage) -> Iterator[PackageProblem]:
     """Compare the files in a directory with its description."""
     unlisted = {f"{package.name}{SUFFIX}", *(f"{package.name}{SUFFIX}{end}" for end in (".minisig", ".asc"))}
     listed = {file.name: file for file in package.files}
-    present = {path.name for path in place.iterdir()}
+    present = {path.name for path in directory.iterdir()}
     if f"{package.name}{SUFFIX}" not in present:
-        yield PackageProblem(place.name, f"found another file name of the description; expected {package.name}{SUFFIX}")
+        yield PackageProblem(
+            directory.name, f"found another file name of the description; expected {package.name}{SUFFIX}"
+        )
     if not any(file.role == "image" for file in package.files):
-        yield PackageProblem(place.name, "the description has no image")
+        yield PackageProblem(directory.name, "the description has no image")
     for name in sorted(name for name, count in Counter(file.name for file in package.files).items() if count > 1):
         yield PackageProblem(name, "it is in the description twice")
     for name in sorted(present - unlisted - set(listed)):
         yield PackageProblem(name, "it is not in the description")
     for file in listed.values():
-        yield from _check_file(place / file.name, file)
+        yield from _check_file(directory / file.name, file)
 
 
 def _check_file(path: Path, file: PackagedFile) -> Iterator[PackageProblem]:
@@ -181,14 +185,14 @@ def _check_file(path: Path, file: PackagedFile) -> Iterator[PackageProblem]:
             file.name, f"found {size} bytes; expected {file.size_bytes}, as in the description", "trust"
         )
     elif (sha256 := sha256_file(path)) != file.sha256:
-        found, wanted = sha256[:12], file.sha256[:12]
-        yield PackageProblem(file.name, f"found sha256 {found}…; expected {wanted}…, as in the description", "trust")
+        actual, expected = sha256[:12], file.sha256[:12]
+        yield PackageProblem(file.name, f"found sha256 {actual}…; expected {expected}…, as in the description", "trust")
 
 
 def _check_paper(
-    place: Path, package: PackagedImage, suffix: str, check: Callable[[Path, PackagedImage], list[str]]
+    directory: Path, package: PackagedImage, suffix: str, check: Callable[[Path, PackagedImage], list[str]]
 ) -> list[PackageProblem]:
-    path = place / f"{package.name}{suffix}"
+    path = directory / f"{package.name}{suffix}"
     if path.name not in {file.name for file in package.files} or not path.is_file():
         return [PackageProblem(path.name, "it is missing")]
     try:

@@ -27,13 +27,13 @@ Rows = set[tuple[str, str, str]]
 SHOWN = 3
 
 
-def check_image(place: Path, package: PackagedImage, name: str) -> Iterator[tuple[Kind, str]]:
+def check_image(directory: Path, package: PackagedImage, name: str) -> Iterator[tuple[Kind, str]]:
     """Unpack an image and compare it with the description, and the first of them with the block map."""
     is_first = name == next(file.name for file in package.files if file.role == "image")
-    checker = _load_check(place / f"{package.name}.bmap") if is_first else None
+    checker = _load_check(directory / f"{package.name}.bmap") if is_first else None
     digest, size = hashlib.sha256(), 0
     try:
-        for data in unpacked(place / name, limit=package.image_size_bytes, error=ReleaseError):
+        for data in unpacked(directory / name, limit=package.image_size_bytes, error=ReleaseError):
             digest.update(data)
             size += len(data)
             if checker:
@@ -89,7 +89,7 @@ def _check_bill(
         return ["cannot be read: it is nested too deep"]
     except (KeyError, IndexError, StopIteration, TypeError):
         return ["it does not name its image"]
-    if not all(isinstance(each, str) for row in rows for each in row):  # A validator may let null stand for no value.
+    if not all(isinstance(value, str) for row in rows for value in row):  # A validator may let null stand for no value.
         return ["it has a package whose name or version is no text"]
     listing = path.with_name(f"{package.name}.packages")
     different = rows ^ (read_rows(listing) if listing.is_file() else set())
@@ -119,8 +119,8 @@ def _check_specs(path: Path, package: PackagedImage) -> list[str]:
     if package.specs != report.summarise():
         problems.append("its results differ from the description")
     if (report.board, report.version) != (package.board, package.version):
-        found, expected = f"{report.board} {report.version}", f"{package.board} {package.version}"
-        problems.append(f"found the board and version {found}; expected {expected}")
+        actual, expected = f"{report.board} {report.version}", f"{package.board} {package.version}"
+        problems.append(f"found the board and version {actual}; expected {expected}")
     return problems
 
 

@@ -29,7 +29,7 @@ class AnyPublicKey:
 
     @classmethod
     def load(cls, text: str) -> AnyPublicKey:
-        """Return the key in a text; raise TrustError if there is none."""
+        """Return the key in a text; raise TrustError if it has no key."""
         if text.strip().startswith(gpg.PUBLIC_KEY):
             return cls(text, True)
         return cls(signature.load_public_key(text).text, False)
@@ -46,9 +46,9 @@ class AnyPublicKey:
         return signature.find_fault(file, signed, signature.load_public_key(self.text))
 
 
-def check_sums(place: Path, package: PackagedImage) -> Iterator[Wrong]:
+def check_sums(directory: Path, package: PackagedImage) -> Iterator[Wrong]:
     """Compare the checksums with the description (check.py compares the description with the files)."""
-    path = place / f"{package.name}{SUMS}"
+    path = directory / f"{package.name}{SUMS}"
     if not path.is_file():
         yield path.name, "it is missing"
         return
@@ -67,11 +67,13 @@ def check_sums(place: Path, package: PackagedImage) -> Iterator[Wrong]:
             yield path.name, f"its checksum of {name} differs from the description"
 
 
-def check_signatures(place: Path, package: PackagedImage, key: AnyPublicKey | None) -> tuple[list[str], list[Wrong]]:
+def check_signatures(
+    directory: Path, package: PackagedImage, key: AnyPublicKey | None
+) -> tuple[list[str], list[Wrong]]:
     """Return the claimed signers, and the problems of signatures if there is a key."""
     signers: list[str] = []
     wrong: list[Wrong] = []
-    for file in (place / f"{package.name}{suffix}" for suffix in SIGNED):
+    for file in (directory / f"{package.name}{suffix}" for suffix in SIGNED):
         for suffix in (signature.SUFFIX, gpg.SUFFIX):
             signed = file.with_name(file.name + suffix)
             if signed.is_file():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What of an image goes into its package: dpkg's database, copyright files, how full the filesystems are."""
+"""Read from an image what its package describes: dpkg's database, copyright files, free space of filesystems."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in a disk."""
+    """The content of a disk."""
 
     status: str
     """Text of dpkg's database."""
@@ -47,15 +47,15 @@ class Contents:
 
 
 def read_contents(raw: Path) -> Contents:
-    """Read a disk; VerifyError when it is none, or has no system with dpkg."""
+    """Read a disk; VerifyError if it has no partition table, or no system with dpkg."""
     areas, tree = [], None
     for partition in read_whole_table(raw).partitions:
-        place = Region(raw, partition.offset_bytes)
-        facts = read_facts(place)
+        region = Region(raw, partition.offset_bytes)
+        facts = read_facts(region)
         name = facts.label or f"partition {partition.number}"
         areas.append(Area(name, facts.kind, facts.size_bytes, facts.free_bytes))
         if tree is None:
-            tree = _find_system(place)
+            tree = _find_system(region)
     if tree is None:
         raise VerifyError(
             f"{raw.name} has no filesystem with {STATUS}", hint="name an image that `boardwright build` made"
@@ -67,8 +67,8 @@ def read_contents(raw: Path) -> Contents:
 
 
 def _read_copyrights(files: Mapping[str, File]) -> dict[str, str]:
-    """Return the texts; VerifyError for more than can be: a thousand names can be links to the same large file."""
-    found, room = {}, MOST_COPYRIGHT
+    """Return the texts; VerifyError above MOST_COPYRIGHT: a thousand names can be links to the same large file."""
+    texts, room = {}, MOST_COPYRIGHT
     for name, file in files.items():
         if file.is_file:
             room -= file.size
@@ -77,8 +77,8 @@ def _read_copyrights(files: Mapping[str, File]) -> dict[str, str]:
                     f"the copyright files of the image have more than {MOST_COPYRIGHT} bytes",
                     hint="name an image that `boardwright build` made",
                 )
-            found[name] = file.content_string
-    return found
+            texts[name] = file.content_string
+    return texts
 
 
 def _find_system(place: Region) -> FileTree | None:

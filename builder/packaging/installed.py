@@ -126,9 +126,9 @@ def _make(
 
 
 def _read_source(row: Fields) -> tuple[str, str]:
-    """Return name and version of the source package; dpkg leaves out what is the same as the package's own."""
-    found = re.fullmatch(r"(\S+)(?: \((.+)\))?", row.get("source", "")) if row.get("source") else None
-    return (found[1], found[2] or row["version"]) if found else (row["package"], row["version"])
+    """Return name and version of the source package; dpkg leaves out those that equal the package's own."""
+    match = re.fullmatch(r"(\S+)(?: \((.+)\))?", row.get("source", "")) if row.get("source") else None
+    return (match[1], match[2] or row["version"]) if match else (row["package"], row["version"])
 
 
 def _find_providers(rows: Iterable[Fields]) -> dict[str, list[str]]:
@@ -147,18 +147,18 @@ def _find_providers(rows: Iterable[Fields]) -> dict[str, list[str]]:
 def _read_relations(row: Fields, field: str) -> list[list[str]]:
     """Return the names of packages in a field, alternatives together."""
     groups = PkgRelation.parse_relations(row[field]) if row.get(field) else []
-    return [[str(each["name"]) for each in group] for group in groups]
+    return [[str(relation["name"]) for relation in group] for group in groups]
 
 
 def _find_depends(row: Fields, providers: Mapping[str, list[str]]) -> list[str]:
-    """Return what is installed of the alternatives of each dependency; the first that is there."""
-    found = set()
+    """Return the keys of the dependencies: for each, the first alternative that is installed."""
+    keys = set()
     for group in [*_read_relations(row, "pre-depends"), *_read_relations(row, "depends")]:
-        there = next((providers[name] for name in group if name in providers), [])
-        own = [key for key in there if key.endswith((f":{row['architecture']}", ":all"))]
-        found.update((own or there)[:1])
-    found.discard(f"{row['package']}:{row['architecture']}")
-    return sorted(found)
+        providing = next((providers[name] for name in group if name in providers), [])
+        same_architecture = [key for key in providing if key.endswith((f":{row['architecture']}", ":all"))]
+        keys.update((same_architecture or providing)[:1])
+    keys.discard(f"{row['package']}:{row['architecture']}")
+    return sorted(keys)
 
 
 def read_architecture(purl: str) -> str:

@@ -184,14 +184,14 @@ class Channel(FrozenModel):
 NEWER = "a newer boardwright may have written it: update boardwright"
 
 
-def load_release(text: bytes, place: object) -> Release:
-    """Return the content of a `release.json`; raise ReleaseError, with `place`, if it is not valid."""
-    return load_described(Release, text, place, error=ReleaseError, hint=NEWER)
+def load_release(text: bytes, source: object) -> Release:
+    """Return the content of a `release.json`; raise ReleaseError, with `source`, if it is not valid."""
+    return load_described(Release, text, source, error=ReleaseError, hint=NEWER)
 
 
-def load_channel(text: bytes, place: object) -> Channel:
-    """Return the content of a `channels/<channel>.json`; raise ReleaseError, with `place`, if it is not valid."""
-    return load_described(Channel, text, place, error=ReleaseError, hint=NEWER)
+def load_channel(text: bytes, source: object) -> Channel:
+    """Return the content of a `channels/<channel>.json`; raise ReleaseError, with `source`, if it is not valid."""
+    return load_described(Channel, text, source, error=ReleaseError, hint=NEWER)
 
 
 def render(described: Release | Channel) -> bytes:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Compare a packaged image with the requested one: a signature proves the author of a description, not its subject.
 
-A server, or everyone with write access to a bucket, can answer with another image of the same publisher: of another
+A server, or everyone with write access to a bucket, can answer with another image of the same publisher, of another
 board or an older version. So the signed description is compared with the request and with the release. `fetch` and
 `verify --release` use the same functions.
 """

@@ -36,8 +36,8 @@ from builder.system.files import load_json
 DOCUMENT = "SPDXRef-DOCUMENT"
 IMAGE = "SPDXRef-Image"
 MOST_COMPARED = 50_000_000
-"""Limit of packages times relationships. The validator searches all packages for each end of a relationship: this many
-pairs take half a minute, and belong to an image with 2500 packages."""
+"""Limit of packages times relationships. The validator searches all packages for each end of a relationship. This many
+pairs take half a minute; an image with 2500 packages has them."""
 LICENCE_COMMENT = "Licences of the source package, from Debian's copyright file of it."
 _TEAM = re.compile(r"team|maintainers|developers|group|packagers|lists\.|tracker\.|QA\b", re.IGNORECASE)
 

@@ -59,8 +59,8 @@ def make_treemap(groups: Mapping[str, Sequence[Cell]], *, width: float, height: 
     )
 
 
-def _place(cells: Sequence[Cell], place: tuple[float, float, float, float], gap: float = 0.9) -> list[Box]:
-    x, y, width, height = place
+def _place(cells: Sequence[Cell], area: tuple[float, float, float, float], gap: float = 0.9) -> list[Box]:
+    x, y, width, height = area
     if width < 3 or height < 3:
         return []
     ordered = sorted(cells, key=lambda cell: (-cell.size, cell.name))

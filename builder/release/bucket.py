@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A bucket that releases are put into, on any server that speaks S3.
+"""A bucket as a store of releases, on any server with the S3 API.
 
-Each object has the SHA-256 of its content in its metadata, written with it: by that and its size one is known
-without downloading it. That it arrived whole is seen by its ETag, and where that says nothing (storage with keys
-of its own) by reading it back.
+Each object has the SHA-256 of its content in its metadata. With this digest and the size it is compared without a
+download. Its ETag shows whether the upload is intact; if the storage encrypts with its own keys, the object is read
+back instead.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ RETRIES = RetryPolicy(
     total_s=0.0,
     hint="try again; if it stays so, the way to the server or its storage is damaged",
 )
-"""Of a file that did not arrive, or whose unfinished upload another run ended. Busy servers and broken connections are
-botocore's to retry (net/s3.py): it signs each request again."""
+"""For a file that arrived damaged, or whose unfinished upload another run has ended. botocore (net/s3.py) retries busy
+servers and broken connections, and signs each request again."""
 CHANGED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 ENDED = frozenset({"NoSuchUpload", "InvalidPart"})
-"""Somebody else, another run or the bucket's own rules, has ended the upload or changed it."""
+"""Codes for an upload that another run, or a rule of the bucket, has ended or changed."""
 REFUSED = frozenset(
     {"403", "AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
 )
 
 
 class Bucket:
-    """A place that is a bucket, or a part of one."""
+    """A bucket, or the part of it below a prefix."""
 
     def __init__(self, location: Location, *, part_bytes: int = PART_BYTES) -> None:
         self._location = location
@@ -72,15 +72,15 @@ class Bucket:
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=self._full(key))
                 content = answer["Body"].read(LONGEST)
-                is_whole = not answer["Body"].read(1)  # Which looks whether as much came as was announced, too.
-                held = StoredObject(content, answer["ETag"])
+                is_whole = not answer["Body"].read(1)  # This call also compares the received with the announced length.
+                stored = StoredObject(content, answer["ETag"])
             except ClientError as error:
                 if not is_missing(error):
                     raise
                 return None
         if not is_whole:
             raise DownloadError(f"{self.name}/{key} is longer than the limit ({LONGEST} bytes)", hint=LOOK)
-        return held
+        return stored
 
     def write(self, key: str, content: bytes, *, mark: str | None, lasting: bool) -> None:
         try:
@@ -120,7 +120,7 @@ class Bucket:
                 upload.abort()
 
     def _attempt(self, key: str, item: ReleaseFile) -> None:
-        """Send a file; TemporaryError when it did not arrive."""
+        """Send a file; TemporaryError if it arrived damaged."""
         try:
             is_there = self._send(key, item)
         except ClientError as error:
@@ -131,21 +131,21 @@ class Bucket:
             raise TemporaryError("the upload was damaged", kind=TrustError)
 
     def _send(self, key: str, item: ReleaseFile) -> bool:
-        """Send a file; False when it did not arrive, and then nothing is there."""
+        """Send a file; if it arrived damaged, delete it and return False."""
         with log.step(f"send {item.file.name}"):
             if item.file.size_bytes > self._part_bytes:
-                wanted, etag = self._send_parts(key, item)
+                expected, etag = self._send_parts(key, item)
             else:
-                wanted, etag = self._send_whole(key, item)
+                expected, etag = self._send_whole(key, item)
             head = self._head(key)
             is_ours = head is not None and head["Metadata"].get(DIGEST) == item.file.sha256
-            if is_ours and (wanted == etag or self._read_digest(key) == item.file.sha256):
+            if is_ours and (expected == etag or self._read_digest(key) == item.file.sha256):
                 return True
             self._client.delete_object(Bucket=self._bucket, Key=self._full(key))
             return False
 
     def _send_whole(self, key: str, item: ReleaseFile) -> tuple[str, str]:
-        """Return the ETag that it must have, and the server's."""
+        """Send a file in one request; return the expected ETag and the server's."""
         content = item.path.read_bytes()
         _check_unchanged(item, sha256_bytes(content))
         answer = self._client.put_object(
@@ -163,9 +163,9 @@ class Bucket:
         upload = self._find_upload(key) or self._begin_upload(key, item)
         with aborted_on_error(upload):
             etag = upload.send(item.path, parts)
-        sha256, wanted = digests_of(item.path, parts)
+        sha256, expected = digests_of(item.path, parts)
         _check_unchanged(item, sha256)
-        return wanted, etag
+        return expected, etag
 
     def _find_upload(self, key: str) -> Upload | None:
         uploads = find_uploads(self._client, self._bucket, self._full(key))
@@ -232,7 +232,7 @@ RESUME = "run the same again: it goes on where this ended"
 
 
 class _UnknownConditionError(Exception):
-    """The server does not know what a conditional write is."""
+    """The server does not support conditional writes."""
 
 
 def _check_unchanged(item: ReleaseFile, sha256: str) -> None:

@@ -19,22 +19,22 @@ from builder.release.target import ChannelChoice
 STABLE, LATEST = "stable", "latest"
 
 
-def make_wish(tag: Tag, asked: Sequence[str], *, back: bool) -> ChannelChoice:
+def choose_channels(tag: Tag, names: Sequence[str], *, back: bool) -> ChannelChoice:
     """Return the channels of a release: the requested ones, else the defaults for the tag.
 
     Raises RecipeError for an invalid name, and for a pre-release in `stable`.
     """
-    for name in asked:
+    for name in names:
         if not re.fullmatch(CHANNEL_NAME, name):
             message = f"--channel: found {name!r}; expected lower-case letters, digits and dashes"
             raise RecipeError(message, hint="use a name such as stable or beta")
-    if tag.prerelease and STABLE in asked:
+    if tag.prerelease and STABLE in names:
         raise RecipeError(
             f"--channel: found stable for the pre-release {tag.text}; expected another channel",
             hint="use --channel latest, or a name such as beta",
         )
     default = [LATEST] if tag.prerelease else [STABLE, LATEST]
-    return ChannelChoice(tuple(dict.fromkeys(asked or default)), back)
+    return ChannelChoice(tuple(dict.fromkeys(names or default)), back)
 
 
 def merge(name: str, before: Channel | None, release: Release, *, back: bool) -> Channel:

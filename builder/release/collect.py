@@ -89,7 +89,7 @@ def collect(directory: Path, demand: Requirements, *, check: Check = check_direc
             wrong = [
                 *_find_claims(package, demand.tag),
                 *_find_unproven(package, demand),
-                *(f"{problem.place}: {problem.text}" for problem in check(path, package)),
+                *(f"{problem.name}: {problem.text}" for problem in check(path, package)),
             ]
             signed = _find_signed(path, package)
             if demand.signed and len(signed) < 2:
@@ -148,9 +148,9 @@ def _signing_names(package: PackagedImage) -> set[str]:
     return {description, *(description + suffix for suffix in SIGNED_BY)}
 
 
-def _find_signed(place: Path, package: PackagedImage) -> list[PackagedFile]:
+def _find_signed(directory: Path, package: PackagedImage) -> list[PackagedFile]:
     """Return the description and its signatures."""
-    paths = [path for name in sorted(_signing_names(package)) if (path := place / name).is_file()]
+    paths = [path for name in sorted(_signing_names(package)) if (path := directory / name).is_file()]
     return [
         PackagedFile(
             name=path.name,

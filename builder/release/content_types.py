@@ -17,7 +17,7 @@ TYPES = {
     ".SHA256SUMS": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
     ".xml": "application/xml",
-    **{each.row.suffix: each.row.media_type for each in Compression if each.row.suffix},
+    **{compression.row.suffix: compression.row.media_type for compression in Compression if compression.row.suffix},
 }
 """Media types by suffix; registered at IANA where possible."""
 

@@ -44,8 +44,8 @@ class Directory:
 
     def write(self, key: str, content: bytes, *, mark: str | None, lasting: bool) -> None:
         with self._alone():
-            held = self.read(key)
-            if (held.mark if held else None) != mark:
+            stored = self.read(key)
+            if (stored.mark if stored else None) != mark:
                 raise ConflictError(key)
             with disk_full_as_space_error(path := self._path / key):
                 write_replaced(path, content)

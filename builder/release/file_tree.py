@@ -3,7 +3,7 @@
 
     <tag>/<board>/<files>     complete before any other file refers to them, and never changed afterwards
     <tag>/release.json        written when all files of the tag exist
-    channels/<channel>.json   written next, only if it is unchanged since it was read (`Place.write`)
+    channels/<channel>.json   written next, only if it is unchanged since it was read (`FileStore.write`)
     <files of a catalogue>    made from all channels, written last
 
 A tag without release.json was never released: other files that a failed run left there are replaced.
@@ -84,7 +84,7 @@ class FileStore(Protocol):
 class FileTreePublisher:
     """A publisher for any store of files."""
 
-    place: FileStore
+    store: FileStore
     url: str = ""
     """Public URL of the store; empty if not known."""
     catalogue: Catalogue | None = None
@@ -97,14 +97,14 @@ class FileTreePublisher:
 
     @property
     def name(self) -> str:
-        return self.place.name
+        return self.store.name
 
     def look(self, release_content: ReleaseContent) -> list[PlannedUpload]:
         self._tag = release_content.tag
         self._public = self.find_release()
         steps = []
         for item in release_content.items:
-            state = self.place.compare(self._key(item), item.file)
+            state = self.store.compare(self._key(item), item.file)
             if self._public and state != "same":
                 raise _differs(self.name, release_content.tag.text, f"{item.board}/{item.file.name}", state)
             if state == "same":
@@ -116,17 +116,17 @@ class FileTreePublisher:
     def find_release(self) -> Release | None:
         assert self._tag
         key = f"{self._tag.text}/{RELEASE_NAME}"
-        held = self.place.read(key)
-        return load_release(held.content, f"{self.name}/{key}") if held else None
+        stored = self.store.read(key)
+        return load_release(stored.content, f"{self.name}/{key}") if stored else None
 
-    def find_previous(self, wish: ChannelChoice) -> Previous | None:
+    def find_previous(self, choice: ChannelChoice) -> Previous | None:
         assert self._tag
-        entries = {entry.tag: entry for name in {STABLE, LATEST, *wish.channels} for entry in self._history(name)}
+        entries = {entry.tag: entry for name in {STABLE, LATEST, *choice.channels} for entry in self._history(name)}
         tag = find_before(self._tag, list(entries))
-        held = self.place.read(f"{tag}/{RELEASE_NAME}") if tag else None
-        if not tag or not held:
+        stored = self.store.read(f"{tag}/{RELEASE_NAME}") if tag else None
+        if not tag or not stored:
             return None
-        release = load_release(held.content, f"{self.name}/{tag}/{RELEASE_NAME}")
+        release = load_release(stored.content, f"{self.name}/{tag}/{RELEASE_NAME}")
         return Previous(tag, release, {board: text for board, text in self._read_packages(release) if text})
 
     def send(self, release_content: ReleaseContent, release: Release) -> None:
@@ -135,11 +135,11 @@ class FileTreePublisher:
             size = render_size(sum(item.file.size_bytes for item in missing))
             with log.step(f"send {len(missing)} of {len(release_content.items)} files ({size}) to {self.name}"):
                 for item in missing:
-                    self.place.send(self._key(item), item)
+                    self.store.send(self._key(item), item)
         if not self._public:
-            self.place.tidy(f"{release_content.tag.text}/")
+            self.store.tidy(f"{release_content.tag.text}/")
 
-    def publish(self, release: Release, wish: ChannelChoice) -> str:
+    def publish(self, release: Release, choice: ChannelChoice) -> str:
         key = f"{release.tag}/{RELEASE_NAME}"
         if not self._public:
             self._publish(release, key)
@@ -148,32 +148,32 @@ class FileTreePublisher:
     def _publish(self, release: Release, key: str) -> None:
         for board, released in release.boards.items():  # Another run for this tag may have replaced a file meanwhile.
             for file in released.files:
-                if (state := self.place.compare(f"{release.tag}/{board}/{file.name}", file)) != "same":
+                if (state := self.store.compare(f"{release.tag}/{board}/{file.name}", file)) != "same":
                     raise _differs(self.name, release.tag, f"{board}/{file.name}", state)
         try:
-            self.place.write(key, render(release), mark=None, lasting=True)
+            self.store.write(key, render(release), mark=None, lasting=True)
         except ConflictError:
             self._public = self.find_release()
             if self._public is None or self._public.boards != release.boards:
                 raise _differs(self.name, release.tag, RELEASE_NAME, "other") from None
 
-    def point(self, release: Release, wish: ChannelChoice) -> None:
-        for name in wish.channels:
-            self._point(name, self._public or release, back=wish.back)
+    def point(self, release: Release, choice: ChannelChoice) -> None:
+        for name in choice.channels:
+            self._point(name, self._public or release, back=choice.back)
         if self.catalogue:
             with log.step(f"list the releases of {self.name}"):
-                write_catalogue(self.place, self.catalogue)
+                write_catalogue(self.store, self.catalogue)
 
     def _point(self, name: str, release: Release, *, back: bool) -> None:
         key = f"channels/{name}.json"
         for _ in range(ATTEMPTS):
-            held = self.place.read(key)
-            before = load_channel(held.content, f"{self.name}/{key}") if held else None
+            stored = self.store.read(key)
+            before = load_channel(stored.content, f"{self.name}/{key}") if stored else None
             after = merge(name, before, release, back=back)
             if after == before:
                 return _say_named(self.name, after, release)
             try:
-                self.place.write(key, render(after), mark=held.mark if held else None, lasting=False)
+                self.store.write(key, render(after), mark=stored.mark if stored else None, lasting=False)
             except ConflictError:
                 continue  # Another release was added meanwhile: keep both.
             return _say_named(self.name, after, release)
@@ -184,48 +184,48 @@ class FileTreePublisher:
 
     def _history(self, name: str) -> list[ChannelEntry]:
         key = f"channels/{name}.json"
-        held = self.place.read(key)
-        return load_channel(held.content, f"{self.name}/{key}").history if held else []
+        stored = self.store.read(key)
+        return load_channel(stored.content, f"{self.name}/{key}").history if stored else []
 
     def _read_packages(self, release: Release) -> Iterator[tuple[str, str]]:
         for board, released in release.boards.items():
             for file in released.package.files:
                 if file.role == "packages":
-                    held = self.place.read(f"{release.tag}/{board}/{file.name}")
-                    is_intact = held is not None and sha256_bytes(held.content) == file.sha256
-                    yield board, held.content.decode(errors="replace") if held and is_intact else ""
+                    stored = self.store.read(f"{release.tag}/{board}/{file.name}")
+                    is_intact = stored is not None and sha256_bytes(stored.content) == file.sha256
+                    yield board, stored.content.decode(errors="replace") if stored and is_intact else ""
 
     def _key(self, item: ReleaseFile) -> str:
         assert self._tag
         return f"{self._tag.text}/{item.board}/{item.file.name}"
 
 
-def write_catalogue(place: FileStore, make: Catalogue) -> None:
+def write_catalogue(store: FileStore, make: Catalogue) -> None:
     """Write the files that list all releases of a store; repeat if a channel has changed meanwhile."""
     for _ in range(ATTEMPTS):
-        before_write = _read_channels(place)
-        channels = [load_channel(held.content, f"{place.name}/{key}") for key, held in before_write.items()]
+        before_write = _read_channels(store)
+        channels = [load_channel(stored.content, f"{store.name}/{key}") for key, stored in before_write.items()]
         tags = dict.fromkeys(entry.tag for channel in channels for entry in channel.history)
         keys = [f"{tag}/{RELEASE_NAME}" for tag in tags]
-        releases = [load_release(held.content, f"{place.name}/{key}") for key in keys if (held := place.read(key))]
+        releases = [load_release(stored.content, f"{store.name}/{key}") for key in keys if (stored := store.read(key))]
         try:
             for name, content in make(releases, channels).items():
-                before = place.read(name)
+                before = store.read(name)
                 if before is None or before.content != content:
-                    place.write(name, content, mark=before.mark if before else None, lasting=False)
+                    store.write(name, content, mark=before.mark if before else None, lasting=False)
         except ConflictError:
             continue
-        if _read_channels(place) == before_write:
+        if _read_channels(store) == before_write:
             return
     raise ReleaseError(
-        f"{place.name} was changed by other programs {ATTEMPTS} times while the list of releases was being updated",
+        f"{store.name} was changed by other programs {ATTEMPTS} times while the list of releases was being updated",
         hint="run the same command again: only the list remains to be updated",
     )
 
 
-def _read_channels(place: FileStore) -> dict[str, StoredObject]:
-    keys = sorted(key for key in place.list("channels/") if key.endswith(".json"))
-    return {key: held for key in keys if (held := place.read(key))}
+def _read_channels(store: FileStore) -> dict[str, StoredObject]:
+    keys = sorted(key for key in store.list("channels/") if key.endswith(".json"))
+    return {key: stored for key in keys if (stored := store.read(key))}
 
 
 def find_before(tag: Tag, tags: list[str]) -> str:
@@ -235,15 +235,15 @@ def find_before(tag: Tag, tags: list[str]) -> str:
     return max(candidates, key=lambda other: other.order).text if candidates else ""
 
 
-def _say_named(place: str, channel: Channel, release: Release) -> None:
+def _say_named(target: str, channel: Channel, release: Release) -> None:
     named = channel.release.tag
     newer = "" if named == release.tag else f", which is newer than {release.tag}"
-    log.note(f"{place}: channel {channel.channel} is {named}{newer}")
+    log.note(f"{target}: channel {channel.channel} is {named}{newer}")
 
 
-def _differs(place: str, tag: str, name: str, found: str) -> ReleaseError:
-    problem = "is missing there" if found == "absent" else "differs there"
+def _differs(target: str, tag: str, name: str, state: str) -> ReleaseError:
+    problem = "is missing there" if state == "absent" else "differs there"
     return ReleaseError(
-        f"{tag} is published at {place} already, but {name} {problem}",
+        f"{tag} is published at {target} already, but {name} {problem}",
         hint="a published release cannot change: release a new version, such as v1.0.1 after v1.0",
     )

@@ -21,12 +21,12 @@ class Commit:
 
 
 def find_tag_object(directory: Path, tag: str) -> str:
-    """Return what a tag is in the checkout that holds `directory`: SHA of a commit, or of a tag with a message."""
+    """Return the SHA of a tag in the checkout that holds `directory`: of its commit, or of a tag with a message."""
     return ask_git(directory, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") or ""
 
 
 def find_commit(directory: Path, tag: str) -> str:
-    """Return the SHA of a tag's commit; empty where there is none."""
+    """Return the SHA of a tag's commit; "" if git has no such tag."""
     return ask_git(directory, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}") or ""
 
 

@@ -54,9 +54,9 @@ class GitHubPublisher:
     """"owner/name"."""
     tag_object: str = ""
     """Id of the tag in the local checkout (of its commit, or of an annotated tag); empty if not known."""
-    _shipment: ReleaseContent | None = field(default=None, init=False)
+    _content: ReleaseContent | None = field(default=None, init=False)
     _releases: list[FoundRelease] = field(default_factory=list, init=False)
-    _found: FoundRelease | None = field(default=None, init=False)
+    _release: FoundRelease | None = field(default=None, init=False)
     """The release of the tag, draft or public, or None."""
     _twins: list[FoundRelease] = field(default_factory=list, init=False)
     """More drafts of ours with the same tag, made by parallel runs."""
@@ -67,7 +67,7 @@ class GitHubPublisher:
         return f"github:{self.repository}"
 
     def look(self, release_content: ReleaseContent) -> list[PlannedUpload]:
-        self._shipment = release_content
+        self._content = release_content
         _check_sizes(release_content)
         self._check_repository(release_content.tag.text)
         self._find(release_content.tag.text)
@@ -84,27 +84,29 @@ class GitHubPublisher:
             return None
         return load_release(self._assets.read(RELEASE_NAME), f"{self.name} {RELEASE_NAME}")
 
-    def find_previous(self, wish: ChannelChoice) -> Previous | None:
-        assert self._shipment
+    def find_previous(self, choice: ChannelChoice) -> Previous | None:
+        assert self._content
         public = {release.tag_name: release for release in self._releases if not release.draft}
-        tag = find_before(self._shipment.tag, list(public))
+        tag = find_before(self._content.tag, list(public))
         if not tag:
             return None
         assets = Assets(self.api, self.repository, public[tag])
         release = None
         if RELEASE_NAME in assets.all:
             release = load_release(assets.read(RELEASE_NAME), f"{self.name} {tag} {RELEASE_NAME}")
-        listings = {image.board: _find_listing(image.board, release, assets) for image in self._shipment.checked}
+        listings = {image.board: _find_listing(image.board, release, assets) for image in self._content.checked}
         packages = {board: assets.read(name).decode(errors="replace") for board, name in listings.items() if name}
         return Previous(tag, release, packages)
 
     def send(self, release_content: ReleaseContent, release: Release) -> None:
         content = render(release)
-        own = PackagedFile(name=RELEASE_NAME, role="other", size_bytes=len(content), sha256=sha256_bytes(content))
+        release_file = PackagedFile(
+            name=RELEASE_NAME, role="other", size_bytes=len(content), sha256=sha256_bytes(content)
+        )
         sources: dict[str, Path | bytes] = {item.file.name: item.path for item in release_content.items}
         sources[RELEASE_NAME] = content
-        files = [*(item.file for item in release_content.items), own]
-        if self._found is None:
+        files = [*(item.file for item in release_content.items), release_file]
+        if self._release is None:
             retry(self.api.policy, self.name, partial(self._make_draft, release))
         assert self._assets
         missing = [file for file in files if not self._assets.has(file)]
@@ -118,28 +120,28 @@ class GitHubPublisher:
                     self._assets.send(file, sources[file.name])
             self._assets.check(files)
 
-    def publish(self, release: Release, wish: ChannelChoice) -> str:
-        assert self._found
-        body = self._found.body or ""
-        if not self._is_public or MARK not in body or wish.back:
-            is_latest = STABLE in wish.channels and (wish.back or not self._is_behind(release))
-            wanted = {
+    def publish(self, release: Release, choice: ChannelChoice) -> str:
+        assert self._release
+        body = self._release.body or ""
+        if not self._is_public or MARK not in body or choice.back:
+            is_latest = STABLE in choice.channels and (choice.back or not self._is_behind(release))
+            fields = {
                 "tag_name": release.tag,
-                "name": self._found.name or release.tag,
+                "name": self._release.name or release.tag,
                 "body": _join(body, release.notes),
                 "prerelease": release.prerelease,
                 "draft": False,
                 "make_latest": "true" if is_latest else "false",
             }
-            self._found = self.api.change(self._path(f"releases/{self._found.id}"), wanted, FoundRelease)
-        return self._found.html_url
+            self._release = self.api.change(self._path(f"releases/{self._release.id}"), fields, FoundRelease)
+        return self._release.html_url
 
-    def point(self, release: Release, wish: ChannelChoice) -> None:
+    def point(self, release: Release, choice: ChannelChoice) -> None:
         """Do nothing: `publish` sets GitHub's only channel, its latest release."""
 
     @property
     def _is_public(self) -> bool:
-        return self._found is not None and not self._found.draft
+        return self._release is not None and not self._release.draft
 
     def _check_repository(self, tag: str) -> None:
         """Check that the repository and the tag exist. GitHub would create a missing tag, at the newest commit."""
@@ -162,11 +164,11 @@ class GitHubPublisher:
     def _find(self, tag: str) -> None:
         """Find the release of a tag: the public one, else the oldest draft, so that parallel runs use the same."""
         self._releases = list(self.api.pages(self._path("releases"), FoundRelease))
-        ours = [release for release in self._releases if release.tag_name == tag]
-        ours.sort(key=lambda release: (release.draft, release.id))
-        self._found = ours[0] if ours else None
-        self._twins = [release for release in ours[1:] if release.draft and MARK in (release.body or "")]
-        self._assets = Assets(self.api, self.repository, self._found)
+        matching = [release for release in self._releases if release.tag_name == tag]
+        matching.sort(key=lambda release: (release.draft, release.id))
+        self._release = matching[0] if matching else None
+        self._twins = [release for release in matching[1:] if release.draft and MARK in (release.body or "")]
+        self._assets = Assets(self.api, self.repository, self._release)
 
     def _decide(self, file: PackagedFile) -> What:
         """Return the action for a file; raise ReleaseError if a public release has a different one."""
@@ -174,16 +176,16 @@ class GitHubPublisher:
         if self._assets.has(file):
             return "there"
         is_taken = file.name in self._assets.all
-        if self._is_public and (is_taken or (self._found and self._found.immutable)):
+        if self._is_public and (is_taken or (self._release and self._release.immutable)):
             raise self._differs(file.name, "differs there" if is_taken else "is missing there")
         return "replace" if is_taken else "send"
 
     def _make_draft(self, release: Release) -> None:
         """Create the draft unless it exists: an earlier attempt may have created it although its response was lost."""
         self._find(release.tag)
-        if self._found is not None:
+        if self._release is not None:
             return
-        wanted = {
+        fields = {
             "tag_name": release.tag,
             "name": release.tag,
             "body": _join("", release.notes),
@@ -191,12 +193,12 @@ class GitHubPublisher:
             "prerelease": release.prerelease,
         }
         try:
-            made = self.api.load(self.api.once("POST", self._path("releases"), json=wanted), FoundRelease)
+            made = self.api.load(self.api.once("POST", self._path("releases"), json=fields), FoundRelease)
         except AlreadyExistsError as error:
             raise TemporaryError("another run has just made this release") from error
         self._find(release.tag)  # Another run may have done the same.
-        if self._found is None:
-            self._found, self._assets = made, Assets(self.api, self.repository, made)
+        if self._release is None:
+            self._release, self._assets = made, Assets(self.api, self.repository, made)
 
     def _clear(self) -> None:
         """Remove remains of failed and parallel runs: files of other builds, and duplicate drafts."""
@@ -210,10 +212,10 @@ class GitHubPublisher:
 
     def _find_stale(self) -> list[str]:
         """Return the names of assets that have names like ours, but are not part of this build."""
-        assert self._shipment
+        assert self._content
         assert self._assets
-        names = {item.file.name for item in self._shipment.items}
-        packages = tuple(image.released.package.name for image in self._shipment.checked)
+        names = {item.file.name for item in self._content.items}
+        packages = tuple(image.released.package.name for image in self._content.checked)
         return [name for name in self._assets.all if name not in names and name.startswith(packages)]
 
     def _is_behind(self, release: Release) -> bool:
@@ -222,19 +224,19 @@ class GitHubPublisher:
         tags = [find_tag(other.tag_name) for other in self._releases if not other.draft]
         return any(current and tag and not tag.prerelease and tag.order > current.order for tag in tags)
 
-    def _path(self, place: str) -> str:
-        return f"/repos/{self.repository}/{place}"
+    def _path(self, path: str) -> str:
+        return f"/repos/{self.repository}/{path}"
 
-    def _differs(self, name: str, how: str) -> ReleaseError:
-        assert self._found
+    def _differs(self, name: str, difference: str) -> ReleaseError:
+        assert self._release
         return ReleaseError(
-            f"{self._found.tag_name} is published at {self.name} already, but {name} {how}",
+            f"{self._release.tag_name} is published at {self.name} already, but {name} {difference}",
             hint="a published release cannot change: release a new version, such as v1.0.1 after v1.0",
         )
 
 
 def _find_listing(board: str, release: Release | None, assets: Assets) -> str:
-    """Return the name of a board's list of packages; "" if there is none, or more than one candidate."""
+    """Return the name of a board's list of packages; "" without a candidate, or with several."""
     if release:
         files = release.boards[board].package.files if board in release.boards else []
         names = [file.name for file in files if file.role == "packages"]

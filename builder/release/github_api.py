@@ -37,13 +37,13 @@ VERSION = "2022-11-28"
 """Of the API; GitHub keeps a version for two years after the next."""
 JSON, BYTES = "application/vnd.github+json", "application/octet-stream"
 TIMEOUT_S = (10.0, 60.0)
-"""To connect, and between two pieces of an answer."""
+"""Timeouts of the connection, and of each piece of an answer."""
 SECONDARY_S = 60.0
-"""The least to wait for a secondary limit that names no time."""
+"""Wait for a secondary limit that names no time."""
 ANSWER_BYTES = 64 * MIB
-"""More than any answer of the API has, and any text of ours."""
+"""Limit of an answer: no answer of the API is larger, and no text of ours."""
 ASSET_BYTES = 2 * GIB
-"""GitHub takes no larger one."""
+"""Limit of GitHub for an asset."""
 LARGEST_S = 1e11
 """More seconds than any date has that can be written."""
 LONGEST_WORDS = 500
@@ -63,14 +63,14 @@ class AlreadyExistsError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A GitHub, and who asks it."""
+    """Addresses of a GitHub server, and the token for it."""
 
     api: str = "https://api.github.com"
     web: str = "https://github.com"
     token: str = field(default="", repr=False)
 
     def scrub(self, text: str) -> str:
-        """Return a text without the token, should somebody have put it there."""
+        """Return a text without the token."""
         return text.replace(self.token, "***") if self.token else text
 
 
@@ -110,7 +110,7 @@ def _is_here(host: str) -> bool:
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """What GitHub has answered, whole."""
+    """A complete answer of GitHub."""
 
     url: str
     status: int
@@ -121,11 +121,11 @@ class ApiResponse:
 
     @property
     def is_success(self) -> bool:
-        """Say whether GitHub did what it was asked for."""
+        """Return whether the request succeeded."""
         return self.status < 400
 
     def number(self, header: str) -> float:
-        """Return the number in a header; 0 where there is none."""
+        """Return the number in a header; 0 without a number."""
         value = self.headers.get(header, "")
         return min(float(value), LARGEST_S) if value.isdecimal() else 0.0
 
@@ -142,7 +142,7 @@ class Api:
         return request
 
     def get(self, path: str, kind: type[Described]) -> Described | None:
-        """Return what is at a path; None where nothing is."""
+        """Return the resource at a path; None for 404."""
         answer = retry(self.policy, self._name(path), partial(self.once, "GET", path, absent=True))
         return None if answer.status == requests.codes.not_found else self.load(answer, kind)
 
@@ -167,7 +167,7 @@ class Api:
 
         def act() -> str:
             digest, size = hashlib.sha256(), 0
-            with self._asked("GET", path, headers={"Accept": BYTES}) as answer:
+            with self._open_answer("GET", path, headers={"Accept": BYTES}) as answer:
                 if not answer.ok:
                     raise self._judge(self._read(answer, ANSWER_BYTES), path)
                 for piece in http.pieces(answer):
@@ -180,22 +180,22 @@ class Api:
         return retry(self.policy, self._name(path), act)
 
     def delete(self, path: str) -> None:
-        """Delete what is at a path, if it is still there."""
+        """Delete the resource at a path, if it exists."""
         retry(self.policy, self._name(path), partial(self.once, "DELETE", path, absent=True))
 
     def change(self, path: str, json: Mapping[str, Any], kind: type[Described]) -> Described:
-        """Change what is at a path, and return it; the second time it is asked for does the same as the first."""
+        """Change the resource at a path, and return it. A repeated request has the same effect, so it is retried."""
         return self.load(retry(self.policy, self._name(path), partial(self.once, "PATCH", path, json=json)), kind)
 
     def upload(self, url: str, name: str, body: Body) -> Asset:
-        """Send a file and return the asset. Asked once: what became of it is for the caller to find out."""
+        """Upload a file and return the asset, without retries: the caller checks the state after an error."""
         if urlsplit(url).scheme != urlsplit(self.server.api).scheme:
             raise ReleaseError(f"GitHub wants uploads at {url}, which is not as safe as {self.server.api}")
         headers = {"Content-Type": BYTES}  # The only type that GitHub's description of its API knows here.
         return self.load(self.once("POST", url, params={"name": name}, data=body, headers=headers), Asset)
 
     def load(self, answer: ApiResponse, kind: type[Described]) -> Described:
-        """Return what an answer says; DownloadError when it is no JSON, or of another kind."""
+        """Return the content of an answer; DownloadError if it is no JSON, or of another kind."""
         return self._validate(answer, TypeAdapter(kind))
 
     def _validate(self, answer: ApiResponse, kind: TypeAdapter[Content]) -> Content:
@@ -211,22 +211,22 @@ class Api:
     def once(
         self, method: str, path: str, *, absent: bool = False, limit: int = ANSWER_BYTES, **more: Any
     ) -> ApiResponse:
-        """Ask once. Raises TemporaryError, TakenError, and ReleaseError for what a repetition does not change.
+        """Send one request. Raises TemporaryError, AlreadyExistsError, and ReleaseError for a permanent refusal.
 
-        absent  whether 404 is an answer
-        limit   bytes of an answer, of which DownloadError is raised for more
+        absent  accept 404 as an answer
+        limit   limit of the answer in bytes; DownloadError for a longer one
         """
-        with self._asked(method, path, **more) as response:
+        with self._open_answer(method, path, **more) as response:
             answer = self._read(response, limit if response.ok else ANSWER_BYTES)
         if answer.is_success or (absent and answer.status == requests.codes.not_found):
             return answer
         raise self._judge(answer, path)
 
     @contextmanager
-    def _asked(
+    def _open_answer(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Iterator[requests.Response]:
-        """Yield an answer of which the headers are there."""
+        """Yield an answer after its headers have arrived."""
         url = path if "://" in path else self.server.api + path
         common = {"User-Agent": f"boardwright/{__version__}", "X-GitHub-Api-Version": VERSION, "Accept": JSON}
         common |= {"Accept-Encoding": "identity"}  # Unpacked, an answer could be of any size.
@@ -244,7 +244,7 @@ class Api:
         return ApiResponse(response.url, response.status_code, response.headers, content, more)
 
     def _judge(self, answer: ApiResponse, path: str) -> Exception:
-        """Return the error for an answer that is no success."""
+        """Return the error for an unsuccessful answer."""
         status = answer.status
         reason = self._read_reason(answer)
         if status in (403, 429) and (wait_s := self._find_wait(answer, reason)):
@@ -261,9 +261,9 @@ class Api:
         return ReleaseError(f"{self._name(path)}: GitHub answered {status}: {reason}", hint=hints.get(status, ""))
 
     def _find_wait(self, answer: ApiResponse, reason: str) -> float:
-        """Return how long to wait for a rate limit, in seconds; 0 for an answer without one."""
-        if asked_s := answer.number("Retry-After"):
-            return asked_s
+        """Return the wait for a rate limit, in seconds; 0 for an answer without a limit."""
+        if retry_after_s := answer.number("Retry-After"):
+            return retry_after_s
         if answer.headers.get("X-RateLimit-Remaining") == "0":
             return max(1.0, answer.number("X-RateLimit-Reset") - self.policy.now() + 1)
         return SECONDARY_S if "rate limit" in reason.lower() else 0.0
@@ -278,5 +278,5 @@ class Api:
         return make_line(self.server.scrub(reason or phrase)[:LONGEST_WORDS])
 
     def _name(self, path: str) -> str:
-        """Return how messages call a place: without host and query."""
+        """Return the name of a path in messages: without host and query."""
         return f"github {urlsplit(path).path.removeprefix('/repos/')}"

@@ -50,7 +50,7 @@ class Assets:
         return asset is not None and self._is_whole(asset, file)
 
     def send(self, file: PackagedFile, source: Path | bytes) -> None:
-        """Upload a file unless it is there, and make sure that it arrived."""
+        """Upload a file unless the release has it, and check that the upload is intact."""
         retry(self._api.policy, f"{self._name} {file.name}", partial(self._send, file, source))
 
     def delete(self, name: str) -> None:
@@ -84,7 +84,7 @@ class Assets:
             with open_body(source, file.name) as body:
                 asset = self._api.upload(url, file.name, body)
         except TemporaryError:
-            self.refresh()  # It may be there all the same, or half of it.
+            self.refresh()  # The server may have all or a part of the file.
             raise
         except AlreadyExistsError as error:
             self.refresh()

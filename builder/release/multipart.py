@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A large file, sent to a bucket in parts.
+"""Upload a large file to a bucket in parts.
 
-A run that was killed leaves an unfinished upload; the next one for the same key goes on with it, and sends only the
-parts that the server does not have: their MD5, which is the ETag of a part, tells. What an orderly failure leaves is
-removed at once, since unfinished uploads are paid for, and not seen.
+A run that was killed leaves an unfinished upload. The next run for the same key continues it, and sends only the parts
+that the server lacks. The ETag of a part is its MD5. After an error the upload is removed at once, because unfinished
+uploads cost money and are not listed with the objects.
 
-Each request is signed with the SHA-256 of what it sends (builder/net/s3.py), which every server compares.
+Each request is signed with the SHA-256 of its body (builder/net/s3.py), which every server compares.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PART_BYTES = 16 * 1024 * 1024
 MOST_PARTS = 10_000
 """S3 takes no more."""
 ROUNDS = 3
-"""How often parts are sent that the server does not have as they were sent."""
+"""Number of attempts to send the parts that the server lacks or has damaged."""
 
 
 @dataclass(frozen=True)
@@ -75,34 +75,34 @@ class Upload:
     upload_id: str
 
     def send(self, path: Path, parts: list[UploadPart]) -> str:
-        """Send what the server lacks of the parts and return the ETag of each; TrustError if they do not arrive."""
-        sent: dict[int, str] = {}
+        """Send the parts that the server lacks and return the ETag of the object; TrustError if they arrive damaged."""
+        etags: dict[int, str] = {}
         for _ in range(ROUNDS):
-            there = self._list()
-            lacking = [part for part in parts if not _is_there(part, path, there.get(part.number), sent)]
+            stored = self._list()
+            lacking = [part for part in parts if not _is_there(part, path, stored.get(part.number), etags)]
             if not lacking:
-                return self._complete(there, parts)
-            sent |= self._send_all(path, lacking, total_bytes=sum(part.size_bytes for part in parts))
+                return self._complete(stored, parts)
+            etags |= self._send_all(path, lacking, total_bytes=sum(part.size_bytes for part in parts))
         raise TrustError(
             f"s3://{self.bucket}/{self.key}: the server has other parts than were sent, {ROUNDS} times",
             hint="try again; if it stays so, the way to the server or its storage is damaged",
         )
 
     def _send_all(self, path: Path, parts: list[UploadPart], *, total_bytes: int) -> dict[int, str]:
-        sent = {}
+        etags = {}
         over = threading.Event()
-        there_bytes = total_bytes - sum(part.size_bytes for part in parts)
-        with ThreadPoolExecutor(WORKERS) as pool, Progress(path.name, total_bytes, there_bytes) as progress:
+        stored_bytes = total_bytes - sum(part.size_bytes for part in parts)
+        with ThreadPoolExecutor(WORKERS) as pool, Progress(path.name, total_bytes, stored_bytes) as progress:
             futures = {pool.submit(self._send, path, part, over): part for part in parts}
             try:
                 for future in as_completed(futures):
-                    sent[futures[future].number] = future.result()
+                    etags[futures[future].number] = future.result()
                     progress.update(futures[future].size_bytes)
             except BaseException:
                 over.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        return sent
+        return etags
 
     def _send(self, path: Path, part: UploadPart, over: threading.Event) -> str:
         answer = self.client.upload_part(
@@ -119,19 +119,19 @@ class Upload:
         rows = list_all(self.client, "list_parts", "Parts", Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
         return {row["PartNumber"]: (row["Size"], row["ETag"]) for row in rows}
 
-    def _complete(self, there: dict[int, tuple[int, str]], parts: list[UploadPart]) -> str:
+    def _complete(self, stored: dict[int, tuple[int, str]], parts: list[UploadPart]) -> str:
         answer = self.client.complete_multipart_upload(
             Bucket=self.bucket,
             Key=self.key,
             UploadId=self.upload_id,
             MultipartUpload={
-                "Parts": [{"PartNumber": part.number, "ETag": there[part.number][1]} for part in parts],
+                "Parts": [{"PartNumber": part.number, "ETag": stored[part.number][1]} for part in parts],
             },
         )
         return answer["ETag"]
 
     def abort(self) -> None:
-        """Throw it away; one that is gone already is fine."""
+        """Remove the upload; do nothing if it is already gone."""
         with suppress(*TROUBLE):
             self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key, UploadId=self.upload_id)
 
@@ -144,8 +144,10 @@ def split(size_bytes: int, part_bytes: int) -> list[UploadPart]:
 
 
 def digests_of(path: Path, parts: list[UploadPart]) -> tuple[str, str]:
-    """Return the SHA-256 of a file, and the ETag that an object of these parts has: the MD5 of the MD5s of its parts,
-    and their number. Servers that encrypt with keys of their own have other ETags.
+    """Return the SHA-256 of a file, and the ETag of an object of these parts.
+
+    The ETag is the MD5 of the MD5s of the parts, and their number. Servers that encrypt with their own keys have other
+    ETags.
     """
     whole, marks = hashlib.sha256(), b""
     for part in parts:
@@ -157,7 +159,7 @@ def digests_of(path: Path, parts: list[UploadPart]) -> tuple[str, str]:
 
 @contextmanager
 def aborted_on_error(upload: Upload) -> Iterator[None]:
-    """Throw an upload away when the block ends with an error or an interrupt."""
+    """Remove an upload if the block ends with an error or an interrupt."""
     try:
         yield
     except BaseException:
@@ -178,12 +180,12 @@ def find_uploads(client: S3Client, bucket: str, prefix: str) -> list[Upload]:
     return [Upload(client, bucket, row["Key"], row["UploadId"]) for row in rows]
 
 
-def _is_there(part: UploadPart, path: Path, there: tuple[int, str] | None, sent: dict[int, str]) -> bool:
+def _is_there(part: UploadPart, path: Path, stored: tuple[int, str] | None, etags: dict[int, str]) -> bool:
     """Return whether the server has a part as the file has it: by its MD5, or by the ETag of its upload."""
-    if there is None or there[0] != part.size_bytes:
+    if stored is None or stored[0] != part.size_bytes:
         return False
-    mark = there[1].strip('"')
-    return sent.get(part.number, "").strip('"') == mark or _md5(part.read(path)).hexdigest() == mark
+    mark = stored[1].strip('"')
+    return etags.get(part.number, "").strip('"') == mark or _md5(part.read(path)).hexdigest() == mark
 
 
 def _md5(content: bytes) -> hashlib._Hash:

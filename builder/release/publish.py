@@ -26,7 +26,7 @@ class PublishRequest:
     """A request to publish a release."""
 
     release_content: ReleaseContent
-    wish: ChannelChoice
+    choice: ChannelChoice
     url: str
     """Public URL of the directory of releases; empty if not known."""
     checkout: Path
@@ -46,11 +46,11 @@ class TargetResult:
 
 
 def dry_run(publishers: Sequence[Publisher], order: PublishRequest) -> list[TargetResult]:
-    """Return what `deliver` would do at each target, without changes. Raises the errors of `deliver`."""
+    """Return the steps of `publish` at each target, without changes. Raises the errors of `publish`."""
     with log.step("check the targets"):
-        looked = [(publisher, publisher.look(order.release_content)) for publisher in publishers]
+        planned = [(publisher, publisher.look(order.release_content)) for publisher in publishers]
         _decide(publishers, order)
-    return [TargetResult(publisher.name, steps, "") for publisher, steps in looked]
+    return [TargetResult(publisher.name, steps, "") for publisher, steps in planned]
 
 
 def publish(publishers: Sequence[Publisher], order: PublishRequest) -> tuple[Release, list[TargetResult]]:
@@ -59,15 +59,15 @@ def publish(publishers: Sequence[Publisher], order: PublishRequest) -> tuple[Rel
     Raises ReleaseError, DownloadError, TrustError. Then no incomplete release is public, and the same call continues.
     """
     with log.step("check the targets"):
-        looked = [(publisher, publisher.look(order.release_content)) for publisher in publishers]
+        planned = [(publisher, publisher.look(order.release_content)) for publisher in publishers]
         release = _decide(publishers, order)
     for publisher in publishers:
         publisher.send(order.release_content, release)
     with log.step(f"publish {release.tag}"):
-        addresses = [publisher.publish(release, order.wish) for publisher in publishers]
+        addresses = [publisher.publish(release, order.choice) for publisher in publishers]
         for publisher in publishers:
-            publisher.point(release, order.wish)
-    rows = zip(looked, addresses, strict=True)
+            publisher.point(release, order.choice)
+    rows = zip(planned, addresses, strict=True)
     return release, [TargetResult(publisher.name, steps, address) for (publisher, steps), address in rows]
 
 
@@ -87,8 +87,8 @@ def _decide(publishers: Sequence[Publisher], order: PublishRequest) -> Release:
 
 def _describe(publishers: Sequence[Publisher], order: PublishRequest) -> Release:
     tag = order.release_content.tag
-    found = (publisher.find_previous(order.wish) for publisher in publishers)
-    previous = next((release for release in found if release), None)
+    candidates = (publisher.find_previous(order.choice) for publisher in publishers)
+    previous = next((release for release in candidates if release), None)
     commits = list_commits(order.checkout, previous.tag, tag.text) if previous else []
     if commits is None and previous:
         log.warn(f"release notes without commits: git has no {previous.tag} or no {tag.text} (a shallow clone?)")

@@ -92,14 +92,14 @@ class Publisher(Protocol):
     def find_release(self) -> Release | None:
         """Return the release if it is public already, else None. Call `look` first."""
 
-    def find_previous(self, wish: ChannelChoice) -> Previous | None:
+    def find_previous(self, choice: ChannelChoice) -> Previous | None:
         """Return the previous release at this target, or None. Call `look` first."""
 
     def send(self, release_content: ReleaseContent, release: Release) -> None:
         """Upload all files and check that they arrived. The release is not visible yet."""
 
-    def publish(self, release: Release, wish: ChannelChoice) -> str:
+    def publish(self, release: Release, choice: ChannelChoice) -> str:
         """Make the complete release public and return its URL."""
 
-    def point(self, release: Release, wish: ChannelChoice) -> None:
+    def point(self, release: Release, choice: ChannelChoice) -> None:
         """Update the channels."""

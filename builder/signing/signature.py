@@ -70,19 +70,19 @@ class Comment:
         return match[1] if match else ""
 
 
-def load_public_key(given: str) -> PublicKey:
+def load_public_key(name_or_text: str) -> PublicKey:
     """Return a key from the name of its file, from its text, or from the one line that `minisign -P` takes.
 
     Raises TrustError if it is not a minisign public key.
     """
     try:
-        text = read_text(Path(given), limit=LONGEST) if _is_file(given) else given
+        text = read_text(Path(name_or_text), limit=LONGEST) if _is_file(name_or_text) else name_or_text
         lines = [line for line in text.splitlines() if line.strip() and not line.startswith(UNTRUSTED)]
         data = _decode(lines[0]) if len(lines) == 1 else b""
     except InputError:
         data = b""
     if len(data) != 2 + 8 + 32 or not data.startswith(b"Ed"):
-        what = given if len(given) < 80 and "\n" not in given else "what was given"
+        what = name_or_text if len(name_or_text) < 80 and "\n" not in name_or_text else "what was given"
         hint = "give the file that minisign -G wrote, or its second line, which starts with RW"
         raise TrustError(f"{what} is not a minisign public key or a file with one", hint=hint)
     return PublicKey(data[2:10], data[10:])
@@ -102,9 +102,9 @@ def verify_signature(data: bytes | Path, signature_text: str, public_key: Public
         kind = algorithm.decode("ascii", "replace")
         raise TrustError(f"the signature is of the kind {kind}; expected ED", hint="sign with minisign 0.10 or newer")
     if key_id != public_key.key_id:
-        theirs = PublicKey(key_id, b"").name
+        signer = PublicKey(key_id, b"").name
         hint = "compare the key with the one that the publisher names in a second place"
-        raise TrustError(f"it is signed by the key {theirs}; expected {public_key.name}", hint=hint)
+        raise TrustError(f"it is signed by the key {signer}; expected {public_key.name}", hint=hint)
     _check(public_key, signature, _hash(data), "the signature is not of this file, or not by this key")
     _check(public_key, over_all, signature + trusted.encode(), "the trusted comment was changed after signing")
     return Comment(trusted, untrusted)
@@ -137,8 +137,8 @@ def find_signer(signature_text: str) -> str:
     return PublicKey(_decode(first)[2:10], b"").name if _decode(first)[:2] in (b"Ed", b"ED") else ""
 
 
-def _is_file(given: str) -> bool:
-    return len(given) < 4096 and "\n" not in given and Path(given).is_file()
+def _is_file(text: str) -> bool:
+    return len(text) < 4096 and "\n" not in text and Path(text).is_file()
 
 
 def _split(text: str) -> tuple[str, str, str, str]:

@@ -64,19 +64,19 @@ def find_code(*starts: str) -> list[Path]:
     """
     modules = _find_modules()
     todo = [file for start in starts for file in (_list_python(start) if "/" in start else [modules[start]])]
-    found: set[Path] = set()
+    files: set[Path] = set()
     while todo:
         file = todo.pop()
-        if file not in found:
-            found.add(file)
+        if file not in files:
+            files.add(file)
             source = file.read_bytes()
             todo += [modules[name] for name in _find_imports(source, modules) if not _is_passive(name)]
             todo += file.parent.rglob("*.py") if _LOADS in source else ()
-    directories = {file.parent for file in found}
+    directories = {file.parent for file in files}
     beside = {
         file for directory in directories for file in directory.iterdir() if file.is_file() and file.suffix not in CODE
     }
-    return sorted(found | beside | {named for file in found for named in _find_named(file)})
+    return sorted(files | beside | {named for file in files for named in _find_named(file)})
 
 
 def _find_named(file: Path) -> Iterator[Path]:
@@ -84,7 +84,7 @@ def _find_named(file: Path) -> Iterator[Path]:
     for name in _TEXT.findall(file.read_bytes()):
         path = file.parent / name.decode()
         if path.is_dir() and path.name != "__pycache__":
-            yield from (each for each in path.rglob("*") if each.is_file() and each.suffix not in CODE)
+            yield from (child for child in path.rglob("*") if child.is_file() and child.suffix not in CODE)
         elif path.is_file():
             yield path
 

@@ -25,8 +25,8 @@ REFUSED = "dubious ownership"
 def find_version(boards: Path) -> str:
     """Return `git describe` of the checkout that holds the directory `boards`; "dirty" if there is none.
 
-    It ends with -dirty if a tracked file of the checkout differs from its commit, or if `boards` has a file that git
-    neither tracks nor ignores: a build uses such a file too.
+    It ends with -dirty if a tracked file of the checkout differs from its commit. The same holds if `boards` has a file
+    that git neither tracks nor ignores, because a build uses such a file too.
     """
     version = ask_git(boards, "describe", "--tags", "--always", "--dirty")
     if not version or version.endswith(f"-{DIRTY}"):

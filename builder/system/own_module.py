@@ -24,6 +24,6 @@ def own_module(name: str) -> list[str]:
 
 def own_environment() -> dict[str, str]:
     """Return the environment with which that process imports this same package."""
-    here = str(Path(builder.__file__).resolve().parents[1])
-    given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if Path(path).is_absolute()]
-    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys([here, *given]))}
+    top = str(Path(builder.__file__).resolve().parents[1])
+    inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if Path(path).is_absolute()]
+    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys([top, *inherited]))}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Paths inside an untrusted tree.
 
-A rootfs is full of absolute symbolic links. Following one from outside would read or write this machine's files,
-so every path below a rootfs goes through `resolve_inside`, which follows links as the booted system would.
+A rootfs is full of absolute symbolic links. Following one from outside would read or write this machine's files. So
+every path below a rootfs goes through `resolve_inside`, which follows links as the booted system would.
 """
 
 from __future__ import annotations

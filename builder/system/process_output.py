@@ -17,7 +17,7 @@ OUTPUT_BYTES = 128 * 1024 * 1024
 """Limit of a program's output: its input, or the program itself, may be untrusted."""
 LINE_BYTES = 1024 * 1024
 LINGER_S = 5.0
-"""How long to wait for other writers of the output after the program has ended."""
+"""Wait for other writers of the output after the program has ended."""
 
 
 class OutputReader:

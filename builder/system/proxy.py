@@ -74,8 +74,8 @@ def take_proxies() -> None:
         proxies = load_json(read_text(Path(file)))
     except ValueError as error:
         raise _no_proxies(file, str(error)) from None
-    texts = proxies.values() if isinstance(proxies, dict) else [None]
-    if not all(isinstance(each, str) and "\0" not in each for each in texts):
+    values = proxies.values() if isinstance(proxies, dict) else [None]
+    if not all(isinstance(value, str) and "\0" not in value for value in values):
         raise _no_proxies(file, "found something other than an object of strings")
     os.environ.update({name: proxies[name] for name in PASSED if name in proxies})
 

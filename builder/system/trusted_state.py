@@ -33,16 +33,13 @@ FORMS: Mapping[ResourceKind, re.Pattern[str]] = {
 
 
 def of_ours(releasers: Mapping[ResourceKind, Releaser]) -> Mapping[ResourceKind, Releaser]:
-    """Return the same functions, that give nothing back but what a build can have held.
-
-    They raise MachineError for anything else.
-    """
+    """Return the same functions, limited to resources that a build can hold; MachineError for anything else."""
     return {kind: partial(_release, kind, releaser) for kind, releaser in releasers.items()}
 
 
 def _release(kind: ResourceKind, releaser: Releaser, name: str) -> None:
-    names = {name} if kind == "container" else {name, os.path.normpath(name), os.path.realpath(name)}
-    if not all(FORMS[kind].fullmatch(each) for each in names):
+    spellings = {name} if kind == "container" else {name, os.path.normpath(name), os.path.realpath(name)}
+    if not all(FORMS[kind].fullmatch(spelling) for spelling in spellings):
         raise MachineError(
             f"a journal of this state directory names the {kind} {name}, which no build can hold; it is not released",
             hint="remove its journals/ if the directory came with a repository, or name another one with --state",
@@ -51,17 +48,16 @@ def _release(kind: ResourceKind, releaser: Releaser, name: str) -> None:
 
 
 def check_writable(state: Path) -> None:
-    """Raise MachineError where a part of `state` is a link, or another user's (root's, as a rule) that this one may not
-    change."""
-    nearest = next(each for each in (state, *state.parents) if os.path.lexists(each))
+    """Raise MachineError if a part of `state` is a link, or if this user may not write to it (root often owns it)."""
+    existing = next(path for path in (state, *state.parents) if os.path.lexists(path))
     parts: list[Path] = []
     with suppress(OSError):
-        parts += [each for each in state.iterdir() if each.is_dir()]
+        parts += [path for path in state.iterdir() if path.is_dir()]
     check_parts(state / "locks", 1)
     check_parts(state / "rooms", 2)
     for part in parts:
         check_no_link(part)
-    for part in (nearest, *parts):
+    for part in (existing, *parts):
         if not os.access(part, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             raise MachineError(
                 f"{part} may not be written to: it belongs to {_find_owner(part)}",
@@ -76,8 +72,11 @@ def check_no_link(path: Path) -> None:
 
 
 def check_parts(directory: Path, depth: int) -> None:
-    """Raise MachineError for a part of the state directory where it, or what it holds `depth` levels down, is a link
-    or a special file: what a link leads to would be removed, a pipe or a device would be read without end."""
+    """Raise MachineError if a part of the state directory, or an entry up to `depth` levels down, is a link or a
+    special file.
+
+    The target of a link would be removed; a pipe or a device would be read without end.
+    """
     check_no_link(directory)
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
         for entry in entries:
@@ -90,10 +89,10 @@ def check_parts(directory: Path, depth: int) -> None:
                     raise MachineError(f"{path} is a special file; expected a file or a directory", hint=_REMOVE)
 
 
-def write_anew(path: Path, content: bytes) -> None:
-    """Write a file of the state directory, its directory included; MachineError where that is a link.
+def write_state_file(path: Path, content: bytes) -> None:
+    """Write a file of the state directory, and make its directory; MachineError if the directory is a link.
 
-    A link in the file's own place goes away, and what it leads to stays.
+    A link with the name of the file is replaced; its target stays.
     """
     check_no_link(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The work directory: one locked room per board, and a journal of all held resources.
 
-A journal has one JSON line per event: `hold` is on the disk before a thing is taken, `free` after it was given
-back. The same functions give back at the end of a block and after a crash, so the second path is as tested as the
-first. The process that holds its lock owns a journal: the kernel drops that lock when the owner dies, however
-it dies, and across containers that share the directory. No two builds hold a thing of the same name, so giving back
-what a dead one left never touches what a living one has.
+A journal has one JSON line per event: `hold` is on the disk before a resource is taken, `free` after it was released.
+The same functions release at the end of a block and after a crash, so the second path is as tested as the first. The
+process that holds its lock owns a journal. The kernel drops that lock when the process ends for any reason, also across
+containers that share the directory. No two builds hold a resource of the same name, so the release of leftovers never
+affects a running build.
 
     STATE/rooms/<board>/        the board's room: rootfs, logs, a scratch directory for each build
     STATE/locks/<board>         held while the room is in use
@@ -66,14 +66,15 @@ class Journal:
 
     @property
     def is_clear(self) -> bool:
-        """True when everything that was held was given back."""
+        """True if all resources were released."""
         return not self._held
 
     @contextmanager
     def holding(self, kind: ResourceKind, name: str | Path) -> Iterator[None]:
-        """Declare a resource, then take it inside the block; it is given back when the block ends, also if taking
-        it failed half way. What cannot be given back raises (or is a note on the error in flight), and stays in
-        the journal."""
+        """Declare a resource; the block takes it. It is released when the block ends, also if taking it has failed.
+
+        A failed release raises, or is a note on the error of the block; the resource stays in the journal.
+        """
         held = HeldResource(kind, str(name))
         try:
             with held_off():
@@ -90,15 +91,15 @@ class Journal:
 
     def _give_back(self, held: HeldResource) -> None:
         with held_off():
-            if not any(each is held for each in self._held):
-                return  # It could not even be declared.
+            if not any(resource is held for resource in self._held):
+                return  # Its line could not be written.
             self._releasers[held.kind](held.name)
-            self._held = [each for each in self._held if each is not held]
-            with suppress(SpaceError):  # The disk is full: after a crash now it would be given back once more.
+            self._held = [resource for resource in self._held if resource is not held]
+            with suppress(SpaceError):  # The disk is full: after a crash now it would be released again.
                 self._write("free", held)
 
     def _write(self, event: Event, held: HeldResource) -> None:
-        """Append a line and have it on the disk; on a full disk, SpaceError and no part of the line."""
+        """Append a line and sync it; on a full disk, raise SpaceError and write no part of the line."""
         rest = render_line(event, held)
         end = self._stream.tell()
         try:
@@ -200,21 +201,21 @@ def _make_journal(directory: Path, name: str) -> tuple[Path, FileIO]:
 
 
 def find_leftovers(state: Path) -> list[Leftovers]:
-    """Return what builds that are gone left behind; builds that still run are not listed. MachineError for a link."""
+    """Return the leftovers of ended builds, without those of running builds; MachineError for a link."""
     check_parts(state / "journals", 1)
-    found = []
+    leftovers = []
     for path in sorted((state / "journals").glob("*.jsonl")):
         try:
             with path.open(encoding="utf-8", errors="replace") as stream:
                 if lock(stream, wait=False):  # Else its build still runs.
-                    found.append(Leftovers(path, read_held(stream)))
+                    leftovers.append(Leftovers(path, read_held(stream)))
         except FileNotFoundError:
             continue  # Its build came to an end between listing and opening.
-    return found
+    return leftovers
 
 
 def release(leftovers: Leftovers, releasers: Mapping[ResourceKind, Releaser]) -> None:
-    """Give back what a journal says is held, newest first, and remove the journal. Of two that try, one does it."""
+    """Release the resources in a journal, newest first, and remove it; do nothing if another process does so."""
     try:
         stream = leftovers.journal.open(encoding="utf-8")
     except FileNotFoundError:
@@ -230,7 +231,7 @@ def release(leftovers: Leftovers, releasers: Mapping[ResourceKind, Releaser]) ->
 @contextmanager
 def _locked(path: Path, board: str, *, wait: bool) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    check_no_link(path)  # What it leads to would be emptied.
+    check_no_link(path)  # The target of a link would be emptied.
     with path.open("a+", encoding="utf-8") as stream:
         if not lock(stream, wait=False):
             holder = f"board {board} is being built by {read_holder(stream)}"

@@ -27,7 +27,7 @@ from builder.verbs.options import (
     UserData,
 )
 from builder.verbs.session import cli_session, print_line
-from builder.verbs.verify_options import make_wish
+from builder.verbs.verify_options import make_options
 from builder.verify.live.console import InteractiveMachine, open_machine_console, prepare_machine
 from builder.verify.live.qemu.needs import find_missing_for_boot
 
@@ -52,17 +52,17 @@ def boot(
 ) -> None:
     """Boot a copy of an image in QEMU, with its console on this terminal. The copy is deleted afterwards."""
     with cli_session(json=json):
-        wish = make_wish(boards, board, level=Level.OFFLINE, only="", report=None, user_data=user_data)
+        options = make_options(boards, board, level=Level.OFFLINE, only="", report=None, user_data=user_data)
         path = find_artefact(image, dist, boards)
         if prepare:
-            _show_machine(prepare_machine(path, wish, state.resolve(), prepare, ssh_port=ssh_port))
+            _show_machine(prepare_machine(path, options, state.resolve(), prepare, ssh_port=ssh_port))
             return
-        recipe = guess_recipe(path, board, wish.boards)
+        recipe = guess_recipe(path, board, options.boards)
         missing = find_missing_for_boot(path, recipe, login=user_data is None)
         open_console = (
             open_console_in_docker if choose_tools(engine, missing) == Engine.DOCKER else open_machine_console
         )
-        with open_console(path, wish, state.resolve(), ssh_port=ssh_port) as console:
+        with open_console(path, options, state.resolve(), ssh_port=ssh_port) as console:
             print_line(console.ssh)
             console.use()
 

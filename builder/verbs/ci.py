@@ -51,15 +51,15 @@ def install(
     """Write the file with which a CI system builds, tests and releases the boards of a repository."""
     with cli_session(json=False):
         repository = load_repository(directory, boards)
-        wanted = render(provider, repository, list_made(repository.boards), branch=branch)
-        difference = compare(wanted, repository)
+        file = render(provider, repository, list_made(repository.boards), branch=branch)
+        difference = compare(file, repository)
         if not difference:
-            log.note(f"{wanted.path} is current")
-        elif check or (wanted.path.exists() and not force):
-            raise RecipeError(f"{wanted.path} differs from what this program writes:\n{difference}", hint=HINT)
+            log.note(f"{file.path} is current")
+        elif check or (file.path.exists() and not force):
+            raise RecipeError(f"{file.path} differs from what this program writes:\n{difference}", hint=HINT)
         else:
-            write(wanted, repository)
-            print_line(str(wanted.path))
+            write(file, repository)
+            print_line(str(file.path))
 
 
 @ci.command()

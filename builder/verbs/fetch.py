@@ -39,7 +39,7 @@ def fetch(
     board: Board,
     channel: ChannelName = "stable",
     version: ReleasedVersion = "",
-    place: From = RELEASES,
+    source: From = RELEASES,
     key: Key = "",
     compress: ImageCompression = None,
     output: Output = DIST,
@@ -49,21 +49,21 @@ def fetch(
     with cli_session(json=json):
         text = load_key_text(key)
         public_key = load_public_key(text) if text else None
-        wanted = FetchRequest(board, channel, version, compress, public_key)
-        _show(stage.fetch(open_source(place), wanted, output.resolve()), json=json)
+        request = FetchRequest(board, channel, version, compress, public_key)
+        _show(stage.fetch(open_source(source), request, output.resolve()), json=json)
 
 
-def _show(taken: FetchedImage, *, json: bool) -> None:
-    package = taken.package
+def _show(fetched: FetchedImage, *, json: bool) -> None:
+    package = fetched.package
     data = {
-        "path": str(taken.image),
+        "path": str(fetched.image),
         "board": package.board,
         "version": package.version,
-        "tag": taken.tag,
-        "sha256": taken.sha256,
+        "tag": fetched.tag,
+        "sha256": fetched.sha256,
         "image_sha256": package.image_sha256,
-        "key": taken.key,
+        "key": fetched.key,
     }
     log.emit(log.Event("result", f"{package.board} {package.version}", data))
     if not json:
-        print_line(str(taken.image))
+        print_line(str(fetched.image))

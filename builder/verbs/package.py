@@ -121,44 +121,44 @@ def package(
 
 
 def load_compressions(text: str) -> list[Compression]:
-    """Return the ways of --compress, each once; RecipeError for one that is none."""
-    allowed = [each.value for each in Compression if each is not Compression.NONE]
+    """Return the formats of --compress, each once; RecipeError for an unknown one."""
+    allowed = [compression.value for compression in Compression if compression is not Compression.NONE]
     names = [name.strip() for name in text.split(",") if name.strip()]
     wrong = [name for name in names if name not in allowed]
     if wrong or not names:
-        found = wrong[0] if wrong else "nothing"
-        raise RecipeError(f"--compress: found {found}; allowed: {', '.join(allowed)}", hint="join several with commas")
+        name = wrong[0] if wrong else "nothing"
+        raise RecipeError(f"--compress: found {name}; allowed: {', '.join(allowed)}", hint="join several with commas")
     return [Compression(name) for name in dict.fromkeys(names)]
 
 
-def collect(found: OpenImage, boards: Path, supplier: str, *, unverified: bool = False) -> PackageInput:
+def collect(image: OpenImage, boards: Path, supplier: str, *, unverified: bool = False) -> PackageInput:
     """Return all facts of an opened image: from itself, from files beside it, and from its recipe.
 
     unverified  leave out a report that is missing or has failures
 
     Raises VerifyError (no report beside it), RecipeError (unknown board).
     """
-    texts = _read_beside(found, unverified=unverified)
-    report = _find_report(texts, found, unverified=unverified)
-    record, claim = _find_record(found), read_claim(found.raw)
+    texts = _read_beside(image, unverified=unverified)
+    report = _find_report(texts, image, unverified=unverified)
+    record, claim = _find_record(image), read_claim(image.raw)
     board = load_board(boards.resolve(), report.board if report else claim.board)
     version = report.version if report else claim.version
-    _check_name(found, f"boardwright-{board.name}-{version or 'VERSION'}")
+    _check_name(image, f"boardwright-{board.name}-{version or 'VERSION'}")
     recipe = board.recipe
     with log.step("read the image"):
-        contents = read_contents(found.raw)
+        contents = read_contents(image.raw)
         digests = {deb.name: (deb.version, deb.sha256) for deb in record.packages} if record else {}
         installed = read_installed(contents.status, contents.copyrights, digests)
     epoch = record.epoch if record else claim.epoch
     return PackageInput(
-        image=found.raw,
+        image=image.raw,
         sbom=Sbom(
-            found.name,
+            image.name,
             recipe.title,
             version,
             recipe.suite,
             epoch,
-            found.sha256,
+            image.sha256,
             supplier,
             installed,
         ),
@@ -175,46 +175,46 @@ def collect(found: OpenImage, boards: Path, supplier: str, *, unverified: bool =
     )
 
 
-def _check_name(found: OpenImage, allowed: str) -> None:
+def _check_name(image: OpenImage, allowed: str) -> None:
     """Raise RecipeError if the name of an image file differs from that of its package."""
-    if found.name != allowed:
+    if image.name != allowed:
         raise RecipeError(
-            f"{found.path}: found the name {found.name}; expected {allowed}, from the image's os-release",
+            f"{image.path}: found the name {image.name}; expected {allowed}, from the image's os-release",
             hint="rename the image file and the files beside it",
         )
 
 
-def _read_beside(found: OpenImage, *, unverified: bool) -> dict[str, str]:
+def _read_beside(image: OpenImage, *, unverified: bool) -> dict[str, str]:
     """Return the texts of the files beside an image by suffix."""
-    paths = {suffix: found.path.with_name(f"{found.name}{suffix}") for suffix in BESIDE}
+    paths = {suffix: image.path.with_name(f"{image.name}{suffix}") for suffix in BESIDE}
     needed = [path for suffix, path in paths.items() if not (unverified and suffix in REPORTS)]
     missing = [path.name for path in needed if not path.is_file()]
     if missing:
         raise VerifyError(
-            f"{found.path} has no {', '.join(missing)} beside it",
-            hint=f"a build makes these; `boardwright verify {found.path}` makes the reports too; --unverified "
+            f"{image.path} has no {', '.join(missing)} beside it",
+            hint=f"a build makes these; `boardwright verify {image.path}` makes the reports too; --unverified "
             "does not need reports",
         )
     return {suffix: read_text(path, within=path.parent) for suffix, path in paths.items() if path.is_file()}
 
 
-def _find_report(texts: Mapping[str, str], found: OpenImage, *, unverified: bool) -> SpecReport | None:
+def _find_report(texts: Mapping[str, str], image: OpenImage, *, unverified: bool) -> SpecReport | None:
     """Return the report; None if the image is packaged without one."""
     if unverified and not all(suffix in texts for suffix in REPORTS):
         return None
-    report = read_report(texts[".specs.json"], f"{found.name}.specs.json")
-    return None if unverified and find_fault(report, found.sha256) else report
+    report = read_report(texts[".specs.json"], f"{image.name}.specs.json")
+    return None if unverified and find_fault(report, image.sha256) else report
 
 
-def _find_record(found: OpenImage) -> Record | None:
-    """Return the build record of this image; None, and a warning, if there is none."""
-    path = found.path.with_name(f"{found.name}{SUFFIX}")
+def _find_record(image: OpenImage) -> Record | None:
+    """Return the build record of this image; None, with a warning, if it is missing or of another image."""
+    path = image.path.with_name(f"{image.name}{SUFFIX}")
     without = "the SBOM and provenance will have no digests of packages, archives and tools"
     if not path.is_file():
         log.warn(f"{path.name} is missing: {without}")
         return None
     record = read_record(read_text(path, within=path.parent), path.name)
-    if record.image_sha256 != found.sha256:
+    if record.image_sha256 != image.sha256:
         log.warn(f"{path.name} is of another image and ignored: {without}")
         return None
     return record
@@ -242,10 +242,12 @@ def _git(directory: Path, *arguments: str) -> str:
     return answer.stdout.strip() if answer.code == 0 else ""
 
 
-def _show(directory: Path, made: PackagedImage, signers: Signers, *, json: bool) -> None:
-    rows = [file.model_dump() for file in made.files]
+def _show(directory: Path, packaged: PackagedImage, signers: Signers, *, json: bool) -> None:
+    rows = [file.model_dump() for file in packaged.files]
     data = {"directory": str(directory), "signed": list(signers.names), "files": rows}
-    log.emit(log.Event("result", made.name, data))
+    log.emit(log.Event("result", packaged.name, data))
     if not json:
-        images = ", ".join(f"{file.name} {render_size(file.size_bytes)}" for file in made.files if file.role == "image")
+        images = ", ".join(
+            f"{file.name} {render_size(file.size_bytes)}" for file in packaged.files if file.role == "image"
+        )
         print_line(f"{directory}  {images}  {' and '.join(signers.names) or 'not signed'}")

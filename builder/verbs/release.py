@@ -21,7 +21,7 @@ from builder.packaging.check_signatures import AnyPublicKey
 from builder.packaging.tag import load_tag
 from builder.recipe.status import list_made
 from builder.release import publish
-from builder.release.channels import make_wish
+from builder.release.channels import choose_channels
 from builder.release.collect import Requirements, collect
 from builder.release.git_history import find_tag_object
 from builder.release.publish import PublishRequest, TargetResult
@@ -78,7 +78,7 @@ def release(
     """Release packaged images: upload them to all targets, then make them public, then update the channels."""
     with cli_session(json=json, verbose=verbose):
         load = load_tag(tag)
-        wish = make_wish(load, channel or (), back=back)
+        choice = choose_channels(load, channel or (), back=back)
         url = _check_url(public_url)
         text = load_key_text(key)
         public = AnyPublicKey.load(text) if text else None
@@ -92,41 +92,41 @@ def release(
             key=public,
         )
         release_content = ReleaseContent(load, collect(packaged, demand))
-        order = PublishRequest(release_content, wish, url, Path(), lambda: datetime.now(UTC))
+        order = PublishRequest(release_content, choice, url, Path(), lambda: datetime.now(UTC))
         _run(publishers, order, dry=dry_run, json=json)
 
 
 def _run(publishers: Sequence[Publisher], order: PublishRequest, *, dry: bool, json: bool) -> None:
     if dry:
-        done = publish.dry_run(publishers, order)
+        results = publish.dry_run(publishers, order)
     else:
-        _, done = publish.publish(publishers, order)
+        _, results = publish.publish(publishers, order)
     rows = [
         {
             "target": result.target,
             "address": result.address,
             "files": [{"name": step.name, "size": step.size_bytes, "what": step.what} for step in result.steps],
         }
-        for result in done
+        for result in results
     ]
     log.emit(
-        log.Event("result", order.release_content.tag.text, {"targets": rows, "channels": list(order.wish.channels)})
+        log.Event("result", order.release_content.tag.text, {"targets": rows, "channels": list(order.choice.channels)})
     )
     if not json:
-        _show(done, order, dry=dry)
+        _show(results, order, dry=dry)
 
 
-def _show(done: Sequence[TargetResult], order: PublishRequest, *, dry: bool) -> None:
+def _show(results: Sequence[TargetResult], order: PublishRequest, *, dry: bool) -> None:
     if not dry:
-        print_line("\n".join(result.address for result in done))
+        print_line("\n".join(result.address for result in results))
         return
     table = TextTable("Target", "File", "Size", "Action")
     actions = {"send": "would be uploaded", "there": "exists", "replace": "would be uploaded again"}
-    for result in done:
+    for result in results:
         for step in result.steps:
             table.add_row(result.target, step.name, render_size(step.size_bytes), actions[step.what])
     print_table(table)
-    log.note(f"{order.release_content.tag.text} would update the channels {', '.join(order.wish.channels)}")
+    log.note(f"{order.release_content.tag.text} would update the channels {', '.join(order.choice.channels)}")
 
 
 def _make_publishers(to: Sequence[str], *, tag: str, url: str, key: AnyPublicKey | None) -> list[Publisher]:

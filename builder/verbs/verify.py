@@ -39,7 +39,7 @@ from builder.verbs.options import (
     load_key_text,
 )
 from builder.verbs.session import cli_session, print_line, print_table
-from builder.verbs.verify_options import make_wish
+from builder.verbs.verify_options import make_options
 from builder.verify.live.qemu.needs import find_missing_for_specs
 from builder.verify.report import Report, as_data, check_report, render_report
 from builder.verify.verify import VerifyOptions, verify_artefact
@@ -80,33 +80,33 @@ def verify(
         if release:
             _verify_release(release, key, state.resolve(), json=json)
             return
-        wish = make_wish(boards, board, level=level, only=only, report=report, user_data=user_data)
+        options = make_options(boards, board, level=level, only=only, report=report, user_data=user_data)
         if boot and host:
             raise RecipeError("--boot and --host cannot be combined", hint="use one of them")
-        wish = replace(wish, boot=boot, host=host, identity=identity, enter=_enter)
-        results = _verify(find_artefact(image, dist, boards), wish, state.resolve(), engine)
+        options = replace(options, boot=boot, host=host, identity=identity, enter=_enter)
+        results = _verify(find_artefact(image, dist, boards), options, state.resolve(), engine)
         _show_report(results, json=json)
         check_report(results)
 
 
-def _verify(path: Path, wish: VerifyOptions, state: Path, engine: Engine) -> Report:
+def _verify(path: Path, options: VerifyOptions, state: Path, engine: Engine) -> Report:
     """Run the specs on the machine that has the tools; a real board is always verified from here, which has its key."""
-    if wish.host:
+    if options.host:
         if engine == Engine.DOCKER:
             raise RecipeError("--host verifies a board from this machine; expected --engine auto or local")
-        return verify_artefact(path, wish, state)
-    recipe = guess_recipe(path, wish.board, wish.boards)
-    if choose_tools(engine, find_missing_for_specs(path, recipe, boot=wish.boot)) == Engine.DOCKER:
-        return verify_in_docker(path, wish, state)
-    return verify_artefact(path, wish, state)
+        return verify_artefact(path, options, state)
+    recipe = guess_recipe(path, options.board, options.boards)
+    if choose_tools(engine, find_missing_for_specs(path, recipe, boot=options.boot)) == Engine.DOCKER:
+        return verify_in_docker(path, options, state)
+    return verify_artefact(path, options, state)
 
 
-def _verify_release(place: str, key: str, state: Path, *, json: bool) -> None:
+def _verify_release(address: str, key: str, state: Path, *, json: bool) -> None:
     """Check packaged images and print their content; an error lists all problems."""
     from builder.fetch.download import open_release  # noqa: PLC0415
     from builder.packaging.check import check_release  # noqa: PLC0415 - its libraries take a second to load
 
-    with open_release(place, state / "released") as directory:
+    with open_release(address, state / "released") as directory:
         findings = check_release(directory, load_key_text(key))
     findings.check()
     made_by = ", ".join(findings.signers) or "no key"
@@ -126,8 +126,8 @@ def _verify_release(place: str, key: str, state: Path, *, json: bool) -> None:
 
 def _enter(tree: Path, architecture: str) -> list[str]:
     """Return the argv prefix that starts a command in a tree; for a few programs, no twins are made."""
-    how = emulate.choose(architecture=architecture, wanted=EmulationChoice.QEMU)
-    return emulate.command(how, [], rootfs=tree, chroot=True)
+    emulation = emulate.choose(architecture=architecture, wanted=EmulationChoice.QEMU)
+    return emulate.command(emulation, [], rootfs=tree, chroot=True)
 
 
 def _show_report(report: Report, *, json: bool) -> None:

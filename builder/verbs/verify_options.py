@@ -9,7 +9,7 @@ from builder.choices import Level
 from builder.verify.verify import VerifyOptions
 
 
-def make_wish(
+def make_options(
     boards: Path, board: str, *, level: Level, only: str, report: Path | None, user_data: Path | None
 ) -> VerifyOptions:
     """Return the options of a verification, with absolute paths."""

@@ -126,6 +126,14 @@ def test_the_board_is_told_by_name_where_it_can_be(name: str, board: str, archit
     assert (recipe.architecture.value if recipe else "") == architecture
 
 
+def test_the_record_of_the_build_counts_and_not_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "boardwright-rpi-armhf-1.0.img"  # Of the board rpi, in the version armhf-1.0.
+    path.with_suffix(".build.json").write_text('{"board": "rpi"}')
+    recipe = guess_recipe(path, "", BOARDS)
+    assert recipe is not None
+    assert recipe.architecture.value == "arm64"
+
+
 def recipe_of(board: str) -> Recipe:
     return load_board(BOARDS, board).recipe
 

@@ -249,7 +249,7 @@ def test_a_package_is_checked_with_a_key_of_gpg(spoilt: Path, gpg_key: Gpg) -> N
     assert [problem.text for problem in unsigned.problems] == ["it is not signed"] * 3
     gpg.sign(files[2:], gpg_key.secret)
     found = check_release(spoilt, gpg_key.public)
-    assert [problem.place for problem in found.problems] == [file.name for file in files[:2]]
+    assert [problem.name for problem in found.problems] == [file.name for file in files[:2]]
     assert "a key of GnuPG" in found.signers
     with pytest.raises(TrustError, match="cannot take the public key"):
         check_release(spoilt, gpg.PUBLIC_KEY)

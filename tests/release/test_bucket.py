@@ -120,7 +120,7 @@ def test_releases_at_once_are_all_remembered(bucket_target: BucketTarget) -> Non
 def test_the_channels_of_a_bucket_can_be_listed(bucket_target: BucketTarget) -> None:
     bucket_target.release()
     bucket_target.server.write("rel/channels/below/other.json", b"")
-    assert bucket_target.tree().place.list("channels/") == ["channels/latest.json", "channels/stable.json"]
+    assert bucket_target.tree().store.list("channels/") == ["channels/latest.json", "channels/stable.json"]
 
 
 def test_a_server_without_conditions_is_written_to_with_a_warning(bucket_target: BucketTarget) -> None:

@@ -10,7 +10,7 @@ import pytest
 from builder.errors import RecipeError
 from builder.packaging.model import Channel, Release
 from builder.packaging.tag import load_tag
-from builder.release.channels import make_wish, merge
+from builder.release.channels import choose_channels, merge
 
 
 def release(tag: str) -> Release:
@@ -45,18 +45,18 @@ def follow(*tags: str, back: bool = False) -> Channel:
 def test_the_channels_fit_the_tag_unless_they_are_named(
     tag: str, asked: tuple[str, ...], channels: tuple[str, ...]
 ) -> None:
-    assert make_wish(load_tag(tag), asked, back=False).channels == channels
+    assert choose_channels(load_tag(tag), asked, back=False).channels == channels
 
 
 def test_a_pre_release_is_not_stable() -> None:
     with pytest.raises(RecipeError, match="found stable for the pre-release"):
-        make_wish(load_tag("v1.0-rc1"), ["stable"], back=False)
+        choose_channels(load_tag("v1.0-rc1"), ["stable"], back=False)
 
 
 @pytest.mark.parametrize("name", ["../x", "Stable", "", "a/b", "a b", "beta\n"])
 def test_what_is_no_name_is_no_channel(name: str) -> None:
     with pytest.raises(RecipeError, match="expected lower-case letters"):
-        make_wish(load_tag("v1.0"), [name], back=False)
+        choose_channels(load_tag("v1.0"), [name], back=False)
 
 
 def test_a_channel_names_the_newest_and_remembers_all() -> None:

@@ -154,7 +154,7 @@ def test_what_is_no_version_is_no_tag(text: str) -> None:
         load_tag(text)
 
 
-def test_a_shipment_has_the_files_of_all_boards(tmp_path: Path) -> None:
+def test_a_release_has_the_files_of_all_boards(tmp_path: Path) -> None:
     make_package(tmp_path, "rpi")
     make_package(tmp_path, "rpi5", signed=False)
     assert [item.board for item in ship(tmp_path).items] == ["rpi"] * 5 + ["rpi5"] * 4

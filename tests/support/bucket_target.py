@@ -14,7 +14,7 @@ from builder.net.location import parse_location
 from builder.packaging.model import Channel, load_channel, load_release
 from builder.packaging.tag import load_tag
 from builder.release.bucket import Bucket
-from builder.release.channels import make_wish
+from builder.release.channels import choose_channels
 from builder.release.file_tree import FileTreePublisher
 from builder.release.publish import PublishRequest, publish
 from tests.support.bucket import BUCKET
@@ -45,7 +45,7 @@ class BucketTarget:
 
     def order(self, tag: str = "v1.0", *, size_bytes: int = 3000, seed: str = "") -> PublishRequest:
         packages = self.packages(tag, size_bytes=size_bytes, seed=seed)
-        choice = make_wish(load_tag(tag), (), back=False)
+        choice = choose_channels(load_tag(tag), (), back=False)
         return PublishRequest(ship(packages, tag), choice, "", self.root, lambda: datetime.now(UTC))
 
     def tree(self) -> FileTreePublisher:

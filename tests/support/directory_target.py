@@ -12,7 +12,7 @@ from pathlib import Path
 from builder.packaging.model import Channel, Release, load_channel
 from builder.packaging.tag import load_tag
 from builder.release import directory as directories
-from builder.release.channels import make_wish
+from builder.release.channels import choose_channels
 from builder.release.directory import Directory
 from builder.release.file_tree import FileTreePublisher
 from builder.release.publish import PublishRequest, TargetResult, publish
@@ -39,7 +39,7 @@ class DirectoryTarget:
             load = load_tag(tag)
             for board in ("rpi", "qemu-arm64"):
                 make_package(packages, board, load.version, seed=seed)
-        choice = make_wish(load_tag(tag), channels, back=back)
+        choice = choose_channels(load_tag(tag), channels, back=back)
         return PublishRequest(ship(packages, tag), choice, "https://x.example", self.root, lambda: NOW)
 
     def tree(self) -> FileTreePublisher:

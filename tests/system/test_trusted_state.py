@@ -21,7 +21,7 @@ from builder.doctor.doctor import give_back
 from builder.doctor.machine import examine_leftovers
 from builder.engine.docker.container import make_job
 from builder.errors import MachineError, RecipeError
-from builder.system.trusted_state import FORMS, of_ours, write_anew
+from builder.system.trusted_state import FORMS, of_ours, write_state_file
 from builder.system.workspace import find_leftovers, open_workspace
 from builder.verify.verify import open_scratch
 
@@ -159,7 +159,7 @@ def test_a_file_that_is_a_link_is_written_anew(tmp_path: Path) -> None:
     link = tmp_path / "logs/rpi.log"
     link.parent.mkdir()
     link.symlink_to(victim)
-    write_anew(link, b"said")
+    write_state_file(link, b"said")
     assert (victim.read_text(), link.read_text(), link.is_symlink()) == ("precious", "said", False)
 
 
@@ -167,7 +167,7 @@ def test_a_file_of_a_directory_that_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "rpi").symlink_to("elsewhere")
     with pytest.raises(MachineError, match="rpi is a link"):
-        write_anew(tmp_path / "rpi/record.json", b"")
+        write_state_file(tmp_path / "rpi/record.json", b"")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 

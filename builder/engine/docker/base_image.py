@@ -52,17 +52,17 @@ def make_base(api: APIClient) -> Base:
     Raises DownloadError (the image of BOARDWRIGHT_BASE cannot be pulled), MachineError (no registry, and no tools to
     make the base) and ToolError (the tools failed).
     """
-    wanted = os.environ.get("BOARDWRIGHT_BASE")
-    names = (wanted,) if wanted else (REGISTRY_BASE, OWN_BASE)
+    image = os.environ.get("BOARDWRIGHT_BASE")
+    names = (image,) if image else (REGISTRY_BASE, OWN_BASE)
     for name in names:
         if base := _find_base(api, name):
             return base
-    refusal = _pull(api, names[0], answer_s=PULL_SILENCE_S if wanted else ANSWER_S)
+    refusal = _pull(api, names[0], answer_s=PULL_SILENCE_S if image else ANSWER_S)
     if not refusal:
         return _want_base(api, names[0])
-    if wanted:
+    if image:
         raise DownloadError(
-            f"the base image {wanted} is not in the Engine and cannot be pulled: {refusal}",
+            f"the base image {image} is not in the Engine and cannot be pulled: {refusal}",
             hint="check BOARDWRIGHT_BASE, or unset it",
         )
     log.note(f"no registry answers ({refusal}); making the base image from {MIRROR}")

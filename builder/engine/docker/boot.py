@@ -64,24 +64,24 @@ class ContainerConsole:
         check_exit(run_attached(self.api, self.container, self.argv))
 
 
-def verify_in_docker(path: Path, wish: VerifyOptions, state: Path) -> Report:
+def verify_in_docker(path: Path, options: VerifyOptions, state: Path) -> Report:
     """Run the specs on an image file in a container and write the same report as `verify_artefact`.
 
     Raises the errors of `verify_artefact`, MachineError (no Engine, or no way to make its image), Interrupted.
     """
-    reports = wish.reports or path.resolve().parent
+    reports = options.reports or path.resolve().parent
     if not os.access(reports, os.W_OK):
         raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
-    make_image = make_boot_image if wish.boot else make_builder_image
+    make_image = make_boot_image if options.boot else make_builder_image
     with open_engine() as api, open_scratch(state, "verify") as scratch:
         image = make_image(api)
         give_back_leftovers(api, state)
         with open_journal(state, "verify", releasers(api)) as journal:
-            job = make_job(image, "verify", _verify_argv(path, wish), journal.path, volume="")
+            job = make_job(image, "verify", _verify_argv(path, options), journal.path, volume="")
             # The level chroot needs the same rights as a build.
-            job = replace(job, mounts="chroot" in wish.levels, loop=False)
+            job = replace(job, mounts="chroot" in options.levels, loop=False)
             images = {f"{IMAGES}/{path.name}": path}
-            with started(api, job, _inputs(path, wish), journal, image=images) as pieces:
+            with started(api, job, _inputs(path, options), journal, image=images) as pieces:
                 report = _finish(api, job.name, pieces)
                 xml = read_file(api, job.name, f"{IMAGES}/{name_of(path)}.specs.xml")
         (scratch / "results.xml").write_bytes(xml)
@@ -91,7 +91,7 @@ def verify_in_docker(path: Path, wish: VerifyOptions, state: Path) -> Report:
 
 @contextmanager
 def open_console_in_docker(
-    path: Path, wish: VerifyOptions, state: Path, *, ssh_port: int = 0
+    path: Path, options: VerifyOptions, state: Path, *, ssh_port: int = 0
 ) -> Iterator[ContainerConsole]:
     """Yield a machine in a container, with a copy of an image file; both are deleted at the end.
 
@@ -99,28 +99,28 @@ def open_console_in_docker(
 
     Raises the errors of `open_machine_console`, MachineError (no Engine), BusyError (the port is in use).
     """
-    if wish.user_data:
-        for warning in check_user_data(wish.user_data):
+    if options.user_data:
+        for warning in check_user_data(options.user_data):
             log.warn(warning)
     with ExitStack() as stack:
         api = stack.enter_context(open_engine())
         image = make_boot_image(api)
         give_back_leftovers(api, state)
-        key = None if wish.user_data else make_key(stack.enter_context(open_scratch(state, "boot")))
+        key = None if options.user_data else make_key(stack.enter_context(open_scratch(state, "boot")))
         journal = stack.enter_context(open_journal(state, "boot", releasers(api)))
         job = make_job(image, "boot", RELAY, journal.path, volume="")
         job = replace(job, mounts=False, ports={SSH_PORT: ssh_port}, stop_signal="SIGKILL")
-        inputs = _inputs(path, wish)
+        inputs = _inputs(path, options)
         if key:
             inputs[f"{MACHINE}/id.pub"] = key.with_suffix(".pub")
         with _port_errors(ssh_port):
             stack.enter_context(started(api, job, inputs, journal, image={f"{IMAGES}/{path.name}": path}))
-        made = _prepare(api, job, path, wish)
+        machine = _prepare(api, job, path, options)
         port, host = _find_port(api, job.name), find_host(api)
         if host:
             log.note(f"the machine runs on {host}; port {port} is open there on 127.0.0.1 only")
-        ssh = render_ssh(port, made.user, key, jump=host)
-        yield ContainerConsole(api, job.name, tuple(made.argv), ssh)
+        ssh = render_ssh(port, machine.user, key, jump=host)
+        yield ContainerConsole(api, job.name, tuple(machine.argv), ssh)
 
 
 def make_key(directory: Path) -> Path:
@@ -144,9 +144,9 @@ def find_host(api: APIClient) -> str:
     return "" if is_here else host
 
 
-def _prepare(api: APIClient, job: Job, path: Path, wish: VerifyOptions) -> MachineRow:
-    """Prepare the machine in the container and return how to start it."""
-    argv = (*_argv("boot", path, wish), "--prepare", MACHINE, "--ssh-port", str(QEMU_PORT))
+def _prepare(api: APIClient, job: Job, path: Path, options: VerifyOptions) -> MachineRow:
+    """Prepare the machine in the container and return its command line and user."""
+    argv = (*_argv("boot", path, options), "--prepare", MACHINE, "--ssh-port", str(QEMU_PORT))
     with listen_to_program(api, job.name, argv) as (pieces, find_code):
         events = follow(api, job.name, pieces, what="boot")
     code = find_code()
@@ -191,29 +191,29 @@ def _port_errors(port: int) -> Iterator[None]:
         ) from error
 
 
-def _verify_argv(path: Path, wish: VerifyOptions) -> tuple[str, ...]:
+def _verify_argv(path: Path, options: VerifyOptions) -> tuple[str, ...]:
     return (
-        *_argv("verify", path, wish),
-        *("--level", wish.levels[-1]),
-        *(["--boot"] if wish.boot else []),
-        *(["--only", wish.only] if wish.only else []),
+        *_argv("verify", path, options),
+        *("--level", options.levels[-1]),
+        *(["--boot"] if options.boot else []),
+        *(["--only", options.only] if options.only else []),
     )
 
 
-def _argv(verb: str, path: Path, wish: VerifyOptions) -> tuple[str, ...]:
+def _argv(verb: str, path: Path, options: VerifyOptions) -> tuple[str, ...]:
     return (
         *("python3", *MODULE, "builder", verb, f"{IMAGES}/{path.name}"),
         *("--json", "--engine", "local", "--boards", BOARDS, "--state", STATE),
-        *(["--board", wish.board] if wish.board else []),
-        *(["--user-data", USER_DATA] if wish.user_data else []),
+        *(["--board", options.board] if options.board else []),
+        *(["--user-data", USER_DATA] if options.user_data else []),
     )
 
 
-def _inputs(path: Path, wish: VerifyOptions) -> dict[str, Path]:
+def _inputs(path: Path, options: VerifyOptions) -> dict[str, Path]:
     """Return the inputs besides the image: boards, user-data, the build's list of packages."""
     packages = path.with_name(f"{name_of(path)}.packages")
     return {
-        BOARDS: wish.boards,
-        **({USER_DATA: wish.user_data} if wish.user_data else {}),
+        BOARDS: options.boards,
+        **({USER_DATA: options.user_data} if options.user_data else {}),
         **({f"{IMAGES}/{packages.name}": packages} if packages.is_file() else {}),
     }

@@ -2,9 +2,9 @@
 """Make the images for builds and boots: stages of Dockerfile.builder, made again when an input changes.
 
 The image for boots also has QEMU and firmware; it is made at the first boot in a container. The tag of an image is the
-digest of all inputs: the Dockerfile, the files of the `builder` package and of the specs, and the id of the base image.
-An image with that tag is reused. When a new one is made, older ones are removed. The build context is made in memory
-and has only those files, so other files in the checkout have no effect.
+digest of all inputs. These are the Dockerfile, the files of the `builder` package and of the specs, and the id of the
+base image. An image with that tag is reused. When a new one is made, older ones are removed. The build context is made
+in memory and has only those files, so other files in the checkout have no effect.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KEPT = 4
 
 
 def make_builder_image(api: APIClient) -> str:
-    """Return the name of the builder image; build it if there is none for the current inputs.
+    """Return the name of the builder image; build it if the Engine has no image for the current inputs.
 
     Raises MachineError (no sources, no base image), DownloadError and ToolError (a step failed).
     """
@@ -45,7 +45,7 @@ def make_builder_image(api: APIClient) -> str:
 
 
 def make_boot_image(api: APIClient) -> str:
-    """Return the name of the image with QEMU; build it if there is none. Raises as `make_builder_image` does."""
+    """Return the name of the image with QEMU; build it if it does not exist. Raises as `make_builder_image` does."""
     return _make(api, BOOT_REPOSITORY, "boot")
 
 

@@ -49,11 +49,11 @@ def find_access(location: Location | None) -> Access:
     """
     access, auth, key = _find_cache_access(location), find_auth(), find_key()
     files = {(VARIABLE, APT_AUTH): read_bytes(auth) if auth else None, (KEY_VARIABLE, CACHE_KEY): key}
-    given = {names: content for names, content in files.items() if content is not None}
+    existing = {names: content for names, content in files.items() if content is not None}
     return replace(
         access,
-        environment={**access.environment, **dict(given.keys())},
-        secrets={**access.secrets, **{path: content for (_, path), content in given.items()}},
+        environment={**access.environment, **dict(existing.keys())},
+        secrets={**access.secrets, **{path: content for (_, path), content in existing.items()}},
     )
 
 

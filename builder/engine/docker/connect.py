@@ -47,12 +47,12 @@ class EngineRefusedError(MachineError):
     """An Engine is running, but this user may not use it."""
 
 
-def choose_engine(wanted: Engine) -> Chosen:
+def choose_engine(engine: Engine) -> Chosen:
     """Return where to build: in Docker if an Engine answers, else on this machine if it can.
 
     Raises MachineError if the wanted engine is not available.
     """
-    if wanted == Engine.LOCAL:
+    if engine == Engine.LOCAL:
         _check_local()
         return Engine.LOCAL
     try:
@@ -60,7 +60,7 @@ def choose_engine(wanted: Engine) -> Chosen:
             return Engine.DOCKER
     except MachineError as without_engine:
         is_refused = isinstance(without_engine, EngineRefusedError) and find_local_obstacle()
-        if wanted == Engine.DOCKER or isinstance(without_engine, NamedEngineError) or is_refused:
+        if engine == Engine.DOCKER or isinstance(without_engine, NamedEngineError) or is_refused:
             raise
         if obstacle := find_local_obstacle():
             raise MachineError(

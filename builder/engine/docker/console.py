@@ -68,10 +68,10 @@ def run_attached(api: APIClient, container: str, argv: Sequence[str]) -> int:
     """Run another program in a running container, connected to this terminal, and return its exit code."""
     tty = is_terminal()
     with engine_errors("talking to the container"):
-        made = api.exec_create(container, list(argv), stdin=True, tty=tty)["Id"]
-        stream = api.exec_start(made, tty=tty, socket=True)
-        _join(stream, tty=tty, start=lambda: None, resize=partial(api.exec_resize, made))
-        return int(api.exec_inspect(made)["ExitCode"])
+        exec_id = api.exec_create(container, list(argv), stdin=True, tty=tty)["Id"]
+        stream = api.exec_start(exec_id, tty=tty, socket=True)
+        _join(stream, tty=tty, start=lambda: None, resize=partial(api.exec_resize, exec_id))
+        return int(api.exec_inspect(exec_id)["ExitCode"])
 
 
 def _join(stream: Any, *, tty: bool, start: Callable[[], Any], resize: Callable[..., Any]) -> None:
@@ -111,8 +111,8 @@ def _write(target: int, data: bytes) -> None:
 
 
 @contextmanager
-def _raw_terminal(wanted: bool) -> Iterator[None]:
-    if not wanted:
+def _raw_terminal(is_terminal: bool) -> Iterator[None]:
+    if not is_terminal:
         yield
         return
     sys.stdout.flush()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Create and remove our containers, with the rights that they need.
 
-A build's container has only what mounts, loop devices and a private binfmt_misc need: SYS_ADMIN without seccomp and
-AppArmor filters, an unmasked /proc, the loop devices. It is not privileged: that fails if the Engine lacks a
-capability, and gives access to every device. No path of the host is mounted, so the Engine may be on another machine.
-State that outlives it (rooms, journals, caches) is in a named volume. A container that boots an image has none of this.
+A build's container has only the rights that mounts, loop devices and a private binfmt_misc need. These are SYS_ADMIN
+without seccomp and AppArmor filters, an unmasked /proc, and the loop devices. It is not privileged: that fails if the
+Engine lacks a capability, and gives access to every device. No path of the host is mounted, so the Engine may be on
+another machine. State that outlives it (rooms, journals, caches) is in a named volume. A container that boots an image
+has none of this.
 
 A container is written to this machine's journal before it is created. Its labels name that journal. So `doctor` can
 distinguish a container whose owner is dead from a running one, and ours from those of another machine.

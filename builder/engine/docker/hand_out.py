@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Artefacts on their way out of a container: the image while its specs still run, the rest when the build has ended.
+"""Fetch artefacts from a container: the image while its specs still run, the rest when the build has ended.
 
-They come from the Engine's storage (layer.py) where this process may read it, else as packs (pack.py) through the
-Engine's archive call. Either way they are written beside their final place, zeros as holes, checked against the
-digest that the build announced, and moved only when the build has ended well and all of them are there.
+They come from the Engine's storage (layer.py) if this process may read it, else as packs (pack.py) through the Engine's
+archive call. Either way they are written to a directory for unfinished files, zeros as holes, and compared with the
+announced digest. They are moved to the output only if the build has succeeded and all of them have arrived.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ from builder.system.workspace import Journal
 from builder.units import render_size
 
 REQUEST = Path("/build/hand-out")
-"""File in a container that tells its build how the artefacts leave it: PACKS, or nothing for as files."""
+"""File in a container with the form in which the build must offer its artefacts: PACKS, or empty for plain files."""
 PACKS = b"packs"
 LARGEST_BYTES = 1 << 60
 
 
 @dataclass(frozen=True)
 class CopyMethod:
-    """How files leave a container."""
+    """The way in which files are copied out of a container."""
 
     container: str
     layer: Path | None
-    """Directory of what was written in it, where this process can read that; packs without."""
+    """The container's layer in the Engine's storage, if this process can read it; else packs are used."""
 
     def receive(
         self,
         announced: Sequence[Artefact],
-        wanted: Sequence[Artefact],
+        artefacts: Sequence[Artefact],
         directory: Path,
         *,
         pack: Path,
         stopped: threading.Event,
     ) -> None:
-        """Write the wanted files into a directory; TrustError, SpaceError, ToolError, or Interrupted once `stopped`."""
+        """Write artefacts into a directory; TrustError, SpaceError, ToolError, or Interrupted once `stopped`."""
 
         def check() -> None:
             if stopped.is_set():
@@ -64,18 +64,18 @@ class CopyMethod:
 
         begun = time.monotonic()
         if self.layer:
-            receive_from_layer(self.layer, wanted, directory, check)
+            receive_from_layer(self.layer, artefacts, directory, check)
         else:
-            # A client of its own: another thread follows the build by the one that there is.
+            # A separate client: another thread follows the build with the first one.
             with open_engine() as api, open_pack(api, self.container, pack) as pieces:
-                unpack(_checked(pieces, check), announced, wanted, directory)
-        seconds, size = time.monotonic() - begun, sum(artefact.size_bytes for artefact in wanted)
-        names = wanted[0].path.name if len(wanted) == 1 else f"{len(wanted)} files"
+                unpack(_checked(pieces, check), announced, artefacts, directory)
+        seconds, size = time.monotonic() - begun, sum(artefact.size_bytes for artefact in artefacts)
+        names = artefacts[0].path.name if len(artefacts) == 1 else f"{len(artefacts)} files"
         log.emit(Event("note", f"{names}: {render_size(size)} fetched in {seconds:.1f} s", {"seconds": seconds}))
 
 
 class HandOut:
-    """The artefacts of one build in a container, on their way into `output`."""
+    """Fetches the artefacts of one build in a container into `output`."""
 
     def __init__(self, way: CopyMethod, output: Path, journal: Journal, digests: Digests, stack: ExitStack) -> None:
         self._way, self._output, self._journal, self._digests, self._stack = way, output, journal, digests, stack
@@ -85,8 +85,7 @@ class HandOut:
         self._fetched: Future[None] | None = None
 
     def begin(self, row: Mapping[str, Any]) -> None:
-        """Start to fetch an image whose specs still run, unless it is in the output already; ToolError for a row that
-        is none."""
+        """Start to fetch an image whose specs still run, unless the output has it; ToolError for an invalid row."""
         (image,) = read_announced(row)
         if self._image:
             raise ToolError(f"the build announced {image.path.name} too; expected one image")
@@ -99,14 +98,13 @@ class HandOut:
         self._fetched = pool.submit(contextvars.copy_context().run, self._fetch_image, image)
 
     def finish(self, artefacts: Sequence[Artefact]) -> tuple[Artefact, ...]:
-        """Move the files of a build that has ended well into the output and return them there; all of them or none.
-        What is there already is left alone.
+        """Move the files of a successful build into the output and return them there; all of them or none.
 
-        Raises TrustError (a digest differs, a pack is damaged), SpaceError (this disk is full) and ToolError (a file is
-        not there).
+        Files that the output has already stay. Raises TrustError (a digest differs, a pack is damaged), SpaceError
+        (this disk is full) and ToolError (a file is missing).
         """
-        here = {artefact: replace(artefact, path=self._output / artefact.path.name) for artefact in artefacts}
-        missing = [artefact for artefact in artefacts if self._digests.find(here[artefact].path) != artefact.sha256]
+        moved = {artefact: replace(artefact, path=self._output / artefact.path.name) for artefact in artefacts}
+        missing = [artefact for artefact in artefacts if self._digests.find(moved[artefact].path) != artefact.sha256]
         if missing:
             with log.step(f"fetch {len(missing)} files"):
                 self._hold()
@@ -114,12 +112,12 @@ class HandOut:
                     self._way.receive(artefacts, rest, self._partial, pack=PACK, stopped=self._stopped)
                 remove_earlier(self._output, [artefact.path.name for artefact in artefacts], self._partial)
                 for artefact in missing:
-                    give_name(self._partial / artefact.path.name, here[artefact].path, durable=False)
-                    self._digests.note(here[artefact].path, artefact.sha256)
-        return tuple(here.values())
+                    give_name(self._partial / artefact.path.name, moved[artefact].path, durable=False)
+                    self._digests.note(moved[artefact].path, artefact.sha256)
+        return tuple(moved.values())
 
     def _hold(self) -> None:
-        """Have the directory of unfinished files."""
+        """Make the directory of unfinished files, if it does not exist."""
         if not self._partial.exists():
             self._output.mkdir(parents=True, exist_ok=True)
             self._stack.enter_context(self._journal.holding("directory", self._partial.resolve()))
@@ -129,7 +127,7 @@ class HandOut:
         self._way.receive([image], [image], self._partial, pack=IMAGE_PACK, stopped=self._stopped)
 
     def _is_fetched(self, artefact: Artefact) -> bool:
-        """Wait for the image, if it is under way; say whether it is this file."""
+        """Wait for the image, if it is being fetched; return whether it is this file."""
         image = self._image
         if not image or not self._fetched or image.path.name != artefact.path.name:
             return False
@@ -147,9 +145,9 @@ class HandOut:
 
 @contextmanager
 def open_hand_out(way: CopyMethod, output: Path, journal: Journal, digests: Digests) -> Iterator[HandOut]:
-    """Yield what takes files out of a container into `output`; what is unfinished at the end is removed.
+    """Yield a HandOut from a container into `output`; unfinished files are removed at the end.
 
-    digests  those that are known of files in `output`
+    digests  known digests of files in `output`
     """
     with ExitStack() as stack:
         yield HandOut(way, output, journal, digests, stack)
@@ -162,7 +160,7 @@ def _checked(pieces: Iterator[bytes], check: Callable[[], None]) -> Iterator[byt
 
 
 def read_announced(rows: Any) -> list[Artefact]:
-    """Return the artefacts that a build in a container announced; ToolError where a row is not one."""
+    """Return the artefacts that a build in a container announced; ToolError for an invalid row."""
     artefacts = []
     for row in rows if isinstance(rows, list | tuple) else [rows]:
         try:

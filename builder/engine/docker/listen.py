@@ -30,9 +30,9 @@ Pieces = SimpleQueue[tuple[bytes | None, bytes | None] | signal.Signals | None]
 def listen_to_program(api: APIClient, name: str, argv: Sequence[str]) -> Iterator[tuple[Pieces, Callable[[], int]]]:
     """Run another program in a running container; yield its output, and a function that returns its exit code."""
     with engine_errors("starting a program in the container"):
-        made = api.exec_create(name, list(argv))["Id"]
-        pieces = _read(api.exec_start(made, stream=True, demux=True))
-        yield pieces, lambda: int(api.exec_inspect(made)["ExitCode"])
+        exec_id = api.exec_create(name, list(argv))["Id"]
+        pieces = _read(api.exec_start(exec_id, stream=True, demux=True))
+        yield pieces, lambda: int(api.exec_inspect(exec_id)["ExitCode"])
 
 
 def listen(api: APIClient, name: str) -> Pieces:

@@ -28,11 +28,11 @@ Region = tuple[int, int]
 """Offset and length in bytes of a part of a file that is data."""
 
 
-def put_image(api: APIClient, container: str, place: str, source: Path) -> None:
-    """Copy one large file of this machine to a place in the container; RecipeError when it cannot be read."""
+def put_image(api: APIClient, container: str, path: str, source: Path) -> None:
+    """Copy one large file of this machine to a path in the container; RecipeError if it cannot be read."""
     try:
         with source.open("rb") as stream, log.step(f"send {source.name}"), engine_errors(f"sending {source.name}"):
-            member = PurePosixPath(place).relative_to("/").as_posix()
+            member = PurePosixPath(path).relative_to("/").as_posix()
             api.put_archive(container, "/", _pack(stream, member, source.name))
     except OSError as error:
         if error.filename != str(source):
@@ -41,7 +41,7 @@ def put_image(api: APIClient, container: str, place: str, source: Path) -> None:
 
 
 def find_data(stream: IO[bytes]) -> list[Region]:
-    """Return the parts of a file that are no holes; the whole of it where its filesystem cannot tell."""
+    """Return the parts of a file that are no holes; all of it if its filesystem does not report holes."""
     end = os.fstat(stream.fileno()).st_size
     try:
         return [(start, stop - start) for is_data, start, stop in find_extents(stream.fileno(), end) if is_data]
@@ -74,7 +74,7 @@ def _pack(stream: IO[bytes], member: str, name: str) -> Iterator[bytes]:
 
 
 def _render_table(regions: list[Region]) -> bytes:
-    """The map of a sparse member: decimal numbers, a line each, filled up to whole blocks."""
+    """Return the map of a sparse member: one decimal number a line, padded to whole blocks."""
     numbers = [len(regions), *(number for region in regions for number in region)]
     text = "".join(f"{number}\n" for number in numbers).encode()
     return text + bytes(-len(text) % BLOCK)

@@ -35,21 +35,21 @@ PLAIN = {"Accept-Encoding": "identity"}
 
 
 def receive_from_layer(
-    layer: Path, wanted: Sequence[Artefact], directory: Path, check: Callable[[], None] = lambda: None
+    layer: Path, artefacts: Sequence[Artefact], directory: Path, check: Callable[[], None] = lambda: None
 ) -> None:
     """Write files of a layer of the Engine's storage into a directory.
 
-    check  called before each piece; what it raises ends the work
+    check  called before each piece; an exception from it ends the copy
 
     Raises TrustError, SpaceError or ToolError.
     """
-    for artefact in wanted:
+    for artefact in artefacts:
         target = directory / artefact.path.name
         log.progress(artefact.path.name, 0)
         with _writing(target):
             take_file(layer, artefact.path, target, check)
-        if (found := target.stat().st_size) != artefact.size_bytes:
-            raise TrustError(f"{artefact.path.name}: found {found} bytes; expected {artefact.size_bytes}", hint=HINT)
+        if (size := target.stat().st_size) != artefact.size_bytes:
+            raise TrustError(f"{artefact.path.name}: found {size} bytes; expected {artefact.size_bytes}", hint=HINT)
         with ThreadPoolExecutor(max_workers=1) as pool:  # The disk and a core work at once.
             synced = pool.submit(sync, target)
             check_digest(artefact, sha256_file(target))
@@ -60,10 +60,11 @@ def receive_from_layer(
 def open_pack(api: APIClient, container: str, pack: Path) -> Iterator[Iterator[bytes]]:
     """Yield a pack of a container as the Engine's archive call sends it, piece by piece.
 
-    Not by `api.get_archive`: broken off half way, its connection stays open, and the Engine waits for it before it
-    removes the container. Nor as requests asks by itself: the Engine would pack it once more, with gzip, at 50 MB/s.
+    Not by `api.get_archive`: if it is interrupted, its connection stays open, and the Engine waits for it before it
+    removes the container. Not with the default headers of requests: the Engine would compress the pack again, with
+    gzip, at 50 MB/s.
 
-    Raises MachineError, and ToolError when it is not there.
+    Raises MachineError, and ToolError if the container has no such file.
     """
     address = f"{api.base_url}/v{api.api_version}/containers/{container}/archive"
     with (
@@ -75,12 +76,17 @@ def open_pack(api: APIClient, container: str, pack: Path) -> Iterator[Iterator[b
         yield response.iter_content(PIECE_BYTES)
 
 
-def unpack(chunks: Iterator[bytes], announced: Sequence[Artefact], wanted: Sequence[Artefact], directory: Path) -> None:
-    """Write the wanted files of a pack, which is the only file of an archive, and check their digests.
+def unpack(
+    chunks: Iterator[bytes], announced: Sequence[Artefact], artefacts: Sequence[Artefact], directory: Path
+) -> None:
+    """Write some artefacts of a pack, which is the only file of an archive, and check their digests.
 
-    Raises TrustError, SpaceError, and ToolError when one is not in it.
+    Raises TrustError, SpaceError, and ToolError if the pack lacks one of them.
     """
-    missing, meter = set(wanted), _Meter(f"{len(wanted)} files", sum(artefact.size_bytes for artefact in wanted))
+    missing, meter = (
+        set(artefacts),
+        _Meter(f"{len(artefacts)} files", sum(artefact.size_bytes for artefact in artefacts)),
+    )
     source = io.BufferedReader(_Chunks(chunks), PIECE_BYTES)
     with _reading(), meter, tarfile.open(mode="r|", fileobj=source, bufsize=PIECE_BYTES) as tar:
         entry = tar.next()
@@ -111,7 +117,7 @@ def unpack(chunks: Iterator[bytes], announced: Sequence[Artefact], wanted: Seque
 
 
 def check_digest(artefact: Artefact, sha256: str) -> None:
-    """Raise TrustError when a file that arrived is not the one that was announced."""
+    """Raise TrustError if the digest of a received file differs from the announced one."""
     if sha256 != artefact.sha256:
         raise TrustError(
             f"{artefact.path.name} arrived with sha256 {sha256}; expected {artefact.sha256}, as its build announced",
@@ -120,7 +126,7 @@ def check_digest(artefact: Artefact, sha256: str) -> None:
 
 
 class _Writer:
-    """A file that is written and hashed at once, the digest in a thread of its own."""
+    """Writes a file, and hashes it in another thread at the same time."""
 
     def __init__(self, artefact: Artefact, target: Path) -> None:
         self._artefact, self._target = artefact, target
@@ -139,7 +145,7 @@ class _Writer:
                 left, offset = left[count:], offset + count
 
     def finish(self) -> None:
-        """Have it on the disk; raise TrustError unless it is what was announced."""
+        """Sync the file; raise TrustError if its digest differs from the announced one."""
         self._hash(self._artefact.size_bytes, b"")
         with _writing(self._target):
             os.truncate(self._stream.fileno(), self._artefact.size_bytes)
@@ -166,7 +172,7 @@ class _Writer:
 
 
 class _Meter(Progress):
-    """Progress of all wanted files together, under the name of the one that arrives."""
+    """Progress of all artefacts together, under the name of the current one."""
 
     _before_bytes = 0
     """Of the files that have arrived."""
@@ -182,7 +188,7 @@ class _Meter(Progress):
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """Say of trouble inside that it is this machine's disk."""
+    """Turn an OSError inside into the error for this machine's disk."""
     try:
         yield
     except OSError as error:

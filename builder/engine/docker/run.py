@@ -47,7 +47,7 @@ from builder.errors import BoardwrightError, ToolError
 from builder.request import BuildRequest
 from builder.rootfs.stored_tree import RECORD as ROOTFS
 from builder.system.own_module import MODULE
-from builder.system.trusted_state import write_anew
+from builder.system.trusted_state import write_state_file
 from builder.system.workspace import Journal, open_journal
 
 OUTPUT = "/build/dist"
@@ -174,19 +174,19 @@ def _bring_log(api: APIClient, name: str, request: BuildRequest, error: Boardwri
     inside = f"{STATE}/rooms/{request.board}/build.log"
     if inside not in error.hint:
         return
-    here = request.state / "logs" / f"{request.board}.log"
+    path = request.state / "logs" / f"{request.board}.log"
     with suppress(BoardwrightError):  # The build's own error matters more than a missing log.
-        write_anew(here, read_file(api, name, inside))
-        error.hint = error.hint.replace(inside, str(here))
+        write_state_file(path, read_file(api, name, inside))
+        error.hint = error.hint.replace(inside, str(path))
 
 
 def _bring_records(api: APIClient, name: str, request: BuildRequest) -> None:
     """Fetch the records of a build's inputs, so that `plan` on this machine can show cache hits there."""
-    room, here = f"{STATE}/rooms/{request.board}", request.state / "records" / request.board
+    room, records = f"{STATE}/rooms/{request.board}", request.state / "records" / request.board
     for path in (f"rootfs/{ROOTFS}", ARTEFACTS):
         with suppress(BoardwrightError, OSError):  # Only the output of `plan` needs them.
             content = read_file(api, name, f"{room}/{path}")
-            write_anew(here / Path(path).name, content)
+            write_state_file(records / Path(path).name, content)
 
 
 def _inputs(request: BuildRequest) -> dict[str, Path]:

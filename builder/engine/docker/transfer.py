@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Small files into a container and out of it, through the Engine's archive call: no path of this machine is mounted,
-so the Engine may be anywhere.
+"""Copy small files into a container and out of it, through the Engine's archive call.
+
+No path of this machine is mounted, so the Engine may be on another machine.
 """
 
 from __future__ import annotations
@@ -17,29 +18,29 @@ from builder.engine.docker.connect import engine_errors
 from builder.errors import RecipeError
 
 BOARDS = "/build/boards"
-"""Where the boards are in a container."""
+"""Directory of the boards in a container."""
 
 
 def put_inputs(api: APIClient, container: str, inputs: Mapping[str, Path]) -> None:
-    """Copy files and directories of this machine to places in the container, readable by its root alone.
+    """Copy files and directories of this machine to paths in the container, readable only by its root.
 
-    Raises RecipeError for one that cannot be read.
+    Raises RecipeError for an unreadable file.
     """
     with TemporaryFile() as stream:
         with tarfile.open(mode="w", fileobj=stream) as tar:
-            for place, source in inputs.items():
-                _add(tar, place, source)
+            for path, source in inputs.items():
+                _add(tar, path, source)
         stream.seek(0)
         with engine_errors("sending the inputs"):
             api.put_archive(container, "/", stream)
 
 
 def put_secrets(api: APIClient, container: str, secrets: Mapping[str, bytes]) -> None:
-    """Write files that are on no disk here to places in the container, readable by its root alone."""
+    """Write secrets, which are on no disk of this machine, to paths in the container, readable only by its root."""
     stream = io.BytesIO()
     with tarfile.open(mode="w", fileobj=stream) as tar:
-        for place, content in secrets.items():
-            entry = tarfile.TarInfo(PurePosixPath(place).relative_to("/").as_posix())
+        for path, content in secrets.items():
+            entry = tarfile.TarInfo(PurePosixPath(path).relative_to("/").as_posix())
             entry.size, entry.mode = len(content), 0o600
             tar.addfile(entry, io.BytesIO(content))
     with engine_errors("sending the credentials"):
@@ -47,7 +48,7 @@ def put_secrets(api: APIClient, container: str, secrets: Mapping[str, bytes]) ->
 
 
 def read_file(api: APIClient, container: str, path: str) -> bytes:
-    """Return the content of a small file of a container, of a volume it has too; ToolError when it has none."""
+    """Return the content of a small file of a container or of its volume; ToolError if it does not exist."""
     with engine_errors(f"fetching {path}"):
         chunks, _ = api.get_archive(container, path)
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
@@ -55,7 +56,7 @@ def read_file(api: APIClient, container: str, path: str) -> bytes:
             return content.read() if content else b""
 
 
-def _add(tar: tarfile.TarFile, place: str, source: Path) -> None:
+def _add(tar: tarfile.TarFile, path: str, source: Path) -> None:
     def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = 0
         entry.uname = entry.gname = "root"
@@ -64,6 +65,6 @@ def _add(tar: tarfile.TarFile, place: str, source: Path) -> None:
         return entry
 
     try:
-        tar.add(source.resolve(), arcname=PurePosixPath(place).relative_to("/").as_posix(), filter=owned_by_root)
+        tar.add(source.resolve(), arcname=PurePosixPath(path).relative_to("/").as_posix(), filter=owned_by_root)
     except OSError as error:
         raise RecipeError(f"{error.filename or source} cannot be read: {error.strerror}") from error

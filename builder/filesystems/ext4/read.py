@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What is in an ext4: no mount, no loop device, no root, nothing unpacked.
+"""Read the entries of an ext4 without a mount, a loop device, root, or unpacking.
 
-Read from the bytes of the image, as the kernel documents them (Documentation/filesystems/ext4), because an image may
-come from anywhere: what a program prints of a name with a line break cannot be told from what it prints of two names.
-Each number is held against the filesystem before it is used: nothing outside of it is read, a directory is read once,
-and what a crafted one makes of few bytes is limited.
+They are read from the bytes of the image, as the kernel documents them (Documentation/filesystems/ext4). An image may
+come from anywhere, and the output of a program for a name with a line break looks like two names. Each number is
+compared with the filesystem before it is used. Nothing outside of it is read, a directory is read once, and budgets
+limit what a crafted filesystem makes of few bytes.
 """
 
 from __future__ import annotations
@@ -59,29 +59,29 @@ PREFIXES = {
 }
 
 
-def is_ext4(place: Region) -> bool:
+def is_ext4(region: Region) -> bool:
     """Say whether there is an ext2, ext3 or ext4."""
-    return place.read(1080, 2) == MAGIC
+    return region.read(1080, 2) == MAGIC
 
 
-def read_ext4(place: Region) -> list[Entry]:
+def read_ext4(region: Region) -> list[Entry]:
     """Return everything in the filesystem, the root directory first as "/"; VerifyError for a damaged one."""
     try:
-        return list(_Ext4(place).walk())
+        return list(_Ext4(region).walk())
     except struct.error as error:  # A structure that ends with its block.
         raise _damaged(str(error)) from None
 
 
-def read_entries(place: Region, mount: str) -> list[Entry]:
+def read_entries(region: Region, mount: str) -> list[Entry]:
     """Return everything in the filesystem by its path below `mount`; VerifyError for a damaged one."""
     top = mount.rstrip("/")
-    entries = read_ext4(place)
+    entries = read_ext4(region)
     return [replace(entry, path=(top + entry.path).rstrip("/")) for entry in entries] if top else entries
 
 
-def find_free(place: Region) -> Iterator[tuple[int, int]]:
+def find_free(region: Region) -> Iterator[tuple[int, int]]:
     """Yield start and end, in bytes of the filesystem, of its free blocks."""
-    report = run(["dumpe2fs", place.for_e2fsprogs], timeout_s=READ_S).stdout
+    report = run(["dumpe2fs", region.for_e2fsprogs], timeout_s=READ_S).stdout
     size = re.search(r"^Block size: +(\d+)", report, re.MULTILINE)
     block = int(size[1]) if size else 0
     for line in re.findall(r"^  Free blocks: (.+)$", report, re.MULTILINE):
@@ -89,29 +89,29 @@ def find_free(place: Region) -> Iterator[tuple[int, int]]:
             yield int(first) * block, (int(last or first) + 1) * block
 
 
-def read_ext4_file(place: Region, path: str, limit: int) -> tuple[bytes, int] | None:
+def read_ext4_file(region: Region, path: str, limit: int) -> tuple[bytes, int] | None:
     """Return the first bytes of a file and its time of modification; None where no regular file is.
 
     path  from the root, without links on the way
     """
     try:
-        return _Ext4(place).read_file(path, limit)
+        return _Ext4(region).read_file(path, limit)
     except struct.error as error:
         raise _damaged(str(error)) from None
 
 
 class _Ext4:
-    """A filesystem that is read."""
+    """An open ext4."""
 
-    def __init__(self, place: Region) -> None:
-        self._place = place
+    def __init__(self, region: Region) -> None:
+        self._region = region
         self._runs = Budget("ext4", "pieces of files", MOST_RUNS)
         self._nodes = Budget("ext4", "bytes that say where its files lie", MOST_NODES)
         self._text = Budget("ext4", "bytes of links and extended attributes", MOST_TEXT)
         self._content = Budget("ext4", "bytes that are read of its files", MOST_READ)
-        self._stream = place.path.open("rb", buffering=0)
+        self._stream = region.path.open("rb", buffering=0)
         self._image_bytes = self._stream.seek(0, 2)
-        self._sizes = read_sizes(place.read(1024, 1024), self._image_bytes - place.offset_bytes)
+        self._sizes = read_sizes(region.read(1024, 1024), self._image_bytes - region.offset_bytes)
         self._inodes: dict[int, Entry] = {}
 
     def __del__(self) -> None:
@@ -133,17 +133,17 @@ class _Ext4:
         here = self._inode(ROOT)
         for name in path.strip("/").split("/"):
             inodes = self._list_inodes(path, here) if here.kind == "directory" else ()
-            found = next((inode for each, inode in inodes if each == name), None)
-            if found is None:
+            number = next((inode for entry_name, inode in inodes if entry_name == name), None)
+            if number is None:
                 return None
-            here = self._inode(found)
+            here = self._inode(number)
         return (here.read(limit), here.mtime) if here.kind == "file" else None
 
     def _read(self, offset: int, size: int) -> bytes:
         """Return bytes of the filesystem; VerifyError where they are not all in it."""
         if offset < 0 or offset + size > self._sizes.end_bytes:
             raise _damaged(f"bytes {offset} to {offset + size} are not in it")
-        self._stream.seek(self._place.offset_bytes + offset)
+        self._stream.seek(self._region.offset_bytes + offset)
         return self._stream.read(size) or b""
 
     @cached_property
@@ -152,7 +152,7 @@ class _Ext4:
         return self._read((self._sizes.first_block + 1) * self._sizes.block, groups * self._sizes.descriptor)
 
     def _inode(self, number: int) -> Entry:
-        """Return what an inode is, without a path."""
+        """Return the entry of an inode, without a path."""
         if number not in self._inodes:
             self._inodes[number] = self._parse(number)
         return self._inodes[number]
@@ -207,7 +207,7 @@ class _Ext4:
         return content.decode(errors="surrogateescape")
 
     def _find_pieces(self, root: bytes, number: int, size: int, flags: int) -> Iterator[Piece]:
-        """Yield where content lies. Runs follow each other, so what leads to one twice is refused."""
+        """Yield the pieces of content. Runs follow each other, so a second reference to a run is refused."""
         block = self._sizes.block
         if flags & INODE_HAS_EXTENTS:
             runs = walk_extents(root, self._read_node)
@@ -220,7 +220,7 @@ class _Ext4:
             next_block = first + blocks
             self._runs.use(1)
             if disk:
-                yield Piece(first * block, blocks * block, self._place.path, self._place.offset_bytes + disk * block)
+                yield Piece(first * block, blocks * block, self._region.path, self._region.offset_bytes + disk * block)
 
     def _read_node(self, number: int) -> bytes:
         """Return a block of a tree or a map. One of them can lead to another a thousand times, with nothing below."""
@@ -228,7 +228,7 @@ class _Ext4:
         return self._read(number * self._sizes.block, self._sizes.block)
 
     def _list(self, path: str, directory: Entry) -> Iterator[tuple[str, Entry]]:
-        """Yield names of a directory, and what they are."""
+        """Yield the names of a directory with their entries."""
         for name, inode in self._list_inodes(path, directory):
             yield name, self._inode(inode)
 

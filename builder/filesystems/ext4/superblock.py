@@ -27,7 +27,7 @@ NEEDS_RECOVERY, ORPHAN_PRESENT = 0x4, 0x10000
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a superblock says, checked."""
+    """The sizes of a superblock, checked."""
 
     block: int
     inode: int
@@ -40,7 +40,7 @@ class Sizes:
 
 
 def read_sizes(raw: bytes, room: int) -> Sizes:
-    """Return what a superblock says; VerifyError for one that cannot be, or a filesystem that is not read here.
+    """Return the sizes of a superblock; VerifyError for an invalid one, or a filesystem that is not read here.
 
     raw   the 1024 bytes of it
     room  bytes from the start of the filesystem to the end of the image
@@ -82,9 +82,11 @@ def read_facts(region: Region) -> FilesystemFacts:
 
 
 def _check_features(raw: bytes, incompatible: int) -> None:
-    """Raise VerifyError for a filesystem that is not read here, and for one that Linux changes when it mounts it: it
-    writes what is in the journal to its places, and removes deleted files that a program had open. What is read here
-    would not be what the system sees."""
+    """Raise VerifyError for a filesystem that is not read here, and for one that Linux changes when it mounts it.
+
+    Linux replays the journal, and removes deleted files that a program had open. The content that is read here would
+    differ from the content that the system reads.
+    """
     if unread := incompatible & ~(READ_FEATURES | NEEDS_RECOVERY):
         raise VerifyError(
             f"the ext4 has features that are not read here (0x{unread:x}); builds use none of them",

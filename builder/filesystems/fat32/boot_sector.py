@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The boot sector of a FAT32, and its summary of free clusters (Microsoft, FAT32 File System Specification, fatgen103).
 
-Nothing of it is believed here: the fields are what the bytes say.
+Nothing is checked here: the fields are the bytes as they are stored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from builder.units import SECTOR
 
 @dataclass(frozen=True)
 class BootSector:
-    """What the first sector says."""
+    """The fields of the first sector."""
 
     sector_bytes: int
     cluster_sectors: int
@@ -45,12 +45,12 @@ class BootSector:
 
     @property
     def clusters(self) -> int:
-        """How many clusters there are."""
+        """Number of clusters."""
         return max(0, self.sectors - self.data_sector) // max(1, self.cluster_sectors)
 
 
 def read_boot_sector(region: Region) -> BootSector:
-    """Return what the boot sector of a FAT32 says; zeros where the file ends before."""
+    """Return the fields of the boot sector of a FAT32; zeros where the file ends before."""
     raw = region.read(0, SECTOR).ljust(SECTOR, b"\0")
     sector_bytes, cluster_sectors, reserved, tables = struct.unpack_from("<HBHB", raw, 11)
     sectors, table_sectors = struct.unpack_from("<II", raw, 32)
@@ -77,6 +77,6 @@ def read_facts(region: Region) -> FilesystemFacts:
 
 
 def read_free_bytes(region: Region, boot: BootSector) -> int:
-    """Return the room that the summary (FSInfo) says is left."""
+    """Return the free bytes by the summary (FSInfo)."""
     raw = region.read(boot.info_sector * SECTOR + 488, 4).ljust(4, b"\0")
     return int.from_bytes(raw, "little") * boot.cluster_bytes

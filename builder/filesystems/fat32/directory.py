@@ -2,8 +2,8 @@
 """The entries of a FAT's directory: short names of 8 and 3 letters, and the long names before them (Microsoft,
 fatgen103).
 
-Readers do not agree on what is broken: of a name that stands twice, each finds another file. So what no system writes
-is refused, and not passed over.
+Readers differ for invalid directories: if a name occurs twice, they may find different files. So what no system writes
+is refused, and not skipped.
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ class Short:
     size_bytes: int
     mtime: int
     alias: str = ""
-    """Its short name, which finds it too; the same as `name` where there is no long one."""
+    """Its short name, by which it can also be opened; the same as `name` if there is no long one."""
 
 
 def read_entries(content: bytes, path: str) -> Iterator[Short]:
-    """Yield what is in a directory but `.` and `..`; VerifyError for what no system writes, and a name of two."""
+    """Yield the entries of a directory without `.` and `..`; VerifyError for what no system writes, and for a name of
+    two entries."""
     names = set[str]()
     for short in _parse_all(content, path):
-        own = {short.name.lower(), short.alias.lower()}
-        for name in own & names:
+        spellings = {short.name.lower(), short.alias.lower()}
+        for name in spellings & names:
             raise damaged("FAT", f"{path} has the name {name[:80]!r} twice")
-        names |= own
+        names |= spellings
         yield short
 
 
@@ -77,8 +78,8 @@ def _split(content: bytes, path: str) -> Iterator[bytes]:
 
 
 def _is_part(raw: bytes) -> bool:
-    """Say whether an entry is a part of a long name. Linux wants exactly these attributes, others ignore some bits; one
-    with more of them is refused with its name."""
+    """Say whether an entry is a part of a long name. Linux requires exactly these attributes, others ignore some bits.
+    A part with more bits is refused later, with its name."""
     return raw[0] != DELETED and raw[11] & ATTRIBUTES_LONG == ATTRIBUTES_LONG
 
 
@@ -107,12 +108,12 @@ def _parse(raw: bytes, parts: Sequence[bytes], path: str) -> Short:
 def _long_name(parts: Sequence[bytes], raw: bytes, path: str) -> str:
     """Return the name whose parts lie before a short one, the last part first."""
     numbers = [part[0] for part in parts]
-    wanted = [len(parts) | LAST_PART, *range(len(parts) - 1, 0, -1)]
+    expected = [len(parts) | LAST_PART, *range(len(parts) - 1, 0, -1)]
     attributes = {part[11] for part in parts}
     if (
         len(parts) > MOST_PARTS
         or attributes != {ATTRIBUTES_LONG}
-        or numbers != wanted
+        or numbers != expected
         or {part[13] for part in parts} != {_checksum(raw[:11])}
     ):
         raise damaged("FAT", f"{path} has a long name that is not of its short name {_short_name(raw)!r}")
@@ -124,7 +125,7 @@ def _long_name(parts: Sequence[bytes], raw: bytes, path: str) -> str:
 
 
 def _checksum(short: bytes) -> int:
-    """Return what each part of a long name says of the short one."""
+    """Return the checksum of the short name that each part of a long name holds."""
     total = 0
     for letter in short:
         total = ((total >> 1) + ((total & 1) << 7) + letter) & 0xFF

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is on a FAT32: read from the bytes of the image, because many kernels cannot mount one, and nothing of it is
-copied. A FAT knows no owners and no modes; they are what a mount gives it.
+"""Read the entries of a FAT32 from the bytes of the image, because many kernels cannot mount one. Nothing is copied.
 
 As in builder.filesystems.ext4.read, no number is believed: a chain of clusters that comes back to itself, a directory
 in two places and a name that is none are refused (Microsoft, FAT32 File System Specification, fatgen103).
@@ -30,46 +29,46 @@ END = 0x0FFFFFF8
 """From this number on, a cluster is the last of its chain."""
 
 
-def is_fat32(place: Region) -> bool:
+def is_fat32(region: Region) -> bool:
     """Say whether there is a FAT32."""
-    return place.read(82, 5) == b"FAT32"
+    return region.read(82, 5) == b"FAT32"
 
 
-def read_fat(place: Region, mount: str) -> list[Entry]:
+def read_fat(region: Region, mount: str) -> list[Entry]:
     """Return everything on a FAT32 by its path below `mount`; VerifyError for a damaged one."""
     try:
-        return list(_Fat(place).walk(mount))
+        return list(_Fat(region).walk(mount))
     except struct.error as error:
         raise _damaged(str(error)) from None
 
 
-def read_fat_file(place: Region, path: str, limit: int) -> tuple[bytes, int] | None:
+def read_fat_file(region: Region, path: str, limit: int) -> tuple[bytes, int] | None:
     """Return the first bytes of a file and its time of modification; None if there is no such file.
 
     path  from the root, in any case
     """
     try:
-        entry = _Fat(place).find(path)
+        entry = _Fat(region).find(path)
     except struct.error as error:
         raise _damaged(str(error)) from None
     return (entry.read(limit), entry.mtime) if entry else None
 
 
-def find_free(place: Region) -> Iterator[tuple[int, int]]:
-    """Yield start and end, in bytes of the filesystem, of what a FAT32 does not use; VerifyError for a damaged one."""
+def find_free(region: Region) -> Iterator[tuple[int, int]]:
+    """Yield the free ranges of a FAT32 in bytes of the filesystem; VerifyError for a damaged one."""
     try:
-        yield from _Fat(place).find_free()
+        yield from _Fat(region).find_free()
     except struct.error as error:
         raise _damaged(str(error)) from None
 
 
 class _Fat:
-    """A FAT that is read."""
+    """An open FAT32."""
 
-    def __init__(self, place: Region) -> None:
-        self._place = place
-        boot = read_boot_sector(place)
-        if len(place.read(0, SECTOR)) < SECTOR:
+    def __init__(self, region: Region) -> None:
+        self._region = region
+        boot = read_boot_sector(region)
+        if len(region.read(0, SECTOR)) < SECTOR:
             raise _damaged("it has no boot sector")
         is_power = boot.cluster_sectors.bit_count() == 1
         if boot.sector_bytes != SECTOR or not is_power or not 1 <= boot.tables <= 2 or not boot.reserved:
@@ -81,7 +80,7 @@ class _Fat:
         table_bytes = (self._clusters + 2) * 4
         if table_bytes > min(boot.table_sectors * SECTOR, LARGEST_TABLE):
             raise _damaged(f"its table has no room for {self._clusters} clusters, or more than is read")
-        content = place.read(boot.reserved * SECTOR, table_bytes)
+        content = region.read(boot.reserved * SECTOR, table_bytes)
         if len(content) != table_bytes:
             raise _damaged("it ends within its table")
         self._table = array("I", content)
@@ -113,7 +112,7 @@ class _Fat:
         return Short("", is_directory=True, first=self._root, size_bytes=0, mtime=0)
 
     def find_free(self) -> Iterator[tuple[int, int]]:
-        """Yield start and end of what is free."""
+        """Yield start and end of each free range."""
         begin = None
         for number in range(2, self._clusters + 3):
             is_free = number < self._clusters + 2 and not self._table[number] & VALUE
@@ -133,31 +132,31 @@ class _Fat:
         )
 
     def _read_chain(self, first: int, size_bytes: int, path: str) -> Iterator[Piece]:
-        """Yield where content lies; clusters that follow each other are one piece."""
+        """Yield the pieces of content; clusters that follow each other are one piece."""
         needed = -(-size_bytes // self._cluster_bytes)
-        start = run = found = 0
+        start = run = clusters = 0
         for cluster in self._follow(first, path, most=needed):
             if run and cluster == start + run:
                 run += 1
             else:
                 if run:
-                    yield self._piece(found - run, start, run)
+                    yield self._piece(clusters - run, start, run)
                 start, run = cluster, 1
-            found += 1
-        if found < needed:
-            raise _damaged(f"{path} ends after {found} of {needed} clusters")
-        yield self._piece(found - run, start, run)
+            clusters += 1
+        if clusters < needed:
+            raise _damaged(f"{path} ends after {clusters} of {needed} clusters")
+        yield self._piece(clusters - run, start, run)
 
     def _piece(self, index: int, cluster: int, count: int) -> Piece:
         self._pieces.use(1)
-        offset = self._place.offset_bytes + self._offset(cluster)
-        return Piece(index * self._cluster_bytes, count * self._cluster_bytes, self._place.path, offset)
+        offset = self._region.offset_bytes + self._offset(cluster)
+        return Piece(index * self._cluster_bytes, count * self._cluster_bytes, self._region.path, offset)
 
     def _offset(self, cluster: int) -> int:
         return self._data + (cluster - 2) * self._cluster_bytes
 
     def _follow(self, first: int, path: str, *, most: int) -> Iterator[int]:
-        """Yield the clusters of a chain, at most as many as are wanted."""
+        """Yield the clusters of a chain, at most `most`."""
         cluster = first
         for _ in range(min(most, self._clusters)):
             if not 2 <= cluster < self._clusters + 2:
@@ -169,7 +168,7 @@ class _Fat:
                 return
 
     def _list(self, path: str, directory: Short) -> Iterator[tuple[str, Short]]:
-        """Yield what is in a directory, in the order of the disk."""
+        """Yield the entries of a directory, in the order of the disk."""
         most = min(LARGEST_DIRECTORY // self._cluster_bytes, self._clusters)
         clusters = list(self._follow(directory.first, path, most=most + 1))
         if len(clusters) > most or len(set(clusters)) != len(clusters):
@@ -179,7 +178,7 @@ class _Fat:
             yield short.name, short
 
     def _read_cluster(self, cluster: int) -> bytes:
-        return self._place.read(self._offset(cluster), self._cluster_bytes)
+        return self._region.read(self._offset(cluster), self._cluster_bytes)
 
 
 def _damaged(what: str) -> VerifyError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from builder.packaging.model import Release, load_release
 from builder.packaging.tag import load_tag
-from builder.release.channels import make_wish
+from builder.release.channels import choose_channels
 from builder.release.github import GitHubPublisher
 from builder.release.github_api import RETRIES, Api, load_server
 from builder.release.publish import PublishRequest, TargetResult, publish
@@ -41,7 +41,7 @@ class GitHubTarget:
         if not packages.exists():
             rows = {"bash": tag}
             make_package(packages, "rpi", load_tag(tag).version, seed=seed, rows=rows, size_bytes=size_bytes)
-        choice = make_wish(load_tag(tag), (), back=back)
+        choice = choose_channels(load_tag(tag), (), back=back)
         return PublishRequest(ship(packages, tag), choice, "", self.root, lambda: datetime.now(UTC))
 
     def release(self, tag: str = "v1.0", *, seed: str = "", back: bool = False) -> tuple[Release, TargetResult]:
