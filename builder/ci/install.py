@@ -62,7 +62,7 @@ def render(provider: CiProvider, repository: Repository, boards: list[str], *, b
         install=f"ci install {' '.join(options)}",
         check="make check" if repository.is_boardwright else "make boards",
         names=", ".join(f'"{board}"' for board in boards),  # In quotes: "on" is a valid name.
-        each="\n".join(_Template(row.each).substitute(board=board, prefix=prefix) for board in boards),
+        board_lines="\n".join(_Template(row.board_line).substitute(board=board, prefix=prefix) for board in boards),
         branch=branch,
     )
     return CiFile(repository.top / row.path, text)

@@ -20,7 +20,7 @@ class CiProviderRow:
     """Path of its file in the repository."""
     template: str
     """File name of its template, in the directory of this module."""
-    each: str = ""
+    board_line: str = ""
     """Template of a line for each board, if the file names them."""
 
 
@@ -43,7 +43,7 @@ class CiProvider(StrEnum):
         CiProviderRow(
             ".travis.yml",
             "travis.yml",
-            each='    - {<<: *build, name: "%{board}", env: BOARD=%{board},'
+            board_line='    - {<<: *build, name: "%{board}", env: BOARD=%{board},'
             ' workspaces: {create: {name: "%{board}", paths: [%{prefix}dist]}}}',
         ),
     )

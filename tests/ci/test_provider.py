@@ -14,7 +14,7 @@ from tests.support.one_row import ask_with_row
 ROW = """\
     WOODPECKER = (
         "woodpecker",
-        CiProviderRow(".woodpecker.yml", "woodpecker.yml", each='    - BOARD: "%{board}"'),
+        CiProviderRow(".woodpecker.yml", "woodpecker.yml", board_line='    - BOARD: "%{board}"'),
     )
 """
 TEMPLATE = """\
@@ -24,7 +24,7 @@ when:
     branch: "%{branch}"
 matrix:
   include:
-%{each}
+%{board_lines}
 steps:
   - name: build
     image: debian:trixie
