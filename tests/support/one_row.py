@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A copy of the program with one more row in a table and new files, asked by a script: the price of an extension."""
+"""A copy of the program with an extension: a row in a table, new files. A script asks it: the price of a change."""
 
 from __future__ import annotations
 
@@ -26,15 +26,35 @@ def ask_with_row(
     probe   its arguments are the directory of the copy and an empty directory
     files   texts of new files, by their path below builder/
     """
-    copy, empty = scratch / "code/builder", scratch / "empty"
-    shutil.copytree(ROOT / "builder", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    empty.mkdir()
+    copy = _copy("builder", scratch)
     head, _, rest = (copy / table).read_text(encoding="utf-8").partition(before)
     assert rest
     (copy / table).write_text(f"{head}{row}{before}{rest}", encoding="utf-8")
+    _add(files, copy)
+    _ask(probe, copy, scratch)
+
+
+def ask_with_spec(probe: str, scratch: Path, files: Mapping[str, str]) -> None:
+    """Run a script as `ask_with_row` does, where no table has a new row; `files` are below specs/."""
+    copy = _copy("builder", scratch)
+    _add(files, _copy("specs", scratch))
+    _ask(probe, copy, scratch)
+
+
+def _copy(name: str, scratch: Path) -> Path:
+    ignored = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(ROOT / name, scratch / "code" / name, ignore=ignored))
+
+
+def _add(files: Mapping[str, str], place: Path) -> None:
     for path, text in files.items():
-        assert not (copy / path).exists()
-        (copy / path).write_text(text, encoding="utf-8")
+        assert not (place / path).exists()
+        (place / path).write_text(text, encoding="utf-8")
+
+
+def _ask(probe: str, copy: Path, scratch: Path) -> None:
+    empty = scratch / "empty"
+    empty.mkdir()
     argv = [sys.executable, "-P", "-c", probe, str(copy), str(empty)]
     environment = {**os.environ, "PYTHONPATH": f"{copy.parent}{os.pathsep}{ROOT}"}
     done = subprocess.run(argv, env=environment, cwd=scratch, capture_output=True, text=True, check=False)
