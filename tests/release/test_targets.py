@@ -88,6 +88,7 @@ def make_publisher(text: str, config: PublisherConfig) -> Publisher:
 PROBE = """
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import builder
@@ -132,7 +133,7 @@ assert done.returncode == 0, done.stderr
 rows = [" ".join(line.split()) for line in done.stdout.splitlines()]
 assert "memory:a boardwright-rpi-1.0.img.xz 2.9 KiB would be uploaded" in rows and len(rows) == 1 + 5
 assert "would update the channels stable, latest" in done.stderr
-from builder.release import memory
+memory = import_module("builder.release.memory")
 assert not memory.STORES["a"]
 
 done = release("v1.0", "--public-url", "https://x.example")
