@@ -34,7 +34,7 @@ class _File(FrozenModel):
     sha256: Sha256
 
 
-class _Made(FrozenModel):
+class _ReuseRecord(FrozenModel):
     """The artefacts of a build and their inputs."""
 
     inputs: dict[InputName, InputValue]
@@ -85,10 +85,10 @@ def find_changed_step(record: Path, plan: Plan, step: str) -> str:
     return "" if inputs.get(f"step {step}") == key else f"the {step}"
 
 
-def _read(record: Path) -> _Made | None:
+def _read(record: Path) -> _ReuseRecord | None:
     """Return the content of a record; None if it is missing or invalid, for example after a crash."""
     try:
-        return _Made.model_validate_json(read_bytes(record))
+        return _ReuseRecord.model_validate_json(read_bytes(record))
     except (InputError, ValidationError):
         return None
 

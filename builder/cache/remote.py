@@ -166,7 +166,7 @@ class Remote:
                     return
 
     def _upload(self, source: str | IO[bytes], key: str, size_bytes: int | None = None) -> None:
-        subscriber = _Done(self, size_bytes)
+        subscriber = _UploadEnd(self, size_bytes)
         self._pending.append(self._manager.upload(source, self._location.bucket, key, subscribers=[subscriber]))
 
     def note_end(self, error: Exception | None, size_bytes: int | None) -> None:
@@ -216,7 +216,7 @@ class Remote:
         return self._key(f"refs/{quote(name, safe='')}.json")
 
 
-class _Done(BaseSubscriber):
+class _UploadEnd(BaseSubscriber):
     """Reports the result of an upload to its Remote; a ref has no size."""
 
     def __init__(self, remote: Remote, size_bytes: int | None) -> None:

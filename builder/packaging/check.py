@@ -14,7 +14,7 @@ from pathlib import Path
 
 from builder import log
 from builder.errors import ReleaseError, TrustError
-from builder.packaging.check_files import PAPERS, REPORTS, Kind, check_image
+from builder.packaging.check_files import CHECKS, REPORTS, Kind, check_image
 from builder.packaging.check_signatures import AnyPublicKey, check_signatures, check_sums
 from builder.packaging.model import (
     RELEASE_NAME,
@@ -150,11 +150,11 @@ def check_directory(directory: Path, package: PackagedImage) -> list[PackageProb
             problems += [
                 PackageProblem(file.name, text, kind) for kind, text in check_image(directory, package, file.name)
             ]
-    for suffix, check in PAPERS.items():
+    for suffix, check in CHECKS.items():
         is_named = f"{package.name}{suffix}" in {file.name for file in package.files}
         if package.specs is None and suffix in REPORTS and not is_named:
             continue  # The image was packaged with --unverified.
-        problems += _check_paper(directory, package, suffix, check)
+        problems += _check_document(directory, package, suffix, check)
     return problems
 
 
@@ -189,7 +189,7 @@ def _check_file(path: Path, file: PackagedFile) -> Iterator[PackageProblem]:
         yield PackageProblem(file.name, f"found sha256 {actual}…; expected {expected}…, as in the description", "trust")
 
 
-def _check_paper(
+def _check_document(
     directory: Path, package: PackagedImage, suffix: str, check: Callable[[Path, PackagedImage], list[str]]
 ) -> list[PackageProblem]:
     path = directory / f"{package.name}{suffix}"

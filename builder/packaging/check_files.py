@@ -76,7 +76,7 @@ def read_rows(path: Path) -> Rows:
     return {(row[0], row[1], row[2]) for row in rows if len(row) == 4}
 
 
-def _check_bill(
+def _check_sbom(
     path: Path, package: PackagedImage, check: Callable[[str], list[str]], read: Callable[[str], tuple[str, Rows]]
 ) -> list[str]:
     text = read_text(path, within=path.parent)
@@ -103,11 +103,11 @@ def _name(rows: Rows) -> str:
 
 
 def _check_spdx(path: Path, package: PackagedImage) -> list[str]:
-    return _check_bill(path, package, check_spdx, list_spdx)
+    return _check_sbom(path, package, check_spdx, list_spdx)
 
 
 def _check_cyclonedx(path: Path, package: PackagedImage) -> list[str]:
-    return _check_bill(path, package, check_cyclonedx, list_cyclonedx)
+    return _check_sbom(path, package, check_cyclonedx, list_cyclonedx)
 
 
 def _check_specs(path: Path, package: PackagedImage) -> list[str]:
@@ -156,7 +156,7 @@ def _check_page(path: Path, package: PackagedImage) -> list[str]:
 
 
 REPORTS = (".specs.json", ".specs.xml")
-PAPERS: Mapping[str, Callable[[Path, PackagedImage], list[str]]] = {
+CHECKS: Mapping[str, Callable[[Path, PackagedImage], list[str]]] = {
     ".bmap": _check_bmap,
     ".packages": _check_packages,
     ".spdx.json": _check_spdx,

@@ -74,7 +74,7 @@ def is_unread(place: Place) -> bool:
     return name == "specs" and path[-1] in ("image", "passed", "details")
 
 
-PAPERS = Documents({name: document for name, (document, _) in READERS.items()}, load, check)
+DOCUMENTS = Documents({name: document for name, (document, _) in READERS.items()}, load, check)
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -85,18 +85,18 @@ def test_the_documents_are_good(name: str) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_hostile_text_in_each_place(name: str) -> None:
-    PAPERS.put_texts(name, every=3)
+    DOCUMENTS.put_texts(name, every=3)
 
 
-@given(place=st.sampled_from(PAPERS.find_places()), text=TEXT)
+@given(place=st.sampled_from(DOCUMENTS.find_places()), text=TEXT)
 @settings(max_examples=100, deadline=None)
 def test_any_text_in_any_place(place: Place, text: str) -> None:
-    PAPERS.put_text(place, text)
+    DOCUMENTS.put_text(place, text)
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_what_is_of_a_wrong_kind_is_refused(name: str) -> None:
-    PAPERS.put_wrong(name, every=4)
+    DOCUMENTS.put_wrong(name, every=4)
     for wrong in WRONG:
         assert load(name, wrong) is None
 

@@ -15,7 +15,7 @@ from builder.errors import ReleaseError
 from builder.packaging import spdx
 from builder.packaging.bmap import Bmap, Mapped, read_bmap, render_bmap
 from builder.packaging.check import PackageProblem
-from builder.packaging.check_files import PAPERS
+from builder.packaging.check_files import CHECKS
 from builder.packaging.cyclonedx import render_cyclonedx
 from builder.packaging.installed import Installed
 from builder.packaging.sbom import Sbom
@@ -46,7 +46,7 @@ def check(directory: Path, suffix: str, content: bytes, *, listing: bytes = LIST
     path = directory / f"{PACKAGE.name}{suffix}"
     path.write_bytes(content)
     try:
-        problems = [str(PackageProblem.of(path.name, text)) for text in PAPERS[suffix](path, PACKAGE)]
+        problems = [str(PackageProblem.of(path.name, text)) for text in CHECKS[suffix](path, PACKAGE)]
     except InputError as error:
         problems = [error.problem]
     for problem in problems:
@@ -60,7 +60,7 @@ def test_the_bills_are_good(suffix: str, tmp_path: Path) -> None:
     assert check(tmp_path, suffix, json.dumps(DOCUMENTS[suffix]).encode()) == []
 
 
-@pytest.mark.parametrize("suffix", PAPERS)
+@pytest.mark.parametrize("suffix", CHECKS)
 def test_a_file_of_a_wrong_kind_is_a_problem(suffix: str, tmp_path: Path) -> None:
     for wrong in WRONG:
         assert check(tmp_path, suffix, wrong), wrong[:12]
