@@ -110,6 +110,13 @@ def test_every_file_has_a_floor() -> None:
     assert {place_of(path) for path in FILES} - {""} <= set(FLOORS)
 
 
+def test_tests_mirror_the_program() -> None:
+    """tests/chain builds and boots images, tests/chaos kills builds: both run the whole program."""
+    tests = BUILDER.parent / "tests"
+    folders = {path.parent.relative_to(tests).parts[0] for path in tests.glob("*/**/test_*.py")}
+    assert folders - {"chain", "chaos"} <= {path.name for path in BUILDER.iterdir() if path.is_dir()}
+
+
 def test_imports_go_down() -> None:
     wrong = [
         f"{path.relative_to(BUILDER.parent)}:{line}: {problem}"

@@ -130,7 +130,7 @@ def test_an_image_of_a_board_whose_name_begins_alike_is_not_taken(tmp_path: Path
 def test_the_record_counts_and_not_the_name(tmp_path: Path, boards: Path) -> None:
     put_image(tmp_path, "garden-2-1.0.img.zst", at=1000, board="garden")
     assert find_artefact("garden", tmp_path, boards).name == "boardwright-garden-2-1.0.img.zst"
-    with pytest.raises(RecipeError, match="garden-2 is no file"):
+    with pytest.raises(RecipeError, match="garden-2: found neither a file nor"):
         find_artefact("garden-2", tmp_path, boards)
 
 
@@ -148,7 +148,7 @@ def test_a_file_is_meant_by_its_path(raw: Path, tmp_path: Path) -> None:
 
 
 def test_neither_file_nor_board_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="rpi is no file") as caught:
+    with pytest.raises(RecipeError, match="rpi: found neither a file nor") as caught:
         find_artefact("rpi", tmp_path, tmp_path / "boards")
     assert "boardwright build rpi" in caught.value.hint
 

@@ -7,6 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from builder.disk.region import Region
 
 
@@ -32,3 +34,18 @@ def change(place: Region, before: bytes, after: bytes) -> None:
 
 def mtool(*words: str | Path) -> None:
     subprocess.run(words, check=True, env={**os.environ, "MTOOLSRC": "/dev/null", "TZ": "UTC"}, capture_output=True)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    tree = tmp_path / "source"
+    (tree / "etc/deep").mkdir(parents=True)
+    (tree / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    (tree / "etc/aaaaaaaa").write_text("first\n")
+    (tree / "etc/bbbbbbbb").write_text("second\n")
+    (tree / "etc/zzzzzzzz").symlink_to(tmp_path / "victim")
+    os.link(tree / "etc/passwd", tree / "hard")
+    (tree / "etc/passwd").chmod(0o640)
+    os.chown(tree / "etc/deep", 1000, 1001)
+    (tmp_path / "victim").write_text("precious")
+    return tree
