@@ -88,3 +88,9 @@ class TextTable(Table):
         """Add a row; pass a Text for a cell with colours."""
         plain = [Text(make_visible(cell)) if isinstance(cell, str) else cell for cell in cells]
         super().add_row(*plain, style=style, end_section=end_section)
+
+
+def make_sentence(test: str) -> str:
+    """Return the name of a test function, with its parameter in brackets, as a sentence."""
+    name, bracket, parameter = test.partition("[")
+    return name.removeprefix("test_").replace("_", " ") + (f" ({parameter.rstrip(']')})" if bracket else "")

@@ -11,7 +11,7 @@ from builder.packaging.model import Specs
 from builder.recipe.described import load_described
 from builder.recipe.facts import Seconds
 from builder.recipe.values import AnyText, BoardName, FrozenModel, Prose, Sha256, Version, Word
-from builder.text import make_line
+from builder.text import make_line, make_sentence
 
 OFFLINE = "offline"
 """The level that every image must have passed; the level booted is optional."""
@@ -32,8 +32,7 @@ class ReportedVerdict(FrozenModel, extra="ignore"):
     @property
     def sentence(self) -> str:
         """The name of the spec as a sentence."""
-        name, bracket, parameter = self.name.partition("[")
-        return name.removeprefix("test_").replace("_", " ") + (f" ({parameter.rstrip(']')})" if bracket else "")
+        return make_sentence(self.name)
 
 
 class SpecReport(FrozenModel, extra="ignore"):

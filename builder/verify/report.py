@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from builder.errors import VerifyError
-from builder.text import TextTable
+from builder.text import TextTable, make_sentence
 
 SHOWN = 12
 """Failures that an error message lists; the report has all of them."""
@@ -37,8 +37,7 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The spec's name as a sentence."""
-        name, bracket, parameter = self.name.partition("[")
-        return name.removeprefix("test_").replace("_", " ") + (f" ({parameter.rstrip(']')})" if bracket else "")
+        return make_sentence(self.name)
 
 
 @dataclass(frozen=True)
