@@ -8,13 +8,18 @@ in a container passes them on.
 from __future__ import annotations
 
 import io
+import os
 import threading
 from typing import TYPE_CHECKING, Any, Never
 
-from tqdm import tqdm
-
 from builder import log
 from builder.units import render_size
+
+# tqdm reads these settings of a user's own bars when it is imported, and fails at a malformed one.
+for _setting in [name for name in os.environ if name.startswith("TQDM_")]:
+    del os.environ[_setting]
+
+from tqdm import tqdm  # noqa: E402 - after its settings are gone
 
 if TYPE_CHECKING:
     _Base = tqdm[Never]  # It iterates over nothing. Only the type stubs have this parameter.

@@ -96,11 +96,16 @@ def test_without_a_total_nothing_is_shown(heard: Heard) -> None:
     assert heard.events == []
 
 
-def test_the_environment_of_tqdm_does_not_switch_it_off() -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [{"TQDM_DISABLE": "1", "TQDM_DELAY": "9", "TQDM_LEAVE": ""}, {"TQDM_MININTERVAL": "often", "TQDM_NROWS": "x"}],
+    ids=["other", "malformed"],
+)
+def test_the_environment_of_tqdm_changes_nothing(settings: dict[str, str]) -> None:
     """The program that reads the events needs them. tqdm reads its environment when it is imported."""
     code = "from builder.net.progress import Progress\nfrom builder import log; import sys\n"
     code += "with log.use(log.Json(sys.stdout)), Progress('x', 100) as progress: progress.update(30)"
-    environment = {**os.environ, "TQDM_DISABLE": "1", "TQDM_DELAY": "9", "TQDM_LEAVE": "", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **settings, "PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-c", code]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.count('"progress"') == 2
