@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-_TRIPLET = r"([a-z0-9_]+-linux-[a-z0-9_]+/)?"
 _BELOW = "(/.+)?"
 
 _LOGIN = (

@@ -18,7 +18,7 @@ from builder.units import MIB
 from builder.verify.live.qemu import machine as machine_module
 from builder.verify.live.qemu import watch
 from builder.verify.live.qemu.machine import CONSOLE_BYTES, Machine, _free_port, cut_power, switched_on
-from builder.verify.live.qemu.watch import Caller, find_trouble, greets, wait, wait_for_ssh, wait_until_over
+from builder.verify.live.qemu.watch import Caller, find_trouble, greets, wait, wait_for_ssh
 
 Start = Callable[[str], Machine]
 
@@ -125,15 +125,6 @@ def test_time_without_a_core_is_not_counted_up_to_three_times_the_limit(start: S
 
 def test_a_machine_that_was_never_switched_on_has_not_waited_for_a_core() -> None:
     assert Machine((), "", ssh_port=1).starved_s == 0
-
-
-def test_a_machine_that_stays_on_is_said(start: Start) -> None:
-    with pytest.raises(VerifyError, match="still running after 0 s"):
-        wait_until_over(start("exec sleep 60"), timeout_s=0.1)
-
-
-def test_a_machine_that_is_over_is_waited_for(start: Start) -> None:
-    wait_until_over(start("exec sleep 0.3"), timeout_s=60)
 
 
 def test_a_cut_machine_is_dead_and_says_no_more(start: Start) -> None:

@@ -94,15 +94,6 @@ def wait(machine: Machine, done: Callable[[], bool], *, what: str, timeout_s: fl
         time.sleep(GLANCE_S)
 
 
-def wait_until_over(machine: Machine, *, timeout_s: float) -> None:
-    """Wait until the machine has switched itself off; otherwise VerifyError with the last lines of its console."""
-    deadline = time.monotonic() + timeout_s
-    while machine.is_running:
-        if time.monotonic() > deadline:
-            raise VerifyError(f"still running after {timeout_s:.0f} s; its console:\n{machine.tail}")
-        time.sleep(GLANCE_S)
-
-
 def greets(port: int, host: str = "127.0.0.1") -> bool:
     """Return whether sshd answers. QEMU accepts connections before the system, so only sshd's greeting counts."""
     try:
