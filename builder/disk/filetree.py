@@ -213,7 +213,7 @@ class File:
 
     @cached_property
     def content(self) -> bytes:
-        """The bytes of the file; none where there is no file."""
+        """The bytes of the file; b"" if there is no file."""
         return self.entry.read() if self.is_file and self.entry else b""
 
     @property

@@ -63,7 +63,7 @@ def find_artefact(name: str, output: Path, boards: Path) -> Path:
     fitting = [path for path in paths if guess_board(path, names) == name]
     if not fitting:
         raise RecipeError(
-            f"{name} is no file, and {output} has no image of a board of that name",
+            f"{name}: found neither a file nor, in {output}, an image of that board",
             hint=f"name an image file, or build it first: boardwright build {name}",
         )
     return max(fitting, key=lambda path: path.stat().st_mtime)

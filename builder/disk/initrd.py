@@ -73,7 +73,8 @@ def _members(data: bytes) -> Iterator[Member]:
         room -= len(content)
         end = yield from _archives(content, 0)
         if end < len(content):
-            raise VerifyError(f"a compressed part of the initrd has {content[end : end + 6].hex()}, which is no cpio")
+            head = content[end : end + 6].hex()
+            raise VerifyError(f"a compressed part of the initrd has {head}, which is not a cpio archive")
 
 
 def _archives(data: bytes, position: int) -> Generator[Member, None, int]:

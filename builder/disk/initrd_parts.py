@@ -51,7 +51,7 @@ def unpack_part(data: bytes, position: int, room: int) -> tuple[bytes | None, in
     except (EOFError, OSError, lzma.LZMAError, zlib.error, struct.error) as error:
         raise VerifyError(f"the initrd is damaged: {error}") from error
     head = data[position : position + 6].hex()
-    raise VerifyError(f"the initrd goes on with {head}, which is no cpio, zstd, gzip, xz or bzip2")
+    raise VerifyError(f"the initrd goes on with {head}, which is not cpio, zstd, gzip, xz or bzip2")
 
 
 def _check_header(data: bytes, position: int) -> None:

@@ -109,7 +109,7 @@ def _parent(top: Path, path: str) -> Iterator[tuple[int, str]]:
             here = below
         yield here, name
     except NotADirectoryError:
-        raise VerifyError(f"{path} of the image is below something that is no directory") from None
+        raise VerifyError(f"{path} of the image is below something that is not a directory") from None
     finally:
         os.close(here)
 

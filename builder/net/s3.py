@@ -140,7 +140,7 @@ def find_credentials(location: Location) -> ReadOnlyCredentials | None:
     if location.writable:
         or_read = ", or read only with --cache-mode ro" if location.option == "--cache" else ""
         raise RecipeError(
-            f"{location.option}: there are no credentials to write with",
+            f"{location.option}: found no credentials to write with",
             hint=f"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE{or_read}",
         )
     return None

@@ -90,7 +90,7 @@ def _check_sbom(
     except (KeyError, IndexError, StopIteration, TypeError):
         return ["it does not name its image"]
     if not all(isinstance(value, str) for row in rows for value in row):  # A validator may let null stand for no value.
-        return ["it has a package whose name or version is no text"]
+        return ["the name or version of a package is not text"]
     listing = path.with_name(f"{package.name}.packages")
     different = rows ^ (read_rows(listing) if listing.is_file() else set())
     problems += ["it describes another image"] if digest != package.image_sha256 else []

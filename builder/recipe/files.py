@@ -79,7 +79,9 @@ def find_file_problem(text: str, directory: Path) -> str:
             return ""
     except (OSError, RuntimeError, ValueError):  # a loop of symlinks; a zero byte
         return "which cannot be followed; expected a file or a symlink to one"
-    return "which is no regular file; expected a file" if path.exists() else f"which does not exist below {directory}"
+    if path.exists():
+        return "which is not a regular file; expected a file"
+    return f"which does not exist below {directory}"
 
 
 def find_script_problems(directory: Path) -> Iterator[Problem]:

@@ -115,7 +115,7 @@ def opened(path: Path, *, within: Path | None = None) -> Iterator[IO[bytes]]:
 
 
 def open_unfinished(path: Path) -> IO[bytes]:
-    """Open or make the unfinished file of a download, to append and to read; InputError if it is no regular file.
+    """Open or make the unfinished file of a download, to append and to read; InputError if it is not a regular file.
 
     Its name is predictable, and its directory may be world-writable: a link there must not be followed.
     """

@@ -57,7 +57,7 @@ Compressions = Annotated[
     str, typer.Option("--compress", help="Compression of the image: xz, zst, gz, zip; several with commas.")
 ]
 Supplier = Annotated[
-    str, typer.Option(envvar="BOARDWRIGHT_SUPPLIER", help="Name of the publisher, for the sbom of materials.")
+    str, typer.Option(envvar="BOARDWRIGHT_SUPPLIER", help="Name of the publisher, for the SBOM of materials.")
 ]
 MinisignFd = Annotated[
     int | None,

@@ -100,7 +100,7 @@ def test_a_server_that_is_not_there(bucket_target: BucketTarget) -> None:
 def test_without_credentials_nothing_is_asked(bucket_target: BucketTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
-    with pytest.raises(RecipeError, match="--to: there are no credentials to write with") as caught:
+    with pytest.raises(RecipeError, match="--to: found no credentials to write with") as caught:
         bucket_target.tree()
     assert "--cache" not in caught.value.hint
     assert bucket_target.server.door.asked == []

@@ -95,7 +95,7 @@ def _load_context(directory: Path | None, name: str, by: str) -> Named:
     meta = _read(contexts / "meta" / identity / "meta.json", _Meta)
     endpoint = meta.endpoints.get("docker") if meta else None
     if endpoint is None or not endpoint.host:
-        raise NamedEngineError(f"there is no docker context {name!r}; it is set by {by}", hint=CONTEXTS)
+        raise NamedEngineError(f"docker context {name!r}: not found; it is set by {by}", hint=CONTEXTS)
     arguments: dict[str, Any] = {"base_url": endpoint.host}
     tls = contexts / "tls" / identity / "docker"
     if tls.is_dir():

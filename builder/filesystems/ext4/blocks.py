@@ -27,7 +27,7 @@ def walk_extents(node: bytes, read: ReadBlock, depth: int | None = None) -> Iter
     magic, count, _, level = struct.unpack_from("<HHHH", node)
     is_odd = level > DEEPEST_EXTENTS or (depth is not None and level != depth)
     if magic != EXTENTS or is_odd or 12 + 12 * count > len(node):
-        raise damaged("ext4", "a tree of extents is none")
+        raise damaged("ext4", "a tree of extents is invalid")
     for index in range(count):
         if level == 0:
             first, length, high, low = struct.unpack_from("<IHHI", node, 12 + 12 * index)

@@ -122,7 +122,7 @@ class _Ext4:
         """Yield every entry, each directory before what is in it."""
         root = replace(self._inode(ROOT), path="/")
         if root.kind != "directory":
-            raise _damaged("its root is no directory")
+            raise _damaged("its root is not a directory")
         yield root
         walk = Walk("ext4", self._list, lambda entry: entry.inode if entry.kind == "directory" else None)
         for path, entry in walk.below("/", root):
@@ -249,7 +249,7 @@ class _Ext4:
         if block:
             content = self._read(block * self._sizes.block, self._sizes.block)
             if struct.unpack_from("<I", content, 0)[0] != XATTRS:
-                raise _damaged("a block of extended attributes is none")
+                raise _damaged("a block of extended attributes is invalid")
             yield from self._parse_xattrs(content, 32)
 
     def _parse_xattrs(self, content: bytes, position: int) -> Iterator[tuple[str, bytes]]:
