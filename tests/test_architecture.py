@@ -70,8 +70,8 @@ assert needs._find_missing([loong.row.qemu_system])[0].package == "the-package-o
 (scratch / "releases").mkdir()
 release = Published(scratch / "releases", None).release("v1.0")
 released = release.boards["rpi"]
-package = released.package.model_copy(update={"architecture": "loong64"})
-release = release.model_copy(update={"boards": {"rpi": released.model_copy(update={"package": package})}})
+package = released.image.model_copy(update={"architecture": "loong64"})
+release = release.model_copy(update={"boards": {"rpi": released.model_copy(update={"image": package})}})
 listed = sort_releases([release], [Channel(channel="stable", release=release, history=[])])
 addresses = Addresses("https://images.example.org/os")
 assert [card.architecture for card in make_cards(listed, addresses)] == ["64-bit LoongArch"]

@@ -79,12 +79,12 @@ assert ROLES.get(".img.cat", "image") == "image"
 published = Published(scratch / "releases", None)
 release = published.release("v1.0")
 released = release.boards["rpi"]
-old = next(file for file in released.package.files if file.name.endswith(".img.xz"))
+old = next(file for file in released.image.files if file.name.endswith(".img.xz"))
 new = old.model_copy(update={"name": old.name.removesuffix(".xz") + ".cat"})
-files = [new, *(file for file in released.package.files if file.role != "image")]
-package = released.package.model_copy(update={"files": files, "imager": ["pi4-64bit"]})
+files = [new, *(file for file in released.image.files if file.role != "image")]
+package = released.image.model_copy(update={"files": files, "imager": ["pi4-64bit"]})
 assert choose_image(package, cat) == choose_image(package, None) == image_for_imager(package) == new
-changed = released.model_copy(update={"package": package})
+changed = released.model_copy(update={"image": package})
 release = release.model_copy(update={"boards": {"rpi": changed}})
 channel = Channel(channel="stable", release=release, history=[])
 page = make_catalogue([release], [channel], Addresses("https://images.example.org/os"))["index.html"].decode()

@@ -27,7 +27,7 @@ from builder.units import render_size
 
 SITE = Path(__file__).with_name("site")
 LABELS = (
-    (".package.json", "Description"),
+    (".manifest.json", "Description"),
     (".provenance.json", "Provenance"),
     (".SHA256SUMS", "Checksums"),
     (".bmap", "Block map"),
@@ -136,7 +136,7 @@ def make_cards(listed: ReleaseList, addresses: Addresses) -> list[Card]:
     """Return the boards with current downloads: hardware first, then virtual machines."""
     named: list[tuple[str, Release]] = [("stable", listed.stable)] if listed.stable else []
     named += [(channel.channel, channel.release) for channel in listed.moving]
-    boards = {name: released.package for _, release in reversed(named) for name, released in release.boards.items()}
+    boards = {name: released.image for _, release in reversed(named) for name, released in release.boards.items()}
     cards = []
     for name, package in sorted(boards.items(), key=lambda item: ("virtual" in item[1].features, item[0])):
         offers = [_offer(channel, release, name, addresses) for channel, release in named if name in release.boards]
@@ -152,7 +152,7 @@ def _older(release: Release, addresses: Addresses) -> tuple[Release, list[BoardD
 
 def _offer(channel: str, release: Release, board: str, addresses: Addresses) -> BoardDownload:
     released = release.boards[board]
-    package = released.package
+    package = released.image
     image = image_for_imager(package)
     return BoardDownload(
         channel=channel,

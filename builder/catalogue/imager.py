@@ -108,7 +108,7 @@ def _items(release: Release, addresses: Addresses) -> Iterator[Item]:
 
 def _systems(release: Release, addresses: Addresses) -> Iterator[tuple[Item, PackagedImage]]:
     for board, released in release.boards.items():
-        package = released.package
+        package = released.image
         if image := image_for_imager(package):
             yield _system(release, board, package, image, addresses), package
 
@@ -138,7 +138,7 @@ def _system(release: Release, board: str, package: PackagedImage, image: Package
 
 
 def _all_packages(listed: ReleaseList) -> list[PackagedImage]:
-    return [released.package for release in listed.releases for released in release.boards.values()]
+    return [released.image for release in listed.releases for released in release.boards.values()]
 
 
 def _devices(packages: Sequence[PackagedImage], addresses: Addresses) -> list[Item]:

@@ -2,7 +2,7 @@
 """Download the newest image of a board and verify it.
 
 The files of channels and release.json are not signed: everyone with write access to the server can change them. So
-they only tell where to look. `<name>.package.json` is signed and has board, version and the digest of every file; all
+they only tell where to look. `<name>.manifest.json` is signed and has board, version and the digest of every file; all
 downloads are checked against it. A server that hides new releases is detected if a newer one was downloaded before.
 """
 
@@ -96,7 +96,7 @@ class _Check:
 
     def package(self) -> PackagedImage:
         """Return the description after these checks: its signature (if there is a key), and the server's data."""
-        file = self._file(f"{self.released.package.name}{SUFFIX}")
+        file = self._file(f"{self.released.image.name}{SUFFIX}")
         content = self._read(file)
         if self.request.key:
             self._check_signature(self.request.key, file.name, content)
@@ -109,11 +109,11 @@ class _Check:
 
     def signed(self) -> list[PackagedFile]:
         """Return description and sums with their signatures, which are checked if there is a key."""
-        sums = [file for file in self.released.package.files if file.role == "sums"]
+        sums = [file for file in self.released.image.files if file.role == "sums"]
         for file in sums:
             if self.request.key:
                 self._check_signature(self.request.key, file.name, self._read(file))
-        names = {f"{self.released.package.name}{SUFFIX}", *(file.name for file in sums)}
+        names = {f"{self.released.image.name}{SUFFIX}", *(file.name for file in sums)}
         return [file for file in self.released.files if file.name.removesuffix(SIGNATURE) in names]
 
     def _check_signature(self, key: PublicKey, name: str, content: bytes) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Models of published data: packaged image, release, channel.
 
-A directory of a packaged image is complete or absent. Its file `<name>.package.json` describes all other files. Code
+A directory of a packaged image is complete or absent. Its file `<name>.manifest.json` describes all other files. Code
 that publishes, lists or fetches images takes all facts from it. `<name>` is the image's name without suffix
 ("boardwright-rpi-1.0"). All file names start with it, so files of several boards fit into one flat list, as in a GitHub
 release.
@@ -40,7 +40,7 @@ from builder.recipe.values import (
 from builder.system.files import read_bytes
 from builder.units import MIB
 
-SUFFIX = ".package.json"
+SUFFIX = ".manifest.json"
 RELEASE_NAME = "release.json"
 LONGEST_NOTES = 1 << 20
 LONGEST = 16 * MIB
@@ -127,14 +127,14 @@ class PackagedImage(FrozenModel):
 class Released(FrozenModel):
     """A packaged image of a release."""
 
-    package: PackagedImage
+    image: PackagedImage
     signed: list[PackagedFile]
-    """The description `<name>.package.json` and its signatures, which are not in `package.files`."""
+    """The description `<name>.manifest.json` and its signatures, which are not in `image.files`."""
 
     @property
     def files(self) -> list[PackagedFile]:
         """All files of the packaged image."""
-        return [*self.package.files, *self.signed]
+        return [*self.image.files, *self.signed]
 
 
 class Release(FrozenModel):
@@ -210,5 +210,5 @@ def load_packaged_image(directory: Path) -> PackagedImage:
 
 
 def render_package(package: PackagedImage) -> str:
-    """Return the text of `<name>.package.json`."""
+    """Return the text of `<name>.manifest.json`."""
     return package.model_dump_json(indent=1) + "\n"

@@ -36,7 +36,7 @@ def find_mismatch(package: PackagedImage, board: str, release: Release) -> str:
         ),
         f"release.json does not have the board {board}": released is None,
         f"release.json differs from the publisher's description of {package.name}": (
-            released is not None and package != released.package
+            released is not None and package != released.image
         ),
         f"{next(iter(strange), '')} is not a file of {package.name}": bool(strange),
     }

@@ -42,7 +42,7 @@ class CheckedImage:
     @property
     def board(self) -> str:
         """Name of its board."""
-        return self.released.package.board
+        return self.released.image.board
 
     @property
     def items(self) -> list[ReleaseFile]:
@@ -58,11 +58,11 @@ class Requirements:
     boards: Sequence[str]
     """Boards that must be included."""
     only: bool
-    """True to ignore the packages of other boards."""
+    """True to ignore packaged images of other boards."""
     signed: bool
-    """True if all packages must be signed."""
+    """True if all packaged images must be signed."""
     unverified: bool = False
-    """True if packages are allowed whose specs were not run."""
+    """True if packaged images are allowed whose specs were not run."""
     key: AnyPublicKey | None = None
     """Public key of the publisher; signatures are checked with it."""
 
@@ -80,11 +80,11 @@ def collect(directory: Path, demand: Requirements, *, check: Check = check_direc
     selected = [(path, package) for path, package in loaded if not demand.only or package.board in demand.boards]
     for board, count in Counter(package.board for _, package in selected).items():
         if count > 1:
-            problems.append(f"{board}: found {count} packages; expected one")
+            problems.append(f"{board}: found {count} packaged images; expected one")
     present = {package.board for _, package in selected}
-    problems.extend(f"{board}: its package is missing" for board in demand.boards if board not in present)
+    problems.extend(f"{board}: its packaged image is missing" for board in demand.boards if board not in present)
     checked = []
-    with log.step(f"check the packages in {directory}"):
+    with log.step(f"check the packaged images in {directory}"):
         for path, package in sorted(selected, key=lambda pair: pair[1].board):
             wrong = [
                 *_find_claims(package, demand.tag),
@@ -98,11 +98,11 @@ def collect(directory: Path, demand: Requirements, *, check: Check = check_direc
                 wrong += [f"{file}: {fault}" for file, fault in check_signatures(path, package, demand.key)[1]]
             problems.extend(f"{package.board}: {problem}" for problem in wrong)
             if not wrong:
-                checked.append(CheckedImage(path, Released(package=package, signed=signed)))
+                checked.append(CheckedImage(path, Released(image=package, signed=signed)))
     if problems:
         raise ReleaseError(
             "\n".join([f"{demand.tag.text} is not released:", *(f"  - {problem}" for problem in problems)]),
-            hint="make missing packages with `boardwright build` and `boardwright package`; select boards with --board",
+            hint="make missing ones with `boardwright build` and `boardwright package`; select boards with --board",
         )
     return checked
 
@@ -154,7 +154,7 @@ def _find_signed(directory: Path, package: PackagedImage) -> list[PackagedFile]:
     return [
         PackagedFile(
             name=path.name,
-            role="signature" if path.suffix in SIGNED_BY else "other",
+            role="signature" if path.suffix in SIGNED_BY else "manifest",
             size_bytes=path.stat().st_size,
             sha256=sha256_file(path),
         )

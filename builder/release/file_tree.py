@@ -189,7 +189,7 @@ class FileTreePublisher:
 
     def _read_packages(self, release: Release) -> Iterator[tuple[str, str]]:
         for board, released in release.boards.items():
-            for file in released.package.files:
+            for file in released.image.files:
                 if file.role == "packages":
                     stored = self.store.read(f"{release.tag}/{board}/{file.name}")
                     is_intact = stored is not None and sha256_bytes(stored.content) == file.sha256

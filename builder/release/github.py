@@ -215,7 +215,7 @@ class GitHubPublisher:
         assert self._content
         assert self._assets
         names = {item.file.name for item in self._content.items}
-        packages = tuple(image.released.package.name for image in self._content.checked)
+        packages = tuple(image.released.image.name for image in self._content.checked)
         return [name for name in self._assets.all if name not in names and name.startswith(packages)]
 
     def _is_behind(self, release: Release) -> bool:
@@ -238,7 +238,7 @@ class GitHubPublisher:
 def _find_listing(board: str, release: Release | None, assets: Assets) -> str:
     """Return the name of a board's list of packages; "" without a candidate, or with several."""
     if release:
-        files = release.boards[board].package.files if board in release.boards else []
+        files = release.boards[board].image.files if board in release.boards else []
         names = [file.name for file in files if file.role == "packages"]
     else:
         names = [name for name in assets.all if name.endswith(LISTING) and f"-{board}-" in name]

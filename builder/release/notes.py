@@ -86,7 +86,7 @@ def _rank(name: str) -> int:
 def _render_images(checked: Sequence[CheckedImage]) -> str:
     rows = []
     for image in checked:
-        package = image.released.package
+        package = image.released.image
         for file in package.files:
             if file.role == "image":
                 title = f"{_plain(package.title)} (`{package.board}`)"
@@ -95,7 +95,7 @@ def _render_images(checked: Sequence[CheckedImage]) -> str:
 
 
 def _render_board(image: CheckedImage, previous: Previous) -> str:
-    head = f"## {_plain(image.released.package.title)} (`{image.board}`) since {previous.tag}"
+    head = f"## {_plain(image.released.image.title)} (`{image.board}`) since {previous.tag}"
     rows = [*_compare_partitions(image, previous), *_compare_packages(image, previous)]
     if previous.release and image.board not in previous.release.boards:
         rows = [f"New: {previous.tag} had no image for this board."]
@@ -143,8 +143,8 @@ def _folded(rows: Sequence[str], what: str, *, head: int = 0) -> list[str]:
 
 def _compare_partitions(image: CheckedImage, previous: Previous) -> Iterator[str]:
     released = previous.release.boards.get(image.board) if previous.release else None
-    before = {partition.name: partition for partition in released.package.partitions} if released else {}
-    after = {partition.name: partition for partition in image.released.package.partitions}
+    before = {partition.name: partition for partition in released.image.partitions} if released else {}
+    after = {partition.name: partition for partition in image.released.image.partitions}
     if not before or not after:
         return
     rows = []
@@ -162,7 +162,7 @@ def _say(partition: PackagedPartition) -> str:
 
 
 def _read_own(image: CheckedImage) -> str | None:
-    names = [file.name for file in image.released.package.files if file.role == "packages"]
+    names = [file.name for file in image.released.image.files if file.role == "packages"]
     if not names:
         return None
     return read_bytes(image.directory / names[0], within=image.directory).decode("utf-8", "replace")

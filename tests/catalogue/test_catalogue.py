@@ -128,7 +128,7 @@ def test_on_github_links_are_whole(place: Place) -> None:
 
 
 def test_everything_of_a_board_is_there(page: Page, place: Place) -> None:
-    package = place.releases[1].boards["rpi"].package
+    package = place.releases[1].boards["rpi"].image
     for sentence in (
         *(package.title, "64-bit Arm", "bluetooth, ethernet, gpio, wifi", "1.0", "stable", "615 tests passed"),
         *("SBOM, SPDX", "Block map", "Packages", "Test report", "Checksums", "Description"),
@@ -149,7 +149,7 @@ def test_without_a_key_nothing_is_said_of_signatures(place: Place) -> None:
 
 
 def test_signatures_stand_behind_what_they_sign(place: Place) -> None:
-    files = place.releases[1].boards["rpi"].package.files
+    files = place.releases[1].boards["rpi"].image.files
     model = next(file for file in files if file.role == "sums")
     endings = (".provenance.json", ".provenance.json.minisig", ".SHA256SUMS.minisig", ".SHA256SUMS.asc", ".notes")
     more = [model.model_copy(update={"name": f"boardwright-rpi-1.0{each}", "role": "other"}) for each in endings]
@@ -175,7 +175,7 @@ def test_virtual_machines_come_last(place: Place) -> None:
 
 def change(release: Release, **package: Any) -> Release:
     released = release.boards["rpi"]
-    changed = released.model_copy(update={"package": released.package.model_copy(update=package)})
+    changed = released.model_copy(update={"image": released.image.model_copy(update=package)})
     return release.model_copy(update={"boards": release.boards | {"rpi": changed}})
 
 
@@ -248,7 +248,7 @@ def luminance(colour: str) -> float:
 
 
 def test_a_board_without_tests_or_images_is_shown_without_them(place: Place) -> None:
-    package = place.releases[1].boards["rpi"].package
+    package = place.releases[1].boards["rpi"].image
     bare = change(place.releases[1], specs=None, files=[file for file in package.files if file.role != "image"])
     made = Page(make_catalogue([], [channel_of(bare)], Addresses(BASE))["index.html"])
     assert package.title in made.text

@@ -144,10 +144,10 @@ def test_on_github_files_lie_beside_each_other(listed: ReleaseList) -> None:
 
 def test_hardware_of_other_makers_is_named_by_its_board(releases: dict[str, Release]) -> None:
     release = releases["v1.0"]
-    package = release.boards["rpi"].package.model_copy(
+    package = release.boards["rpi"].image.model_copy(
         update={"imager": ["odroid-c2"], "board": "odroid", "title": "ODROID-C2"}
     )
-    other = release.boards["rpi"].model_copy(update={"package": package})
+    other = release.boards["rpi"].model_copy(update={"image": package})
     boards = release.model_copy(update={"boards": {"odroid": other}})
     made = make_os_list(sort_releases([boards], []), ADDRESSES)
     assert [(each["name"], each["tags"]) for each in made["imager"]["devices"]] == [("ODROID-C2", ["odroid-c2"])]
@@ -159,7 +159,7 @@ def test_hardware_of_other_makers_is_named_by_its_board(releases: dict[str, Rele
 def test_the_image_that_most_imagers_unpack_is_taken(
     tmp_path: Path, compressions: tuple[str, ...], taken: str | None
 ) -> None:
-    package = Published(tmp_path, None).package("v1.0", "rpi", compressions=compressions).package
+    package = Published(tmp_path, None).package("v1.0", "rpi", compressions=compressions).image
     image = image_for_imager(package)
     assert (image.name.rpartition(".")[2] if image else None) == taken
 

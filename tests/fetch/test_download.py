@@ -241,7 +241,7 @@ def test_a_release_is_downloaded_whole(server: Server, published: Published, tmp
     assert made == tmp_path / "into/v1.0"
     there = sorted(str(path.relative_to(published.tree / "v1.0")) for path in (published.tree / "v1.0").rglob("*.*"))
     assert sorted(str(path.relative_to(made)) for path in made.rglob("*.*")) == there
-    assert {path.name for path in (made / "rpi").iterdir()} >= {NAME, "boardwright-rpi-1.0.package.json.minisig"}
+    assert {path.name for path in (made / "rpi").iterdir()} >= {NAME, "boardwright-rpi-1.0.manifest.json.minisig"}
 
 
 @pytest.mark.parametrize("of", [lambda server, _: server.url, lambda _, tree: tree.as_uri(), lambda _, tree: str(tree)])

@@ -22,7 +22,7 @@ from tests.support.published import Published, Server
 pytestmark = pytest.mark.machine
 
 FILES = [f"{NAME}.{suffix}" for suffix in ("SHA256SUMS", "SHA256SUMS.minisig", "bmap", "img.xz")]
-FILES += [f"{NAME}.package.json", f"{NAME}.package.json.minisig"]
+FILES += [f"{NAME}.manifest.json", f"{NAME}.manifest.json.minisig"]
 
 
 def test_the_newest_is_taken_and_checked(
@@ -118,7 +118,7 @@ def test_what_describes_no_image_is_passed_over(
     get: Callable[..., FetchedImage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/other.package.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "out/other.manifest.json").write_text("{}", encoding="utf-8")
     assert get().image.is_file()
     assert "is not the description of an image" in capsys.readouterr().err
 

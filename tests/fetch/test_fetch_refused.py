@@ -37,7 +37,7 @@ def test_a_board_that_is_no_name_is_unknown(get: Callable[..., FetchedImage], bo
         get(board)
 
 
-@pytest.mark.parametrize("suffix", ["img.xz", "bmap", "SHA256SUMS", "package.json", "package.json.minisig"])
+@pytest.mark.parametrize("suffix", ["img.xz", "bmap", "SHA256SUMS", "manifest.json", "manifest.json.minisig"])
 def test_every_spoilt_file_is_refused(
     get: Callable[..., FetchedImage], published: Published, tmp_path: Path, suffix: str
 ) -> None:
@@ -96,7 +96,7 @@ def test_the_signature_of_another_file_is_refused(
     get: Callable[..., FetchedImage], published: Published, signer: MinisignKey
 ) -> None:
     """What is signed for one place is not good for another."""
-    signature = sign_elsewhere(published, signer, f"{NAME}.package.json")
+    signature = sign_elsewhere(published, signer, f"{NAME}.manifest.json")
 
     def change(it: Released) -> Released:
         described, signed = it.signed
@@ -104,7 +104,7 @@ def test_the_signature_of_another_file_is_refused(
         return it.model_copy(update={"signed": [described, new]})
 
     change_released(published, change)
-    with pytest.raises(TrustError, match=f"{NAME}.package.json was made of else"):
+    with pytest.raises(TrustError, match=f"{NAME}.manifest.json was made of else"):
         get()
 
 
@@ -117,7 +117,7 @@ def test_sums_with_the_signature_of_another_file_are_refused(
     new = {"sha256": digest(signature), "size_bytes": len(signature)}
     files = [file.model_copy(update=new) if file.role == "signature" else file for file in package.files]
     package = package.model_copy(update={"files": files})
-    (place / f"{NAME}.package.json").write_text(render_package(package), encoding="utf-8")
+    (place / f"{NAME}.manifest.json").write_text(render_package(package), encoding="utf-8")
     released = published.signed(package, place)
     change_released(published, lambda _: released)
     with pytest.raises(TrustError, match=f"{NAME}.SHA256SUMS was made of else"):
@@ -180,12 +180,12 @@ def test_a_file_of_another_name_is_refused(get: Callable[..., FetchedImage], pub
 
 
 def test_a_description_that_is_none_is_an_error(get: Callable[..., FetchedImage], published: Published) -> None:
-    path = published.tree / f"v1.0/rpi/{NAME}.package.json"
+    path = published.tree / f"v1.0/rpi/{NAME}.manifest.json"
     path.write_bytes(b"{}\n")
     described = PackagedFile(name=path.name, role="manifest", size_bytes=3, sha256=digest(b"{}\n"))
-    change_released(published, lambda it: Released(package=it.package, signed=[described]))
-    with pytest.raises(ReleaseError, match=r"package\.json: name: Field required"):
+    change_released(published, lambda it: Released(image=it.image, signed=[described]))
+    with pytest.raises(ReleaseError, match=r"manifest\.json: name: Field required"):
         get(key=None)
-    change_released(published, lambda it: Released(package=it.package, signed=[]))
+    change_released(published, lambda it: Released(image=it.image, signed=[]))
     with pytest.raises(ReleaseError, match="has no description"):
         get(key=None)

@@ -33,7 +33,7 @@ def file(place: Path, suffix: str) -> Path:
 
 def seal(place: Path) -> None:
     """Make description and sums fit again, as an attacker would; only the key is another."""
-    description = file(place, ".package.json")
+    description = file(place, ".manifest.json")
     document = json.loads(description.read_text())
     sums = file(place, ".SHA256SUMS")
     rows = [each for each in document["files"] if (place / each["name"]).is_file()]
@@ -84,7 +84,7 @@ def write(suffix: str, data: bytes, *, sealed: bool = True) -> Way:
 def remove(suffix: str) -> Way:
     def spoil(place: Path) -> None:
         file(place, suffix).unlink()
-        if not suffix.endswith(".package.json"):
+        if not suffix.endswith(".manifest.json"):
             seal(place)
 
     return spoil
@@ -133,7 +133,7 @@ def link(place: Path) -> None:
 
 
 def sign_anew(place: Path) -> None:
-    MinisignKey(place.parent, "other").sign(file(place, ".package.json"))
+    MinisignKey(place.parent, "other").sign(file(place, ".manifest.json"))
 
 
 def first(data: Any, key: str) -> Any:
@@ -223,27 +223,28 @@ WAYS: dict[str, tuple[Way, str]] = {
         edit(".provenance.json", lambda data: data.update(predicateType="x")), "the provenance: predicateType"
     ),
     "the description is of an image that was never tested": (
-        edit(".package.json", lambda data: data.update(specs=None)), "its results differ from the description"
+        edit(".manifest.json", lambda data: data.update(specs=None)), "its results differ from the description"
     ),
     "the description is of another image": (
-        edit(".package.json", lambda data: data.update(image_sha256="00" * 32)), "of the image in it differs"
+        edit(".manifest.json", lambda data: data.update(image_sha256="00" * 32)), "of the image in it differs"
     ),
     "the description has another name": (
-        edit(".package.json", lambda data: data.update(name="boardwright-rpi-2.0")), "found the name .boardwright-rpi-2"
+        edit(".manifest.json", lambda data: data.update(name="boardwright-rpi-2.0")),
+        "found the name .boardwright-rpi-2",
     ),
     "the description has no image": (
-        edit(".package.json", lambda data: data.update(files=[f for f in data["files"] if f["role"] != "image"])),
+        edit(".manifest.json", lambda data: data.update(files=[f for f in data["files"] if f["role"] != "image"])),
         "the description has no image",
     ),
     "the description is none": (
-        write(".package.json", b"{}", sealed=False), r"package\.json: .*Field required"
+        write(".manifest.json", b"{}", sealed=False), r"manifest\.json: .*Field required"
     ),
     "a signature is missing": (
-        lambda place: file(place, ".package.json.minisig").unlink(), r"package\.json: it is not signed"
+        lambda place: file(place, ".manifest.json.minisig").unlink(), r"manifest\.json: it is not signed"
     ),
-    "another key has signed": (sign_anew, r"package\.json: .*(key|Signature)"),
+    "another key has signed": (sign_anew, r"manifest\.json: .*(key|Signature)"),
     "all fits but the signature": (
-        edit(".package.json", lambda data: data.update(title="Another")), "json: the signature is not of this file"
+        edit(".manifest.json", lambda data: data.update(title="Another")), "json: the signature is not of this file"
     ),
 }  # fmt: skip
 

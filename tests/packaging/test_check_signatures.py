@@ -244,7 +244,7 @@ def test_a_signature_has_an_end(
 
 
 def test_a_package_is_checked_with_a_key_of_gpg(spoilt: Path, gpg_key: Gpg) -> None:
-    files = [next(spoilt.glob(f"*.{end}")) for end in ("provenance.json", "SHA256SUMS", "package.json")]
+    files = [next(spoilt.glob(f"*.{end}")) for end in ("provenance.json", "SHA256SUMS", "manifest.json")]
     unsigned = check_release(spoilt, gpg_key.public)
     assert [problem.text for problem in unsigned.problems] == ["it is not signed"] * 3
     gpg.sign(files[2:], gpg_key.secret)

@@ -52,8 +52,8 @@ def test_everything_is_there_and_described(made: MadePackage) -> None:
         "SHA256SUMS.minisig": "signature",
     }
     assert {path.name for path in made.directory.iterdir()} - {file.name for file in package.files} == {
-        f"{NAME}.package.json",
-        f"{NAME}.package.json.minisig",
+        f"{NAME}.manifest.json",
+        f"{NAME}.manifest.json.minisig",
     }
     assert package.imager == ["pi3-64bit", "pi4-64bit", "pi5-64bit"]
     assert package.image_sha256 == sha256_file(made.work / "raw.img")
@@ -67,7 +67,7 @@ def test_common_tools_accept_it(made: MadePackage, tmp_path: Path) -> None:
     subprocess.run(
         ["sha256sum", "--check", "--strict", "--quiet", f"{NAME}.SHA256SUMS"], cwd=made.directory, check=True
     )
-    for file in ("SHA256SUMS", "provenance.json", "package.json"):
+    for file in ("SHA256SUMS", "provenance.json", "manifest.json"):
         words = ["minisign", "-V", "-q", "-p", made.public, "-m", made.directory / f"{NAME}.{file}"]
         subprocess.run([*map(str, words)], check=True)
     assert NTIAChecker(str(made.directory / f"{NAME}.spdx.json")).compliant
@@ -169,7 +169,7 @@ def test_an_unverified_image_is_packaged_where_that_is_asked_for(dist: Path, rep
     done = pack(dist, "--unverified", "--compress", "zst")
     assert f"warning: {NAME} is packaged unverified" in done.stderr
     place = dist.parent / "out" / NAME
-    description = json.loads((place / f"{NAME}.package.json").read_text())
+    description = json.loads((place / f"{NAME}.manifest.json").read_text())
     assert description["specs"] is None
     assert not list(place.glob("*.specs.*"))
     assert "unverified" in (place / f"{NAME}.report.html").read_text()
@@ -181,7 +181,7 @@ def test_an_unverified_image_is_packaged_where_that_is_asked_for(dist: Path, rep
 def test_an_image_that_is_verified_stays_so(dist: Path) -> None:
     done = pack(dist, "--unverified", "--compress", "zst")
     assert "unverified" not in done.stderr
-    assert json.loads((dist.parent / "out" / NAME / f"{NAME}.package.json").read_text())["specs"]["passed"] == 2
+    assert json.loads((dist.parent / "out" / NAME / f"{NAME}.manifest.json").read_text())["specs"]["passed"] == 2
 
 
 def test_an_image_without_what_a_build_leaves_is_refused(dist: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_record_that_is_none_is_said(dist: Path) -> None:
 def test_neither_image_nor_board_is_said(dist: Path) -> None:
     done = boardwright("package", "toaster", "--dist", dist, "-o", dist / "out")
     assert done.returncode == RecipeError.exit_code
-    assert "toaster is no file" in done.stderr
+    assert "toaster: found neither a file nor" in done.stderr
 
 
 @pytest.mark.parametrize(("text", "found"), [("rar", "rar"), ("none", "none"), ("", "nothing"), ("xz,lz", "lz")])

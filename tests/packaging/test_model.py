@@ -51,8 +51,10 @@ RELEASE = Release(
     notes="# The first\n",
     boards={
         "rpi": Released(
-            package=PACKAGE,
-            signed=[PackagedFile(name="boardwright-rpi-1.0.package.json", role="other", size_bytes=5, sha256=DIGEST)],
+            image=PACKAGE,
+            signed=[
+                PackagedFile(name="boardwright-rpi-1.0.manifest.json", role="manifest", size_bytes=5, sha256=DIGEST)
+            ],
         )
     },
 )
@@ -70,7 +72,7 @@ def test_a_description_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_directory_without_a_description_is_no_package(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"found 0 files \*\.package\.json") as caught:
+    with pytest.raises(ReleaseError, match=r"found 0 files \*\.manifest\.json") as caught:
         load_packaged_image(tmp_path)
     assert "boardwright package" in caught.value.hint
 
@@ -114,7 +116,7 @@ def test_a_release_and_a_channel_are_read_as_they_were_written() -> None:
     assert load_channel(render(CHANNEL), "here") == CHANNEL
     assert [each.name for each in RELEASE.boards["rpi"].files] == [
         "boardwright-rpi-1.0.img.xz",
-        "boardwright-rpi-1.0.package.json",
+        "boardwright-rpi-1.0.manifest.json",
     ]
 
 

@@ -52,8 +52,8 @@ def say_something_else_of_it(tree: Path) -> str:
     path = tree / "v9.9/release.json"
     path.write_text(path.read_text().replace('"v1.0"', '"v9.9"'))
     release = load_release(path.read_bytes(), path)
-    package = release.boards["rpi"].package.model_copy(update={"title": "Another"})
-    boards = release.boards | {"rpi": release.boards["rpi"].model_copy(update={"package": package})}
+    package = release.boards["rpi"].image.model_copy(update={"title": "Another"})
+    boards = release.boards | {"rpi": release.boards["rpi"].model_copy(update={"image": package})}
     path.write_bytes(render(release.model_copy(update={"boards": boards, "tag": "v1.0"})))
     shutil.rmtree(tree / "v1.0")
     (tree / "v9.9").rename(tree / "v1.0")
@@ -133,7 +133,7 @@ def test_a_board_that_the_release_does_not_know_is_said(published: Published) ->
 def test_hostile_text_in_a_description_is_refused(published: Published, key: str, text: Any) -> None:
     path = published.tree / "v1.0/release.json"
     release = json.loads(path.read_text())
-    release["boards"]["rpi"]["package"][key] = text
+    release["boards"]["rpi"]["image"][key] = text
     with pytest.raises(BoardwrightError) as caught:
         load_release(json.dumps(release).encode(), "there")
-    assert caught.value.message.startswith("there: boards.rpi.package")
+    assert caught.value.message.startswith("there: boards.rpi.image")

@@ -34,8 +34,8 @@ def test_objects_say_what_they_are_and_how_long_they_last(bucket_target: BucketT
     assert headers == {
         ".SHA256SUMS": ("text/plain; charset=utf-8", lasting),
         ".img.xz": ("application/x-xz", lasting),
-        ".package.json": ("application/json", lasting),
-        ".package.json.minisig": ("text/plain; charset=utf-8", lasting),
+        ".manifest.json": ("application/json", lasting),
+        ".manifest.json.minisig": ("text/plain; charset=utf-8", lasting),
         ".packages": ("text/plain; charset=utf-8", lasting),
         "release.json": ("application/json", lasting),
         "stable.json": ("application/json", moving),

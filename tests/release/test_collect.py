@@ -39,8 +39,8 @@ def test_what_is_whole_and_proven_is_taken(tmp_path: Path) -> None:
         ".img.xz",
         ".packages",
         ".SHA256SUMS",
-        ".package.json",
-        ".package.json.minisig",
+        ".manifest.json",
+        ".manifest.json.minisig",
     ]
 
 
@@ -66,22 +66,22 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     message = say(tmp_path, demand("rpi", "rpi5", "qemu-arm64", signed=True))
     assert message.splitlines() == [
         "v1.0 is not released:",
-        f"  - {tmp_path}/empty: found 0 files *.package.json; expected one",
-        "  - qemu-arm64: its package is missing",
+        f"  - {tmp_path}/empty: found 0 files *.manifest.json; expected one",
+        "  - qemu-arm64: its packaged image is missing",
         "  - rpi: version: found 2.0; expected 1.0, as in the tag",
         "  - rpi: 1 of its specs failed",
         "  - rpi: its specs were run on another image: found sha256 cdcdcdcdcdcd…; expected abababababab…",
         "  - rpi5: its specs were not run (--unverified allows this)",
-        "  - rpi5: boardwright-rpi5-1.0.package.json is not signed",
+        "  - rpi5: boardwright-rpi5-1.0.manifest.json is not signed",
     ]
 
 
 def test_an_unverified_image_is_taken_where_that_is_asked_for(tmp_path: Path) -> None:
     change(tmp_path, make_package(tmp_path, "rpi"), specs=None)
     (image,) = collect_files(tmp_path, replace(demand("rpi"), unverified=True))
-    assert image.released.package.specs is None
+    assert image.released.image.specs is None
     red = Specs(passed=599, failed=1, skipped=0, levels=["offline"], image_sha256=DIGEST)
-    change(tmp_path, image.released.package, specs=red)
+    change(tmp_path, image.released.image, specs=red)
     assert "rpi: 1 of its specs failed" in say(tmp_path, replace(demand("rpi"), unverified=True))
 
 
@@ -128,7 +128,7 @@ def test_a_board_has_one_package(tmp_path: Path) -> None:
     make_package(tmp_path / "other", "rpi")
     (tmp_path / "other" / "boardwright-rpi-1.0").rename(tmp_path / "again")
     (tmp_path / "other").rmdir()
-    assert "rpi: found 2 packages; expected one" in say(tmp_path, demand())
+    assert "rpi: found 2 packaged images; expected one" in say(tmp_path, demand())
 
 
 def test_without_packages_there_is_nothing_to_release(tmp_path: Path) -> None:

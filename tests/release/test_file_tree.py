@@ -26,8 +26,8 @@ def test_a_release_is_its_files_its_description_and_channels(directory_target: D
     assert [name for name in files if "rpi" in name] == [
         "v1.0/rpi/boardwright-rpi-1.0.SHA256SUMS",
         "v1.0/rpi/boardwright-rpi-1.0.img.xz",
-        "v1.0/rpi/boardwright-rpi-1.0.package.json",
-        "v1.0/rpi/boardwright-rpi-1.0.package.json.minisig",
+        "v1.0/rpi/boardwright-rpi-1.0.manifest.json",
+        "v1.0/rpi/boardwright-rpi-1.0.manifest.json.minisig",
         "v1.0/rpi/boardwright-rpi-1.0.packages",
     ]
     assert load_release(files["v1.0/release.json"], "") == release

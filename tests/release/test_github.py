@@ -16,8 +16,8 @@ pytestmark = pytest.mark.node
 NAMES = [
     "boardwright-rpi-1.0.SHA256SUMS",
     "boardwright-rpi-1.0.img.xz",
-    "boardwright-rpi-1.0.package.json",
-    "boardwright-rpi-1.0.package.json.minisig",
+    "boardwright-rpi-1.0.manifest.json",
+    "boardwright-rpi-1.0.manifest.json.minisig",
     "boardwright-rpi-1.0.packages",
     "release.json",
 ]

@@ -35,7 +35,7 @@ def previous(root: Path, *, partitions: tuple[PackagedPartition, ...] = (), boar
         prerelease=False,
         date=datetime(2026, 1, 1, tzinfo=UTC),
         notes="",
-        boards={board: Released(package=package, signed=[])},
+        boards={board: Released(image=package, signed=[])},
     )
     return Previous("v0.9", release, {board: listing(ROWS)})
 

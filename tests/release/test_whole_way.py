@@ -35,7 +35,7 @@ def public(made: MadePackage, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def version_of(made: MadePackage) -> str:
-    return str(json.loads((made.directory / f"{made.directory.name}.package.json").read_text())["version"])
+    return str(json.loads((made.directory / f"{made.directory.name}.manifest.json").read_text())["version"])
 
 
 def test_a_release_is_checked_from_afar(public: tuple[Path, str], made: MadePackage, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_page_and_the_list_for_imager_name_the_image(public: tuple[Path, str
 def test_what_verify_refuses_is_not_released(made: MadePackage, tmp_path: Path) -> None:
     """The description has the right digest of the damaged list of components: only its content is wrong."""
     copy = Path(shutil.copytree(made.directory, tmp_path / "packaged" / made.directory.name))
-    described, bom = copy / f"{copy.name}.package.json", copy / f"{copy.name}.cdx.json"
+    described, bom = copy / f"{copy.name}.manifest.json", copy / f"{copy.name}.cdx.json"
     content = json.loads(bom.read_text())
     content["components"].pop()
     bom.write_text(json.dumps(content))
@@ -106,6 +106,6 @@ def test_a_signature_of_another_key_is_not_released(made: MadePackage, tmp_path:
     words: list[str | Path] = ["--packaged", made.directory.parent, "--board", "rpi", "--to", f"dir:{tmp_path}/public"]
     done = boardwright("release", f"v{version_of(made)}", *words, "--key", other.public)
     assert done.returncode == 11, done.stderr
-    for suffix in (".package.json", ".SHA256SUMS", ".provenance.json"):
+    for suffix in (".manifest.json", ".SHA256SUMS", ".provenance.json"):
         assert f"rpi: {made.directory.name}{suffix}: " in done.stderr
     assert not (tmp_path / "public").exists()

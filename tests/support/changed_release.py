@@ -26,7 +26,7 @@ def names(directory: Path) -> list[str]:
 
 def change_package(published: Published, **change: Any) -> None:
     """Change what the server says of the rpi, in the channel's file, and not what is signed."""
-    change_released(published, lambda it: it.model_copy(update={"package": it.package.model_copy(update=change)}))
+    change_released(published, lambda it: it.model_copy(update={"image": it.image.model_copy(update=change)}))
 
 
 def change_released(published: Published, change: Callable[[Released], Released]) -> None:
@@ -40,17 +40,17 @@ def change_released(published: Published, change: Callable[[Released], Released]
 def describe_again(published: Published, package: PackagedImage) -> None:
     """Write and name another description of the rpi; without a key, the signature is the old one."""
     text = render_package(package)
-    path = published.tree / "v1.0/rpi" / f"{NAME}.package.json"
+    path = published.tree / "v1.0/rpi" / f"{NAME}.manifest.json"
     path.write_text(text, encoding="utf-8")
     described = PackagedFile(name=path.name, role="manifest", size_bytes=len(text), sha256=digest(text.encode()))
 
     def change(it: Released) -> Released:
         rest = [file for file in it.signed if file.name != path.name]
-        return Released.model_construct(package=package, signed=[described, *rest])
+        return Released.model_construct(image=package, signed=[described, *rest])
 
     change_released(published, change)
 
 
 def package_of(published: Published) -> PackagedImage:
-    path = published.tree / "v1.0/rpi" / f"{NAME}.package.json"
+    path = published.tree / "v1.0/rpi" / f"{NAME}.manifest.json"
     return PackagedImage.model_validate_json(path.read_bytes())

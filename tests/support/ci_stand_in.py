@@ -31,7 +31,7 @@ build)
 package)
     for image in dist/*.img.zst; do
         name=$(basename "$image" .img.zst)
-        mkdir -p "release/$name" && touch "release/$name/$name.package.json"
+        mkdir -p "release/$name" && touch "release/$name/$name.manifest.json"
     done ;;
 release) test -n "$(ls release/)" ;;
 esac

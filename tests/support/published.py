@@ -73,17 +73,17 @@ class Published:
         if self.signer:
             files.append(_file(self.signer.sign(place / f"{name}.SHA256SUMS"), "signature"))
         made = self._describe(tag, board, files)
-        description = place / f"{name}.package.json"
+        description = place / f"{name}.manifest.json"
         description.write_text(render_package(made), encoding="utf-8")
         return self.signed(made, place)
 
     def signed(self, package: PackagedImage, place: Path) -> Released:
         """Sign the description, and return what release.json says of the whole."""
-        description = place / f"{package.name}.package.json"
+        description = place / f"{package.name}.manifest.json"
         files = [_file(description, "manifest")]
         if self.signer:
             files.append(_file(self.signer.sign(description), "signature"))
-        return Released.model_construct(package=package, signed=files)  # Also what no publisher would write.
+        return Released.model_construct(image=package, signed=files)  # Also what no publisher would write.
 
     def _describe(self, tag: str, board: str, files: list[PackagedFile]) -> PackagedImage:
         version = tag.removeprefix("v")

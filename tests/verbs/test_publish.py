@@ -65,12 +65,12 @@ def test_every_board_of_the_repository_is_expected(root: Path) -> None:
     for name in ("rpi", "riscv"):
         (root / "boards" / name).mkdir(parents=True)
         (root / "boards" / name / "board.yaml").touch()
-    check_error(release(root, "--boards", "boards"), 11, "riscv: its package is missing", "--board")
+    check_error(release(root, "--boards", "boards"), 11, "riscv: its packaged image is missing", "--board")
 
 
 def test_what_is_not_signed_is_refused_when_that_is_asked_for(root: Path) -> None:
     done = release(root, "--board", "rpi5", "--require-signature")
-    check_error(done, 11, "boardwright-rpi5-1.0.package.json is not signed")
+    check_error(done, 11, "boardwright-rpi5-1.0.manifest.json is not signed")
 
 
 def test_channels_are_those_that_are_named(root: Path) -> None:

@@ -294,4 +294,4 @@ def test_the_images_themselves_are_read(good: Path, place: Place) -> None:
     """What is changed is sound before."""
     assert place.call("boot", good / MBR).code == 0
     assert place.call("package", good / GPT).code == 0
-    assert (place.top / "out/boardwright-rpi-1.0/boardwright-rpi-1.0.package.json").is_file()
+    assert (place.top / "out/boardwright-rpi-1.0/boardwright-rpi-1.0.manifest.json").is_file()
