@@ -38,7 +38,7 @@ class EventStream:
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._rests = {"stdout": b"", "stderr": b""}
 
-    def hear(self, stdout: bytes | None, stderr: bytes | None) -> None:
+    def feed(self, stdout: bytes | None, stderr: bytes | None) -> None:
         """Decode the next pieces of the two streams."""
         for name, piece in (("stdout", stdout), ("stderr", stderr)):
             *lines, self._rests[name] = (self._rests[name] + (piece or b"")).split(b"\n")
@@ -47,7 +47,7 @@ class EventStream:
 
     def end(self) -> None:
         """Decode a last line without newline, and close the steps that are still open."""
-        self.hear(b"\n" if self._rests["stdout"] else None, b"\n" if self._rests["stderr"] else None)
+        self.feed(b"\n" if self._rests["stdout"] else None, b"\n" if self._rests["stderr"] else None)
         while self._steps:
             log.emit(Event("fail", self._steps.pop()))
 

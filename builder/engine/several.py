@@ -49,7 +49,7 @@ class BoardResult:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Output:
     """A piece of output of a board's process; without stdout and stderr, the end of the process with `code`."""
 
     board: str
@@ -62,7 +62,7 @@ class _Said:
         return self.stdout is None and self.stderr is None
 
 
-Pieces = SimpleQueue[_Said | signal.Signals]
+Pieces = SimpleQueue[_Output | signal.Signals]
 
 
 def build_several(requests: Sequence[BuildRequest], *, jobs: int, row_of: Callable[[str], Sink]) -> list[BoardResult]:
@@ -75,22 +75,22 @@ def build_several(requests: Sequence[BuildRequest], *, jobs: int, row_of: Callab
     requests, room = _prepare(requests)
     pieces: Pieces = SimpleQueue()
     with ExitStack() as stack:
-        crew = _Crew(pieces, stack, row_of)
+        builds = _ParallelBuilds(pieces, stack, row_of)
         with queued(pieces.put):
-            ended = crew.work(requests, jobs or min(room, len(requests)))
-    if crew.is_stopped:
+            results = builds.work(requests, jobs or min(room, len(requests)))
+    if builds.is_stopped:
         raise Interrupted("interrupted; all resources of the builds were released, except those named above")
     names = [request.board for request in requests]
-    return sorted(ended, key=lambda result: names.index(result.board))
+    return sorted(results, key=lambda result: names.index(result.board))
 
 
-def first_error(ended: Sequence[BoardResult]) -> BoardwrightError | None:
+def first_error(results: Sequence[BoardResult]) -> BoardwrightError | None:
     """Return one error for all failures, of the first failed board's class; None if all boards succeeded."""
-    failed = [(result.board, result.error) for result in ended if result.error]
+    failed = [(result.board, result.error) for result in results if result.error]
     if not failed:
         return None
     kinds = ", ".join(f"{board} ({error.kind})" for board, error in failed)
-    return type(failed[0][1])(f"{len(failed)} of {len(ended)} boards failed: {kinds}", hint="see the errors above")
+    return type(failed[0][1])(f"{len(failed)} of {len(results)} boards failed: {kinds}", hint="see the errors above")
 
 
 def _prepare(requests: Sequence[BuildRequest]) -> tuple[list[BuildRequest], int]:
@@ -113,7 +113,7 @@ def _prepare(requests: Sequence[BuildRequest]) -> tuple[list[BuildRequest], int]
     )
 
 
-class _Crew:
+class _ParallelBuilds:
     """The child processes of one call."""
 
     def __init__(self, pieces: Pieces, stack: ExitStack, row_of: Callable[[str], Sink]) -> None:
@@ -124,39 +124,39 @@ class _Crew:
         self._versions: dict[str, str] = {}
         self._rows: dict[str, Sink] = {}
         self._row_of = row_of
-        self._stories: dict[str, EventStream] = {}
+        self._events: dict[str, EventStream] = {}
         self._running: dict[str, Process] = {}
 
     def work(self, requests: Sequence[BuildRequest], jobs: int) -> list[BoardResult]:
         """Build all and return the results, in the order in which the builds end."""
         waiting = list(requests)
-        ended: list[BoardResult] = []
+        results: list[BoardResult] = []
         while True:
             while waiting and len(self._running) < jobs and not self.is_stopped:
                 self._start(waiting.pop(0))
             if not self._running:
-                return ended
+                return results
             piece = self._pieces.get()
             if isinstance(piece, signal.Signals):
                 self._stop()
             elif piece.is_end:
-                ended.append(self._end(piece.board, piece.code))
+                results.append(self._end(piece.board, piece.code))
             else:
                 with log.use(self._rows[piece.board]):
-                    self._stories[piece.board].hear(piece.stdout, piece.stderr)
+                    self._events[piece.board].feed(piece.stdout, piece.stderr)
 
     def _start(self, request: BuildRequest) -> None:
         board, path = request.board, self._directory / f"{request.board}.json"
         self._versions[board] = request.version
         self._rows[board] = self._row_of(board)
-        self._stories[board] = EventStream("the build's process")
+        self._events[board] = EventStream("the build's process")
         path.write_bytes(request.render())
         process = self._stack.enter_context(piped(_argv(path), env={**os.environ, **own_environment()}))
         self._running[board] = process
         threading.Thread(target=_listen, args=(board, process, self._pieces), daemon=True).start()
 
     def _end(self, board: str, code: int) -> BoardResult:
-        events = self._stories[board]
+        events = self._events[board]
         del self._running[board]
         with log.use(self._rows[board]):
             events.end()
@@ -192,12 +192,14 @@ def _argv(request: Path) -> list[str]:
 def _listen(board: str, process: Process, pieces: Pieces) -> None:
     """Put the output of a process into the queue, then its exit code."""
 
-    def pass_on(stream: IO[bytes] | None, make: Callable[[bytes], _Said]) -> None:
+    def pass_on(stream: IO[bytes] | None, make: Callable[[bytes], _Output]) -> None:
         while stream and (data := os.read(stream.fileno(), PIECE)):
             pieces.put(make(data))
 
-    aside = threading.Thread(target=pass_on, args=(process.stderr, lambda data: _Said(board, stderr=data)), daemon=True)
-    aside.start()
-    pass_on(process.stdout, lambda data: _Said(board, stdout=data))
-    aside.join()
-    pieces.put(_Said(board, code=process.wait()))
+    stderr_thread = threading.Thread(
+        target=pass_on, args=(process.stderr, lambda data: _Output(board, stderr=data)), daemon=True
+    )
+    stderr_thread.start()
+    pass_on(process.stdout, lambda data: _Output(board, stdout=data))
+    stderr_thread.join()
+    pieces.put(_Output(board, code=process.wait()))

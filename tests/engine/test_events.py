@@ -26,14 +26,14 @@ def _event(kind: str, text: str, /, **data: object) -> bytes:
 def test_an_event_in_pieces_is_one_event(heard: Heard) -> None:
     stream = EventStream()
     for byte in _event("note", "grüße"):
-        stream.hear(bytes([byte]), None)
+        stream.feed(bytes([byte]), None)
     stream.end()
     assert heard.texts("note") == ["grüße"]
 
 
 def test_anything_else_is_a_line(heard: Heard) -> None:
     stream = EventStream()
-    stream.hear(b'{"kind": "no json\n{"kind": "note"}\nplain', b"aside\n\n")
+    stream.feed(b'{"kind": "no json\n{"kind": "note"}\nplain', b"aside\n\n")
     stream.end()
     assert heard.texts("line") == ['{"kind": "no json', '{"kind": "note"}', "aside", "plain"]
 
@@ -57,7 +57,7 @@ def test_anything_else_is_a_line(heard: Heard) -> None:
 )
 def test_what_is_no_event_is_a_line(heard: Heard, line: bytes) -> None:
     stream = EventStream()
-    stream.hear(line + b"\n", None)
+    stream.feed(line + b"\n", None)
     assert heard.texts("line") == [line.decode()]
     assert [event.kind for event in heard.events] == ["line"]
 
@@ -69,7 +69,7 @@ def test_any_text_of_an_event_is_shown_or_kept(kind: str, text: str) -> None:
     output = io.StringIO()
     with log.use(log.Plain(output)):
         stream = EventStream()
-        stream.hear(_event(kind, text, hint=text, kind=text), text.encode("utf-8", "replace"))
+        stream.feed(_event(kind, text, hint=text, kind=text), text.encode("utf-8", "replace"))
         stream.end()
     assert find_hidden(output.getvalue()) == ""
     assert kind != "error" or stream.failure(1, killed="").message == text
@@ -77,14 +77,14 @@ def test_any_text_of_an_event_is_shown_or_kept(kind: str, text: str) -> None:
 
 def test_steps_that_did_not_end_fail(heard: Heard) -> None:
     stream = EventStream()
-    stream.hear(_event("start", "a") + _event("start", "b") + _event("end", "b") + _event("start", "c"), None)
+    stream.feed(_event("start", "a") + _event("start", "b") + _event("end", "b") + _event("start", "c"), None)
     stream.end()
     assert heard.texts("fail") == ["c", "a"]
 
 
 def test_result_and_error_are_kept_not_shown(heard: Heard) -> None:
     stream = EventStream()
-    stream.hear(_event("result", "r", x=1) + _event("error", "bad", kind="trust", hint="h"), None)
+    stream.feed(_event("result", "r", x=1) + _event("error", "bad", kind="trust", hint="h"), None)
     assert stream.result == {"x": 1}
     failure = stream.failure(6, killed="")
     assert type(failure) is TrustError
@@ -94,7 +94,7 @@ def test_result_and_error_are_kept_not_shown(heard: Heard) -> None:
 
 def test_an_unknown_kind_is_a_plain_error(heard: Heard) -> None:
     stream = EventStream()
-    stream.hear(_event("error", "bad", kind="new"), None)
+    stream.feed(_event("error", "bad", kind="new"), None)
     assert type(stream.failure(1, killed="")) is BoardwrightError
 
 

@@ -168,12 +168,12 @@ def test_a_build_in_a_container_passes_it_on(heard: Heard, wait: Callable[[float
         wait(1)
         progress.update(20 * MIB)
     events = EventStream()
-    events.hear(stream.getvalue().encode(), None)
+    events.feed(stream.getvalue().encode(), None)
     assert log.last_words(heard.events[1]) == " 20% 00:04 left at 20 MiB/s  x.img.zst"
 
 
 @pytest.mark.parametrize("speed", [5, {"a": []}, None, "\x1b[2J"])
 def test_a_speed_that_is_none_does_no_harm(heard: Heard, speed: object) -> None:
     row = {"kind": "progress", "text": "x", "data": {"fraction": 0.5, "speed": speed}}
-    EventStream().hear(json.dumps(row).encode() + b"\n", None)
+    EventStream().feed(json.dumps(row).encode() + b"\n", None)
     assert log.last_words(heard.events[0]).startswith(" 50% ")

@@ -73,7 +73,7 @@ def follow(
     with queued(pieces.put):
         while piece := pieces.get():
             if isinstance(piece, tuple):
-                events.hear(*piece)
+                events.feed(*piece)
             else:
                 interrupts += 1
                 _stop(api, name, what, kill=interrupts > 1)
