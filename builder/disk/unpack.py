@@ -25,7 +25,7 @@ KEPT_XATTRS = ("security.capability", "user.")
 def unpack(entries: Iterable[Entry], directory: Path) -> None:
     """Write entries into an empty directory, as root with owners and modes.
 
-    entries  as `read_ext4` returns them: each directory before what is in it, no path twice
+    entries  as `FilesystemDriver.read_entries` returns them: each directory before what is in it, no path twice
 
     Raises VerifyError for a path that cannot be made without leaving the directory, or more than LARGEST_TREE.
     """

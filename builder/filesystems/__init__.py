@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Filesystems: a module or a folder for each, with the name of the filesystem in a recipe."""
+"""Filesystems: a module or a folder for each, with its name in a recipe. All use model, table and target."""

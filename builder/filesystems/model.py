@@ -47,13 +47,14 @@ class Content(Protocol):
 class FilesystemDriver:
     """Functions for one filesystem.
 
-    Those that read raise VerifyError for a damaged filesystem. They believe no number in it, because an image may come
-    from anywhere.
+    Those that read raise VerifyError for a damaged filesystem. They check each number, because an image may come from
+    anywhere.
     """
 
     detect: Callable[[Region], bool]
     """Return whether a region begins with this filesystem."""
     read_facts: Callable[[Region], FilesystemFacts]
+    """Return what its headers say, also of a damaged one."""
     read_entries: Callable[[Region, str], list[Entry]]
     """(region, mount point) → everything in it by its path in the system, each directory before its content."""
     read_file: Callable[[Region, str, int], tuple[bytes, int] | None]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from builder.disk.region import Region
+from builder.errors import VerifyError
 from builder.filesystem import Filesystem
 from builder.filesystems.model import FilesystemDriver, FilesystemFacts
 from builder.system.extensions import load_named
@@ -12,8 +13,17 @@ DRIVERS = load_named(__package__, Filesystem, "DRIVER", FilesystemDriver)
 
 
 def detect_filesystem(region: Region) -> Filesystem | None:
-    """Return which filesystem a region begins with; None for any other data."""
-    return next((name for name, driver in DRIVERS.items() if driver.detect(region)), None)
+    """Return which filesystem a region begins with; None for any other data.
+
+    Raises VerifyError for signs of several: programs would not agree on what is there.
+    """
+    names = [name for name, driver in DRIVERS.items() if driver.detect(region)]
+    if len(names) > 1:
+        raise VerifyError(
+            f"the partition at byte {region.offset_bytes} has signs of {' and '.join(names)}; expected one filesystem",
+            hint="build the image again",
+        )
+    return names[0] if names else None
 
 
 def read_facts(region: Region) -> FilesystemFacts:

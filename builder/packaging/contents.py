@@ -81,10 +81,10 @@ def _read_copyrights(files: Mapping[str, File]) -> dict[str, str]:
     return texts
 
 
-def _find_system(place: Region) -> FileTree | None:
+def _find_system(region: Region) -> FileTree | None:
     """Return the files of a filesystem with dpkg's database; None for any other."""
-    name = detect_filesystem(place)
+    name = detect_filesystem(region)
     if name is None or not name.row.keeps_owners:
         return None
-    tree = FileTree(DRIVERS[name].read_entries(place, "/"))
+    tree = FileTree(DRIVERS[name].read_entries(region, "/"))
     return tree if tree.file(STATUS).is_file else None

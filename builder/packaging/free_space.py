@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What of a disk its filesystems do not use: the only part that a block map may leave out.
+"""Find the ranges of a disk that its filesystems do not use: the only ranges that a block map may leave out.
 
-A hole in an image file says nothing: unpacking and copying make holes of zeros that count, such as the empty entries
-of a FAT or an ext4's inode tables. On a card that was used before, old bytes would stay there. So the filesystems are
-asked which blocks are free. Tables, gaps and boot blobs are never among them.
+A hole in an image file is no sign of free space. Unpacking and copying make holes of zeros that count, such as the
+empty entries of a FAT or an ext4's inode tables. On a card that was used before, old bytes would stay there. So the
+free blocks are read from the filesystems. Tables, gaps and boot blobs are never among them.
 """
 
 from __future__ import annotations

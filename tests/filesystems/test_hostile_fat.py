@@ -11,7 +11,10 @@ import pytest
 
 from builder.disk.region import Region
 from builder.errors import VerifyError
+from builder.filesystem import Filesystem
+from builder.filesystems.ext4.superblock import MAGIC
 from builder.filesystems.fat32.read import read_fat, read_fat_file
+from builder.filesystems.table import detect_filesystem, read_facts
 from builder.units import MIB
 from tests.support.filesystems import mtool
 
@@ -121,3 +124,14 @@ def test_a_crafted_fat_is_refused(craft: Callable[[Region], str], fat: Region) -
     message = craft(fat)
     with pytest.raises(VerifyError, match=message):
         read_fat(fat, "/boot")
+
+
+def test_signs_of_two_filesystems_are_refused(fat: Region) -> None:
+    """One program would read the files of the FAT, and another those of an ext4 in the same place."""
+    assert detect_filesystem(fat) is Filesystem.FAT32
+    with fat.path.open("r+b") as stream:
+        stream.seek(1080)
+        stream.write(MAGIC)
+    for read in (detect_filesystem, read_facts):
+        with pytest.raises(VerifyError, match="at byte 0 has signs of fat32 and ext4; expected one filesystem"):
+            read(fat)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Read the entries of a FAT32 from the bytes of the image, because many kernels cannot mount one. Nothing is copied.
 
-As in builder.filesystems.ext4.read, no number is believed: a chain of clusters that comes back to itself, a directory
-in two places and a name that is none are refused (Microsoft, FAT32 File System Specification, fatgen103).
+A FAT has no owners and no modes; they are what a mount gives it.
+
+As in builder.filesystems.ext4.read, each number is checked. A chain of clusters that returns to itself, a directory
+with two parents and an invalid name are refused (Microsoft, FAT32 File System Specification, fatgen103).
 """
 
 from __future__ import annotations
