@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
+
+from builder.rows import RowEnum
 
 BITS_32, BITS_64 = 1, 2
 """ELF classes (elf.h)."""
@@ -45,17 +45,10 @@ class ArchitectureRow:
         return f"qemu-system-{self.qemu}"
 
 
-class Architecture(StrEnum):
+class Architecture(RowEnum):
     """Debian's names of processor architectures."""
 
     row: ArchitectureRow
-
-    def __new__(cls, name: str, row: ArchitectureRow | None = None) -> Self:
-        assert row is not None  # The default is only for the type of Architecture("arm64"), which looks up a member.
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.row = row
-        return member
 
     AMD64 = (
         "amd64",

@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
+
+from builder.rows import RowEnum
 
 MEMORY = "512MiB"
 """Memory limit for unpacking. xz -9, the highest level that packages use, takes 65 MiB per thread."""
@@ -73,16 +73,10 @@ def _pigz_processes() -> list[str]:
     return ["--processes", str(max(2, os.cpu_count() or 1))]
 
 
-class Compression(StrEnum):
+class Compression(RowEnum):
     """Name of a format, as in options; `row` has its properties."""
 
     row: Format
-
-    def __new__(cls, name: str, row: Format = PLAIN) -> Self:
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.row = row
-        return member
 
     ZST = (
         "zst",

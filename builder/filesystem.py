@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
+
+from builder.rows import RowEnum
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,10 @@ class FilesystemRow:
     """True if two names that differ only in case are one."""
 
 
-class Filesystem(StrEnum):
+class Filesystem(RowEnum):
     """Filesystems that can be created without mounting them."""
 
     row: FilesystemRow
-
-    def __new__(cls, name: str, row: FilesystemRow | None = None) -> Self:
-        assert row is not None  # The default is only for the type of Filesystem("ext4"), which looks up a member.
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.row = row
-        return member
 
     FAT32 = (
         "fat32",

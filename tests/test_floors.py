@@ -22,6 +22,7 @@ FLOORS = {
     "errors": 0,
     "log": 0,
     "quote": 0,
+    "rows": 0,
     "text": 0,
     "units": 0,
     "system": 1,

@@ -8,8 +8,8 @@ those of `render` in builder/ci/install.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
+
+from builder.rows import RowEnum
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,10 @@ class CiProviderRow:
     """Template of a line for each board, if the file names them."""
 
 
-class CiProvider(StrEnum):
+class CiProvider(RowEnum):
     """Name of a CI system, as in options; `row` has its properties."""
 
     row: CiProviderRow
-
-    def __new__(cls, name: str, row: CiProviderRow | None = None) -> Self:
-        assert row is not None  # The default is only for the type of CiProvider("github"), which looks up a member.
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.row = row
-        return member
 
     GITHUB = ("github", CiProviderRow(".github/workflows/boardwright.yml", "github.yml"))
     GITLAB = ("gitlab", CiProviderRow(".gitlab-ci.yml", "gitlab.yml"))

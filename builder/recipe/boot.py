@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from builder.recipe.phrases import join_options
 from builder.recipe.values import Address, FileName, FrozenModel, KernelWords, Lines, TreePath, Word
+from builder.rows import RowEnum
 
 
 class Script(FrozenModel):
@@ -39,20 +39,15 @@ class BootRow:
     required: tuple[str, ...] = ()
     """Those of them that this method needs."""
     names_kernel: bool = False
-    """True if QEMU can take the kernel from its files, without the boot chain (`qemu.firmware: kernel`)."""
+    """True if QEMU can start the kernel without the boot chain (`qemu.firmware: kernel`).
+
+    verify/live/qemu/kernel.py then reads config.txt."""
 
 
-class BootMethod(StrEnum):
+class BootMethod(RowEnum):
     """Boot methods. Each has a module in builder/boot_methods/."""
 
     row: BootRow
-
-    def __new__(cls, name: str, row: BootRow | None = None) -> Self:
-        assert row is not None  # The default is only for the type of BootMethod("efi"), which looks up a member.
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.row = row
-        return member
 
     RASPI = (
         "raspi",
@@ -72,13 +67,11 @@ class BootMethod(StrEnum):
     NONE = ("none", BootRow("the boot loader is not in the image", needs_firmware=True))
 
 
-def _join_methods(key: str) -> str:
-    """Return the methods that allow a key, for a message."""
-    return join_options(method for method in BootMethod if key in method.row.allowed)
-
-
-OF_METHODS = tuple(dict.fromkeys(key for method in BootMethod for key in method.row.allowed))
-"""Keys of `boot` that only some methods have."""
+METHODS_OF = {
+    key: join_options(method for method in BootMethod if key in method.row.allowed)
+    for key in dict.fromkeys(key for method in BootMethod for key in method.row.allowed)
+}
+"""Keys of `boot` that only some methods have, each with these methods."""
 
 
 class Boot(FrozenModel):
@@ -88,22 +81,22 @@ class Boot(FrozenModel):
     method: BootMethod = Field(description="; ".join(f"{item}: {item.row.title}" for item in BootMethod) + ".")
     cmdline: dict[Word, KernelWords]
     """Kernel parameters in named groups, joined in order; the build adds `root=`."""
-    config: dict[Word, Lines] = {}
-    """Lines of config.txt in named groups (raspi only)."""
+    config: dict[Word, Lines] = Field(
+        {}, description=f"Lines of config.txt in named groups ({METHODS_OF['config']} only)."
+    )
     device_tree: TreePath | None = None
     """Device tree, below the kernel's directory of them (flash-kernel; extlinux, where U-Boot else chooses one)."""
-    script: Script | None = None
-    """The script that the board's U-Boot runs (flash-kernel only)."""
+    script: Script | None = Field(
+        None, description=f"The script that the board's U-Boot runs ({METHODS_OF['script']} only)."
+    )
 
     @model_validator(mode="after")
     def _keys_are_those_of_the_method(self) -> Self:
         row = self.method.row
-        for key in OF_METHODS:
+        for key, methods in METHODS_OF.items():
             is_there = bool(getattr(self, key))
             if is_there and key not in row.allowed:
-                raise ValueError(
-                    f"found `{key}` with `method: {self.method}`; expected it with {_join_methods(key)} only"
-                )
+                raise ValueError(f"found `{key}` with `method: {self.method}`; expected it with {methods} only")
             if not is_there and key in row.required:
                 raise ValueError(f"found no `{key}`; expected one with `method: {self.method}`")
         return self

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib import import_module
-from typing import Protocol, Self, cast
+from typing import Protocol, cast
 
 from builder.errors import RecipeError
 from builder.recipe.phrases import join_options
 from builder.release.target import Publisher, PublisherConfig
+from builder.rows import RowEnum
 
 
 class TargetModule(Protocol):
@@ -42,17 +42,10 @@ class TargetRow:
         return re.split("[A-Z]", self.address)[0]
 
 
-class TargetKind(StrEnum):
+class TargetKind(RowEnum):
     """The text of an address before the first colon; `row` has its properties."""
 
     row: TargetRow
-
-    def __new__(cls, name: str, row: TargetRow | None = None) -> Self:
-        assert row is not None  # The default is only for the type of TargetKind("dir"), which looks up a member.
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.row = row
-        return member
 
     GITHUB = ("github", TargetRow("github:OWNER/REPO", "github"))
     S3 = ("s3", TargetRow("s3://BUCKET/PREFIX", "bucket", has_url=True))
