@@ -492,7 +492,8 @@ def _render_type(value: Schema, definitions: Schema) -> str:
 
 def read_answers() -> dict[int, str]:
     """Return the answers of the tour by number."""
-    parts = re.split(r"^\*\*(\d+)\. ", TOUR.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    questions = TOUR.read_text(encoding="utf-8").partition("\n## ")[0]
+    parts = re.split(r"^\*\*(\d+)\. ", questions, flags=re.MULTILINE)[1:]
     return {int(number): text for number, text in zip(parts[::2], parts[1::2], strict=True)}
 
 

@@ -7,14 +7,7 @@ import re
 from collections.abc import Collection
 
 from builder import quote
-from builder.boot_methods.lines import (
-    NAME,
-    PATH,
-    TEXT,
-    read_lines,
-    refuse_others,
-    take_one,
-)
+from builder.boot_methods.lines import NAME, PATH, TEXT, read_lines, refuse_others, take_one
 from builder.boot_methods.model import BootEntry, BootProgram, Command
 from builder.disk.filetree import FileTree
 from builder.errors import VerifyError
@@ -24,8 +17,6 @@ from builder.plan.model import Plan
 ENTRY = "boardwright"
 """First part of the names of systemd-boot's entries: kernel-install's entry token."""
 ESP = "/boot/efi"
-
-
 LOADER_CONF = {"timeout": "timeout ([0-9]{1,5})", "console-mode": f"console-mode ({NAME})"}
 LOADER_ENTRY = {
     "title": rf"title ++({TEXT})",

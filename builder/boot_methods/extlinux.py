@@ -6,17 +6,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from builder import quote
-from builder.boot_methods.lines import (
-    PATH,
-    TEXT,
-    BootLine,
-    read_lines,
-    refuse,
-    refuse_others,
-    take_one,
-)
+from builder.boot_methods.lines import PATH, TEXT, BootLine, read_lines, refuse, refuse_others, take_one
 from builder.boot_methods.model import BootEntry, BootProgram, Command
-from builder.boot_methods.script import UBOOT_OTHERS
+from builder.boot_methods.uboot import UBOOT_OTHERS
 from builder.disk.filetree import FileTree
 from builder.errors import VerifyError
 from builder.plan.kernel_words import split_words

@@ -7,14 +7,9 @@ import re
 from collections.abc import Collection
 
 from builder import quote
-from builder.boot_methods.lines import (
-    TEXT,
-    read_text,
-    refuse,
-    refuse_others,
-)
+from builder.boot_methods.lines import TEXT, read_text, refuse, refuse_others
 from builder.boot_methods.model import BootEntry, BootProgram, Command
-from builder.boot_methods.script import UBOOT_OTHERS, render_script, script_files
+from builder.boot_methods.uboot import UBOOT_OTHERS, render_script, script_files
 from builder.disk.filetree import FileTree
 from builder.errors import VerifyError
 from builder.plan.kernel_words import split_words

@@ -6,9 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from builder import quote
-from builder.boot_methods.lines import (
-    read_text,
-)
+from builder.boot_methods.lines import read_text
 from builder.boot_methods.model import BootEntry, BootProgram
 from builder.disk.filetree import FileTree
 from builder.plan.kernel_words import split_words

@@ -6,15 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from builder import quote
-from builder.boot_methods.lines import (
-    NAME,
-    BootLine,
-    read_lines,
-    read_text,
-    refuse,
-    refuse_others,
-    take_one,
-)
+from builder.boot_methods.lines import NAME, BootLine, read_lines, read_text, refuse, refuse_others, take_one
 from builder.boot_methods.model import BootEntry, BootProgram, Command
 from builder.disk.filetree import FileTree
 from builder.plan.kernel_words import split_words
@@ -22,8 +14,6 @@ from builder.plan.model import Plan
 
 ADDED = ("rw", "rootwait", "fsck.repair=yes", "net.ifnames=0")
 """Kernel parameters that the hook adds."""
-
-
 CONFIG_TXT = {
     # The firmware reads 98 characters of a line.
     "kernel": rf"(?=.{{1,98}}$)kernel=({NAME})",
@@ -31,8 +21,6 @@ CONFIG_TXT = {
     "fixed": "arm_64bit=1|enable_uart=1|upstream_kernel=1",
 }
 """Lines that z50-raspi-firmware of raspi-firmware writes before the recipe's lines."""
-
-
 # Files that the firmware reads before its configuration or instead of it; in lower case.
 RASPI_OTHERS = (
     *("autoboot.txt", "tryboot.txt", "boot.img", "boot.sig", "armstub*", "bootconf.txt"),

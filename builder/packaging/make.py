@@ -8,7 +8,7 @@
                   <name>.specs.json, .specs.xml, .report.html
                   <name>.provenance.json
                   <name>.SHA256SUMS        checksums of all files above
-                  <name>.manifest.json      description of all other files, written last
+                  <name>.manifest.json     description of all other files, written last
                   *.minisig, *.asc         signatures of provenance, checksums and description
 
 It is written to OUTPUT/.<name>.package.partial/, synced and renamed.

@@ -70,7 +70,7 @@ class PublisherConfig:
     url: str = ""
     """Public URL of trees; empty if not known."""
     tag_object: str = ""
-    """What the tag is in the checkout here."""
+    """SHA of the tag in the local checkout; "" if there is no tag."""
     catalogue: Catalogue | None = None
     """Function that makes the files of the catalogue of a tree."""
 

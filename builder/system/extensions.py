@@ -19,7 +19,8 @@ def load_named(folder: str | None, names: Iterable[Name], attribute: str, kind: 
     attribute  name of the value in each module
     kind       its type; TypeError for another one
 
-    The module that calls this depends on all modules below its own folder: builder.system.fingerprint finds the call.
+    The module that calls this depends on all modules below its own folder. builder.system.fingerprint finds the call if
+    it is written on one line, as `NAME = load_named(__package__, …)`.
     """
     values = {}
     for name in names:

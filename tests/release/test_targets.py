@@ -59,7 +59,7 @@ class MemoryPublisher:
         content = self.files.get(f"{self.tag}/release.json")
         return load_release(content, self.name) if content else None
 
-    def find_previous(self, wish: ChannelChoice) -> Previous | None:
+    def find_previous(self, choice: ChannelChoice) -> Previous | None:
         return None
 
     def send(self, release_content: ReleaseContent, release: Release) -> None:
@@ -67,15 +67,15 @@ class MemoryPublisher:
         for item in release_content.items:
             self.files.setdefault(f"{self.tag}/{item.file.name}", item.path.read_bytes())
 
-    def publish(self, release: Release, wish: ChannelChoice) -> str:
+    def publish(self, release: Release, choice: ChannelChoice) -> str:
         self.files.setdefault(f"{self.tag}/release.json", render(release))
         return f"{self.config.url or self.name}/{self.tag}"
 
-    def point(self, release: Release, wish: ChannelChoice) -> None:
-        for name in wish.channels:
+    def point(self, release: Release, choice: ChannelChoice) -> None:
+        for name in choice.channels:
             before = self.files.get(f"channels/{name}")
             channel = load_channel(before, self.name) if before else None
-            self.files[f"channels/{name}"] = render(merge(name, channel, release, back=wish.back))
+            self.files[f"channels/{name}"] = render(merge(name, channel, release, back=choice.back))
 
 
 def make_publisher(text: str, config: PublisherConfig) -> Publisher:

@@ -5,7 +5,7 @@ systemd-boot 257.13 and 252.39, u-boot-menu 4.2.4 and 4.2.2, and two kernels.
 
 from __future__ import annotations
 
-from builder.boot_methods.script import render_script
+from builder.boot_methods.uboot import render_script
 from builder.plan.model import Plan
 
 NEW, OLD = "6.12.107+deb13-arm64", "6.12.48+deb13-arm64"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Render the U-Boot script of boot method flash-kernel, and name the files beside it."""
+"""Files for U-Boot: the script of boot method flash-kernel, and what any U-Boot reads besides."""
 
 from __future__ import annotations
 
