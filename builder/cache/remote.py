@@ -108,7 +108,7 @@ class Remote:
             return True
         return False
 
-    def distrust(self, sha256: str) -> None:
+    def mark_bad(self, sha256: str) -> None:
         """Mark the bucket's object as damaged: the next upload replaces it."""
         self._absent.add(sha256)
 

@@ -78,7 +78,7 @@ class Store:
         """True if new objects are uploaded to the shared cache."""
         return self._remote is not None and self._remote.is_writable
 
-    def take(self, source: Path, sha256: str | None = None) -> str:
+    def add(self, source: Path, sha256: str | None = None) -> str:
         """Move a file in and return its digest; TrustError when it is not `sha256`, SpaceError on a full disk."""
         digest = sha256_file(source)
         if sha256 not in (None, digest):
@@ -101,26 +101,26 @@ class Store:
         """Return whether the object is in this directory, damaged or not."""
         return self._path(sha256).is_file()
 
-    def place(self, sha256: str, target: Path) -> bool:
+    def link(self, sha256: str, target: Path) -> bool:
         """Give an object the name `target` too (a link where possible, else a copy); False without an intact one.
 
         Do not write to a linked file: it is the object itself. Damage is detected at the next use.
         """
-        return self._place(sha256, target) or (self._bring(sha256) and self._place(sha256, target))
+        return self._link(sha256, target) or (self._prefetch(sha256) and self._link(sha256, target))
 
-    def bring(self, digests: Collection[str]) -> None:
+    def prefetch(self, digests: Collection[str]) -> None:
         """Fetch missing objects from the shared cache, several at once."""
         if self._remote is None:
             return
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
             # Each with a copy of the context: its log lines go to the log sink of the caller.
-            for download in [pool.submit(copy_context().run, self._bring, sha256) for sha256 in digests]:
+            for download in [pool.submit(copy_context().run, self._prefetch, sha256) for sha256 in digests]:
                 download.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _bring(self, sha256: str) -> bool:
+    def _prefetch(self, sha256: str) -> bool:
         """Fetch an object from the shared cache; False if it has no intact one."""
         if self._remote is None:
             return False
@@ -133,13 +133,13 @@ class Store:
                 stream.flush()
                 if (digest := sha256_file(part)) != sha256:
                     log.warn(f"the shared cache's object {sha256} has sha256 {digest}; it is not used")
-                    self._remote.distrust(sha256)
+                    self._remote.mark_bad(sha256)
                     return False
                 with self._locked(sha256):
                     give_name(part, self._path(sha256), durable=False)
         return True
 
-    def _place(self, sha256: str, target: Path) -> bool:
+    def _link(self, sha256: str, target: Path) -> bool:
         with self._locked(sha256):
             path = self._path(sha256)
             if not self._is_intact(path, sha256):
@@ -195,7 +195,7 @@ class Store:
         with self._locked(sha256):
             self._path(sha256).unlink(missing_ok=True)
 
-    def tidy(self) -> None:
+    def clean(self) -> None:
         """Remove partial files of killed writers, and refs to missing objects."""
         for path in self._parts.glob("*"):
             _remove_ownerless(path)

@@ -86,7 +86,7 @@ def shrink(state: Path, limit_bytes: int) -> list[CacheItem]:
             for pattern in ("rooms/*/*.doomed", "cache/*/*.doomed"):
                 for path in state.glob(pattern):
                     remove_tree(path)
-    store.tidy()
+    store.clean()
     return removed
 
 

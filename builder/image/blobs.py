@@ -71,8 +71,8 @@ def check_blobs(blobs: tuple[BlobFile, ...], image: Path) -> None:
                 _check_piece(blob.plan, start, data[start:end], stream.read(end - start))
 
 
-def _check_piece(blob: BlobPlan, start: int, planned: bytes, found: bytes) -> None:
-    if wrong := find_wrong_bytes(blob, start, planned, found):
+def _check_piece(blob: BlobPlan, start: int, planned: bytes, content: bytes) -> None:
+    if wrong := find_wrong_bytes(blob, start, planned, content):
         raise VerifyError(
             f"blob {blob.name} is damaged from byte {wrong[0]} of the disk on ({len(wrong)} bytes differ)",
             hint=f"add the overwritten range to blobs.{blob.name}.holes, or move the blob",

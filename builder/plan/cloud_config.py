@@ -109,14 +109,14 @@ def _find_leaf(error: Any) -> Any:
     return error
 
 
-def _is_for_others(error: Any, place: list[str | int]) -> bool:
+def _is_for_others(error: Any, path: list[str | int]) -> bool:
     """Return whether an alternative is for values of another type, or for mappings with another `type`."""
-    names_another = error.validator in ("enum", "const") and list(error.absolute_path) == [*place, "type"]
-    return names_another or _is_of_type(error, place)
+    names_another = error.validator in ("enum", "const") and list(error.absolute_path) == [*path, "type"]
+    return names_another or _is_of_type(error, path)
 
 
-def _is_of_type(error: Any, place: list[str | int]) -> bool:
-    return error.validator == "type" and list(error.absolute_path) == place
+def _is_of_type(error: Any, path: list[str | int]) -> bool:
+    return error.validator == "type" and list(error.absolute_path) == path
 
 
 def _say(error: Any) -> str:

@@ -20,13 +20,13 @@ Described = TypeVar("Described", bound=BaseModel)
 
 
 def load_described(
-    kind: type[Described], content: str | bytes, place: object, *, error: type[BoardwrightError], hint: str
+    kind: type[Described], content: str | bytes, name: object, *, error: type[BoardwrightError], hint: str
 ) -> Described:
-    """Return the content of a file as its model; raise `error`, which names `place`, if it does not fit."""
+    """Return the content of a file as its model; raise `error`, which has `name`, if it does not fit."""
     try:
         return kind.model_validate_json(content)
     except ValidationError as problem:
-        raise error(f"{make_line(str(place))}: {explain(problem)}", hint=hint) from None
+        raise error(f"{make_line(str(name))}: {explain(problem)}", hint=hint) from None
 
 
 def explain(error: ValidationError) -> str:

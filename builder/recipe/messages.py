@@ -71,38 +71,38 @@ def explain(error: ValidationError, tree: Map) -> list[Problem]:
     return [_explain_place(path, details, tree) for path, details in by_path.items()]
 
 
-def _explain_place(place: Steps, details: list[ErrorDetails], tree: Map) -> Problem:
+def _explain_place(path: Steps, details: list[ErrorDetails], tree: Map) -> Problem:
     # A value of two possible types ("auto" or a size) has two errors; the message names the literal last.
     ordered = sorted(details, key=lambda one: one["type"] == "literal_error")
     first = ordered[0]
     if first["type"] == "missing":
-        return _explain_missing(place, tree)
+        return _explain_missing(path, tree)
     if first["type"] == "extra_forbidden":
-        return _explain_unknown(place, tree)
-    _, node = find_node(tree, place)
+        return _explain_unknown(path, tree)
+    _, node = find_node(tree, path)
     if first["loc"][-1] == "[key]":
         message = f"found this key; expected {_allowed(first)}"
-        return Problem(_key_position(place, tree), f"{render_path(place)}: {message}")
+        return Problem(_key_position(path, tree), f"{render_path(path)}: {message}")
     message = _explain_value(first, node)
     message += "".join(f", or {_choices(other)}" for other in ordered[1:])
-    return Problem(node.at, f"{render_path(place)}: {message}")
+    return Problem(node.at, f"{render_path(path)}: {message}")
 
 
-def _explain_missing(place: Steps, tree: Map) -> Problem:
-    _, parent = find_node(tree, place[:-1])
-    key = str(place[-1])
-    about = " ".join((_model_at(place[:-1]).model_fields[key].description or "").split())
+def _explain_missing(path: Steps, tree: Map) -> Problem:
+    _, parent = find_node(tree, path[:-1])
+    key = str(path[-1])
+    about = " ".join((_model_at(path[:-1]).model_fields[key].description or "").split())
     removed = parent.removed.get(key) if isinstance(parent, Map) else None
     if removed:
-        return Problem(removed, f"{render_path(place)}: found nothing (null), which removes it; expected: {about}")
-    return Problem(parent.at, f"{render_path(place)}: missing; expected: {about}")
+        return Problem(removed, f"{render_path(path)}: found nothing (null), which removes it; expected: {about}")
+    return Problem(parent.at, f"{render_path(path)}: missing; expected: {about}")
 
 
-def _explain_unknown(place: Steps, tree: Map) -> Problem:
-    options = list(_model_at(place[:-1]).model_fields)
-    meant = suggest(str(place[-1]), options)
+def _explain_unknown(path: Steps, tree: Map) -> Problem:
+    options = list(_model_at(path[:-1]).model_fields)
+    meant = suggest(str(path[-1]), options)
     message = f"found an unknown key; expected {join_options(options)}{meant}"
-    return Problem(_key_position(place, tree), f"{render_path(place)}: {message}")
+    return Problem(_key_position(path, tree), f"{render_path(path)}: {message}")
 
 
 def _explain_value(details: ErrorDetails, node: Node) -> str:
@@ -142,10 +142,10 @@ def _quoted(details: ErrorDetails) -> list[str]:
     return expected.replace(" or ", ", ").replace("'", "").split(", ")
 
 
-def _key_position(place: Steps, tree: Map) -> Position:
-    _, parent = find_node(tree, place[:-1])
+def _key_position(path: Steps, tree: Map) -> Position:
+    _, parent = find_node(tree, path[:-1])
     entries: Mapping[str, Any] = parent.entries if isinstance(parent, Map) else {}
-    entry = entries.get(str(place[-1]))
+    entry = entries.get(str(path[-1]))
     return entry.at if entry else parent.at
 
 

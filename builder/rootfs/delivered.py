@@ -62,15 +62,15 @@ def _walk(tree: Path) -> Iterator[tuple[str, str]]:
             yield path, path[len(str(tree)) :]
 
 
-def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: str) -> Iterator[tuple[str, str]]:
+def _measure(tree: Path, path: str, inside: str, state: os.stat_result, owner: str) -> Iterator[tuple[str, str]]:
     """Yield (kind, value) for each kind that a path belongs to."""
     kind, mode = stat.S_IFMT(state.st_mode), f"{stat.S_IMODE(state.st_mode):04o}"
     if kind == stat.S_IFLNK:
-        yield from _measure_link(tree, path, place)
+        yield from _measure_link(tree, path, inside)
         return
     if state.st_mode & stat.S_IWOTH:
         yield "writable", mode
-    if is_of_root(place):
+    if is_of_root(inside):
         acl = " with an ACL" if set(ACLS).intersection(os.listxattr(path, follow_symlinks=False)) else ""
         if state.st_uid or (state.st_gid and state.st_mode & stat.S_IWGRP) or acl:
             yield "owners", f"{mode} {owner}{acl}"
@@ -78,24 +78,24 @@ def _measure(tree: Path, path: str, place: str, state: os.stat_result, owner: st
         yield "special", SPECIAL[kind]
     if kind == stat.S_IFREG:
         is_setid = state.st_mode & (stat.S_ISUID | stat.S_ISGID)
-        yield from _measure_file(path, place, f"{mode} {owner}" if is_setid else "")
+        yield from _measure_file(path, inside, f"{mode} {owner}" if is_setid else "")
 
 
-def _measure_link(tree: Path, path: str, place: str) -> Iterator[tuple[str, str]]:
+def _measure_link(tree: Path, path: str, inside: str) -> Iterator[tuple[str, str]]:
     target = str(Path(path).readlink())
-    end = _find_end(tree, place)
+    end = _find_end(tree, inside)
     if end is None:
         yield "links", target
     if (
-        is_link_held(place)
-        or is_link_in(place, target)
-        or (end and end.is_file() and leads_in(place, f"/{end.relative_to(tree)}", end.read_bytes))
+        is_link_held(inside)
+        or is_link_in(inside, target)
+        or (end and end.is_file() and leads_in(inside, f"/{end.relative_to(tree)}", end.read_bytes))
     ):
         yield "access", f"-> {target}"
 
 
-def _measure_file(path: str, place: str, setid: str) -> Iterator[tuple[str, str]]:
-    if is_way_in(place, Path(path).read_bytes):
+def _measure_file(path: str, inside: str, setid: str) -> Iterator[tuple[str, str]]:
+    if is_way_in(inside, Path(path).read_bytes):
         yield "access", hash_file(Path(path), "sha256")
     if setid:
         yield "setid", setid
@@ -144,8 +144,8 @@ def add_packages(
 
 def add_written(delivered: dict[str, Any], tree: Path, places: Collection[str]) -> dict[str, Any]:
     """Return what was delivered together with files that the build has written after all scripts."""
-    paths = {place: resolve_inside(tree, place) for place in places}
-    digests = {place: hash_file(path, "sha256") for place, path in paths.items() if path.is_file()}
+    paths = {inside: resolve_inside(tree, inside) for inside in places}
+    digests = {inside: hash_file(path, "sha256") for inside, path in paths.items() if path.is_file()}
     return {**delivered, "access": {**delivered["access"], **digests}}
 
 
@@ -231,10 +231,10 @@ def write_delivered(tree: Path, delivered: dict[str, Any]) -> None:
     write_text(tree, DELIVERED, json.dumps({"format": 1, **delivered}, indent=1, ensure_ascii=True) + "\n")
 
 
-def _find_end(tree: Path, place: str) -> Path | None:
+def _find_end(tree: Path, inside: str) -> Path | None:
     """Return the path in the tree that a link leads to; None for a dangling link."""
     try:
-        end = resolve_inside(tree, place)
+        end = resolve_inside(tree, inside)
     except RecipeError:  # A loop of links.
         return None
     return end if os.path.lexists(end) else None
@@ -257,7 +257,7 @@ def _read_shells(tree: Path) -> dict[str, str]:
     return {row[0]: row[6] for row in rows if len(row) == 7 and row[2].isdigit()}
 
 
-def _read_lines(tree: Path, place: str) -> list[str]:
+def _read_lines(tree: Path, inside: str) -> list[str]:
     """Return the lines of a file in the tree; [] if it is missing. The file may be of any content."""
-    path = resolve_inside(tree, place)
+    path = resolve_inside(tree, inside)
     return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if path.is_file() else []

@@ -97,7 +97,7 @@ def send_layer(store: Store, kept: StoredTree, workspace: Workspace) -> None:
              "--pax-option=delete=atime,delete=ctime", "--xattrs", *KEPT, f"--directory={kept.directory}", "."],
             env={"ZSTD_NBTHREADS": str(os.cpu_count() or 1)},
         )  # fmt: skip
-        sha256 = store.take(archive)
+        sha256 = store.add(archive)
         signed = {MAC: _sign(key, name, sha256)} if key else {}
         store.set_ref(f"layer/{name}", sha256, {"digest": kept.digest, **signed})
 
@@ -107,7 +107,7 @@ def take_layer(store: Store, directory: Path, workspace: Workspace, foreseen: Fo
     name, key = directory.name, find_key()
     ref = store.find_ref(f"layer/{name}")
     archive, aside = workspace.scratch / f"{name}.tar.zst", workspace.scratch / f"taken-{name}"
-    if ref is None or not _is_trusted(ref, name, key) or not store.place(ref.sha256, archive):
+    if ref is None or not _is_trusted(ref, name, key) or not store.link(ref.sha256, archive):
         return None
     aside.mkdir()
     with log.step(f"unpack {name}"):

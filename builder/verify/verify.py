@@ -72,7 +72,7 @@ class VerifyOptions:
     """(tree, architecture) → argv prefix that starts a command in the tree, for the level chroot."""
 
 
-def verify_artefact(path: Path, wish: VerifyOptions, state: Path) -> Report:
+def verify_artefact(path: Path, options: VerifyOptions, state: Path) -> Report:
     """Run the specs on an image file, compressed or not, and write the report.
 
     state  directory for journals and for the unpacked image
@@ -80,27 +80,27 @@ def verify_artefact(path: Path, wish: VerifyOptions, state: Path) -> Report:
     Raises RecipeError (unknown board), VerifyError (no disk image, or a damaged one), MachineError, ToolError,
     SpaceError.
     """
-    reports = wish.reports or path.resolve().parent
+    reports = options.reports or path.resolve().parent
     if not os.access(reports, os.W_OK):
         raise RecipeError(f"the report cannot be written to {reports}", hint="name another directory with --report")
     with open_scratch(state, "verify") as scratch, open_image(path, scratch) as image:
-        task = make_task(image, wish, scratch)
-        if "chroot" in task.levels and wish.enter:
-            task = replace(task, chroot=_prepare_chroot(task, wish.enter))
-        with _asked(task, wish) as task, log.step(f"specs: {', '.join(task.levels)}"):
-            report = run_specs(task, only=wish.only, log_file=scratch / "specs.log")
+        task = make_task(image, options, scratch)
+        if "chroot" in task.levels and options.enter:
+            task = replace(task, chroot=_prepare_chroot(task, options.enter))
+        with _asked(task, options) as task, log.step(f"specs: {', '.join(task.levels)}"):
+            report = run_specs(task, only=options.only, log_file=scratch / "specs.log")
         write_reports(report, scratch, reports / image.name)
     return report
 
 
 @contextmanager
-def _asked(task: Task, wish: VerifyOptions) -> Iterator[Task]:
+def _asked(task: Task, options: VerifyOptions) -> Iterator[Task]:
     """Yield the task, with a running system if the options ask for one."""
-    if wish.host:
-        running = find_board(wish.host, wish.identity, task.plan)
+    if options.host:
+        running = find_board(options.host, options.identity, task.plan)
         check_reach(running.reach)
         yield replace(task, levels=("booted",), running=running)
-    elif wish.boot:
+    elif options.boot:
         with booted(task.plan, Path(task.image), Path(task.scratch)) as running:
             yield replace(task, levels=(*task.levels, "booted"), running=running)
     else:
@@ -161,40 +161,40 @@ def _prepare_chroot(task: Task, enter: Callable[[Path, str], Sequence[str]]) -> 
     root = next(slot for slot in plan.disk.slots if slot.mount == "/")
     tree.mkdir()
     with log.step("unpack the root filesystem"):
-        place = ImageFacts(Path(task.image), plan, tree).place(root)
-        unpack(DRIVERS[root.filesystem].read_entries(place, "/"), tree)
+        region = ImageFacts(Path(task.image), plan, tree).place(root)
+        unpack(DRIVERS[root.filesystem].read_entries(region, "/"), tree)
     return tuple(enter(tree, plan.recipe.architecture.value))
 
 
-def make_task(found: OpenImage, wish: VerifyOptions, scratch: Path) -> Task:
+def make_task(image: OpenImage, options: VerifyOptions, scratch: Path) -> Task:
     """Return the task for an opened image. Board and version are those that the image claims or that options name."""
-    claim = read_claim(found.raw)
-    board = wish.board or claim.board
+    claim = read_claim(image.raw)
+    board = options.board or claim.board
     if not board:
         raise RecipeError(
-            f"{found.path.name}: os-release has no BOARDWRIGHT_BOARD; expected the name of a board",
+            f"{image.path.name}: os-release has no BOARDWRIGHT_BOARD; expected the name of a board",
             hint="name the recipe with --board BOARD",
         )
-    if board not in (known := list_boards(wish.boards)):
+    if board not in (known := list_boards(options.boards)):
         raise RecipeError(
-            f"{found.path.name}: board {board} is not in {wish.boards}; expected one of {', '.join(known)}",
+            f"{image.path.name}: board {board} is not in {options.boards}; expected one of {', '.join(known)}",
             hint="name the recipe with --board, or another directory with --boards",
         )
     plan = make_plan(
-        load_board(wish.boards, board),
+        load_board(options.boards, board),
         version=claim.version or "unknown",
         epoch=claim.epoch,
-        user_data=wish.user_data,
+        user_data=options.user_data,
     )
-    packages = found.path.parent / f"{found.name}.packages"
+    packages = image.path.parent / f"{image.name}.packages"
     return Task(
         plan=plan,
-        image=str(found.raw),
-        name=found.path.name,
-        digest=found.sha256,
+        image=str(image.raw),
+        name=image.path.name,
+        digest=image.sha256,
         packages=str(packages) if packages.is_file() else "",
         scratch=str(scratch),
-        levels=tuple(wish.levels),
+        levels=tuple(options.levels),
     )
 
 
@@ -205,16 +205,16 @@ def read_claim(raw: Path) -> Claim:
     """
     release, epoch = b"", 0
     for partition in read_whole_table(raw).partitions:
-        place = Region(raw, partition.offset_bytes)
-        name = detect_filesystem(place)
+        region = Region(raw, partition.offset_bytes)
+        name = detect_filesystem(region)
         if name is None:
             continue
         read = DRIVERS[name].read_file
         if not name.row.keeps_owners:
-            file = read(place, "/os-release", CLAIM_BYTES)
+            file = read(region, "/os-release", CLAIM_BYTES)
             release = release or (file[0] if file else b"")
             continue
-        file, clock = read(place, "/etc/os-release", CLAIM_BYTES), read(place, "/usr/lib/clock-epoch", 0)
+        file, clock = read(region, "/etc/os-release", CLAIM_BYTES), read(region, "/usr/lib/clock-epoch", 0)
         release, epoch = release or (file[0] if file else b""), epoch or (clock[1] if clock else 0)
     return Claim(_find_value(BOARD_LINE, release), _find_value(VERSION_LINE, release), epoch)
 

@@ -36,7 +36,7 @@ def load(bucket: Bucket, *, writable: bool = True) -> Location:
 def test_requests_are_signed_with_what_the_environment_says(bucket: Bucket, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"content")
     with open_remote(load(bucket)) as remote:
-        Store(tmp_path / "store", remote).take(tmp_path / "source")
+        Store(tmp_path / "store", remote).add(tmp_path / "source")
     for asked in bucket.door.asked:
         assert f"Credential={KEY}/" in asked.headers["Authorization"]
         assert "/eu-central-1/s3/" in asked.headers["Authorization"]
@@ -117,6 +117,6 @@ def test_credentials_are_never_told(bucket: Bucket, tmp_path: Path, code: str) -
     output = io.StringIO()
     (tmp_path / "source").write_bytes(b"content")
     with log.use(log.Json(output)), open_remote(load(bucket)) as remote:
-        Store(tmp_path / "store", remote).take(tmp_path / "source")
+        Store(tmp_path / "store", remote).add(tmp_path / "source")
     assert code in output.getvalue()
     assert not [word for word in (KEY, SECRET, TOKEN) if word in output.getvalue()]

@@ -40,24 +40,24 @@ def object_path(tmp_path: Path, digest: str = DIGEST) -> Path:
 
 def test_a_file_goes_in_and_comes_out(store: Store, tmp_path: Path) -> None:
     source = write(tmp_path / "source")
-    assert store.take(source) == DIGEST
+    assert store.add(source) == DIGEST
     assert not source.exists()
     assert store.has(DIGEST)
-    assert store.place(DIGEST, tmp_path / "out")
+    assert store.link(DIGEST, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == CONTENT
     assert (tmp_path / "out").stat().st_nlink == 2
 
 
 def test_what_is_not_there_is_not_placed(store: Store, tmp_path: Path) -> None:
     assert not store.has(DIGEST)
-    assert not store.place(DIGEST, tmp_path / "out")
+    assert not store.link(DIGEST, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_another_digest_than_wanted(store: Store, tmp_path: Path) -> None:
     source = write(tmp_path / "source")
     with pytest.raises(TrustError, match=f"has sha256 {DIGEST}; expected 00"):
-        store.take(source, "00")
+        store.add(source, "00")
     assert store.entries() == []
 
 
@@ -65,13 +65,13 @@ def test_another_digest_than_wanted(store: Store, tmp_path: Path) -> None:
 def test_a_damaged_object_is_dropped(
     store: Store, tmp_path: Path, damage: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.take(write(tmp_path / "source"))
+    store.add(write(tmp_path / "source"))
     object_path(tmp_path).write_bytes(damage)
-    assert not store.place(DIGEST, tmp_path / "out")
+    assert not store.link(DIGEST, tmp_path / "out")
     assert "is damaged" in capsys.readouterr().err
     assert not store.has(DIGEST)
-    store.take(write(tmp_path / "source"))
-    assert store.place(DIGEST, tmp_path / "out")
+    store.add(write(tmp_path / "source"))
+    assert store.link(DIGEST, tmp_path / "out")
 
 
 @pytest.mark.skipif(not OTHER_FILESYSTEM.is_dir(), reason="there is no second filesystem")
@@ -82,9 +82,9 @@ def test_between_two_filesystems_it_is_copied(tmp_path: Path) -> None:
         assert directory.stat().st_dev != tmp_path.stat().st_dev
         store = Store(directory / "store")
         source = write(tmp_path / "source")
-        store.take(source)
+        store.add(source)
         assert not source.exists()
-        assert store.place(DIGEST, tmp_path / "out")
+        assert store.link(DIGEST, tmp_path / "out")
         assert (tmp_path / "out").read_bytes() == CONTENT
         assert list((directory / "store/parts").iterdir()) == []
     finally:
@@ -92,18 +92,18 @@ def test_between_two_filesystems_it_is_copied(tmp_path: Path) -> None:
 
 
 def test_use_is_noted_and_the_oldest_comes_first(store: Store, tmp_path: Path) -> None:
-    digests = [store.take(write(tmp_path / name, name.encode())) for name in ("a", "b", "c")]
+    digests = [store.add(write(tmp_path / name, name.encode())) for name in ("a", "b", "c")]
     for age, digest in enumerate(reversed(digests)):
         os.utime(object_path(tmp_path, digest), (1000 - age, 1000 - age))
     assert [entry.sha256 for entry in store.entries()] == digests
-    store.place(digests[0], tmp_path / "out")
+    store.link(digests[0], tmp_path / "out")
     assert [entry.sha256 for entry in store.entries()] == [*digests[1:], digests[0]]
     assert store.entries()[-1].used > time.time() - 60
 
 
 def test_who_has_a_link_keeps_the_file(store: Store, tmp_path: Path) -> None:
-    store.take(write(tmp_path / "source"))
-    store.place(DIGEST, tmp_path / "out")
+    store.add(write(tmp_path / "source"))
+    store.link(DIGEST, tmp_path / "out")
     store.drop(DIGEST)
     store.drop(DIGEST)
     assert (tmp_path / "out").read_bytes() == CONTENT
@@ -111,7 +111,7 @@ def test_who_has_a_link_keeps_the_file(store: Store, tmp_path: Path) -> None:
 
 
 def test_names(store: Store, tmp_path: Path) -> None:
-    store.take(write(tmp_path / "source"))
+    store.add(write(tmp_path / "source"))
     name = "deb/../a_1%3a2_all.deb"
     store.set_ref(name, DIGEST, {"version": "1:2"})
     ref = store.find_ref(name)
@@ -131,10 +131,10 @@ def test_a_name_that_cannot_be_read_is_dropped(store: Store, tmp_path: Path, tex
 
 
 def test_tidying_removes_names_of_nothing(store: Store, tmp_path: Path) -> None:
-    store.take(write(tmp_path / "source"))
+    store.add(write(tmp_path / "source"))
     store.set_ref("here", DIGEST, {})
     store.set_ref("gone", "0" * 64, {})
-    store.tidy()
+    store.clean()
     assert [ref.name for ref in store.refs()] == ["here"]
 
 
@@ -157,11 +157,11 @@ def test_what_a_killed_writer_left_goes_and_a_living_ones_stays(store: Store, tm
     ) as writer:
         assert writer.stdout
         writer.stdout.readline()
-        store.tidy()
+        store.clean()
         assert len(list(parts.iterdir())) == 1
         writer.send_signal(signal.SIGKILL)
     assert len(list(parts.iterdir())) == 1
-    store.tidy()
+    store.clean()
     assert list(parts.iterdir()) == []
     assert store.entries() == []
 
@@ -171,15 +171,15 @@ def _use(place: Path, number: int) -> int:
     store, good = Store(place / "store"), 0
     for turn in range(30):
         content = str(turn % 3).encode() * 100_000
-        digest = store.take(write(place / f"in-{number}", content))
+        digest = store.add(write(place / f"in-{number}", content))
         out = place / f"out-{number}-{turn}"
-        if store.place(digest, out):
+        if store.link(digest, out):
             good += out.read_bytes() == content
         else:
             good += 1  # Dropped by another.
         if turn % 5 == 0:
             store.drop(digest)
-            store.tidy()
+            store.clean()
     return good
 
 

@@ -24,11 +24,11 @@ pytestmark = pytest.mark.usefixtures("short_timeouts")
 def use_everything(store: Store, tmp_path: Path) -> None:
     """All that a build does; none of it may fail, and it has what was taken here."""
     assert store.find_ref("absent") is None
-    assert not store.place("0" * 64, tmp_path / "out")
-    store.bring(["1" * 64, "2" * 64])
-    digest = store.take(write(tmp_path / "source", b"own"))
+    assert not store.link("0" * 64, tmp_path / "out")
+    store.prefetch(["1" * 64, "2" * 64])
+    digest = store.add(write(tmp_path / "source", b"own"))
     store.set_ref("own", digest, {})
-    assert store.place(digest, tmp_path / "own")
+    assert store.link(digest, tmp_path / "own")
     assert store.find_ref("own")
 
 
@@ -91,7 +91,7 @@ def test_a_server_that_is_busy_for_a_moment_is_asked_again(
     bucket.door.refuse(503, "SlowDown", only="GET", times=1)
     assert two.find_ref("layer/base")
     bucket.door.refuse(503, "SlowDown", only="GET", times=1)
-    assert two.place(DIGEST, tmp_path / "out")
+    assert two.link(DIGEST, tmp_path / "out")
     assert heard.texts("warn") == []
 
 
@@ -100,7 +100,7 @@ def test_a_connection_that_breaks_once_is_overcome(
 ) -> None:
     two = shared(machine, runs, tmp_path)
     bucket.door.cut(only="GET .*objects", times=1)
-    assert two.place(DIGEST, tmp_path / "out")
+    assert two.link(DIGEST, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == CONTENT
     assert heard.texts("warn") == []
 
@@ -111,7 +111,7 @@ def test_a_connection_that_always_breaks_is_left_out(
 ) -> None:
     two = shared(machine, runs, tmp_path)
     bucket.door.cut(only=only)
-    assert two.find_ref("layer/base") is None or not two.place(DIGEST, tmp_path / "out")
+    assert two.find_ref("layer/base") is None or not two.link(DIGEST, tmp_path / "out")
     assert list((tmp_path / "two").glob("parts/*")) == []
     assert len(heard.texts("warn")) == 1
 
@@ -151,7 +151,7 @@ def test_an_object_that_goes_before_it_is_sent_is_not_missed(
         send(remote, sha256, path)
 
     monkeypatch.setattr(Remote, "send", late)
-    store.take(write(tmp_path / "source"))
+    store.add(write(tmp_path / "source"))
     runs.close()
     assert bucket.list_keys() == []
     assert heard.texts("warn") == []
@@ -162,7 +162,7 @@ def take_and_raise(bucket: Bucket, tmp_path: Path, error: BaseException) -> None
     place = load_location(bucket.location, CacheMode.RW)
     assert place
     with open_remote(place) as remote:
-        Store(tmp_path / "one", remote).take(write(tmp_path / "source"))
+        Store(tmp_path / "one", remote).add(write(tmp_path / "source"))
         raise error
 
 
@@ -193,5 +193,5 @@ def test_a_full_disk_here_is_no_trouble_of_the_server(
 
     monkeypatch.setattr(Remote, "fetch", fail)
     with pytest.raises(SpaceError):
-        two.place(DIGEST, tmp_path / "out")
+        two.link(DIGEST, tmp_path / "out")
     assert list((tmp_path / "two/parts").iterdir()) == []

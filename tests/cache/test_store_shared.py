@@ -20,14 +20,14 @@ pytestmark = pytest.mark.usefixtures("short_timeouts")
 
 def test_what_one_machine_made_another_has(machine: Machine, runs: ExitStack, tmp_path: Path, heard: Heard) -> None:
     one = machine("one")
-    one.set_ref("layer/base", one.take(write(tmp_path / "source")), {"packages": "3"})
+    one.set_ref("layer/base", one.add(write(tmp_path / "source")), {"packages": "3"})
     runs.close()
     two = machine("two")
     ref = two.find_ref("layer/base")
     assert ref
     assert (ref.sha256, ref.facts) == (DIGEST, {"packages": "3"})
     assert not two.has(DIGEST)
-    assert two.place(DIGEST, tmp_path / "out")
+    assert two.link(DIGEST, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == CONTENT
     assert two.has(DIGEST)
     runs.close()
@@ -40,7 +40,7 @@ def test_what_one_machine_made_another_has(machine: Machine, runs: ExitStack, tm
 
 def test_the_layout_is_the_documented_one(machine: Machine, runs: ExitStack, bucket: Bucket, tmp_path: Path) -> None:
     one = machine("one")
-    one.set_ref("layer/base", one.take(write(tmp_path / "source")), {})
+    one.set_ref("layer/base", one.add(write(tmp_path / "source")), {})
     runs.close()
     assert bucket.list_keys() == [OBJECT, REF]
     assert bucket.read(OBJECT) == CONTENT
@@ -50,11 +50,11 @@ def test_the_layout_is_the_documented_one(machine: Machine, runs: ExitStack, buc
 def test_what_is_here_is_not_asked_for(machine: Machine, runs: ExitStack, bucket: Bucket, tmp_path: Path) -> None:
     two = shared(machine, runs, tmp_path)
     two.find_ref("layer/base")
-    two.place(DIGEST, tmp_path / "out")
+    two.link(DIGEST, tmp_path / "out")
     before = len(bucket.door.asked)
     two.find_ref("layer/base")
-    two.place(DIGEST, tmp_path / "again")
-    two.bring([DIGEST])
+    two.link(DIGEST, tmp_path / "again")
+    two.prefetch([DIGEST])
     assert len(bucket.door.asked) == before
 
 
@@ -64,7 +64,7 @@ def test_what_came_from_there_is_not_sent_back(
     two = shared(machine, runs, tmp_path)
     puts = bucket.door.count("PUT")
     two.find_ref("layer/base")
-    two.place(DIGEST, tmp_path / "out")
+    two.link(DIGEST, tmp_path / "out")
     runs.close()
     assert bucket.door.count("PUT") == puts
 
@@ -73,25 +73,25 @@ def test_what_is_there_already_is_not_sent_again(
     machine: Machine, runs: ExitStack, bucket: Bucket, tmp_path: Path
 ) -> None:
     two = shared(machine, runs, tmp_path)
-    two.take(write(tmp_path / "source"))
+    two.add(write(tmp_path / "source"))
     runs.close()
     assert bucket.door.count("PUT", DIGEST) == 1
 
 
 def test_what_was_looked_for_is_sent_without_asking_again(machine: Machine, bucket: Bucket, tmp_path: Path) -> None:
     one = machine("one")
-    one.bring([DIGEST])
-    assert not one.place(DIGEST, tmp_path / "out")
-    one.take(write(tmp_path / "source"))
+    one.prefetch([DIGEST])
+    assert not one.link(DIGEST, tmp_path / "out")
+    one.add(write(tmp_path / "source"))
     assert bucket.door.count("HEAD", DIGEST) + bucket.door.count("GET", DIGEST) == 1
 
 
 def test_many_come_at_once(machine: Machine, runs: ExitStack, bucket: Bucket, tmp_path: Path, heard: Heard) -> None:
     one, contents = machine("one"), [f"package {number}\n".encode() * 1000 for number in range(60)]
-    digests = [one.take(write(tmp_path / "source", content)) for content in contents]
+    digests = [one.add(write(tmp_path / "source", content)) for content in contents]
     runs.close()
     two = machine("two")
-    two.bring([*digests, DIGEST])
+    two.prefetch([*digests, DIGEST])
     assert sorted(entry.sha256 for entry in two.entries()) == sorted(digests)
     assert not two.has(DIGEST)
     assert heard.texts("warn") == []
@@ -105,7 +105,7 @@ def test_a_large_object_goes_in_parts(
     two = shared(machine, runs, tmp_path, large)
     digest = hashlib.sha256(large).hexdigest()
     assert bucket.door.count("PUT", "partNumber") == 2
-    assert two.place(digest, tmp_path / "out")
+    assert two.link(digest, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == large
     runs.close()
     assert heard.texts("note")[-1] == "shared cache: took 1 object, 17.1 MiB"
@@ -113,7 +113,7 @@ def test_a_large_object_goes_in_parts(
 
 def test_an_empty_object(machine: Machine, runs: ExitStack, tmp_path: Path, heard: Heard) -> None:
     two = shared(machine, runs, tmp_path, b"")
-    assert two.place(hashlib.sha256(b"").hexdigest(), tmp_path / "out")
+    assert two.link(hashlib.sha256(b"").hexdigest(), tmp_path / "out")
     assert heard.texts("warn") == []
 
 
@@ -121,7 +121,7 @@ def test_of_two_names_the_last_counts(machine: Machine, runs: ExitStack, tmp_pat
     digests = []
     for name in ("one", "other"):
         store = machine(name)
-        digests.append(store.take(write(tmp_path / "source", name.encode())))
+        digests.append(store.add(write(tmp_path / "source", name.encode())))
         store.set_ref("layer/base", digests[-1], {})
         runs.close()
     ref = machine("two").find_ref("layer/base")
@@ -135,8 +135,8 @@ def test_what_expired_in_the_bucket_is_a_miss_and_sent_again(
     two = shared(machine, runs, tmp_path)
     bucket.client.delete_object(Bucket=BUCKET, Key=OBJECT)
     assert two.find_ref("layer/base")
-    assert not two.place(DIGEST, tmp_path / "out")
-    two.take(write(tmp_path / "source"))
+    assert not two.link(DIGEST, tmp_path / "out")
+    two.add(write(tmp_path / "source"))
     runs.close()
     assert bucket.read(OBJECT) == CONTENT
     assert heard.texts("warn") == []
@@ -146,8 +146,8 @@ def test_read_only_sends_nothing(machine: Machine, runs: ExitStack, bucket: Buck
     shared(machine, runs, tmp_path)
     puts = bucket.door.count("PUT")
     reader = machine("reader", mode="ro")
-    assert reader.place(DIGEST, tmp_path / "out")
-    reader.set_ref("own", reader.take(write(tmp_path / "source", b"own")), {})
+    assert reader.link(DIGEST, tmp_path / "out")
+    reader.set_ref("own", reader.add(write(tmp_path / "source", b"own")), {})
     runs.close()
     assert reader.find_ref("own")
     assert bucket.door.count("PUT") == puts
@@ -159,14 +159,14 @@ def test_a_wrong_object_is_refused_and_replaced(
 ) -> None:
     two = shared(machine, runs, tmp_path)
     bucket.write(OBJECT, wrong)
-    assert not two.place(DIGEST, tmp_path / "out")
+    assert not two.link(DIGEST, tmp_path / "out")
     assert not two.has(DIGEST)
     assert not (tmp_path / "out").exists()
     assert list((tmp_path / "two/parts").iterdir()) == []
     assert heard.texts("warn") == [
         f"the shared cache's object {DIGEST} has sha256 {hashlib.sha256(wrong).hexdigest()}; it is not used"
     ]
-    two.take(write(tmp_path / "source"))
+    two.add(write(tmp_path / "source"))
     runs.close()
     assert bucket.read(OBJECT) == CONTENT
 
@@ -176,7 +176,7 @@ def test_one_that_was_cut_short_is_replaced_by_who_has_it(
 ) -> None:
     two = shared(machine, runs, tmp_path)
     bucket.write(OBJECT, CONTENT[:100])
-    two.take(write(tmp_path / "source"))
+    two.add(write(tmp_path / "source"))
     runs.close()
     assert bucket.read(OBJECT) == CONTENT
 

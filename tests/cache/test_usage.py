@@ -22,7 +22,7 @@ def state(tmp_path: Path) -> Path:
     source = tmp_path / "a.deb"
     source.write_bytes(b"deb" * 20_000)
     store = Store(state / "cache/store")
-    digest = store.take(source)
+    digest = store.add(source)
     store.set_ref("deb/a_1_all.deb", digest, {"name": "a"})
     (package,) = (entry.path for entry in store.entries())
     paths = [package]

@@ -155,10 +155,10 @@ def _send_spoilt(bucket: Bucket, layer: StoredTree, tmp_path: Path, workspace: W
         store = Store(tmp_path / "three", remote)
         ref = store.find_ref(name)
         assert ref
-        assert store.place(ref.sha256, tmp_path / "archive")
+        assert store.link(ref.sha256, tmp_path / "archive")
         spoilt = shutil.copyfile(tmp_path / "archive", tmp_path / "spoilt")
         spoil(spoilt)
-        store.set_ref(name, store.take(spoilt), {})
+        store.set_ref(name, store.add(spoilt), {})
 
 
 def _much_of_little(archive: Path) -> None:

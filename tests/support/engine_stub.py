@@ -267,11 +267,11 @@ def shared(*, waits: bool = False) -> None:
     with open_remote(request.shared_cache) as remote:
         store = Store(pathlib.Path("/var/lib/boardwright/cache/store"), remote)
         ref = store.find_ref("made")
-        taken = bool(ref and store.place(ref.sha256, pathlib.Path("/tmp/taken")))
+        taken = bool(ref and store.link(ref.sha256, pathlib.Path("/tmp/taken")))
         large = pathlib.Path("/tmp/large")
         large.write_bytes(os.urandom(MIB) * 20)
-        store.take(large)
-        store.set_ref("made", store.take(pathlib.Path("/tmp/made")), {})
+        store.add(large)
+        store.set_ref("made", store.add(pathlib.Path("/tmp/made")), {})
     text = pathlib.Path("/tmp/taken").read_text() if taken else ""
     mode = oct(pathlib.Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).stat().st_mode & 0o7777)
     emit("note", "shared")

@@ -24,6 +24,6 @@ def write(path: Path, content: bytes = CONTENT) -> Path:
 def shared(machine: Machine, runs: ExitStack, tmp_path: Path, content: bytes = CONTENT) -> Store:
     """Let one machine share an object, and return the store of another."""
     one = machine("one")
-    one.set_ref("layer/base", one.take(write(tmp_path / "source", content)), {})
+    one.set_ref("layer/base", one.add(write(tmp_path / "source", content)), {})
     runs.close()
     return machine("two")

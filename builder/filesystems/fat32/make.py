@@ -138,10 +138,10 @@ def check(target: Target, slot: Slot) -> None:
     result = fsck(target, target.size_bytes, copy)
     if result.code != 0:
         raise VerifyError(f"fsck.vfat finds slot {slot.name} damaged:\n{(result.stdout + result.stderr).strip()}")
-    found = read_boot_sector(target)
+    boot = read_boot_sector(target)
     planned = (slot.fs_id.replace("-", "").lower(), slot.label.upper())
-    if (found.volume_id, found.label) != planned or found.clusters < CLUSTERS.start - 16:
-        raise VerifyError(f"slot {slot.name}: found {found}; expected a FAT32 with the id and label {planned}")
+    if (boot.volume_id, boot.label) != planned or boot.clusters < CLUSTERS.start - 16:
+        raise VerifyError(f"slot {slot.name}: found {boot}; expected a FAT32 with the id and label {planned}")
 
 
 def find_cluster_sectors(sectors: int) -> int | None:

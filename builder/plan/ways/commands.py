@@ -54,10 +54,10 @@ def has_harmless_variables(words: str) -> bool:
     """Return whether no variable of NAME=VALUE words gives a program options or code."""
     at, words = 0, words.rstrip()
     while at < len(words):
-        found = _ASSIGNMENT.match(words, at)
-        if found is None or not _is_harmless_variable(*filter(None, found.groups())):
+        match = _ASSIGNMENT.match(words, at)
+        if match is None or not _is_harmless_variable(*filter(None, match.groups())):
             return False
-        at = found.end()
+        at = match.end()
     return True
 
 

@@ -41,8 +41,8 @@ def environment_lets_in(content: bytes) -> bool:
 
 
 def _finds_packages_first(line: str) -> bool:
-    found = _SEARCH_PATH.fullmatch(line)
-    return found is not None and is_search_path(found["value"])
+    match = _SEARCH_PATH.fullmatch(line)
+    return match is not None and is_search_path(match["value"])
 
 
 _SHELL_LINE = re.compile(

@@ -122,5 +122,5 @@ def docker_lets_in(content: bytes) -> bool:
 
 def _are_local(hosts: object) -> bool:
     return isinstance(hosts, list) and all(
-        each in ("fd://", "unix://", "unix:///var/run/docker.sock", "unix:///run/docker.sock") for each in hosts
+        host in ("fd://", "unix://", "unix:///var/run/docker.sock", "unix:///run/docker.sock") for host in hosts
     )

@@ -118,10 +118,10 @@ class Archives:
             for package in packages:  # If one failed, keep those that were downloaded before it.
                 deb = debs / package.file
                 if deb.exists():
-                    store.take(deb, package.sha256)
+                    store.add(deb, package.sha256)
                     facts = {"name": package.name, "version": package.version, "architecture": package.architecture}
                     store.set_ref(f"deb/{package.file}", package.sha256, facts)
-                    store.place(package.sha256, deb)
+                    store.link(package.sha256, deb)
 
     def _update(self) -> None:
         self._drop_damaged()
@@ -198,8 +198,8 @@ def _find_name(entry: bytes) -> bytes:
 def place_debs(packages: Sequence[Archived], store: Store, directory: Path) -> list[Archived]:
     """Link the store's .debs into a new directory, under the file names of apt; return the missing packages."""
     directory.mkdir()
-    store.bring([package.sha256 for package in packages])
-    missing = [package for package in packages if not store.place(package.sha256, directory / package.file)]
+    store.prefetch([package.sha256 for package in packages])
+    missing = [package for package in packages if not store.link(package.sha256, directory / package.file)]
     cached, size = len(packages) - len(missing), sum(package.size_bytes for package in missing)
     log.note(f"{cached} of {len(packages)} packages are in the cache; {render_size(size)} to download")
     return missing

@@ -47,10 +47,10 @@ def has_changed(urls: Sequence[str], known: Sequence[str]) -> bool:
         return True
     try:
         with ThreadPoolExecutor(max_workers=len(urls)) as pool:
-            found = list(pool.map(_read, urls))
+            digests = list(pool.map(_read, urls))
     except (TemporaryError, DownloadError, ValueError):
         return True  # apt explains what is wrong there.
-    return sorted(found) != list(known)
+    return sorted(digests) != list(known)
 
 
 def _read(url: str) -> str:

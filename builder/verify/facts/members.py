@@ -42,12 +42,12 @@ def find_members(image: MemberFacts) -> dict[str, str]:
     of_root = {group.gid: group.name for group in image.groups.values() if group.name in OF_ROOT}
     members = {(user.name, of_root[user.gid]) for user in image.users.values() if user.gid in of_root}
     members |= {(name, group.name) for group in image.groups.values() if group.gid in of_root for name in group.members}
-    found = {"/etc/group": [f"{name} is in {group}" for name, group in sorted(members - asked)]}
+    lines = {"/etc/group": [f"{name} is in {group}" for name, group in sorted(members - asked)]}
     taken = {"/etc/subuid": [user.uid for user in image.users.values()]}
     taken["/etc/subgid"] = [group.gid for group in image.groups.values()]
     for path, numbers in taken.items():
-        found[path] = [line for line in image.tree.file(path).lines if _takes_others(line, numbers)]
-    return {path: "; ".join(rows) for path, rows in found.items() if rows}
+        lines[path] = [line for line in image.tree.file(path).lines if _takes_others(line, numbers)]
+    return {path: "; ".join(rows) for path, rows in lines.items() if rows}
 
 
 def _takes_others(line: str, numbers: Collection[int]) -> bool:

@@ -184,11 +184,11 @@ def _find_writable(image: RightFacts) -> dict[str, str]:
 
 def _find_owners(image: RightFacts) -> dict[str, str]:
     """Return what of the system others than root own or may write."""
-    entries = (each for each in image.tree.entries.values() if each.kind != "symlink" and is_of_root(each.path))
+    entries = (entry for entry in image.tree.entries.values() if entry.kind != "symlink" and is_of_root(entry.path))
     return {
-        each.path: _owned(image, each) + (" with an ACL" if each.xattrs.keys() & ACLS else "")
-        for each in entries
-        if each.uid or (each.gid and each.mode & 0o020) or each.xattrs.keys() & ACLS
+        entry.path: _owned(image, entry) + (" with an ACL" if entry.xattrs.keys() & ACLS else "")
+        for entry in entries
+        if entry.uid or (entry.gid and entry.mode & 0o020) or entry.xattrs.keys() & ACLS
     }
 
 

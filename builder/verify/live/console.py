@@ -53,7 +53,7 @@ def render_ssh(port: int, user: str, key: Path | None, *, jump: str = "") -> str
 
 @contextmanager
 def open_machine_console(
-    path: Path, wish: VerifyOptions, state: Path, *, ssh_port: int = 0
+    path: Path, options: VerifyOptions, state: Path, *, ssh_port: int = 0
 ) -> Iterator[InteractiveMachine]:
     """Yield a machine with a copy of an image file; the copy is deleted at the end.
 
@@ -61,34 +61,34 @@ def open_machine_console(
 
     Raises MachineError (no QEMU, or a board without `qemu`), VerifyError, RecipeError.
     """
-    if wish.user_data:
-        for warning in check_user_data(wish.user_data):
+    if options.user_data:
+        for warning in check_user_data(options.user_data):
             log.warn(warning)
     with open_scratch(state, "boot") as scratch, open_image(path, scratch) as image:
-        yield _make_seat(image, wish, scratch, ssh_port=ssh_port)
+        yield _make_machine(image, options, scratch, ssh_port=ssh_port)
 
 
 def prepare_machine(
-    path: Path, wish: VerifyOptions, state: Path, directory: Path, *, ssh_port: int
+    path: Path, options: VerifyOptions, state: Path, directory: Path, *, ssh_port: int
 ) -> InteractiveMachine:
     """Return a machine for another process to start. Its files stay in `directory`.
 
     Raises the errors of `open_machine_console`.
     """
     with open_scratch(state, "boot") as scratch, open_image(path, scratch) as image:
-        return _make_seat(image, wish, directory, ssh_port=ssh_port)
+        return _make_machine(image, options, directory, ssh_port=ssh_port)
 
 
-def _make_seat(found: OpenImage, wish: VerifyOptions, directory: Path, *, ssh_port: int) -> InteractiveMachine:
-    plan = make_task(found, wish, directory).plan
+def _make_machine(image: OpenImage, options: VerifyOptions, directory: Path, *, ssh_port: int) -> InteractiveMachine:
+    plan = make_task(image, options, directory).plan
     directory.mkdir(parents=True, exist_ok=True)
-    login = None if wish.user_data else make_login(plan, directory)
-    with log.step(f"copy {found.path.name} to a virtual card"):
+    login = None if options.user_data else make_login(plan, directory)
+    with log.step(f"copy {image.path.name} to a virtual card"):
         machine = prepare(
             plan,
-            found.raw,
+            image.raw,
             work=directory,
-            user_data=login.user_data if login else wish.user_data,
+            user_data=login.user_data if login else options.user_data,
             interactive=True,
             ssh_port=ssh_port,
         )

@@ -41,7 +41,7 @@ def test_another_machine_downloads_nothing(bucket: Bucket, packages: list[Archiv
         one = Store(tmp_path / "one", remote)
         for package in packages:
             copy = shutil.copyfile(tmp_path / "debs" / package.file, tmp_path / "copy")
-            one.set_ref(f"deb/{package.file}", one.take(copy, package.sha256), {})
+            one.set_ref(f"deb/{package.file}", one.add(copy, package.sha256), {})
     output = io.StringIO()
     with log.use(log.Plain(output)), open_remote(place) as remote:
         two = Store(tmp_path / "two", remote)

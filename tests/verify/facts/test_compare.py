@@ -21,15 +21,15 @@ LONG = bytes(range(256)) * 1000
     [
         (b"", b"", ""),
         (LONG, LONG, ""),
-        (b"a\nb\n", b"a\nc\n", "line 2 is 'b', wanted 'c'"),
-        (b"a\n", b"a\nb\n", "line 2 is 'no line', wanted 'b'"),
-        (b"", b"a", "line 1 is 'no line', wanted 'a'"),
-        (b"a\n", b"a", "2 bytes, wanted 1; they differ from byte 1 on"),
-        (b"\xff\x00", b"\xff\x01", "2 bytes, wanted 2; they differ from byte 1 on"),
-        (LONG[:100_000], LONG, "100000 bytes, wanted 256000; they differ from byte 100000 on"),
-        (LONG, LONG[:100_000], "256000 bytes, wanted 100000; they differ from byte 100000 on"),
-        (LONG[:9000] + b"x" + LONG[9001:], LONG, "256000 bytes, wanted 256000; they differ from byte 9000 on"),
-        (b"x" * 900, b"y", f"line 1 is '{'x' * 200}', wanted 'y'"),
+        (b"a\nb\n", b"a\nc\n", "line 2 is 'b', expected 'c'"),
+        (b"a\n", b"a\nb\n", "line 2 is 'no line', expected 'b'"),
+        (b"", b"a", "line 1 is 'no line', expected 'a'"),
+        (b"a\n", b"a", "2 bytes, expected 1; they differ from byte 1 on"),
+        (b"\xff\x00", b"\xff\x01", "2 bytes, expected 2; they differ from byte 1 on"),
+        (LONG[:100_000], LONG, "100000 bytes, expected 256000; they differ from byte 100000 on"),
+        (LONG, LONG[:100_000], "256000 bytes, expected 100000; they differ from byte 100000 on"),
+        (LONG[:9000] + b"x" + LONG[9001:], LONG, "256000 bytes, expected 256000; they differ from byte 9000 on"),
+        (b"x" * 900, b"y", f"line 1 is '{'x' * 200}', expected 'y'"),
     ],
 )
 def test_a_difference_is_said_in_a_line(found: bytes, wanted: bytes, expected: str) -> None:
@@ -40,10 +40,10 @@ def test_a_difference_is_said_in_a_line(found: bytes, wanted: bytes, expected: s
     ("content", "wanted", "expected"),
     [
         (b"a\n", b"a\n", ""),
-        (b"a\n", b"b\n", "line 1 is 'a', wanted 'b'"),
+        (b"a\n", b"b\n", "line 1 is 'a', expected 'b'"),
         (LONG, LONG, ""),
-        (LONG, LONG[:-1], "256000 bytes, wanted 255999"),
-        (LONG, LONG[:-1] + b"x", "256000 bytes as wanted, but the content differs"),
+        (LONG, LONG[:-1], "256000 bytes, expected 255999"),
+        (LONG, LONG[:-1] + b"x", "256000 bytes as expected, but the content differs"),
     ],
 )
 def test_a_file_of_an_image_is_compared(content: bytes, wanted: bytes, expected: str, tmp_path: Path) -> None:

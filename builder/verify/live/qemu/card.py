@@ -40,9 +40,9 @@ def find_size(image_bytes: int) -> int:
 
 def put_user_data(card: Path, plan: Plan, file: Path, *, name: str = "user-data") -> None:
     """Replace user-data, or another file of cloud-init, on the card, as a user edits it."""
-    place = find_place(card, find_firmware(plan))
-    read_fat(place, "/")  # A damaged one is not written to: mtools takes it all the same.
-    argv: list[str | Path] = ["mcopy", "-n", "-o", "-i", place.for_mtools, file, f"::/{name}"]
+    region = find_place(card, find_firmware(plan))
+    read_fat(region, "/")  # A damaged one is not written to: mtools takes it all the same.
+    argv: list[str | Path] = ["mcopy", "-n", "-o", "-i", region.for_mtools, file, f"::/{name}"]
     run(argv, env=MTOOLS, timeout_s=COPY_S)
 
 

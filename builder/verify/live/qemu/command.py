@@ -95,7 +95,7 @@ def _uefi(plan: Plan, _: Qemu, __: Path, work: Path) -> list[str]:
     architecture = plan.recipe.architecture
     firmware = find_uefi(architecture)
     if firmware is None:
-        packages = " ".join(each.row.uefi_package for each in Architecture if each.row.uefi_package)
+        packages = " ".join(item.row.uefi_package for item in Architecture if item.row.uefi_package)
         raise MachineError(f"no UEFI firmware for {architecture} on this machine", hint=f"apt-get install {packages}")
     code, variables = firmware
     copy = work / "uefi-variables.fd"
