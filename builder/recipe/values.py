@@ -31,7 +31,8 @@ def text(pattern: str, allowed: str, *, max_length: int = 255) -> Any:
 class FrozenModel(BaseModel):
     """Base of models that files are read into: no unknown keys, no silent conversion, no change after loading."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    # defer_build: most commands use few of the models.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True)
 
 
 def _check_size(text: str) -> str:
