@@ -41,7 +41,7 @@ _IMPORT = re.compile(
     rb"^[ \t]*(?:from[ \t]+builder((?:\.\w+)*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+builder((?:\.\w+)+))",
     re.MULTILINE,
 )
-_LOADS = b"= load_named(__package__,"
+_LOADS = re.compile(rb"^\w+(?:: [^=\n]+)? = load_named\(__package__,", re.MULTILINE)
 """The call of a module that imports all modules below its folder (builder.system.extensions)."""
 _NAME = re.compile(rb"\w+")
 _TEXT = re.compile(rb"\"(\w+(?:\.\w+)*)\"")
@@ -71,7 +71,7 @@ def find_code(*starts: str) -> list[Path]:
             files.add(file)
             source = file.read_bytes()
             todo += [modules[name] for name in _find_imports(source, modules) if not _is_passive(name)]
-            todo += file.parent.rglob("*.py") if _LOADS in source else ()
+            todo += file.parent.rglob("*.py") if _LOADS.search(source) else ()
     directories = {file.parent for file in files}
     beside = {
         file for directory in directories for file in directory.iterdir() if file.is_file() and file.suffix not in CODE
